@@ -106,9 +106,10 @@ struct state_write {
 static int write_state(struct xs_handle *xs, xs_transaction_t t, void *arg)
 {
 	const struct state_write *w = arg;
+	int rc = xenbus_need_dir(xs, t, w->nodename);
 
-	if (!xenbus_exists(xs, t, w->nodename))
-		return -ENOENT;
+	if (rc)
+		return rc;
 	return xenbus_write_u64(xs, t, w->nodename, KEY_STATE, w->to);
 }
 

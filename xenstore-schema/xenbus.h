@@ -88,6 +88,15 @@ int xenbus_remove(struct xs_handle *xs, xs_transaction_t t, const char *dir,
 		  const char *key);
 bool xenbus_exists(struct xs_handle *xs, xs_transaction_t t, const char *path);
 
+/* ---- transactions --------------------------------------------------------- */
+
+/*
+ * Runs fn in a transaction until nobody interfered. fn returns 0 to commit or
+ * -errno to abandon, which is then the result; it may run several times.
+ */
+typedef int xenbus_transaction_fn(struct xs_handle *xs, xs_transaction_t t, void *arg);
+int xenbus_transact(struct xs_handle *xs, xenbus_transaction_fn *fn, void *arg);
+
 /* ---- states --------------------------------------------------------------- */
 
 /* "InitWait"; "Unknown" for what is not a state. */
