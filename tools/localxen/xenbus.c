@@ -39,7 +39,7 @@ struct conn {
 
 struct xenbus {
 	int domid;
-	const char *path;
+	const char *path;		/* NULL: listen_fd was handed to us */
 	int listen_fd;
 	int hypervisor_fd;
 	xenevtchn_handle *xce;
@@ -335,8 +335,15 @@ static int loop(struct xenbus *xb, const sigset_t *unblocked)
 static int listen_open(struct xenbus *xb)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int len = snprintf(addr.sun_path, sizeof(addr.sun_path), "%s.tmp", xb->path);
+	int len;
 
+	if (!xb->path) {
+		if (fcntl(xb->listen_fd, F_SETFL, O_NONBLOCK) ||
+		    fcntl(xb->listen_fd, F_SETFD, FD_CLOEXEC))
+			return fail(xb, "--listen %d: %m", xb->listen_fd);
+		return 0;
+	}
+	len = snprintf(addr.sun_path, sizeof(addr.sun_path), "%s.tmp", xb->path);
 	if (len >= (int)sizeof(addr.sun_path))
 		return fail(xb, "--listen %s: too long, a socket's path has at most %zu "
 			    "characters", xb->path, sizeof(addr.sun_path) - 5);
@@ -351,9 +358,13 @@ static int listen_open(struct xenbus *xb)
 
 static int domain_open(struct xenbus *xb)
 {
-	xb->domid = lx_own_domid();
-	if (xb->domid < 0)
+	int own = lx_own_domid();
+
+	if (own < 0)
 		return fail(xb, "cannot join the hypervisor: %m");
+	if (xb->domid >= 0 && xb->domid != own)
+		return fail(xb, "started in domain %d instead; is LOCALXEN_DOMID set?", own);
+	xb->domid = own;
 	xb->hypervisor_fd = lx_hypervisor_fd();
 	if (!xb->port) {
 		int port = lx_store_port();
@@ -389,40 +400,45 @@ static void signals_prepare(sigset_t *unblocked)
 
 static int usage(void)
 {
-	fputs("usage: localxen-xenbus --listen PATH [--store-port N]\n"
-	      "Serves the store to the clients of one guest of local Xen; localxen starts it.\n",
-	      stderr);
+	fputs("usage: localxen-xenbus --listen PATH|FD [--domid N] [--store-port N]\n"
+	      "Serves the store to the clients of one guest of local Xen; localxen starts it.\n"
+	      "FD is a listening socket. N are the domain's own by default.\n", stderr);
 	return 2;
+}
+
+/* -1 if text is not a number from 0 to INT_MAX. */
+static int number(const char *text)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	return !strchr("0123456789", *text) || !*text || *end || n > INT_MAX ? -1 : (int)n;
 }
 
 static int parse(struct xenbus *xb, int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "listen", required_argument, NULL, 'l' },
+		{ "domid", required_argument, NULL, 'd' },
 		{ "store-port", required_argument, NULL, 'p' },
 		{ 0 }
 	};
-	unsigned long port;
-	char *end;
-	int opt;
+	int opt, n;
 
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (opt) {
-		case 'l':
+		n = optarg ? number(optarg) : -1;
+		if (opt == 'l' && n < 0)
 			xb->path = optarg;
-			break;
-		case 'p':
-			port = strtoul(optarg, &end, 10);
-			if (!*optarg || *end || !port || port > INT_MAX)
-				return fail(xb, "--store-port %s: a port number above 0 is "
-					    "expected", optarg);
-			xb->port = port;
-			break;
-		default:
+		else if (opt == 'l')
+			xb->listen_fd = n;
+		else if (opt == 'd' && n >= 0)
+			xb->domid = n;
+		else if (opt == 'p' && n > 0)
+			xb->port = n;
+		else
 			return -1;
-		}
 	}
-	return xb->path && optind == argc ? 0 : -1;
+	return (xb->path || xb->listen_fd >= 0) && optind == argc ? 0 : -1;
 }
 
 int main(int argc, char **argv)
@@ -438,7 +454,8 @@ int main(int argc, char **argv)
 		return 1;
 	xb_mux_open(xb.domid, &mux_ops, &xb, &xb.mux);
 	rc = loop(&xb, &unblocked);
-	unlink(xb.path);
+	if (xb.path)
+		unlink(xb.path);
 	while (xb.nr_conns) {
 		struct conn *conn = xb.conn[--xb.nr_conns];
 
