@@ -275,8 +275,11 @@ static void client_hears(struct client *c, const struct xsd_sockmsg *hdr, const 
 	check(asked);			/* or it was answered twice */
 	c->asked[hdr->req_id] = 0;
 	answers++;
-	if (hdr->type == XS_ERROR)
+	if (hdr->type == XS_ERROR) {
+		/* Reads are within transactions that nobody else may end. */
+		check(asked - 1 != XS_READ);
 		return;
+	}
 	check(hdr->type == asked - 1);
 	if (hdr->type == XS_READ) {
 		snprintf(expected, sizeof(expected), "%u/%u", c->life, hdr->req_id);
