@@ -196,6 +196,7 @@ struct client {
 	char got[1 << 16];
 	size_t got_len;
 	uint32_t next_req;		/* ids run from 1 */
+	uint32_t reset_req;		/* that of the last XS_RESET_WATCHES */
 	uint8_t asked[1 << 16];		/* type + 1 by id, 0 once answered */
 	uint32_t tx[64];
 	unsigned nr_tx;
@@ -250,6 +251,7 @@ static void client_request(struct client *c)
 	case 4:
 		if (!rnd(50)) {
 			client_ask(c, XS_RESET_WATCHES, 0, "", 1);
+			c->reset_req = c->next_req;
 			c->nr_tx = 0;
 		}
 		break;
@@ -284,7 +286,7 @@ static void client_hears(struct client *c, const struct xsd_sockmsg *hdr, const 
 	if (hdr->type == XS_READ) {
 		snprintf(expected, sizeof(expected), "%u/%u", c->life, hdr->req_id);
 		check(!strcmp(body, expected));
-	} else if (hdr->type == XS_TRANSACTION_START) {
+	} else if (hdr->type == XS_TRANSACTION_START && hdr->req_id > c->reset_req) {
 		check(c->nr_tx < 64);
 		c->tx[c->nr_tx++] = atoi(body);
 	}
