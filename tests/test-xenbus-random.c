@@ -198,7 +198,7 @@ struct client {
 	uint32_t next_req;		/* ids run from 1 */
 	uint32_t reset_req;		/* that of the last XS_RESET_WATCHES */
 	uint8_t asked[1 << 16];		/* type + 1 by id, 0 once answered */
-	uint32_t tx[64];
+	uint32_t tx[1024];
 	unsigned nr_tx;
 };
 static struct client clients[CLIENTS];
@@ -287,7 +287,7 @@ static void client_hears(struct client *c, const struct xsd_sockmsg *hdr, const 
 		snprintf(expected, sizeof(expected), "%u/%u", c->life, hdr->req_id);
 		check(!strcmp(body, expected));
 	} else if (hdr->type == XS_TRANSACTION_START && hdr->req_id > c->reset_req) {
-		check(c->nr_tx < 64);
+		check(c->nr_tx < 1024);
 		c->tx[c->nr_tx++] = atoi(body);
 	}
 }
