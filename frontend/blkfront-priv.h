@@ -8,6 +8,7 @@
 #ifndef PV_BLKFRONT_PRIV_H
 #define PV_BLKFRONT_PRIV_H
 
+#include <stdint.h>
 #include <xen/grant_table.h>
 #include <xen/event_channel.h>
 #include <xen/io/blkif.h>

@@ -194,6 +194,8 @@ static int write_frontend(void *arg, xs_transaction_t t)
 
 static int publish(struct blkfront *f)
 {
+	/* What an earlier user left would be read together with ours. */
+	vbd_remove_frontend(f->dev.bus.xs, f->dev.bus.nodename);
 	f->published.abi = VBD_ABI_NATIVE;
 	f->published.persistent = f->persistent;
 	f->published.nr_queues = f->nr_queues;
