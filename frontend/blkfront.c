@@ -185,6 +185,29 @@ static int open_pool(struct blkfront *f, const struct blkfront_options *o)
 	return 0;
 }
 
+/* A page of data is worth more than the second page of a ring. */
+static int open_pages(struct blkfront *f, const struct blkfront_options *o)
+{
+	uint32_t i;
+	int r;
+
+	for (;;) {
+		r = open_rings(f);
+		if (r < 0)
+			return r;
+		f->depth = slots_of(f->ring_order);
+		if (o->depth && o->depth < f->depth)
+			f->depth = o->depth;
+		r = open_pool(f, o);
+		if (r == 0 || !f->ring_order)
+			return r;
+		pool_close(&f->pool);
+		for (i = 0; i < f->nr_queues; i++)
+			close_ring(f, f->queue + i);
+		f->ring_order = 0;
+	}
+}
+
 static int write_frontend(void *arg, xs_transaction_t t)
 {
 	struct blkfront *f = arg;
@@ -208,12 +231,7 @@ static int open_steps(struct blkfront *f, const struct blkfront_options *o, int 
 	int r = negotiate(f, o);
 
 	if (r == 0)
-		r = open_rings(f);
-	if (r < 0)
-		return r;
-	f->depth = o->depth && o->depth < slots_of(f->ring_order) ? o->depth :
-		   slots_of(f->ring_order);
-	r = open_pool(f, o);
+		r = open_pages(f, o);
 	for (i = 0; i < f->nr_queues && r == 0; i++)
 		r = open_queue(f, f->queue + i, f->published.queue + i);
 	if (r == 0)
@@ -226,14 +244,22 @@ static int open_steps(struct blkfront *f, const struct blkfront_options *o, int 
 	return r;
 }
 
+static void close_queue(struct blkfront *f, struct blkfront_queue *q)
+{
+	uint32_t i;
+
+	for (i = 0; q->shadow && i < q->nr_shadow; i++)
+		frontdev_unshare(&f->dev, q->shadow[i].fresh, q->shadow[i].nr_fresh);
+	free(q->shadow);
+	close_ring(f, q);
+}
+
 static void release(struct blkfront *f)
 {
 	uint32_t i;
 
-	for (i = 0; i < f->nr_queues; i++) {
-		free(f->queue[i].shadow);
-		close_ring(f, f->queue + i);
-	}
+	for (i = 0; i < f->nr_queues; i++)
+		close_queue(f, f->queue + i);
 	pool_close(&f->pool);
 	frontdev_destroy(&f->dev);
 	free(f);
