@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "paravane.h"
+#include "paravane-runinfo.h"
 
 static const char *program_of(const char *kind)
 {
@@ -20,7 +21,10 @@ static void unanswered_back(struct store *store, const struct inventory_disk *di
 {
 	char label[96];
 
-	if (disk->backend_domid == store->own_domid)
+	if (disk->backend_domid == store->own_domid && runinfo_daemon_runs(disk->kind))
+		snprintf(buf, bytes,
+			 "the back end has not taken the disk up (state Initialising): see the log of paravane-blkback");
+	else if (disk->backend_domid == store->own_domid)
 		snprintf(buf, bytes,
 			 "the back end has not looked at the disk (state Initialising): %s is not running here; start it",
 			 program_of(disk->kind));
