@@ -19,6 +19,13 @@
 #define GRANT_PAGE_BYTES 4096u
 
 /*
+ * A handle that does not write to stderr: a guest can make maps fail as often
+ * as it likes, so the caller logs failures, limited. Close it with
+ * xengnttab_close(). -errno of the library.
+ */
+int grant_open(xengnttab_handle **out);
+
+/*
  * Maps nr pages of domid contiguously. prot as mmap's. The caller owns *out
  * and gives exactly it back to grant_unmap().
  * -errno of the library: ENOENT and EINVAL for a gref that is not granted,

@@ -32,7 +32,10 @@ struct toolstack_disk {
 	bool libxl;			/* write /libxl too, so that xl lists it */
 };
 
-/* One transaction. -EEXIST: the device is there already. */
+/*
+ * One transaction. -EEXIST: the device is there already. -ESRCH: the store has
+ * no such domain. -EAGAIN never: it is tried again.
+ */
 int toolstack_create_disk(struct xs_handle *xs, const struct toolstack_disk *d);
 
 /* What a wait saw last: for a message that says which end waits for what. */
@@ -45,6 +48,8 @@ struct toolstack_view {
 int toolstack_look(struct xs_handle *xs, uint32_t backend_domid, const char *kind,
 		   uint32_t domid, uint32_t devid, struct toolstack_view *out);
 /*
+ * Waits with watches of its own on xs and takes every event that is queued
+ * there: use a handle on which nobody else waits.
  * Returns 0 when both ends are Connected, -ETIMEDOUT, or -ECONNABORTED when an
  * end went to Closing or Closed or wrote an error; view says why. timeout_ms
  * counts from now; -1: no deadline.
