@@ -41,6 +41,7 @@ struct worker {
 static int spawn(const struct worker_options *o, int sock, pid_t *pid)
 {
 	char *const argv[] = { (char *)"paravane-blkback", (char *)"--worker",
+			       (char *)"--log-level", (char *)o->log_level,
 			       (char *)o->title, NULL };
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;

@@ -41,8 +41,9 @@ struct worker_events {
 };
 
 struct worker_options {
-	const char *program;	/* path to execute; argv: NAME --worker TITLE */
+	const char *program;	/* path to execute; argv: --worker --log-level L TITLE */
 	const char *title;	/* for ps: "vbd-3-51712" */
+	const char *log_level;
 	uint32_t stop_ms;	/* from STOP to SIGKILL */
 };
 

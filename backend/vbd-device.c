@@ -259,9 +259,9 @@ bool vbd_device_uses(const struct vbd_device *v, int fd)
 	return ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
 }
 
-int vbd_device_image_fd(const struct vbd_device *v)
+bool vbd_device_is_open(const struct vbd_device *v)
 {
-	return v->image_fd;
+	return v->image_fd >= 0;
 }
 
 static int lock_image(struct vbd_device *v, char *why, size_t why_bytes)
@@ -409,4 +409,9 @@ void vbd_device_stop(struct vbd_device *v, bool keep)
 {
 	v->stopping = true;
 	vbd_serve_stop(v->serve, keep);
+}
+
+bool vbd_device_is_served(const struct vbd_device *v)
+{
+	return v->serve;
 }

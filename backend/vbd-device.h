@@ -52,12 +52,13 @@ int vbd_device_connect(struct vbd_device *v, char *why, size_t why_bytes);
 int vbd_device_resume(struct vbd_device *v, char *why, size_t why_bytes);
 /* keep: a later daemon resumes. changed() follows. */
 void vbd_device_stop(struct vbd_device *v, bool keep);
+bool vbd_device_is_served(const struct vbd_device *v);
 void vbd_device_release(struct vbd_device *v);
 /* The device has been closed: a failure is over. */
 void vbd_device_closed(struct vbd_device *v);
 
 /* Whether it has the image of fd open (a message can then name it). */
 bool vbd_device_uses(const struct vbd_device *v, int fd);
-int vbd_device_image_fd(const struct vbd_device *v);
+bool vbd_device_is_open(const struct vbd_device *v);
 
 #endif

@@ -195,6 +195,7 @@ static int start_worker(struct vbd_serve *s)
 {
 	struct worker_msg msg;
 	struct worker_options o = { .program = s->what.config->program,
+				    .log_level = s->what.config->log_level,
 				    .stop_ms = s->what.config->stop_ms };
 	char title[80];
 	int fds[2], rc;

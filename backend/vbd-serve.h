@@ -16,6 +16,7 @@
 struct blkback_config {
 	const char *kind;		/* "vbd" */
 	const char *program;		/* the worker's; /proc/self/exe */
+	const char *log_level;		/* passed on to it */
 	enum worker_engine engine;
 	enum worker_grants grants;
 	uint32_t poll_us;
