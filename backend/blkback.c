@@ -57,7 +57,7 @@ void blkback_close(struct blkback *b)
 {
 	if (!b)
 		return;
-	assert(blkback_in_flight(b) == 0 && b->executing == 0 && !b->nr_unpushed);
+	assert(!blkback_busy(b) && !b->nr_unpushed);
 	blk_data_close(b);
 	free(b->requests);
 	free(b);
@@ -71,6 +71,11 @@ void blkback_set_sectors(struct blkback *b, uint64_t sectors)
 uint32_t blkback_in_flight(const struct blkback *b)
 {
 	return ring_back_inflight(&b->ring);
+}
+
+bool blkback_busy(const struct blkback *b)
+{
+	return b->executing || b->held.first;
 }
 
 int blkback_pending(const struct blkback *b)

@@ -66,8 +66,9 @@ struct blkback_config {
 /* -ENOMEM and what grant.h says. */
 int blkback_open(const struct blkback_config *cfg, struct blkback **out);
 /*
- * Nothing may be in flight (asserted: every request was answered). Unmaps the
- * front end's pages. Accepts NULL.
+ * Nothing may be busy (asserted). Unmaps the front end's pages. Accepts NULL.
+ * That every request was answered blkback_leave() asserts; a queue that never
+ * ran may leave requests to a successor.
  */
 void blkback_close(struct blkback *b);
 
@@ -99,8 +100,10 @@ uint32_t blkback_drain_pass(struct blkback *b);
 void blkback_kicked(struct blkback *b);
 /* This queue has ended, with nothing in flight: barriers do not wait for it. */
 void blkback_leave(struct blkback *b);
-/* Requests taken and not answered. */
+/* Requests taken and not answered, those not yet replayed included. */
 uint32_t blkback_in_flight(const struct blkback *b);
+/* Whether any request is being executed, or held. */
+bool blkback_busy(const struct blkback *b);
 /* Whether a pass would find a request, or -EPROTO. Reads one word. */
 int blkback_pending(const struct blkback *b);
 /* The same, after asking to be woken at the next request. Sleep when 0. */
