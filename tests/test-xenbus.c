@@ -1,490 +1,917 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * xenbus.c and xenbus-state.c: text, typed nodes with every kind of bad value,
- * the transition table in full, writes that must not revive a directory.
+ * test-xenbus.c - the multiplexer and the ring arithmetic of localxen-xenbus.
+ *
+ * Both run without a hypervisor: this file is the clients and, through the
+ * ring's bytes, a store that answers what each test tells it to.
  */
-#include <stdint.h>
-
-#include "fake-xenstore.h"
-#include "unit.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <CUnit/Basic.h>
 #include "xenbus.h"
 
-#define BACK "/local/domain/0/backend/vbd/3/51712"
-#define FRONT "/local/domain/3/device/vbd/51712"
+#define DOMID 7
+#define MSG_MAX (sizeof(struct xsd_sockmsg) + XENSTORE_PAYLOAD_MAX)
 
-static struct xs_handle *start(void)
-{
-	fake_xs_reset();
-	return fake_xs_open(0);
-}
-
-/* ---- text ----------------------------------------------------------------- */
-
-static void test_text(void)
-{
-	char buf[32];
-
-	UNIT_EQ(xenbus_text(buf, sizeof(buf), "plain"), 0);
-	UNIT_STREQ(buf, "plain");
-	UNIT_EQ(xenbus_text(buf, sizeof(buf), ""), 0);
-	UNIT_STREQ(buf, "");
-	UNIT_EQ(xenbus_text(buf, sizeof(buf), "%s/%u", "dir", (uint64_t)0), 0);
-	UNIT_STREQ(buf, "dir/0");
-	UNIT_EQ(xenbus_text(buf, sizeof(buf), "%u %%", UINT64_MAX), 0);
-	UNIT_STREQ(buf, "18446744073709551615 %");
-	UNIT_EQ(xenbus_text(buf, sizeof(buf), "%s%s%s", "", "x", ""), 0);
-	UNIT_STREQ(buf, "x");
-}
-
-static void test_text_fits_exactly(void)
-{
-	char buf[8];
-	size_t bytes;
-
-	for (bytes = 1; bytes <= sizeof(buf); bytes++) {
-		memset(buf, '#', sizeof(buf));
-		UNIT_EQ(xenbus_text(buf, bytes, "%s-%u", "ab", (uint64_t)123),
-			bytes < 7 ? -ENAMETOOLONG : 0);
-		UNIT_STREQ(buf, bytes < 7 ? "" : "ab-123");
-		if (bytes < sizeof(buf))
-			UNIT_EQ(buf[bytes], '#');
-	}
-}
-
-static void test_paths(void)
-{
-	char buf[XENBUS_PATH_BYTES];
-
-	UNIT_EQ(xenbus_frontend_path(buf, sizeof(buf), 3, "vbd", 51712), 0);
-	UNIT_STREQ(buf, FRONT);
-	UNIT_EQ(xenbus_backend_path(buf, sizeof(buf), 0, "vbd", 3, 51712), 0);
-	UNIT_STREQ(buf, BACK);
-	UNIT_EQ(xenbus_backend_path(buf, sizeof(buf), UINT32_MAX, "qdisk", UINT32_MAX,
-				    UINT32_MAX), 0);
-	UNIT_EQ(xenbus_backend_path(buf, 10, 0, "vbd", 3, 51712), -ENAMETOOLONG);
-}
-
-/* ---- typed nodes ---------------------------------------------------------- */
-
-static void test_own_domid(void)
-{
-	struct xs_handle *dom0 = start(), *dom3 = fake_xs_open(3);
-	struct xs_permissions own = { .id = 3, .perms = XS_PERM_NONE };
-	uint32_t domid = 99;
-
-	UNIT_EQ(xenbus_own_domid(dom0, &domid), -ENOENT);
-	fake_xs_put("/local/domain/0/domid", "0");
-	fake_xs_put("/local/domain/3/domid", "3");
-	xs_set_permissions(dom0, XBT_NULL, "/local/domain/3/domid", &own, 1);
-	UNIT_EQ(xenbus_own_domid(dom0, &domid), 0);
-	UNIT_EQ(domid, 0);
-	UNIT_EQ(xenbus_own_domid(dom3, &domid), 0);
-	UNIT_EQ(domid, 3);
-	xs_close(dom3);
-	xs_close(dom0);
-}
-
-static void test_good_numbers(void)
-{
-	static const struct {
-		const char *text;
-		uint64_t v;
-	} t[] = {
-		{ "0", 0 }, { "1", 1 }, { "0000000000000000000000042", 42 },
-		{ "4294967295", UINT32_MAX }, { "4294967296", 1ull << 32 },
-		{ "18446744073709551615", UINT64_MAX },
-	};
-	struct xs_handle *xs = start();
-	struct key_error err;
-	uint64_t v;
-	size_t i;
-
-	for (i = 0; i < UNIT_LEN(t); i++) {
-		fake_xs_put(BACK "/sectors", t[i].text);
-		UNIT_EQ(xenbus_read_u64(xs, XBT_NULL, BACK, "sectors", UINT64_MAX, &v,
-					&err), 0);
-		UNIT_OK(v == t[i].v);
-		UNIT_EQ(xenbus_read_u64(xs, XBT_NULL, BACK, "sectors", t[i].v, &v,
-					NULL), 0);
-		if (t[i].v)
-			UNIT_EQ(xenbus_read_u64(xs, XBT_NULL, BACK, "sectors",
-						t[i].v - 1, &v, NULL), -EINVAL);
-	}
-	xs_close(xs);
-}
-
-static void test_bad_numbers(void)
-{
-	static const struct {
-		const char *bytes;
-		unsigned int len;
-		const char *shown;
-	} t[] = {
-		{ "", 0, "" }, { "-1", 2, "-1" }, { "+1", 2, "+1" },
-		{ " 1", 2, " 1" }, { "1 ", 2, "1 " }, { "1\n", 2, "1?" },
-		{ "1\0", 2, "1?" }, { "\0", 1, "?" }, { "12\0003", 4, "12?3" },
-		{ "0x10", 4, "0x10" }, { "1e3", 3, "1e3" }, { "12abc", 5, "12abc" },
-		{ "1.5", 3, "1.5" }, { "\xff\xfe", 2, "??" }, { "NaN", 3, "NaN" },
-		{ "18446744073709551616", 20, "18446744073709551616" },
-		{ "99999999999999999999999999", 26, "99999999999999999999999999" },
-	};
-	struct xs_handle *xs = start();
-	struct key_error err;
-	uint64_t v;
-	uint32_t w;
-	size_t i;
-
-	for (i = 0; i < UNIT_LEN(t); i++) {
-		fake_xs_put_bytes(FRONT "/ring-ref", t[i].bytes, t[i].len);
-		memset(&err, 0, sizeof(err));
-		v = 77;
-		UNIT_EQ(xenbus_read_u64(xs, XBT_NULL, FRONT, "ring-ref", UINT64_MAX,
-					&v, &err), -EINVAL);
-		UNIT_EQ(v, 77);
-		UNIT_STREQ(err.key, "ring-ref");
-		UNIT_STREQ(err.value, t[i].shown);
-		UNIT_OK(err.expected && *err.expected);
-		UNIT_EQ(xenbus_read_u32(xs, XBT_NULL, FRONT, "ring-ref", UINT32_MAX,
-					&w, NULL), -EINVAL);
-	}
-	xs_close(xs);
-}
-
-/* A million digits from a guest end up as one short line. */
-static void test_huge_value(void)
-{
-	struct xs_handle *xs = start();
-	static char huge[1 << 20];
-	struct key_error err;
-	uint32_t v;
-
-	memset(huge, '9', sizeof(huge));
-	fake_xs_put_bytes(FRONT "/event-channel", huge, sizeof(huge));
-	UNIT_EQ(xenbus_read_u32(xs, XBT_NULL, FRONT, "event-channel", UINT32_MAX, &v,
-				&err), -EINVAL);
-	UNIT_EQ(strlen(err.value), sizeof(err.value) - 1);
-	UNIT_STREQ(err.value + strlen(err.value) - 5, "99...");
-	xs_close(xs);
-}
-
-static void test_missing(void)
-{
-	struct xs_handle *xs = start();
-	struct key_error err;
-	char text[8];
-	char *string;
-	uint32_t v;
-
-	UNIT_EQ(xenbus_read_u32(xs, XBT_NULL, FRONT, "ring-ref", 9, &v, &err),
-		-ENOENT);
-	UNIT_STREQ(err.key, "ring-ref");
-	UNIT_STREQ(err.value, "");
-	UNIT_EQ(xenbus_read_text(xs, XBT_NULL, FRONT, "x", text, 8), -ENOENT);
-	UNIT_EQ(xenbus_read_string(xs, XBT_NULL, FRONT, "x", &string), -ENOENT);
-	UNIT_OK(!xenbus_exists(xs, XBT_NULL, FRONT));
-	UNIT_EQ(xenbus_remove(xs, XBT_NULL, FRONT, "x"), 0);
-	xs_close(xs);
-}
-
-static void test_flags(void)
-{
-	static const char *const bad[] = { "", "2", "true", "-1", "01x", "yes" };
-	struct xs_handle *xs = start();
-	struct key_error err;
-	bool v;
-	size_t i;
-
-	UNIT_EQ(xenbus_read_flag(xs, XBT_NULL, BACK, "online", true, &v, &err), 0);
-	UNIT_OK(v);
-	UNIT_EQ(xenbus_read_flag(xs, XBT_NULL, BACK, "online", false, &v, &err), 0);
-	UNIT_OK(!v);
-	fake_xs_put(BACK "/online", "0");
-	UNIT_EQ(xenbus_read_flag(xs, XBT_NULL, BACK, "online", true, &v, &err), 0);
-	UNIT_OK(!v);
-	fake_xs_put(BACK "/online", "1");
-	UNIT_EQ(xenbus_read_flag(xs, XBT_NULL, BACK, "online", false, &v, &err), 0);
-	UNIT_OK(v);
-	for (i = 0; i < UNIT_LEN(bad); i++) {
-		fake_xs_put(BACK "/online", bad[i]);
-		UNIT_EQ(xenbus_read_flag(xs, XBT_NULL, BACK, "online", false, &v,
-					 &err), -EINVAL);
-		UNIT_STREQ(err.value, bad[i]);
-		UNIT_STREQ(err.expected, "0 or 1");
-	}
-	xs_close(xs);
-}
-
-static void test_texts(void)
-{
-	struct xs_handle *xs = start();
-	char *string = NULL;
-	char text[8];
-
-	fake_xs_put(BACK "/mode", "w!");
-	UNIT_EQ(xenbus_read_text(xs, XBT_NULL, BACK, "mode", text, sizeof(text)), 0);
-	UNIT_STREQ(text, "w!");
-	fake_xs_put(BACK "/mode", "1234567");
-	UNIT_EQ(xenbus_read_text(xs, XBT_NULL, BACK, "mode", text, sizeof(text)), 0);
-	UNIT_STREQ(text, "1234567");
-	fake_xs_put(BACK "/mode", "12345678");
-	UNIT_EQ(xenbus_read_text(xs, XBT_NULL, BACK, "mode", text, sizeof(text)),
-		-E2BIG);
-	UNIT_EQ(xenbus_read_string(xs, XBT_NULL, BACK, "mode", &string), 0);
-	UNIT_STREQ(string, "12345678");
-	free(string);
-	fake_xs_put_bytes(BACK "/mode", "w\0r", 3);
-	UNIT_EQ(xenbus_read_text(xs, XBT_NULL, BACK, "mode", text, sizeof(text)),
-		-EINVAL);
-	UNIT_EQ(xenbus_read_string(xs, XBT_NULL, BACK, "mode", &string), -EINVAL);
-	UNIT_EQ(xenbus_write_text(xs, XBT_NULL, BACK, "mode", ""), 0);
-	UNIT_EQ(xenbus_read_text(xs, XBT_NULL, BACK, "mode", text, sizeof(text)), 0);
-	UNIT_STREQ(text, "");
-	xs_close(xs);
-}
-
-static void test_store_errors(void)
-{
-	struct xs_handle *xs = start(), *guest = fake_xs_open(3);
-	struct key_error err;
-	uint32_t v;
-
-	fake_xs_put(BACK "/sectors", "8");
-	fake_xs_fail_nth(1, EIO);
-	UNIT_EQ(xenbus_read_u32(xs, XBT_NULL, BACK, "sectors", 9, &v, &err), -EIO);
-	fake_xs_fail_nth(1, ENOSPC);
-	UNIT_EQ(xenbus_write_u64(xs, XBT_NULL, BACK, "sectors", 9), -ENOSPC);
-	fake_xs_fail_nth(1, EIO);
-	UNIT_EQ(xenbus_remove(xs, XBT_NULL, BACK, "sectors"), -EIO);
-	UNIT_EQ(xenbus_read_u32(guest, XBT_NULL, BACK, "sectors", 9, &v, &err),
-		-EACCES);
-	UNIT_EQ(xenbus_write_u64(guest, XBT_NULL, BACK, "sectors", 9), -EACCES);
-	UNIT_STREQ(fake_xs_get(BACK "/sectors"), "8");
-	xs_close(guest);
-	xs_close(xs);
-}
-
-/* ---- states --------------------------------------------------------------- */
-
-/* to[from] as digits: written down again here, not computed. */
-static const char *const back_table[9] = {
-	"12356", "12356", "23456", "3456", "45678", "56", "1256", "5678", "4568",
-};
-static const char *const front_table[9] = {
-	"13456", "13456", "23456", "3456", "4567", "56", "16", "4567", "4568",
+struct msg {
+	struct xsd_sockmsg hdr;
+	char body[XENSTORE_PAYLOAD_MAX + 1];
 };
 
-static void test_transitions(void)
+static struct xb_mux *mux;
+static int fail_type, fail_errno;
+static void *fail_cookie;
+static unsigned log_lines;
+static char last_log[256];
+
+static int test_fail(void *arg, void *cookie, uint32_t type)
 {
-	int from, to;
-
-	for (from = -1; from <= 10; from++) {
-		for (to = -1; to <= 10; to++) {
-			bool known = from >= 0 && from <= 8 && to > 0 && to <= 8;
-			bool back = known && strchr(back_table[from], '0' + to);
-			bool front = known && strchr(front_table[from], '0' + to);
-
-			if (back != xenbus_may_change(XENBUS_BACKEND,
-						      (XenbusState)from,
-						      (XenbusState)to))
-				UNIT_EQ(from * 100 + to, -1);
-			if (front != xenbus_may_change(XENBUS_FRONTEND,
-						       (XenbusState)from,
-						       (XenbusState)to))
-				UNIT_EQ(from * 100 + to, -2);
-		}
-	}
+	CU_ASSERT_PTR_EQUAL(arg, &mux);
+	return (int)type == fail_type && cookie == fail_cookie ? fail_errno : 0;
 }
 
-static bool walk(enum xenbus_side side, const char *states)
+static void test_log(void *arg, const char *line)
 {
-	for (; states[1]; states++)
-		if (!xenbus_may_change(side, (XenbusState)(states[0] - '0'),
-				       (XenbusState)(states[1] - '0')))
-			return false;
+	(void)arg;
+	log_lines++;
+	snprintf(last_log, sizeof(last_log), "%s", line);
+}
+
+static const struct xb_mux_ops ops = { .fail = test_fail, .log = test_log };
+
+static void setup(void)
+{
+	fail_type = -1;
+	log_lines = 0;
+	xb_mux_open(DOMID, &ops, &mux, &mux);
+}
+
+static void teardown(void)
+{
+	xb_mux_close(mux);
+	mux = NULL;
+}
+
+/* ---- bytes to messages and back ----------------------------------------- */
+
+static size_t put(struct msg *m, uint32_t type, uint32_t req_id, uint32_t tx_id,
+		  const char *body, size_t len)
+{
+	m->hdr = (struct xsd_sockmsg){ type, req_id, tx_id, len };
+	memcpy(m->body, body, len);
+	m->body[len] = 0;
+	return sizeof(m->hdr) + len;
+}
+
+/* Sends a request whole; body may hold NULs. */
+static int ask_bytes(struct xb_client *c, uint32_t type, uint32_t req_id, uint32_t tx_id,
+		     const char *body, size_t len)
+{
+	struct msg m;
+	size_t n = put(&m, type, req_id, tx_id, body, len);
+
+	return xb_client_input(c, &m, n);
+}
+
+#define ASK(c, type, req_id, tx_id, body) \
+	CU_ASSERT_EQUAL(ask_bytes(c, type, req_id, tx_id, body, sizeof(body)), 0)
+
+static int answer_bytes(uint32_t type, uint32_t req_id, uint32_t tx_id, const char *body,
+			size_t len)
+{
+	struct msg m;
+	size_t n = put(&m, type, req_id, tx_id, body, len);
+
+	return xb_mux_ring_input(mux, &m, n);
+}
+
+#define ANSWER(type, req_id, body) \
+	CU_ASSERT_EQUAL(answer_bytes(type, req_id, 0, body, sizeof(body)), 0)
+
+/* The next message for the ring. false: there is none. */
+static bool ring_next(struct msg *m)
+{
+	const void *data;
+	size_t n = xb_mux_ring_output(mux, &data);
+
+	if (!n)
+		return false;
+	CU_ASSERT_FATAL(n >= sizeof(m->hdr) && n <= MSG_MAX);
+	memcpy(m, data, n);
+	CU_ASSERT_EQUAL(n, sizeof(m->hdr) + m->hdr.len);
+	((char *)m)[n] = 0;
+	xb_mux_ring_sent(mux, n);
 	return true;
 }
 
-/* What real front and back ends are known to do. */
-static void test_real_walks(void)
+static bool client_next(struct xb_client *c, struct msg *m)
 {
-	UNIT_OK(walk(XENBUS_FRONTEND, "1345613456"));	/* Linux, reloaded */
-	UNIT_OK(walk(XENBUS_FRONTEND, "1456145"));	/* mini-os */
-	UNIT_OK(walk(XENBUS_FRONTEND, "1461346"));	/* GRUB, then its kernel */
-	UNIT_OK(walk(XENBUS_FRONTEND, "13474"));	/* netfront and XDP */
-	UNIT_OK(walk(XENBUS_BACKEND, "12456"));
-	UNIT_OK(walk(XENBUS_BACKEND, "12456245"));	/* the front end came back */
-	UNIT_OK(walk(XENBUS_BACKEND, "124461244456"));	/* resized */
-	UNIT_OK(walk(XENBUS_BACKEND, "156"));		/* image missing */
-	UNIT_OK(walk(XENBUS_BACKEND, "1256"));		/* tool stack's 5 */
-	UNIT_OK(walk(XENBUS_BACKEND, "1356"));
-	UNIT_OK(walk(XENBUS_BACKEND, "656"));		/* its 5, too late */
-	UNIT_OK(walk(XENBUS_BACKEND, "12484"));
-	UNIT_OK(!walk(XENBUS_BACKEND, "14"));		/* xl waits for 2 */
-	UNIT_OK(!walk(XENBUS_BACKEND, "42"));
-	UNIT_OK(!walk(XENBUS_BACKEND, "54"));
-	UNIT_OK(!walk(XENBUS_BACKEND, "64"));
-	UNIT_OK(!walk(XENBUS_FRONTEND, "64"));
-	UNIT_OK(!walk(XENBUS_FRONTEND, "54"));
-	UNIT_OK(!walk(XENBUS_FRONTEND, "41"));
+	const void *data;
+	size_t n = xb_client_output(c, &data);
+
+	if (!n)
+		return false;
+	CU_ASSERT_FATAL(n >= sizeof(m->hdr) && n <= MSG_MAX);
+	memcpy(m, data, n);
+	((char *)m)[n] = 0;
+	xb_client_sent(c, n);
+	return true;
 }
 
-static void test_state_names(void)
+static void expect_ring(struct msg *m, uint32_t type, uint32_t tx_id)
 {
-	UNIT_STREQ(xenbus_state_name(XenbusStateInitWait), "InitWait");
-	UNIT_STREQ(xenbus_state_name(XenbusStateReconfigured), "Reconfigured");
-	UNIT_STREQ(xenbus_state_name((XenbusState)9), "Unknown");
-	UNIT_STREQ(xenbus_state_name((XenbusState)-1), "Unknown");
+	CU_ASSERT_TRUE_FATAL(ring_next(m));
+	CU_ASSERT_EQUAL(m->hdr.type, type);
+	CU_ASSERT_EQUAL(m->hdr.tx_id, tx_id);
 }
 
-static void test_read_state(void)
+static void expect_client(struct xb_client *c, uint32_t type, uint32_t req_id,
+			  const char *body)
 {
-	static const char *const bad[] = { "", "9", "-1", "4x", "Connected" };
-	struct xs_handle *xs = start();
+	struct msg m;
+
+	CU_ASSERT_TRUE_FATAL(client_next(c, &m));
+	CU_ASSERT_EQUAL(m.hdr.type, type);
+	CU_ASSERT_EQUAL(m.hdr.req_id, req_id);
+	CU_ASSERT_STRING_EQUAL(m.body, body);
+}
+
+static void expect_silence(struct xb_client *c)
+{
+	const void *data;
+
+	CU_ASSERT_EQUAL(xb_client_output(c, &data), 0);
+}
+
+static void expect_quiet_ring(void)
+{
+	const void *data;
+
+	CU_ASSERT_EQUAL(xb_mux_ring_output(mux, &data), 0);
+}
+
+static const char *token_of(const struct msg *m)
+{
+	return m->body + strlen(m->body) + 1;
+}
+
+/* An event for the watch that was forwarded as w. */
+static void fire(const struct msg *w, const char *path)
+{
+	char body[XENSTORE_PAYLOAD_MAX];
+	int n = snprintf(body, sizeof(body), "%s%c%s", path, 0, token_of(w)) + 1;
+
+	CU_ASSERT_EQUAL(answer_bytes(XS_WATCH_EVENT, 0, 0, body, n), 0);
+}
+
+static void expect_event(struct xb_client *c, const char *path, const char *token)
+{
+	struct msg m;
+
+	CU_ASSERT_TRUE_FATAL(client_next(c, &m));
+	CU_ASSERT_EQUAL(m.hdr.type, XS_WATCH_EVENT);
+	CU_ASSERT_EQUAL(m.hdr.len, strlen(path) + strlen(token) + 2);
+	CU_ASSERT_STRING_EQUAL(m.body, path);
+	CU_ASSERT_STRING_EQUAL(token_of(&m), token);
+}
+
+/* Client c watches path with token; *w is what the store saw. */
+#define WATCH(c, w, path, token) do {					\
+		ASK(c, XS_WATCH, 77, 0, path "\0" token);		\
+		expect_ring(w, XS_WATCH, 0);				\
+		CU_ASSERT_STRING_EQUAL((w)->body, path);		\
+		ANSWER(XS_WATCH, (w)->hdr.req_id, "OK");		\
+		expect_client(c, XS_WATCH, 77, "OK");			\
+	} while (0)
+
+static void start_transaction(struct xb_client *c, const char *id)
+{
+	struct msg m;
+
+	ASK(c, XS_TRANSACTION_START, 9, 0, "");
+	expect_ring(&m, XS_TRANSACTION_START, 0);
+	CU_ASSERT_EQUAL(answer_bytes(XS_TRANSACTION_START, m.hdr.req_id, 0, id,
+				     strlen(id) + 1), 0);
+	expect_client(c, XS_TRANSACTION_START, 9, id);
+}
+
+static struct xb_mux_count count(void)
+{
+	struct xb_mux_count n;
+
+	xb_mux_count(mux, &n);
+	return n;
+}
+
+/* ---- requests ----------------------------------------------------------- */
+
+static void test_same_req_id(void)
+{
+	struct xb_client *a = xb_client_add(mux, NULL), *b = xb_client_add(mux, NULL);
+	struct msg ma, mb;
+
+	ASK(a, XS_READ, 5, 0, "a");
+	ASK(b, XS_READ, 5, 0, "b");
+	expect_ring(&ma, XS_READ, 0);
+	expect_ring(&mb, XS_READ, 0);
+	CU_ASSERT_STRING_EQUAL(ma.body, "a");
+	CU_ASSERT_STRING_EQUAL(mb.body, "b");
+	CU_ASSERT_NOT_EQUAL(ma.hdr.req_id, mb.hdr.req_id);
+	/* Even in the wrong order each gets its own. */
+	ANSWER(XS_READ, mb.hdr.req_id, "for b");
+	expect_silence(a);
+	ANSWER(XS_ERROR, ma.hdr.req_id, "ENOENT");
+	expect_client(b, XS_READ, 5, "for b");
+	expect_client(a, XS_ERROR, 5, "ENOENT");
+	CU_ASSERT_EQUAL(count().requests, 0);
+}
+
+static void test_cut_anywhere(void)
+{
+	struct xb_client *c = xb_client_add(mux, NULL);
+	const void *data;
+	struct msg m, in;
+	size_t n, i;
+
+	n = put(&m, XS_WRITE, 3, 0, "key\0value", 9);
+	for (i = 0; i < n; i++) {
+		expect_quiet_ring();
+		CU_ASSERT_EQUAL(xb_client_input(c, (char *)&m + i, 1), 0);
+	}
+	/* The ring takes one byte at a time. */
+	for (i = 0; i < n; i++) {
+		CU_ASSERT_EQUAL(xb_mux_ring_output(mux, &data), n - i);
+		((char *)&in)[i] = *(const char *)data;
+		xb_mux_ring_sent(mux, 1);
+	}
+	expect_quiet_ring();
+	CU_ASSERT_EQUAL(in.hdr.len, 9);
+	CU_ASSERT_EQUAL(memcmp(in.body, "key\0value", 9), 0);
+	n = put(&m, XS_WRITE, in.hdr.req_id, 0, "OK", 3);
+	for (i = 0; i < n; i++) {
+		expect_silence(c);
+		CU_ASSERT_EQUAL(xb_mux_ring_input(mux, (char *)&m + i, 1), 0);
+	}
+	/* So does the client. */
+	for (i = 0; i < n; i++) {
+		CU_ASSERT_EQUAL(xb_client_output(c, &data), n - i);
+		((char *)&in)[i] = *(const char *)data;
+		xb_client_sent(c, 1);
+	}
+	CU_ASSERT_EQUAL(in.hdr.req_id, 3);
+	CU_ASSERT_EQUAL(in.hdr.type, XS_WRITE);
+	expect_silence(c);
+}
+
+static void test_many_in_one_read(void)
+{
+	struct xb_client *c = xb_client_add(mux, NULL);
+	char buf[1000];
+	size_t n = 0;
+	struct msg m;
+	int i;
+
+	for (i = 0; i < 10; i++) {
+		size_t k = put(&m, XS_READ, 100 + i, 0, "x", 2);
+
+		memcpy(buf + n, &m, k);
+		n += k;
+	}
+	CU_ASSERT_EQUAL(xb_client_input(c, buf, n), 0);
+	for (i = 0; i < 10; i++) {
+		expect_ring(&m, XS_READ, 0);
+		ANSWER(XS_READ, m.hdr.req_id, "y");
+		expect_client(c, XS_READ, 100 + i, "y");
+	}
+}
+
+static void test_privileged_pass(void)
+{
+	static const uint32_t types[] = {
+		XS_INTRODUCE, XS_RELEASE, XS_RESUME, XS_SET_TARGET, XS_CONTROL,
+		XS_IS_DOMAIN_INTRODUCED, XS_GET_DOMAIN_PATH, XS_DIRECTORY_PART,
+		XS_TYPE_COUNT, 255,
+	};
+	struct xb_client *c = xb_client_add(mux, NULL);
+	struct msg m;
 	size_t i;
 
-	UNIT_EQ(xenbus_read_state(xs, FRONT), XenbusStateUnknown);
-	fake_xs_put(FRONT "/state", "4");
-	UNIT_EQ(xenbus_read_state(xs, FRONT), XenbusStateConnected);
-	for (i = 0; i < UNIT_LEN(bad); i++) {
-		fake_xs_put(FRONT "/state", bad[i]);
-		UNIT_EQ(xenbus_read_state(xs, FRONT), XenbusStateUnknown);
+	for (i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		ASK(c, types[i], i, 0, "1");
+		expect_ring(&m, types[i], 0);
+		ANSWER(XS_ERROR, m.hdr.req_id, "EACCES");
+		expect_client(c, XS_ERROR, i, "EACCES");
 	}
-	xs_close(xs);
 }
 
-static void device(struct xenbus_device *dev, struct xs_handle *xs)
+static void test_garbage(void)
 {
-	memset(dev, 0, sizeof(*dev));
-	dev->xs = xs;
-	dev->side = XENBUS_BACKEND;
-	dev->domid = 0;
-	dev->otherend_id = 3;
-	strcpy(dev->nodename, BACK);
-	strcpy(dev->otherend, FRONT);
-	dev->state = XenbusStateInitialising;
+	struct xb_client *a = xb_client_add(mux, NULL), *b = xb_client_add(mux, NULL);
+	struct xsd_sockmsg too_long = { .type = XS_READ, .len = XENSTORE_PAYLOAD_MAX + 1 };
+	struct xsd_sockmsg odd_type = { .type = 0x47455420 };
+	struct msg m;
+
+	CU_ASSERT_EQUAL(xb_client_input(a, &too_long, sizeof(too_long)), -EPROTO);
+	CU_ASSERT_EQUAL(log_lines, 1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(last_log, "4097"));
+	xb_client_gone(a);
+	a = xb_client_add(mux, NULL);
+	CU_ASSERT_EQUAL(xb_client_input(a, &odd_type, sizeof(odd_type)), -EPROTO);
+	CU_ASSERT_EQUAL(log_lines, 2);
+	xb_client_gone(a);
+	expect_quiet_ring();
+	/* The other one goes on. */
+	ASK(b, XS_READ, 1, 0, "k");
+	expect_ring(&m, XS_READ, 0);
+	ANSWER(XS_READ, m.hdr.req_id, "v");
+	expect_client(b, XS_READ, 1, "v");
+	CU_ASSERT_EQUAL(count().clients, 1);
 }
 
-static void test_switch(void)
+static void test_longest_payload(void)
 {
-	struct xs_handle *xs = start();
-	struct xenbus_device dev;
+	struct xb_client *c = xb_client_add(mux, NULL);
+	static char body[XENSTORE_PAYLOAD_MAX];
+	struct msg m;
 
-	device(&dev, xs);
-	fake_xs_put(BACK "/state", "1");
-	UNIT_EQ(xenbus_switch_state(&dev, XenbusStateInitWait), 0);
-	UNIT_STREQ(fake_xs_get(BACK "/state"), "2");
-	UNIT_EQ(dev.state, XenbusStateInitWait);
-	fake_xs_refuse_commits(3);
-	UNIT_EQ(xenbus_switch_state(&dev, XenbusStateConnected), 0);
-	UNIT_STREQ(fake_xs_get(BACK "/state"), "4");
-	UNIT_EQ(fake_xs_open_transactions(), 0);
-	xs_close(xs);
+	memset(body, 'z', sizeof(body));
+	CU_ASSERT_EQUAL(ask_bytes(c, XS_WRITE, 1, 0, body, sizeof(body)), 0);
+	expect_ring(&m, XS_WRITE, 0);
+	CU_ASSERT_EQUAL(m.hdr.len, sizeof(body));
+	CU_ASSERT_EQUAL(memcmp(m.body, body, sizeof(body)), 0);
 }
 
-static void test_switch_does_not_revive(void)
+static void test_insane_store(void)
 {
-	struct xs_handle *xs = start();
-	struct xenbus_device dev;
+	struct xb_client *c = xb_client_add(mux, NULL);
+	struct xsd_sockmsg too_long = { .type = XS_READ, .len = 0x80000000 };
 
-	device(&dev, xs);
-	UNIT_EQ(xenbus_switch_state(&dev, XenbusStateInitWait), -ENOENT);
-	UNIT_EQ(dev.state, XenbusStateInitialising);
-	UNIT_EQ(fake_xs_count(), 0);
-	UNIT_EQ(fake_xs_open_transactions(), 0);
-	xs_close(xs);
+	/* An answer to nothing is ignored; one without end is not. */
+	ANSWER(XS_READ, 4711, "what");
+	CU_ASSERT_EQUAL(log_lines, 1);
+	expect_silence(c);
+	CU_ASSERT_EQUAL(xb_mux_ring_input(mux, &too_long, sizeof(too_long)), -EPROTO);
+	CU_ASSERT_EQUAL(log_lines, 2);
 }
 
-/* Any single request may fail: no transaction stays open, no state is believed. */
-static void test_switch_fails(void)
+static void test_request_limit(void)
 {
-	struct xs_handle *xs = start();
-	struct xenbus_device dev;
-	unsigned int before, n, nr;
+	struct xb_client *c = xb_client_add(mux, NULL), *d = xb_client_add(mux, NULL);
+	struct msg m;
+	unsigned i;
 
-	device(&dev, xs);
-	fake_xs_put(BACK "/state", "1");
-	before = fake_xs_requests();
-	UNIT_EQ(xenbus_switch_state(&dev, XenbusStateInitWait), 0);
-	nr = fake_xs_requests() - before;
-	UNIT_OK(nr >= 4);
-	for (n = 1; n <= nr; n++) {
-		device(&dev, xs);
-		fake_xs_put(BACK "/state", "1");
-		fake_xs_fail_nth(n, EIO);
-		UNIT_EQ(xenbus_switch_state(&dev, XenbusStateInitWait), -EIO);
-		UNIT_EQ(dev.state, XenbusStateInitialising);
-		UNIT_STREQ(fake_xs_get(BACK "/state"), "1");
-		UNIT_EQ(fake_xs_open_transactions(), 0);
+	for (i = 0; i < XB_MAX_REQUESTS; i++) {
+		CU_ASSERT_TRUE(xb_client_wants_input(c));
+		ASK(c, XS_READ, i, 0, "k");
 	}
-	xs_close(xs);
+	CU_ASSERT_FALSE(xb_client_wants_input(c));
+	CU_ASSERT_TRUE(xb_client_wants_input(d));
+	expect_ring(&m, XS_READ, 0);
+	ANSWER(XS_READ, m.hdr.req_id, "v");
+	CU_ASSERT_TRUE(xb_client_wants_input(c));
 }
 
-/* ---- errors for people ---------------------------------------------------- */
-
-static void test_error_node(void)
+static void test_unread_replies(void)
 {
-	struct xs_handle *xs = start();
-	struct xenbus_device dev;
-	char text[XENBUS_TEXT_BYTES];
+	static const char big[XENSTORE_PAYLOAD_MAX];
+	struct xb_client *c = xb_client_add(mux, NULL);
+	struct msg m;
+	unsigned i;
 
-	device(&dev, xs);
-	UNIT_EQ(xenbus_read_error(xs, BACK, text, sizeof(text)), -ENOENT);
-	UNIT_EQ(xenbus_write_error(&dev, ENOENT, "params /no/image"), 0);
-	UNIT_STREQ(fake_xs_get("/local/domain/0/error/backend/vbd/3/51712/error"),
-		   "2 params /no/image");
-	UNIT_EQ(xenbus_read_error(xs, BACK, text, sizeof(text)), 0);
-	UNIT_STREQ(text, "2 params /no/image");
-	UNIT_EQ(xenbus_clear_error(&dev), 0);
-	UNIT_OK(!fake_xs_get("/local/domain/0/error/backend/vbd/3/51712"));
-	UNIT_EQ(xenbus_clear_error(&dev), 0);
-	UNIT_EQ(xenbus_read_error(xs, BACK, text, sizeof(text)), -ENOENT);
-	UNIT_EQ(xenbus_read_error(xs, "/elsewhere/x", text, sizeof(text)), -EINVAL);
-	UNIT_EQ(xenbus_read_error(xs, "/local/domain/", text, sizeof(text)), -EINVAL);
-	xs_close(xs);
+	for (i = 0; i < XB_MAX_REPLY_BYTES / sizeof(big) + 1; i++) {
+		ASK(c, XS_READ, i, 0, "k");
+		expect_ring(&m, XS_READ, 0);
+		CU_ASSERT_EQUAL(answer_bytes(XS_READ, m.hdr.req_id, 0, big, sizeof(big)), 0);
+	}
+	CU_ASSERT_FALSE(xb_client_wants_input(c));
+	CU_ASSERT_FALSE(xb_client_overrun(c));
+	while (client_next(c, &m))
+		;
+	CU_ASSERT_TRUE(xb_client_wants_input(c));
 }
 
-/* A guest writes what it likes into its error node. */
-static void test_hostile_error(void)
+static void test_ring_backlog(void)
 {
-	struct xs_handle *xs = start();
-	char text[XENBUS_TEXT_BYTES];
-	static char huge[4000];
+	static const char big[XENSTORE_PAYLOAD_MAX];
+	struct xb_client *c = xb_client_add(mux, NULL), *d = xb_client_add(mux, NULL);
+	struct msg m;
 
-	memset(huge, 'A', sizeof(huge));
-	memcpy(huge, "\033[2J\n", 5);
-	fake_xs_put_bytes("/local/domain/3/error/device/vbd/51712/error", huge,
-			  sizeof(huge));
-	UNIT_EQ(xenbus_read_error(xs, FRONT, text, sizeof(text)), 0);
-	UNIT_EQ(strlen(text), sizeof(text) - 1);
-	UNIT_OK(!strncmp(text, "?[2J?AAA", 8));
-	UNIT_STREQ(text + strlen(text) - 4, "A...");
-	xs_close(xs);
+	while (xb_client_wants_input(c))
+		CU_ASSERT_EQUAL(ask_bytes(c, XS_WRITE, 1, 0, big, sizeof(big)), 0);
+	CU_ASSERT_TRUE(count().requests < XB_MAX_REQUESTS);
+	CU_ASSERT_FALSE(xb_client_wants_input(d));
+	expect_ring(&m, XS_WRITE, 0);
+	CU_ASSERT_TRUE(xb_client_wants_input(d));
+}
+
+/* ---- watches ------------------------------------------------------------ */
+
+static void test_same_path_and_token(void)
+{
+	struct xb_client *a = xb_client_add(mux, NULL), *b = xb_client_add(mux, NULL);
+	struct msg wa, wb, m;
+
+	WATCH(a, &wa, "/p", "tok");
+	WATCH(b, &wb, "/p", "tok");
+	CU_ASSERT_STRING_NOT_EQUAL(token_of(&wa), token_of(&wb));
+	fire(&wa, "/p/x");
+	expect_event(a, "/p/x", "tok");
+	expect_silence(b);
+	fire(&wb, "/p/x");
+	expect_event(b, "/p/x", "tok");
+	expect_silence(a);
+
+	ASK(a, XS_UNWATCH, 8, 0, "/p\0tok");
+	expect_ring(&m, XS_UNWATCH, 0);
+	CU_ASSERT_STRING_EQUAL(m.body, "/p");
+	CU_ASSERT_STRING_EQUAL(token_of(&m), token_of(&wa));
+	ANSWER(XS_UNWATCH, m.hdr.req_id, "OK");
+	expect_client(a, XS_UNWATCH, 8, "OK");
+	fire(&wa, "/p");		/* stale */
+	expect_silence(a);
+	fire(&wb, "/p");
+	expect_event(b, "/p", "tok");
+	CU_ASSERT_EQUAL(count().watches, 1);
+}
+
+static void test_watch_twice(void)
+{
+	struct xb_client *c = xb_client_add(mux, NULL);
+	struct msg w, m;
+
+	WATCH(c, &w, "dev/vbd", "t");
+	ASK(c, XS_WATCH, 1, 0, "dev/vbd\0t");
+	expect_client(c, XS_ERROR, 1, "EEXIST");
+	ASK(c, XS_WATCH, 2, 0, "/local/domain/7/dev/vbd\0t");
+	expect_client(c, XS_ERROR, 2, "EEXIST");
+	expect_quiet_ring();
+	/* These differ. */
+	ASK(c, XS_WATCH, 3, 0, "dev/vbd\0u");
+	expect_ring(&m, XS_WATCH, 0);
+	ASK(c, XS_WATCH, 4, 0, "/dev/vbd\0t");
+	expect_ring(&m, XS_WATCH, 0);
+	ASK(c, XS_WATCH, 5, 0, "/local/domain/70/dev/vbd\0t");
+	expect_ring(&m, XS_WATCH, 0);
+	ASK(c, XS_UNWATCH, 6, 0, "/local/domain/7/dev/vbd\0t");
+	expect_ring(&m, XS_UNWATCH, 0);
+	CU_ASSERT_STRING_EQUAL(token_of(&m), token_of(&w));
+	ASK(c, XS_UNWATCH, 7, 0, "dev/vbd\0t");
+	expect_client(c, XS_ERROR, 7, "ENOENT");
+}
+
+static void test_watch_malformed(void)
+{
+	struct xb_client *c = xb_client_add(mux, NULL);
+	static char body[XENSTORE_PAYLOAD_MAX];
+
+	ASK(c, XS_WATCH, 1, 0, "path only");
+	expect_client(c, XS_ERROR, 1, "EINVAL");
+	ASK(c, XS_WATCH, 2, 0, "p\0t\0three");
+	expect_client(c, XS_ERROR, 2, "EINVAL");
+	CU_ASSERT_EQUAL(ask_bytes(c, XS_UNWATCH, 3, 0, "p\0t", 3), 0);
+	expect_client(c, XS_ERROR, 3, "EINVAL");
+	CU_ASSERT_EQUAL(ask_bytes(c, XS_WATCH, 4, 0, "", 0), 0);
+	expect_client(c, XS_ERROR, 4, "EINVAL");
+	/* With our token instead of "" it would not fit a message. */
+	memset(body, 'p', sizeof(body) - 2);
+	CU_ASSERT_EQUAL(ask_bytes(c, XS_WATCH, 5, 0, body, sizeof(body)), 0);
+	expect_client(c, XS_ERROR, 5, "EINVAL");
+	expect_quiet_ring();
+	CU_ASSERT_EQUAL(count().watches, 0);
+}
+
+static void test_watch_refused(void)
+{
+	struct xb_client *c = xb_client_add(mux, NULL);
+	struct msg m;
+
+	ASK(c, XS_WATCH, 1, 0, "p\0t");
+	expect_ring(&m, XS_WATCH, 0);
+	ANSWER(XS_ERROR, m.hdr.req_id, "E2BIG");
+	expect_client(c, XS_ERROR, 1, "E2BIG");
+	CU_ASSERT_EQUAL(count().watches, 0);
+	ASK(c, XS_UNWATCH, 2, 0, "p\0t");
+	expect_client(c, XS_ERROR, 2, "ENOENT");
+}
+
+static void test_long_token(void)
+{
+	struct xb_client *c = xb_client_add(mux, NULL);
+	char body[XENSTORE_PAYLOAD_MAX], path[200];
+	struct msg w;
+
+	/* "p", then a token that fills the message. */
+	memset(body, 't', sizeof(body));
+	strcpy(body, "p");
+	body[sizeof(body) - 1] = 0;
+	CU_ASSERT_EQUAL(ask_bytes(c, XS_WATCH, 1, 0, body, sizeof(body)), 0);
+	expect_ring(&w, XS_WATCH, 0);
+	CU_ASSERT_TRUE(w.hdr.len < 20);
+	fire(&w, "p");
+	expect_event(c, "p", body + 2);
+	memset(path, 'q', sizeof(path));
+	path[sizeof(path) - 1] = 0;
+	fire(&w, path);
+	expect_silence(c);
+}
+
+static void test_coalesce(void)
+{
+	struct xb_client *c = xb_client_add(mux, NULL);
+	const void *data;
+	struct msg w, v, m;
+
+	WATCH(c, &w, "a", "t");
+	WATCH(c, &v, "a", "u");
+	fire(&w, "a");
+	fire(&w, "a/b");
+	fire(&v, "a");
+	fire(&w, "a");		/* says nothing new */
+	fire(&w, "a/b");
+	expect_event(c, "a", "t");
+	expect_event(c, "a/b", "t");
+	expect_event(c, "a", "u");
+	expect_silence(c);
+
+	/* One that is under way does not stand for a later one. */
+	fire(&w, "a");
+	CU_ASSERT_TRUE(xb_client_output(c, &data) > 1);
+	xb_client_sent(c, 1);
+	fire(&w, "a");
+	CU_ASSERT_TRUE(client_next(c, &m));
+	expect_event(c, "a", "t");
+	expect_silence(c);
+
+	/* Nor does one of a former watch stand for the first of a new one. */
+	fire(&w, "a");
+	ASK(c, XS_UNWATCH, 1, 0, "a\0t");
+	expect_ring(&m, XS_UNWATCH, 0);
+	ANSWER(XS_UNWATCH, m.hdr.req_id, "OK");
+	ASK(c, XS_WATCH, 2, 0, "a\0t");
+	expect_ring(&w, XS_WATCH, 0);
+	ANSWER(XS_WATCH, w.hdr.req_id, "OK");
+	fire(&w, "a");
+	expect_event(c, "a", "t");
+	expect_client(c, XS_UNWATCH, 1, "OK");
+	expect_client(c, XS_WATCH, 2, "OK");
+	expect_event(c, "a", "t");
+}
+
+static void test_overrun(void)
+{
+	struct xb_client *c = xb_client_add(mux, NULL), *d = xb_client_add(mux, NULL);
+	struct msg wc, wd;
+	char path[100];
+	unsigned i;
+
+	WATCH(c, &wc, "a", "t");
+	WATCH(d, &wd, "a", "t");
+	for (i = 0; i < XB_MAX_EVENT_BYTES / 16 && !xb_client_overrun(c); i++) {
+		snprintf(path, sizeof(path), "a/%u", i);
+		fire(&wc, path);
+		fire(&wd, path);
+		expect_event(d, path, "t");
+	}
+	CU_ASSERT_TRUE(xb_client_overrun(c));
+	CU_ASSERT_FALSE(xb_client_overrun(d));
+	CU_ASSERT_TRUE(i > 1000);
+	CU_ASSERT_EQUAL(log_lines, 1);
+	xb_client_gone(c);
+	CU_ASSERT_TRUE(xb_client_wants_input(d));
+}
+
+/* ---- transactions ------------------------------------------------------- */
+
+static void test_transaction(void)
+{
+	struct xb_client *c = xb_client_add(mux, NULL);
+	struct msg m;
+
+	start_transaction(c, "12");
+	ASK(c, XS_WRITE, 2, 12, "k\0v");
+	expect_ring(&m, XS_WRITE, 12);
+	/* Refused, so it goes on. */
+	ASK(c, XS_TRANSACTION_END, 3, 12, "X");
+	expect_ring(&m, XS_TRANSACTION_END, 12);
+	ANSWER(XS_ERROR, m.hdr.req_id, "EINVAL");
+	expect_client(c, XS_ERROR, 3, "EINVAL");
+	CU_ASSERT_EQUAL(count().transactions, 1);
+	ASK(c, XS_TRANSACTION_END, 4, 12, "T");
+	expect_ring(&m, XS_TRANSACTION_END, 12);
+	CU_ASSERT_STRING_EQUAL(m.body, "T");
+	ANSWER(XS_ERROR, m.hdr.req_id, "EAGAIN");
+	expect_client(c, XS_ERROR, 4, "EAGAIN");
+	CU_ASSERT_EQUAL(count().transactions, 0);
+	xb_client_gone(c);
+	expect_quiet_ring();
+}
+
+static void test_foreign_transaction(void)
+{
+	struct xb_client *a = xb_client_add(mux, NULL), *b = xb_client_add(mux, NULL);
+
+	start_transaction(a, "12");
+	ASK(b, XS_WRITE, 2, 12, "k\0v");
+	expect_client(b, XS_ERROR, 2, "ENOENT");
+	ASK(b, XS_TRANSACTION_END, 3, 12, "F");
+	expect_client(b, XS_ERROR, 3, "ENOENT");
+	expect_quiet_ring();
+	CU_ASSERT_EQUAL(count().transactions, 1);
+}
+
+/* ---- clients that go ---------------------------------------------------- */
+
+static void test_death(void)
+{
+	struct xb_client *a = xb_client_add(mux, NULL), *b = xb_client_add(mux, NULL);
+	struct msg w1, w2, m, read;
+
+	WATCH(a, &w1, "p", "t");
+	WATCH(a, &w2, "q", "t");
+	WATCH(b, &m, "p", "t");
+	start_transaction(a, "3");
+	start_transaction(b, "4");
+	start_transaction(a, "5");
+	ASK(a, XS_READ, 1, 3, "k");
+	xb_client_gone(a);
+
+	expect_ring(&read, XS_READ, 3);
+	expect_ring(&m, XS_TRANSACTION_END, 3);
+	CU_ASSERT_EQUAL(m.hdr.len, 2);
+	CU_ASSERT_STRING_EQUAL(m.body, "F");
+	ANSWER(XS_READ, read.hdr.req_id, "nobody reads this");
+	ANSWER(XS_TRANSACTION_END, m.hdr.req_id, "OK");
+	expect_ring(&m, XS_TRANSACTION_END, 5);
+	ANSWER(XS_TRANSACTION_END, m.hdr.req_id, "OK");
+	fire(&w2, "q");
+	expect_ring(&m, XS_UNWATCH, 0);
+	CU_ASSERT_STRING_EQUAL(token_of(&m), token_of(&w1));
+	ANSWER(XS_UNWATCH, m.hdr.req_id, "OK");
+	expect_ring(&m, XS_UNWATCH, 0);
+	CU_ASSERT_STRING_EQUAL(token_of(&m), token_of(&w2));
+	ANSWER(XS_UNWATCH, m.hdr.req_id, "OK");
+	expect_quiet_ring();
+	expect_silence(b);
+	CU_ASSERT_EQUAL(count().clients, 1);
+	CU_ASSERT_EQUAL(count().watches, 1);
+	CU_ASSERT_EQUAL(count().transactions, 1);
+	CU_ASSERT_EQUAL(count().requests, 0);
+	CU_ASSERT_EQUAL(log_lines, 0);
+}
+
+/* It goes while the store still works on its watch and its transaction. */
+static void test_death_half_way(void)
+{
+	struct xb_client *c = xb_client_add(mux, NULL);
+	struct msg watch, start, m;
+
+	ASK(c, XS_WATCH, 1, 0, "p\0t");
+	ASK(c, XS_TRANSACTION_START, 2, 0, "");
+	ASK(c, XS_WATCH, 3, 0, "q\0t");
+	CU_ASSERT_EQUAL(xb_client_input(c, "half a header", 5), 0);
+	xb_client_gone(c);
+	expect_ring(&watch, XS_WATCH, 0);
+	ANSWER(XS_WATCH, watch.hdr.req_id, "OK");
+	expect_ring(&start, XS_TRANSACTION_START, 0);
+	ANSWER(XS_TRANSACTION_START, start.hdr.req_id, "99");
+	expect_ring(&m, XS_WATCH, 0);
+	ANSWER(XS_ERROR, m.hdr.req_id, "E2BIG");
+	expect_ring(&m, XS_UNWATCH, 0);
+	CU_ASSERT_STRING_EQUAL(token_of(&m), token_of(&watch));
+	ANSWER(XS_UNWATCH, m.hdr.req_id, "OK");
+	expect_ring(&m, XS_UNWATCH, 0);
+	ANSWER(XS_ERROR, m.hdr.req_id, "ENOENT");
+	expect_ring(&m, XS_TRANSACTION_END, 99);
+	CU_ASSERT_STRING_EQUAL(m.body, "F");
+	ANSWER(XS_TRANSACTION_END, m.hdr.req_id, "OK");
+	expect_quiet_ring();
+	CU_ASSERT_EQUAL(count().watches + count().transactions + count().requests, 0);
+}
+
+/* Its commit is under way: it counts, and nothing is aborted. */
+static void test_death_in_commit(void)
+{
+	struct xb_client *c = xb_client_add(mux, NULL);
+	struct msg m;
+
+	start_transaction(c, "3");
+	ASK(c, XS_TRANSACTION_END, 1, 3, "T");
+	xb_client_gone(c);
+	expect_ring(&m, XS_TRANSACTION_END, 3);
+	CU_ASSERT_STRING_EQUAL(m.body, "T");
+	expect_quiet_ring();
+}
+
+static void test_reset_watches(void)
+{
+	struct xb_client *a = xb_client_add(mux, NULL), *b = xb_client_add(mux, NULL);
+	struct msg wa, wb, m;
+
+	WATCH(a, &wa, "p", "t");
+	WATCH(b, &wb, "p", "t");
+	start_transaction(a, "3");
+	start_transaction(b, "4");
+	ASK(a, XS_RESET_WATCHES, 6, 0, "");
+	expect_client(a, XS_RESET_WATCHES, 6, "OK");
+	expect_ring(&m, XS_TRANSACTION_END, 3);
+	ANSWER(XS_TRANSACTION_END, m.hdr.req_id, "OK");
+	expect_ring(&m, XS_UNWATCH, 0);
+	CU_ASSERT_STRING_EQUAL(token_of(&m), token_of(&wa));
+	ANSWER(XS_UNWATCH, m.hdr.req_id, "OK");
+	expect_quiet_ring();
+	expect_silence(a);
+	fire(&wb, "p");
+	expect_event(b, "p", "t");
+	CU_ASSERT_EQUAL(count().transactions, 1);
+}
+
+/* ---- fault rules -------------------------------------------------------- */
+
+static void test_fault(void)
+{
+	int me, you;
+	struct xb_client *a = xb_client_add(mux, &me), *b = xb_client_add(mux, &you);
+	struct msg m;
+
+	fail_type = XS_WRITE;
+	fail_errno = ENOSPC;
+	fail_cookie = &me;
+	ASK(a, XS_WRITE, 1, 0, "k\0v");
+	expect_client(a, XS_ERROR, 1, "ENOSPC");
+	expect_quiet_ring();
+	ASK(b, XS_WRITE, 1, 0, "k\0v");
+	expect_ring(&m, XS_WRITE, 0);
+	fail_errno = ENOTTY;		/* the protocol has no name for it */
+	ASK(a, XS_WRITE, 2, 0, "k\0v");
+	expect_client(a, XS_ERROR, 2, "EIO");
+	CU_ASSERT_EQUAL(count().requests, 1);
+}
+
+static void test_fault_in_commit(void)
+{
+	struct xb_client *c = xb_client_add(mux, NULL);
+	struct msg m;
+
+	start_transaction(c, "3");
+	fail_type = XS_TRANSACTION_END;
+	fail_errno = EAGAIN;
+	fail_cookie = NULL;
+	ASK(c, XS_TRANSACTION_END, 1, 3, "T");
+	expect_client(c, XS_ERROR, 1, "EAGAIN");
+	expect_ring(&m, XS_TRANSACTION_END, 3);
+	CU_ASSERT_STRING_EQUAL(m.body, "F");
+	ANSWER(XS_TRANSACTION_END, m.hdr.req_id, "OK");
+	expect_silence(c);
+	CU_ASSERT_EQUAL(count().transactions, 0);
+}
+
+/* ---- the ring page ------------------------------------------------------ */
+
+static void ring_set(struct xenstore_domain_interface *r, uint32_t cons, uint32_t prod)
+{
+	r->req_cons = r->rsp_cons = cons;
+	r->req_prod = r->rsp_prod = prod;
+}
+
+static void test_ring_chunks(void)
+{
+	static struct xenstore_domain_interface r;
+	const void *in;
+	void *out;
+
+	ring_set(&r, 0, 0);
+	CU_ASSERT_EQUAL(xb_ring_readable(&r, &in), 0);
+	CU_ASSERT_EQUAL(xb_ring_writable(&r, &out), 1024);
+	CU_ASSERT_PTR_EQUAL(out, r.req);
+	ring_set(&r, 1000, 2024);		/* full, and wrapped */
+	CU_ASSERT_EQUAL(xb_ring_readable(&r, &in), 24);
+	CU_ASSERT_PTR_EQUAL(in, r.rsp + 1000);
+	CU_ASSERT_EQUAL(xb_ring_writable(&r, &out), 0);
+	xb_ring_consumed(&r, 24);
+	CU_ASSERT_EQUAL(xb_ring_readable(&r, &in), 1000);
+	CU_ASSERT_PTR_EQUAL(in, r.rsp);
+	ring_set(&r, 1000, 1010);
+	CU_ASSERT_EQUAL(xb_ring_writable(&r, &out), 14);
+	CU_ASSERT_PTR_EQUAL(out, r.req + 1010);
+	xb_ring_produced(&r, 14);
+	CU_ASSERT_EQUAL(xb_ring_writable(&r, &out), 1000);
+	CU_ASSERT_PTR_EQUAL(out, r.req);
+}
+
+static void test_ring_wraps_32_bits(void)
+{
+	static struct xenstore_domain_interface r;
+	const void *in;
+	void *out;
+
+	ring_set(&r, 0xfffffff0, 0x10);		/* 32 bytes across zero */
+	CU_ASSERT_EQUAL(xb_ring_readable(&r, &in), 16);
+	xb_ring_consumed(&r, 16);
+	CU_ASSERT_EQUAL(r.rsp_cons, 0);
+	CU_ASSERT_EQUAL(xb_ring_readable(&r, &in), 16);
+	CU_ASSERT_EQUAL(xb_ring_writable(&r, &out), 1024 - 32);
+	CU_ASSERT_PTR_EQUAL(out, r.req + 0x10);
+}
+
+static void test_ring_insane(void)
+{
+	static struct xenstore_domain_interface r;
+	const void *in;
+	void *out;
+
+	ring_set(&r, 0, 1025);
+	CU_ASSERT_EQUAL(xb_ring_readable(&r, &in), -EPROTO);
+	CU_ASSERT_EQUAL(xb_ring_writable(&r, &out), -EPROTO);
+	ring_set(&r, 5, 4);
+	CU_ASSERT_EQUAL(xb_ring_readable(&r, &in), -EPROTO);
+	CU_ASSERT_EQUAL(xb_ring_writable(&r, &out), -EPROTO);
+}
+
+/* Real traffic through a page: every message crosses the end of the ring. */
+static void test_ring_and_mux(void)
+{
+	static struct xenstore_domain_interface r;
+	static char sent[20 * 1024], got[20 * 1024];
+	struct xb_client *c = xb_client_add(mux, NULL);
+	size_t nr_sent = 0, nr_got = 0;
+	const void *data;
+	unsigned i;
+	void *room;
+	int n;
+
+	memset(&r, 0, sizeof(r));
+	ring_set(&r, 0xfffffd00, 0xfffffd00);
+	for (i = 0; i < 15; i++) {
+		char body[1100];
+
+		memset(body, 'a' + i, sizeof(body));
+		CU_ASSERT_EQUAL(ask_bytes(c, XS_WRITE, i, 0, body, sizeof(body)), 0);
+	}
+	while (xb_mux_ring_output(mux, &data) || r.req_prod != r.req_cons) {
+		size_t want = xb_mux_ring_output(mux, &data);
+
+		n = xb_ring_writable(&r, &room);
+		if (want < (size_t)n)
+			n = want;
+		memcpy(room, data, n);
+		memcpy(sent + nr_sent, data, n);
+		nr_sent += n;
+		xb_ring_produced(&r, n);
+		xb_mux_ring_sent(mux, n);
+		/* The store reads a few bytes of it. */
+		for (n = 0; n < 333 && r.req_cons != r.req_prod; n++)
+			got[nr_got++] = r.req[MASK_XENSTORE_IDX(r.req_cons++)];
+	}
+	CU_ASSERT_EQUAL(nr_sent, 15 * (1100 + sizeof(struct xsd_sockmsg)));
+	CU_ASSERT_EQUAL(nr_got, nr_sent);
+	CU_ASSERT_EQUAL(memcmp(sent, got, nr_sent), 0);
 }
 
 int main(void)
 {
-	static const struct unit_test tests[] = {
-		{ "text", test_text },
-		{ "text that just fits, or not", test_text_fits_exactly },
-		{ "paths", test_paths },
-		{ "own domid", test_own_domid },
-		{ "numbers and their limits", test_good_numbers },
-		{ "what is not a number", test_bad_numbers },
-		{ "a million digits", test_huge_value },
-		{ "missing nodes", test_missing },
-		{ "flags", test_flags },
-		{ "texts", test_texts },
-		{ "the store's own errors", test_store_errors },
-		{ "every transition of both sides", test_transitions },
-		{ "walks of real drivers", test_real_walks },
-		{ "state names", test_state_names },
-		{ "reading a state", test_read_state },
-		{ "switching", test_switch },
-		{ "a late switch does not revive", test_switch_does_not_revive },
-		{ "a switch that fails at any request", test_switch_fails },
-		{ "the error node", test_error_node },
-		{ "a guest's error node", test_hostile_error },
+	CU_TestInfo mux_tests[] = {
+		{ "two clients use one request id", test_same_req_id },
+		{ "messages cut at every byte", test_cut_anywhere },
+		{ "many requests in one read", test_many_in_one_read },
+		{ "the tool stack's requests just pass", test_privileged_pass },
+		{ "garbage ends one client only", test_garbage },
+		{ "the longest payload passes", test_longest_payload },
+		{ "a store that talks nonsense", test_insane_store },
+		{ "requests outstanding are bounded", test_request_limit },
+		{ "unread replies are bounded", test_unread_replies },
+		{ "bytes waiting for the ring are bounded", test_ring_backlog },
+		{ "two clients, one path, one token", test_same_path_and_token },
+		{ "a watch twice, relative and absolute", test_watch_twice },
+		{ "malformed watch requests", test_watch_malformed },
+		{ "a watch the store refuses", test_watch_refused },
+		{ "the longest token", test_long_token },
+		{ "equal events waiting are one", test_coalesce },
+		{ "events waiting are bounded", test_overrun },
+		{ "a transaction from start to end", test_transaction },
+		{ "another client's transaction", test_foreign_transaction },
+		{ "a dead client leaves nothing", test_death },
+		{ "a client dies before it is answered", test_death_half_way },
+		{ "a client dies in its commit", test_death_in_commit },
+		{ "resetting watches is private", test_reset_watches },
+		{ "a fault rule hits one client", test_fault },
+		{ "a fault rule hits a commit", test_fault_in_commit },
+		{ "ring chunks", test_ring_chunks },
+		{ "ring indices across 2^32", test_ring_wraps_32_bits },
+		{ "insane ring indices", test_ring_insane },
+		{ "messages through a ring page", test_ring_and_mux },
+		CU_TEST_INFO_NULL
+	};
+	CU_SuiteInfo suites[] = {
+		{ "xenbus", NULL, NULL, setup, teardown, mux_tests },
+		CU_SUITE_INFO_NULL
 	};
 
-	return unit_run("xenbus", tests, UNIT_LEN(tests));
+	if (CU_initialize_registry() != CUE_SUCCESS)
+		return 99;
+	if (CU_register_suites(suites) != CUE_SUCCESS)
+		return 99;
+	CU_basic_set_mode(CU_BRM_NORMAL);
+	CU_basic_run_tests();
+	return CU_get_number_of_failures() ? 1 : 0;
 }

@@ -109,7 +109,8 @@ bool xenbus_may_change(enum xenbus_side side, XenbusState from, XenbusState to);
  * Writes our state, in a transaction that does nothing when our directory is
  * gone (-ENOENT): a late write must not bring a removed device back. Writing
  * the state we are in is legal and writes again (the peer sees an event).
- * Asserts that the change is legal.
+ * Asserts that the change is legal. -EAGAIN: nothing was written, since the
+ * tool stack wrote 1 or 5 meanwhile: read the state again (never for 5 and 6).
  */
 int xenbus_switch_state(struct xenbus_device *dev, XenbusState to);
 /*
