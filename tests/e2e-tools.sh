@@ -8,11 +8,11 @@ set -u -o pipefail
 
 top=${abs_top_builddir:-$PWD}
 if [ -z "${E2E_TOOLS_INSIDE:-}" ]; then
-	[ -x "$top/localxen" ] || { echo "no localxen in $top"; exit 77; }
-	E2E_TOOLS_INSIDE=1 exec "$top/localxen" run -- bash "$0"
+	[ -x "$top/tools/localxen/localxen" ] || { echo "no localxen in $top/tools/localxen"; exit 77; }
+	E2E_TOOLS_INSIDE=1 exec "$top/tools/localxen/localxen" run -- bash "$0"
 fi
 
-PATH=$top:$PATH
+PATH=$top:$top/tools/localxen:$PATH
 work=$(mktemp -d) || exit 1
 export PARAVANE_RUNDIR=$work/run
 pids=()
