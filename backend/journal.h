@@ -62,6 +62,7 @@ struct journal_counters {
 	uint64_t notifications_sent, wakeups, spins_hit, spins_missed;
 	uint64_t segments, mapped_pages, copied_bytes;
 	uint64_t replayed;
+	uint64_t barriers, unsupported, responses;
 };
 
 struct journal;

@@ -37,6 +37,7 @@
 
 #define WORKER_FD 3
 #define WORKER_VERSION 1u
+#define WORKER_MAX_QUEUES 1u		/* rings that one worker serves */
 
 enum worker_type {
 	WORKER_START = 1, WORKER_STOP, WORKER_RESIZE,
@@ -80,5 +81,8 @@ int worker_send(int sock, const struct worker_msg *msg, const int *fds, unsigned
  * -EPROTO: wrong version, size or type; -EPIPE: end of stream.
  */
 int worker_receive(int sock, struct worker_msg *msg, int *fds, unsigned *nr_fds);
+
+/* A worker's life, from START to its end. Returns the exit status. */
+int worker_main(int sock);
 
 #endif

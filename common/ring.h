@@ -98,6 +98,17 @@ static inline void ring_back_init(struct ring_back *r, void *ring, size_t bytes,
 	r->req_cons = r->rsp_prod_pvt = r->rsp_prod_pub = rsp_prod;
 }
 
+/*
+ * Continues for a predecessor that had taken requests up to req_cons: publishes
+ * its rsp_prod once more, in case it died before that store.
+ */
+static inline void ring_back_resume(struct ring_back *r, uint32_t req_cons)
+{
+	r->req_cons = req_cons;
+	atomic_store_explicit(&r->shared->rsp_prod, r->rsp_prod_pub,
+			      memory_order_release);
+}
+
 /* What the page says of our own producer. Trusted at first connection only. */
 static inline uint32_t ring_back_start(void *ring)
 {

@@ -42,11 +42,4 @@ void xenbus_blame(struct key_error *err, const char *key, const char *value,
 void xenbus_blame_u64(struct key_error *err, const char *key, uint64_t value,
 		      const char *expected);
 
-/*
- * Runs fn in a transaction until nobody interfered. fn returns 0 to commit or
- * -errno to abandon, which is then the result; it may run several times.
- */
-typedef int xenbus_transaction_fn(struct xs_handle *xs, xs_transaction_t t, void *arg);
-int xenbus_transact(struct xs_handle *xs, xenbus_transaction_fn *fn, void *arg);
-
 #endif

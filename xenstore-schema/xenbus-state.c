@@ -100,8 +100,24 @@ bool xenbus_may_change(enum xenbus_side side, XenbusState from, XenbusState to)
 
 struct state_write {
 	const char *nodename;
-	XenbusState to;
+	XenbusState from, to;
 };
+
+/*
+ * The tool stack has spoken since we looked: a new device, or a detach. Our 2
+ * or 4 must not hide it; 5 and 6 are on the way there.
+ */
+static bool overtaken(struct xs_handle *xs, xs_transaction_t t,
+		      const struct state_write *w)
+{
+	uint32_t node;
+
+	if (w->to == XenbusStateClosing || w->to == XenbusStateClosed ||
+	    xenbus_read_u32(xs, t, w->nodename, KEY_STATE, NR_STATES - 1, &node, NULL))
+		return false;
+	return node != w->from && (node == XenbusStateInitialising ||
+				   node == XenbusStateClosing);
+}
 
 static int write_state(struct xs_handle *xs, xs_transaction_t t, void *arg)
 {
@@ -109,12 +125,15 @@ static int write_state(struct xs_handle *xs, xs_transaction_t t, void *arg)
 
 	if (!xenbus_exists(xs, t, w->nodename))
 		return -ENOENT;
+	if (overtaken(xs, t, w))
+		return -EAGAIN;
 	return xenbus_write_u64(xs, t, w->nodename, KEY_STATE, w->to);
 }
 
 int xenbus_switch_state(struct xenbus_device *dev, XenbusState to)
 {
-	struct state_write w = { .nodename = dev->nodename, .to = to };
+	struct state_write w = { .nodename = dev->nodename, .from = dev->state,
+				 .to = to };
 	int rc;
 
 	xenbus_assert(xenbus_may_change(dev->side, dev->state, to));

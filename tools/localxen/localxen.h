@@ -50,6 +50,13 @@ int lx_own_memory_fd(void);
 int lx_store_port(void);
 
 /*
+ * The descriptor of this process's connection to the hypervisor, to be polled
+ * for POLLHUP and nothing else: it says that the hypervisor has gone, or has
+ * given this process up. Returns it or -1 with errno. It stays the library's.
+ */
+int lx_hypervisor_fd(void);
+
+/*
  * Attaches a port that exists in the caller's domain without a handle (one made
  * by the domain builder) to xce, as the kernel's handler takes over the store's
  * port at boot. An event that arrived before is delivered.
