@@ -65,12 +65,6 @@ int lx_hypervisor_fd(void);
  */
 int lx_evtchn_adopt(xenevtchn_handle *xce, evtchn_port_t port);
 
-/*
- * The connection to the hypervisor, for poll only: it hangs up when the instance
- * ends. Returns the descriptor, which stays the library's, or -1 with errno.
- */
-int lx_hypervisor_fd(void);
-
 /* Calls that `localxen fail` can make fail. Names: lx_call_name(). */
 enum lx_call {
 	LX_CALL_MAP,		/* xengnttab_map_*; nth counts calls, or grefs with --status */

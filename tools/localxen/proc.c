@@ -358,10 +358,3 @@ int lx_store_port(void)
 
 	return rc ? lx_ret(rc) : (int)lx.dom->store_port;
 }
-
-int lx_hypervisor_fd(void)
-{
-	int rc = lx_connect();
-
-	return rc ? lx_ret(rc) : lx.sock;
-}
