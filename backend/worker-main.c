@@ -203,7 +203,7 @@ static int bind_port(struct worker *w, struct worker_queue *q, struct worker_fai
 static int connect_queue(struct worker *w, struct worker_queue *q,
 			 struct worker_failure *why)
 {
-	struct blkback_config cfg = {
+	struct blkback_queue_config cfg = {
 		.domid = w->start.frontend_id,
 		.abi = w->start.front.abi,
 		.persistent = w->start.front.persistent && w->start.features.persistent,
