@@ -172,7 +172,7 @@ expect 0 'xvda of guest1' paravane attach-disk guest1 a.img --mode r --no-wait
 expect 0 'xvdb of guest1' paravane attach-disk guest1 b.img --no-wait
 expect 0 'xvdc of guest1' paravane attach-disk guest1 a.img --mode r --no-wait
 expect 0 'xvda of guest2' paravane attach-disk guest2 a.img --mode r --no-wait
-expect 0 'xvda of guest2' paravane attach-disk guest2 c.img --mode r --idempotent --no-wait xvdb
+expect 0 'xvdb of guest2' paravane attach-disk guest2 c.img --mode r --idempotent --no-wait xvdb
 for dev in xvda xvdb xvdc; do expect 0 '' paravane detach guest1 $dev; done
 for dev in xvda xvdb; do expect 0 '' paravane detach guest2 $dev; done
 
