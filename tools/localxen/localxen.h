@@ -50,6 +50,13 @@ int lx_own_memory_fd(void);
 int lx_store_port(void);
 
 /*
+ * The descriptor of this process's connection to the hypervisor, to be polled
+ * for POLLHUP and nothing else: it says that the hypervisor has gone, or has
+ * given this process up. Returns it or -1 with errno. It stays the library's.
+ */
+int lx_hypervisor_fd(void);
+
+/*
  * Attaches a port that exists in the caller's domain without a handle (one made
  * by the domain builder) to xce, as the kernel's handler takes over the store's
  * port at boot. An event that arrived before is delivered.
@@ -57,12 +64,6 @@ int lx_store_port(void);
  * has it), EBADF (the handle is of before a fork).
  */
 int lx_evtchn_adopt(xenevtchn_handle *xce, evtchn_port_t port);
-
-/*
- * The connection to the hypervisor, for poll only: it hangs up when the instance
- * ends. Returns the descriptor, which stays the library's, or -1 with errno.
- */
-int lx_hypervisor_fd(void);
 
 /* Calls that `localxen fail` can make fail. Names: lx_call_name(). */
 enum lx_call {

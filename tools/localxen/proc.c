@@ -345,16 +345,16 @@ int lx_own_domid(void)
 	return rc ? lx_ret(rc) : (int)lx.domid;
 }
 
-int lx_store_port(void)
-{
-	int rc = lx_connect();
-
-	return rc ? lx_ret(rc) : (int)lx.dom->store_port;
-}
-
 int lx_hypervisor_fd(void)
 {
 	int rc = lx_connect();
 
 	return rc ? lx_ret(rc) : lx.sock;
+}
+
+int lx_store_port(void)
+{
+	int rc = lx_connect();
+
+	return rc ? lx_ret(rc) : (int)lx.dom->store_port;
 }

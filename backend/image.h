@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A disk image by name: opened, measured, locked.
+ *
+ * Hides: what may be a disk (a regular file or a block device), its size and
+ * sector size, which discard it can take, and how sharing is kept. Must not
+ * know: rings, XenStore, how I/O is done (disk.h).
+ *
+ * Sharing is an OFD lock on one byte far beyond any image's end, of a
+ * descriptor that the supervisor keeps as long as the device lives: r takes it
+ * shared, w alone, w! not at all. The fence is another byte, one per device,
+ * locked by each worker incarnation on its own descriptor (image_fence).
+ */
+#ifndef PV_IMAGE_H
+#define PV_IMAGE_H
+
+#include <stdint.h>
+#include "vbd.h"
+
+struct image_info {
+	uint64_t bytes;			/* multiple of sector_bytes */
+	uint32_t sector_bytes, physical_sector_bytes;
+	uint32_t discard_granularity_bytes, discard_alignment_bytes;
+	bool is_device, discard, discard_secure;
+};
+
+/*
+ * Opens path anew (its own open file description), read-only or not. Messages
+ * into why: they name the path and what was expected.
+ * -ENOENT, -EACCES, -EISDIR, -EINVAL (not a file or block device; size not a
+ * multiple of the sector; empty), -EROFS.
+ */
+int image_open(const char *path, bool read_only, int *fd, struct image_info *info,
+	       char *why, size_t why_bytes);
+/* -EBUSY: another holder; why names it as far as the kernel tells. */
+/* Also -EBUSY for w on a block device that the host itself has mounted. */
+int image_share_lock(int fd, enum vbd_share share, char *why, size_t why_bytes);
+/* Waits until no other open file description holds the device's fence. */
+int image_fence(int fd, uint32_t frontend_id, uint32_t devid);
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Another domain's pages in our hands: mapped, copied, or kept mapped.
+ *
+ * Hides: how grants are batched, what of a half-failed batch is undone, and
+ * the bounded cache of persistent grants. Must not know: devices, rings, what
+ * the pages hold.
+ *
+ * One thread per object; objects of one xengnttab_handle belong to one thread.
+ * Source: xengnttab.h, xen/grant_table.h; persistent grants: xen/io/blkif.h.
+ */
+#ifndef PV_GRANT_H
+#define PV_GRANT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <xengnttab.h>
+
+#define GRANT_PAGE_BYTES 4096u
+
+/*
+ * A handle that does not write to stderr: a guest can make maps fail as often
+ * as it likes, so the caller logs failures, limited. Close it with
+ * xengnttab_close(). -errno of the library.
+ */
+int grant_open(xengnttab_handle **out);
+
+/*
+ * Maps nr pages of domid contiguously. prot as mmap's. The caller owns *out
+ * and gives exactly it back to grant_unmap().
+ * -errno of the library: ENOENT and EINVAL for a gref that is not granted,
+ * EACCES/EPERM for one granted read-only, ENOSPC/ENOMEM when maptrack is full.
+ */
+int grant_map(xengnttab_handle *xgt, uint32_t domid, const uint32_t *grefs,
+	      uint32_t nr, int prot, void **out);
+/* Accepts NULL. */
+void grant_unmap(xengnttab_handle *xgt, void *addr, uint32_t nr);
+
+/*
+ * A batch of copies, one call into the hypervisor for all. A side of a copy
+ * never crosses a page; the add functions refuse what would (-EINVAL) and
+ * return -ENOSPC when the batch is full (flush, then add again).
+ */
+struct grant_batch {
+	xengnttab_handle *xgt;
+	xengnttab_grant_copy_segment_t *seg;
+	uint32_t nr, max;
+};
+
+int grant_batch_open(struct grant_batch *b, xengnttab_handle *xgt, uint32_t max);
+void grant_batch_close(struct grant_batch *b);
+int grant_batch_from(struct grant_batch *b, void *to, uint32_t domid,
+		     uint32_t gref, uint16_t offset, uint16_t bytes);
+int grant_batch_to(struct grant_batch *b, uint32_t domid, uint32_t gref,
+		   uint16_t offset, const void *from, uint16_t bytes);
+int grant_batch_across(struct grant_batch *b,
+		       uint32_t from_domid, uint32_t from_gref, uint16_t from_offset,
+		       uint32_t to_domid, uint32_t to_gref, uint16_t to_offset,
+		       uint16_t bytes);
+/*
+ * Runs the batch and empties it. 0: every copy succeeded. Otherwise -errno of
+ * the call, or -EIO when a copy failed: then grant_batch_status(i) says which
+ * (valid until the next add), i counted in the order of adding.
+ */
+int grant_batch_flush(struct grant_batch *b);
+int16_t grant_batch_status(const struct grant_batch *b, uint32_t i);
+
+/*
+ * Persistent grants of one front end: pages stay mapped from their first use
+ * until they are the longest unused of a full cache, or idle for long.
+ */
+struct grant_cache;
+
+struct grant_cache_stats {
+	uint64_t hits, misses, evictions;
+	uint32_t mapped_pages;
+};
+
+/* cap_pages bounds what stays mapped; pages map as prot says. */
+int grant_cache_open(xengnttab_handle *xgt, uint32_t domid, uint32_t cap_pages,
+		     int prot, struct grant_cache **out);
+/* Unmaps all; no page may be held. Accepts NULL. */
+void grant_cache_close(struct grant_cache *c);
+/*
+ * Gives the address of each of nr grefs, mapping those not yet known, and
+ * holds them until grant_cache_put() with the same grefs: a held page is not
+ * evicted. All or nothing. The same gref may come twice.
+ * -ENOSPC: more pages held than the cap: use another way for this request.
+ * Otherwise as grant_map().
+ */
+int grant_cache_get(struct grant_cache *c, const uint32_t *grefs, uint32_t nr,
+		    void **pages);
+void grant_cache_put(struct grant_cache *c, const uint32_t *grefs, uint32_t nr);
+/* Unmaps up to max pages not used since the last max_age sweeps. Returns the number. */
+uint32_t grant_cache_sweep(struct grant_cache *c, uint32_t max_age, uint32_t max);
+void grant_cache_stats(const struct grant_cache *c, struct grant_cache_stats *out);
+
+#endif

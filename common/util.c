@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Log lines, clocks, numbers from text.
+ *
+ * Hides: how a line reaches stderr in one piece, and what a peer's text may
+ * not do to a terminal. Must not know: who logs, or why.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "util.h"
+
+#define LINE_BYTES 1024
+#define PEER_TOKENS 10u
+#define PEER_REFILL_MS 1000u
+
+static const char *log_program = "paravane";
+static enum log_level log_max = LOG_LEVEL_INFO;
+static bool log_priorities;
+
+/* systemd names the socket behind stderr; only then it parses "<N>". */
+static bool stderr_is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long dev, ino;
+	struct stat st;
+
+	if (!stream || sscanf(stream, "%llu:%llu", &dev, &ino) != 2)
+		return false;
+	if (fstat(STDERR_FILENO, &st))
+		return false;
+	return st.st_dev == dev && st.st_ino == ino;
+}
+
+void log_open(const char *program, enum log_level max)
+{
+	log_program = program;
+	log_max = max;
+	log_priorities = stderr_is_journal();
+}
+
+static size_t add_text(char *line, size_t used, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static size_t add_vtext(char *line, size_t used, const char *fmt, va_list ap)
+{
+	int n = vsnprintf(line + used, LINE_BYTES - used, fmt, ap);
+
+	if (n < 0)
+		return used;
+	return MIN(used + (size_t)n, LINE_BYTES - 1u);
+}
+
+static size_t add_text(char *line, size_t used, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	used = add_vtext(line, used, fmt, ap);
+	va_end(ap);
+	return used;
+}
+
+/* One write for the whole line, so that threads and processes do not mix. */
+static void write_line(char *line, size_t used)
+{
+	size_t i;
+	ssize_t n;
+
+	/* A guest's text may not steer the terminal or forge a second line. */
+	for (i = 0; i < used; i++)
+		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+			line[i] = '?';
+	line[used++] = '\n';
+	do
+		n = write(STDERR_FILENO, line, used);
+	while (n < 0 && errno == EINTR);
+}
+
+static size_t begin_line(char *line, enum log_level level)
+{
+	static const int priority[] = { 3, 4, 6, 7 };
+	size_t used = 0;
+
+	if (log_priorities)
+		used = add_text(line, used, "<%d>", priority[level]);
+	return add_text(line, used, "%s: ", log_program);
+}
+
+void log_at(enum log_level level, const char *fmt, ...)
+{
+	int saved_errno = errno;
+	char line[LINE_BYTES + 1];
+	size_t used;
+	va_list ap;
+
+	if (level > log_max)
+		return;
+	used = begin_line(line, level);
+	va_start(ap, fmt);
+	used = add_vtext(line, used, fmt, ap);
+	va_end(ap);
+	write_line(line, used);
+	errno = saved_errno;
+}
+
+void log_peer_init(struct log_peer *p, const char *fmt, ...)
+{
+	va_list ap;
+
+	memset(p, 0, sizeof(*p));
+	va_start(ap, fmt);
+	vsnprintf(p->who, sizeof(p->who), fmt, ap);
+	va_end(ap);
+	p->tokens = PEER_TOKENS;
+	p->refilled_ms = now_ms();
+}
+
+static bool take_token(struct log_peer *p)
+{
+	uint64_t now = now_ms(), due = (now - p->refilled_ms) / PEER_REFILL_MS;
+
+	if (due) {
+		p->refilled_ms += due * PEER_REFILL_MS;
+		p->tokens = (uint32_t)MIN(p->tokens + due, PEER_TOKENS);
+	}
+	if (!p->tokens) {
+		p->dropped++;
+		return false;
+	}
+	p->tokens--;
+	return true;
+}
+
+void log_peer_at(struct log_peer *p, enum log_level level, const char *fmt, ...)
+{
+	int saved_errno = errno;
+	char line[LINE_BYTES + 1];
+	size_t used;
+	va_list ap;
+
+	if (level > log_max || !take_token(p))
+		return;
+	used = begin_line(line, level);
+	used = add_text(line, used, "%s: ", p->who);
+	if (p->dropped)
+		used = add_text(line, used, "(%u more lines like these dropped) ",
+				p->dropped);
+	p->dropped = 0;
+	va_start(ap, fmt);
+	used = add_vtext(line, used, fmt, ap);
+	va_end(ap);
+	write_line(line, used);
+	errno = saved_errno;
+}
+
+void die(const char *fmt, ...)
+{
+	char line[LINE_BYTES + 1];
+	size_t used = begin_line(line, LOG_LEVEL_ERROR);
+	va_list ap;
+
+	va_start(ap, fmt);
+	used = add_vtext(line, used, fmt, ap);
+	va_end(ap);
+	write_line(line, used);
+	exit(1);
+}
+
+uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t now_ms(void)
+{
+	return now_ns() / 1000000u;
+}
+
+int parse_u64(const char *text, uint64_t max, uint64_t *out)
+{
+	uint64_t v = 0;
+	const char *c;
+
+	if (!*text)
+		return -EINVAL;
+	for (c = text; *c; c++)
+		if (*c < '0' || *c > '9')
+			return -EINVAL;
+	for (c = text; *c; c++) {
+		unsigned digit = (unsigned)(*c - '0');
+
+		if (v > (UINT64_MAX - digit) / 10)
+			return -ERANGE;
+		v = v * 10 + digit;
+	}
+	if (v > max)
+		return -ERANGE;
+	*out = v;
+	return 0;
+}
+
+void close_fd(int *fd)
+{
+	int saved_errno = errno;
+
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+	errno = saved_errno;
+}
+
+void free_ptr(void *p)
+{
+	void *what;
+
+	memcpy(&what, p, sizeof(what));
+	free(what);
+}

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# Virtual disks for jobs, by raw XenStore nodes as a toolstack writes them, and the
+# two back ends of others: the kernel's and QEMU's. Sourced by dom0-lib.sh.
+
+# image NAME MIB: a file of zeros, fully written, in dom0's memory. Prints its path.
+image()
+{
+	mkdir -p $xh_run/images
+	dd if=/dev/zero of=$xh_run/images/"$1" bs=1M count="$2" status=none
+	echo $xh_run/images/"$1"
+}
+
+# disk_number xvdX: the number that names it in XenStore.
+disk_number()
+{
+	local letter=${1#xvd}
+
+	case $1 in
+	xvd[a-p]) echo $((202 * 256 + 16 * ($(printf %d "'$letter") - 97))) ;;
+	*[!0-9]*) die "disk_number: $1? (xvda to xvdp, or a number)" ;;
+	*) echo "$1" ;;
+	esac
+}
+
+# The two directories of a disk: disk_be GUEST DISK KIND, disk_fe GUEST DISK.
+disk_be()
+{
+	echo "/local/domain/0/backend/$3/$(guest_domid "$1")/$(disk_number "$2")"
+}
+
+disk_fe()
+{
+	echo "/local/domain/$(guest_domid "$1")/device/vbd/$(disk_number "$2")"
+}
+
+# disk_attach GUEST DISK KIND [KEY=VALUE...]: writes both directories; keys go into
+# the back end's. KIND is vbd, vbd3 or qdisk. Waits for nothing.
+disk_attach()
+{
+	local guest=$1 disk=$2 kind=$3 domid number be fe word
+	shift 3
+
+	domid=$(guest_domid "$guest")
+	number=$(disk_number "$disk")
+	be=$(disk_be "$guest" "$disk" "$kind")
+	fe=$(disk_fe "$guest" "$disk")
+	set -- frontend="$fe" frontend-id="$domid" online=1 removable=0 bootable=0 \
+		dev="$disk" type="$kind" mode=w device-type=disk "$@"
+	for word in "$@"; do
+		xenstore-write "$be/${word%%=*}" "${word#*=}"
+	done
+	xenstore-write "$fe/backend" "$be" "$fe/backend-id" 0 "$fe/virtual-device" "$number" \
+		"$fe/device-type" disk
+	xenstore-chmod -r "$be" n0 "r$domid"
+	xenstore-chmod -r "$fe" "n$domid" r0
+	# The state last: it is what both ends wait for.
+	xenstore-write "$be/state" 1 "$fe/state" 1
+	xenstore-chmod "$be/state" n0 "r$domid"
+	xenstore-chmod "$fe/state" "n$domid" r0
+}
+
+# disk_connected GUEST DISK KIND: waits until both ends are connected.
+disk_connected()
+{
+	wait_for "${4:-60}" disk_states "$1" "$2" "$3" 4 4 || {
+		echo "$2 of $1: back end in state $(xs "$(disk_be "$1" "$2" "$3")/state")," \
+			"front end in state $(xs "$(disk_fe "$1" "$2")/state")"
+		xenstore-ls -f "$(disk_be "$1" "$2" "$3")"
+		xenstore-ls -f "$(disk_fe "$1" "$2")"
+		return 1
+	} >&2
+}
+
+disk_states()
+{
+	[ "$(xs "$(disk_be "$1" "$2" "$3")/state")" = "$4" ] &&
+		[ "$(xs "$(disk_fe "$1" "$2")/state")" = "$5" ]
+}
+
+# disk_detach GUEST DISK KIND [SECONDS]: as a toolstack does, then removes the nodes.
+disk_detach()
+{
+	local be
+
+	be=$(disk_be "$1" "$2" "$3")
+	xenstore-write "$be/online" 0 "$be/state" 5
+	if ! wait_for "${4:-30}" disk_closed "$be"; then
+		echo "$2 of $1: the back end stays in state $(xs "$be/state")," \
+			"the front end in state $(xs "$(disk_fe "$1" "$2")/state")" >&2
+		return 1
+	fi
+	xenstore-rm "$(disk_fe "$1" "$2")" 2>/dev/null || true
+	xenstore-rm "$be" 2>/dev/null || true
+}
+
+# The kernel's back end removes its directory's state node never, QEMU's may.
+disk_closed()
+{
+	case $(xs "$1/state") in 6|"") ;; *) return 1 ;; esac
+}
+
+# kernel_disk GUEST DISK FILE [KEY=VALUE...]: by the kernel's blkback over a loop device.
+kernel_disk()
+{
+	local guest=$1 disk=$2 file=$3 loop
+	shift 3
+
+	modprobe loop
+	modprobe xen-blkback
+	loop=$(losetup -f --show "$file")
+	disk_attach "$guest" "$disk" vbd params="$file" \
+		physical-device="$(printf '%x:%x' $(stat -c '0x%t 0x%T' "$loop"))" \
+		physical-device-path="$loop" hotplug-status=connected "$@"
+}
+
+# qdisk GUEST DISK FILE [KEY=VALUE...]: by a QEMU for this guest.
+qdisk()
+{
+	local guest=$1 disk=$2 file=$3 domid
+	shift 3
+
+	domid=$(guest_domid "$guest")
+	disk_attach "$guest" "$disk" qdisk params="aio:$file" "$@"
+	if [ ! -e $xh_run/guest-$guest.qemu ]; then
+		start_daemon "qemu-$guest" $xh_qemu -xen-domid "$domid" -xen-attach -M xenpv \
+			-nodefaults -nographic -no-user-config -serial none -monitor none -m 16
+		echo "$daemon_pid" >$xh_run/guest-$guest.qemu
+	fi
+}
+
+# grants_held GUEST: how many of the guest's grants are in use by others now.
+grants_held()
+{
+	local domid
+
+	domid=$(guest_domid "$1")
+	xl dmesg -c >/dev/null
+	xl debug-keys g
+	wait_for 10 grant_dump_whole
+	awk -v header="grant-table for remote d$domid " '
+		/grant-table for remote/ { mine = index($0, header) > 0 }
+		mine && /\(XEN\) \[ *(0x)?[0-9a-f]+\]/ { n++ }
+		END { print n + 0 }' $xh_run/grants
+}
+
+grant_dump_whole()
+{
+	xl dmesg >$xh_run/grants
+	grep -q 'gnttab_usage_print_all \] done' $xh_run/grants
+}

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * paravane attach-disk: creates a disk's nodes and waits until both ends are
+ * connected, or says which end waits for what.
+ *
+ * Hides: the choice of a free device name, what happens when the disk is there
+ * already, when a failed disk is taken away again. Must not know: how nodes
+ * are spelled.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "paravane.h"
+#include "paravane-image.h"
+#include "paravane-script.h"
+#include "util.h"
+
+#define DEFAULT_WAIT_MS 30000
+#define REMOVE_WAIT_MS 5000
+#define NR_AUTOMATIC 702u		/* xvda to xvdzz */
+
+static const char help_text[] =
+"Usage: paravane attach-disk DOMAIN IMAGE [DEVICE] [OPTION]...\n"
+"\n"
+"Gives a guest a disk and returns when both ends are connected.\n"
+"\n"
+"  DOMAIN           number or name\n"
+"  IMAGE            a raw file or block device, or what XenStore's params shall\n"
+"                   hold (aio:PATH, phy:PATH, nbd:...)\n"
+"  DEVICE           xvda, sda1, hda, d0p1, 51712 ...; default: the next free xvdX\n"
+"\n"
+"  --mode MODE      r, w (alone, the default) or w! (shared; no check)\n"
+"  --cache CACHE    writeback (the default), writethrough or none\n"
+"  --cdrom          a read-only, removable CD\n"
+"  --removable      a removable disk\n"
+"  --backend DOMAIN the domain whose back end serves it; default: this one\n"
+"  --kind KIND      vbd (the default), vbd3 or qdisk\n"
+"  --script SCRIPT  a hotplug script, as xl runs it (a name: in /etc/xen/scripts)\n"
+"  --libxl          write libxl's own nodes too, so that xl lists the disk;\n"
+"                   the default for domains that xl made\n"
+"  --no-libxl       never\n"
+"  --idempotent     the same disk attached already is no error\n"
+"  --wait SECONDS   deadline for both ends to connect (default 30)\n"
+"  --no-wait        return when the nodes are written\n"
+"\n"
+"A disk that an end refuses is taken away again. One that is not connected when\n"
+"the deadline passes stays, and \"paravane detach\" removes it.\n"
+"\n"
+"Exit status: 0 connected, 1 error or refused, 2 wrong usage, 3 the deadline\n"
+"passed, 4 no such domain, 5 the device exists, 6 the image is in use.\n";
+
+enum libxl_choice { LIBXL_AUTO, LIBXL_YES, LIBXL_NO };
+
+struct attach {
+	struct store store;
+	struct common_options common;
+	struct disk_image image;
+	struct toolstack_disk disk;
+	const char *device;		/* NULL: the next free one */
+	enum libxl_choice libxl;
+	bool idempotent;
+};
+
+enum { OPT_MODE = 256, OPT_CACHE, OPT_CDROM, OPT_REMOVABLE, OPT_SCRIPT, OPT_LIBXL,
+       OPT_NO_LIBXL, OPT_IDEMPOTENT };
+
+static const struct option options[] = {
+	{ "mode", required_argument, NULL, OPT_MODE },
+	{ "cache", required_argument, NULL, OPT_CACHE },
+	{ "cdrom", no_argument, NULL, OPT_CDROM },
+	{ "removable", no_argument, NULL, OPT_REMOVABLE },
+	{ "script", required_argument, NULL, OPT_SCRIPT },
+	{ "libxl", no_argument, NULL, OPT_LIBXL },
+	{ "no-libxl", no_argument, NULL, OPT_NO_LIBXL },
+	{ "idempotent", no_argument, NULL, OPT_IDEMPOTENT },
+	COMMON_OPTIONS,
+	{ 0 }
+};
+
+/* ---- what was asked ------------------------------------------------------- */
+
+static int parse_mode(const char *text, enum vbd_share *share)
+{
+	if (!strcmp(text, "r") || !strcmp(text, "ro"))
+		*share = VBD_READ_ONLY;
+	else if (!strcmp(text, "w") || !strcmp(text, "rw"))
+		*share = VBD_EXCLUSIVE;
+	else if (!strcmp(text, "w!"))
+		*share = VBD_SHARED_WRITE;
+	else
+		return complain_usage(&attach_disk_command,
+				      "--mode \"%s\": r, w or w! is expected", text);
+	return STATUS_OK;
+}
+
+static int parse_cache(const char *text, enum vbd_cache *cache)
+{
+	if (!strcmp(text, "writeback"))
+		*cache = VBD_CACHE_WRITEBACK;
+	else if (!strcmp(text, "writethrough"))
+		*cache = VBD_CACHE_WRITETHROUGH;
+	else if (!strcmp(text, "none"))
+		*cache = VBD_CACHE_NONE;
+	else
+		return complain_usage(&attach_disk_command,
+				      "--cache \"%s\": writeback, writethrough or none is expected",
+				      text);
+	return STATUS_OK;
+}
+
+static int parse_option(struct attach *a, int opt, const char *value)
+{
+	switch (opt) {
+	case OPT_MODE:
+		return parse_mode(value, &a->disk.share);
+	case OPT_CACHE:
+		return parse_cache(value, &a->disk.cache);
+	case OPT_CDROM:
+		a->disk.cdrom = a->disk.removable = true;
+		a->disk.share = VBD_READ_ONLY;
+		break;
+	case OPT_REMOVABLE:
+		a->disk.removable = true;
+		break;
+	case OPT_SCRIPT:
+		a->disk.script = value;
+		break;
+	case OPT_LIBXL:
+		a->libxl = LIBXL_YES;
+		break;
+	case OPT_NO_LIBXL:
+		a->libxl = LIBXL_NO;
+		break;
+	case OPT_IDEMPOTENT:
+		a->idempotent = true;
+		break;
+	}
+	return STATUS_OK;
+}
+
+static int parse(struct attach *a, int argc, char **argv, bool *finished)
+{
+	int opt, status;
+
+	while ((opt = common_getopt(argc, argv, options, &attach_disk_command,
+				    &a->common, &status)) != -1) {
+		if (opt == '?') {
+			*finished = true;
+			return status;
+		}
+		status = parse_option(a, opt, optarg);
+		if (status)
+			return status;
+	}
+	status = common_operands(&attach_disk_command, argc, 2, 3);
+	if (status)
+		return status;
+	if (a->disk.cdrom && a->disk.share != VBD_READ_ONLY)
+		return complain_usage(&attach_disk_command, "--cdrom is read-only: --mode r");
+	if (argc - optind == 3) {
+		a->device = argv[optind + 2];
+		status = store_device(a->device, &a->disk.devid);
+	}
+	a->disk.kind = a->common.kind ? a->common.kind : "vbd";
+	return status ? status : disk_image_parse(argv[optind + 1], &a->image);
+}
+
+/* Which domains, and whether the image can be used: nothing is written yet. */
+static int resolve(struct attach *a, const char *domain)
+{
+	bool here;
+	int status = store_domain(&a->store, domain, &a->disk.domid);
+
+	if (!status)
+		status = store_backend(&a->store, &a->common, a->store.own_domid,
+				       &a->disk.backend_domid);
+	if (status)
+		return status;
+	if (a->disk.domid == a->disk.backend_domid && a->common.backend)
+		return complain(STATUS_USAGE, "domain \"%s\" cannot be its own back end", domain);
+	here = a->disk.backend_domid == a->store.own_domid;
+	a->disk.params = a->image.params;
+	a->disk.libxl = a->libxl == LIBXL_YES ||
+			(a->libxl == LIBXL_AUTO &&
+			 inventory_libxl_knows(a->store.xs, a->disk.domid));
+	/* The image's name means something in the back end's domain only. */
+	return here && !a->disk.script ? disk_image_check(&a->image, a->disk.share) : STATUS_OK;
+}
+
+/* ---- a disk that is there already ---------------------------------------- */
+
+static bool same_disk(struct attach *a, const struct inventory_disk *disk)
+{
+	struct vbd_toolstack ts = { 0 };
+	bool same = false;
+
+	if (!vbd_read_toolstack(a->store.xs, disk->back_dir, &ts, NULL))
+		same = ts.params && disk_image_same(&a->image, ts.params) &&
+		       ts.share == a->disk.share &&
+		       disk->backend_domid == a->disk.backend_domid &&
+		       !strcmp(disk->kind, a->disk.kind);
+	vbd_free_toolstack(&ts);
+	return same;
+}
+
+struct same_search {
+	struct attach *a;
+	bool found;
+};
+
+static int look_for_same(void *arg, const struct inventory_disk *disk)
+{
+	struct same_search *s = arg;
+
+	if (!same_disk(s->a, disk))
+		return 0;
+	s->found = true;
+	s->a->disk.devid = disk->devid;
+	return 1;
+}
+
+/* --idempotent without DEVICE: the guest's disk of this image, if it has one. */
+static bool find_same(struct attach *a)
+{
+	struct same_search s = { .a = a };
+
+	inventory_disks(a->store.xs, a->disk.backend_domid, a->disk.domid,
+			look_for_same, &s);
+	return s.found;
+}
+
+/* The device's name is taken. 0: by this very disk, which is what was asked. */
+static int already_there(struct attach *a)
+{
+	struct inventory_disk disk;
+	char domain[96], device[32];
+
+	domain_label(&a->store, a->disk.domid, domain, sizeof(domain));
+	device_label(a->disk.devid, device, sizeof(device));
+	if (inventory_find(a->store.xs, a->store.own_domid, INVENTORY_ANY, a->disk.domid,
+			   a->disk.devid, &disk))
+		return complain(STATUS_EXISTS,
+				"%s of %s exists (its front end's directory is there without a back end); choose another device",
+				device, domain);
+	if (!same_disk(a, &disk))
+		return complain(STATUS_EXISTS,
+				"%s of %s exists with another image or mode; choose another device or run \"paravane detach %u %s\"",
+				device, domain, a->disk.domid, device);
+	if (!a->idempotent)
+		return complain(STATUS_EXISTS,
+				"%s of %s exists with this image already (--idempotent accepts that)",
+				device, domain);
+	return STATUS_OK;
+}
+
+/* ---- creation ------------------------------------------------------------- */
+
+static uint32_t automatic_devid(uint32_t i)
+{
+	return i < 16 ? 202u << 8 | i << 4 : 1u << 28 | i << 8;
+}
+
+/* -EEXIST from the store is the answer, so that two attachers never share one. */
+static int create_next_free(struct attach *a)
+{
+	for (uint32_t i = 0; i < NR_AUTOMATIC; i++) {
+		int ret;
+
+		a->disk.devid = automatic_devid(i);
+		ret = toolstack_create_disk(a->store.xs, &a->disk);
+		if (ret != -EEXIST)
+			return ret;
+	}
+	return -EEXIST;
+}
+
+static int create(struct attach *a, bool *created)
+{
+	int ret, status;
+
+	*created = false;
+	if (a->idempotent && !a->device && find_same(a))
+		return STATUS_OK;
+	if (a->device && inventory_domain_exists(a->store.xs, a->disk.domid)) {
+		struct inventory_disk disk;
+
+		if (!inventory_find(a->store.xs, a->store.own_domid, INVENTORY_ANY,
+				    a->disk.domid, a->disk.devid, &disk))
+			return already_there(a);
+	}
+	status = disk_image_conflict(&a->store, a->disk.backend_domid, &a->image,
+				     a->disk.share);
+	if (status)
+		return status;
+	ret = a->device ? toolstack_create_disk(a->store.xs, &a->disk) : create_next_free(a);
+	if (ret == -EEXIST)
+		return already_there(a);
+	if (ret == -ESRCH)
+		return complain(STATUS_NO_SUCH, "domain %u is gone", a->disk.domid);
+	if (ret == -EACCES || ret == -EPERM)
+		return complain(STATUS_ERROR,
+				"XenStore refuses to create the disk: this domain may not; run it in dom0");
+	if (ret < 0)
+		return complain(STATUS_ERROR, "cannot create the disk in XenStore: %s",
+				strerror(-ret));
+	*created = true;
+	return STATUS_OK;
+}
+
+/* ---- the wait ------------------------------------------------------------- */
+
+static void take_away(struct attach *a)
+{
+	struct toolstack_view view;
+
+	if (toolstack_detach(a->store.xs, a->disk.backend_domid, a->disk.kind, a->disk.domid,
+			     a->disk.devid, REMOVE_WAIT_MS, true, &view) < 0)
+		complain(STATUS_ERROR, "the disk's nodes could not be removed");
+}
+
+static int refused(struct attach *a, const char *why, bool created)
+{
+	char domain[96], device[32];
+	int status = complain(STATUS_ERROR, "%s for %s is not connected: %s",
+			      device_label(a->disk.devid, device, sizeof(device)),
+			      domain_label(&a->store, a->disk.domid, domain, sizeof(domain)),
+			      why);
+
+	if (created)
+		take_away(a);
+	return status;
+}
+
+static int wait_connected(struct attach *a, bool created)
+{
+	struct inventory_disk disk = {
+		.domid = a->disk.domid, .backend_domid = a->disk.backend_domid,
+		.devid = a->disk.devid, .kind = a->disk.kind,
+	};
+	struct toolstack_view view = { 0 };
+	char why[512], domain[96], device[32];
+	int ret;
+
+	xenbus_backend_path(disk.back_dir, sizeof(disk.back_dir), disk.backend_domid,
+			    disk.kind, disk.domid, disk.devid);
+	xenbus_frontend_path(disk.front_dir, sizeof(disk.front_dir), disk.domid, "vbd",
+			     disk.devid);
+	if (created && a->disk.script && disk.backend_domid == a->store.own_domid) {
+		ret = script_add(&a->store, &disk, a->common.wait_ms, why, sizeof(why));
+		if (ret < 0)
+			return refused(a, why, created);
+	}
+	ret = toolstack_wait_connected(a->store.xs, disk.backend_domid, disk.kind,
+				       disk.domid, disk.devid, a->common.wait_ms, &view);
+	if (!ret)
+		return STATUS_OK;
+	explain(&a->store, &disk, &view, why, sizeof(why));
+	if (ret != -ETIMEDOUT)
+		return refused(a, *why ? why : strerror(-ret), created);
+	device_label(disk.devid, device, sizeof(device));
+	return complain(STATUS_TIMEOUT,
+			"%s for %s is not connected after %g s: %s; it stays attached (\"paravane detach %u %s\" removes it)",
+			device, domain_label(&a->store, disk.domid, domain, sizeof(domain)),
+			a->common.wait_ms / 1000.0, why, disk.domid, device);
+}
+
+static void tell(struct attach *a, bool created)
+{
+	char device[32], domain[96];
+
+	printf("%s of %s: %s%s\n", device_label(a->disk.devid, device, sizeof(device)),
+	       domain_label(&a->store, a->disk.domid, domain, sizeof(domain)),
+	       created ? "" : "was there already, ",
+	       a->common.wait_ms ? "connected" : "created, not waited for");
+	if (!a->disk.libxl && inventory_host_has_libxl(a->store.xs))
+		complain(STATUS_OK, "xl does not know this disk (%s)",
+			 a->libxl == LIBXL_NO ? "--no-libxl" : "xl did not make this domain");
+}
+
+static void close_attach(struct attach *a)
+{
+	disk_image_free(&a->image);
+	store_close(&a->store);
+}
+
+static int run(int argc, char **argv)
+{
+	struct attach a __attribute__((cleanup(close_attach))) = {
+		.common.wait_ms = DEFAULT_WAIT_MS,
+		.disk.share = VBD_EXCLUSIVE,
+	};
+	bool finished = false, created;
+	int status = parse(&a, argc, argv, &finished);
+
+	if (status || finished)
+		return status;
+	status = store_open(&a.store);
+	if (!status)
+		status = resolve(&a, argv[optind]);
+	if (!status)
+		status = create(&a, &created);
+	if (!status && a.common.wait_ms)
+		status = wait_connected(&a, created);
+	if (!status)
+		tell(&a, created);
+	return status;
+}
+
+const struct subcommand attach_disk_command = {
+	.name = "attach-disk",
+	.summary = "gives a guest a disk",
+	.help = help_text,
+	.run = run,
+};

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * paravane detach: asks both ends to let a disk go, waits, removes its nodes.
+ *
+ * Hides: how a device's back end is found, what a refusal means. Must not
+ * know: how nodes are spelled.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "paravane.h"
+#include "paravane-script.h"
+#include "util.h"
+
+#define DEFAULT_WAIT_MS 10000
+
+static const char help_text[] =
+"Usage: paravane detach DOMAIN DEVICE [OPTION]...\n"
+"\n"
+"Takes a disk from a guest: asks both ends to close it, waits, removes it.\n"
+"\n"
+"  DOMAIN           number or name\n"
+"  DEVICE           xvda, sda1, 51712 ...\n"
+"\n"
+"  --force          removes the disk after the deadline whatever the guest does;\n"
+"                   it loses what it had not written\n"
+"  --backend DOMAIN the domain whose back end serves it; default: as found\n"
+"  --kind KIND      vbd, vbd3 or qdisk; default: as found\n"
+"  --idempotent     a disk that is not there is no error\n"
+"  --wait SECONDS   deadline for both ends to close (default 10)\n"
+"  --no-wait        with --force: removes at once\n"
+"\n"
+"A disk that the guest does not let go stays attached, and is gone once the\n"
+"guest lets go and detach is run again.\n"
+"\n"
+"Exit status: 0 gone, 1 error, 2 wrong usage, 3 the deadline passed, 4 no such\n"
+"domain or device, 6 the guest refuses because it uses the disk.\n";
+
+enum { OPT_FORCE = 256, OPT_IDEMPOTENT };
+
+static const struct option options[] = {
+	{ "force", no_argument, NULL, OPT_FORCE },
+	{ "idempotent", no_argument, NULL, OPT_IDEMPOTENT },
+	COMMON_OPTIONS,
+	{ 0 }
+};
+
+struct detach {
+	struct store store;
+	struct common_options common;
+	struct inventory_disk disk;
+	bool force, idempotent;
+};
+
+static int parse(struct detach *d, int argc, char **argv, bool *finished)
+{
+	int opt, status;
+
+	while ((opt = common_getopt(argc, argv, options, &detach_command, &d->common,
+				    &status)) != -1) {
+		if (opt == '?') {
+			*finished = true;
+			return status;
+		}
+		d->force |= opt == OPT_FORCE;
+		d->idempotent |= opt == OPT_IDEMPOTENT;
+	}
+	status = common_operands(&detach_command, argc, 2, 2);
+	if (!status && !d->common.wait_ms && !d->force)
+		status = complain_usage(&detach_command, "--no-wait goes with --force only");
+	return status;
+}
+
+/* A half-made disk has a front end's directory and no back end's. */
+static int find_remains(struct detach *d, uint32_t backend_domid)
+{
+	struct toolstack_view view = { 0 };
+
+	d->disk.kind = d->common.kind ? d->common.kind : "vbd";
+	d->disk.backend_domid = backend_domid == INVENTORY_ANY ? d->store.own_domid
+							       : backend_domid;
+	xenbus_backend_path(d->disk.back_dir, sizeof(d->disk.back_dir), d->disk.backend_domid,
+			    d->disk.kind, d->disk.domid, d->disk.devid);
+	if (toolstack_look(d->store.xs, d->disk.backend_domid, d->disk.kind, d->disk.domid,
+			   d->disk.devid, &view) < 0 || !view.front_exists)
+		return -ENOENT;
+	return 0;
+}
+
+static int find(struct detach *d, const char *domain, const char *device)
+{
+	uint32_t domid, devid, backend_domid;
+	char label[96];
+	int status, ret;
+
+	status = store_device(device, &devid);
+	if (!status)
+		status = store_domain(&d->store, domain, &domid);
+	if (!status)
+		status = store_backend(&d->store, &d->common, INVENTORY_ANY, &backend_domid);
+	if (status)
+		return status;
+	ret = inventory_find(d->store.xs, d->store.own_domid, backend_domid, domid, devid,
+			     &d->disk);
+	if (ret == -ENOENT) {
+		d->disk.domid = domid;
+		d->disk.devid = devid;
+		ret = find_remains(d, backend_domid);
+	}
+	if (ret == -ENOTUNIQ && !d->common.kind)
+		return complain(STATUS_USAGE,
+				"several back ends have a disk %s for domain %u: say which with --backend and --kind",
+				device, domid);
+	if (ret == -ENOENT)
+		return complain(STATUS_NO_SUCH, "%s has no disk %s (\"paravane list\" shows what there is)",
+				domain_label(&d->store, domid, label, sizeof(label)), device);
+	if (ret < 0 && ret != -ENOTUNIQ)
+		return complain(STATUS_ERROR, "looking for %s: %s", device, strerror(-ret));
+	if (d->common.kind)
+		d->disk.kind = d->common.kind;
+	return STATUS_OK;
+}
+
+static int not_gone(struct detach *d, const struct toolstack_view *view)
+{
+	char domain[96], device[32];
+
+	device_label(d->disk.devid, device, sizeof(device));
+	domain_label(&d->store, d->disk.domid, domain, sizeof(domain));
+	if (view->front_error[0])
+		return complain(STATUS_BUSY,
+				"%s stays attached: %s does not let it go: %s; unmount it there, or use --force",
+				device, domain, view->front_error);
+	if (view->front == XenbusStateConnected || view->front == XenbusStateClosing)
+		return complain(STATUS_TIMEOUT,
+				"%s is not gone after %g s: the front end in %s has not let go (state %s): is it mounted there? --force removes it all the same",
+				device, d->common.wait_ms / 1000.0, domain,
+				xenbus_state_name(view->front));
+	return complain(STATUS_TIMEOUT,
+			"%s is not gone after %g s: the back end is %s and the front end in %s is %s; is the back end running? --force removes it all the same",
+			device, d->common.wait_ms / 1000.0, xenbus_state_name(view->back),
+			domain, xenbus_state_name(view->front));
+}
+
+/* The script's failure is said, and does not keep the disk. */
+static int remove_disk(struct detach *d)
+{
+	char why[512];
+
+	if (d->disk.backend_domid == d->store.own_domid &&
+	    script_remove(&d->store, &d->disk, why, sizeof(why)) < 0)
+		complain(STATUS_ERROR, "%s", why);
+	return toolstack_remove_disk(d->store.xs, d->disk.backend_domid, d->disk.kind,
+				     d->disk.domid, d->disk.devid);
+}
+
+static int detach(struct detach *d)
+{
+	struct toolstack_view view = { 0 };
+	char domain[96], device[32];
+	int ret;
+
+	ret = toolstack_close_disk(d->store.xs, d->disk.backend_domid, d->disk.kind,
+				   d->disk.domid, d->disk.devid, d->common.wait_ms, &view);
+	if (!ret || (ret == -ETIMEDOUT && d->force))
+		ret = remove_disk(d);
+	device_label(d->disk.devid, device, sizeof(device));
+	domain_label(&d->store, d->disk.domid, domain, sizeof(domain));
+	if (ret == -ETIMEDOUT)
+		return not_gone(d, &view);
+	if (ret == -ENOENT)
+		return complain(STATUS_NO_SUCH, "%s has no disk %s", domain, device);
+	if (ret < 0)
+		return complain(STATUS_ERROR, "%s of %s: %s", device, domain, strerror(-ret));
+	printf("%s of %s: detached\n", device, domain);
+	return STATUS_OK;
+}
+
+static void close_detach(struct detach *d)
+{
+	store_close(&d->store);
+}
+
+static int run(int argc, char **argv)
+{
+	struct detach d __attribute__((cleanup(close_detach))) = {
+		.common.wait_ms = DEFAULT_WAIT_MS,
+	};
+	bool finished = false;
+	int status = parse(&d, argc, argv, &finished);
+
+	if (status || finished)
+		return status;
+	status = store_open(&d.store);
+	if (!status)
+		status = find(&d, argv[optind], argv[optind + 1]);
+	if (!status)
+		status = detach(&d);
+	if (status == STATUS_NO_SUCH && d.idempotent)
+		return STATUS_OK;
+	return status;
+}
+
+const struct subcommand detach_command = {
+	.name = "detach",
+	.summary = "takes a disk from a guest",
+	.help = help_text,
+	.run = run,
+};

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What this machine's paravane-blkback tells about a disk without being asked.
+ *
+ * Hides: where its run directory is and what its files look like. Must not
+ * know: output. A file that is missing, or of another version, is no error:
+ * the disk may have another back end.
+ */
+#ifndef PV_PARAVANE_RUNINFO_H
+#define PV_PARAVANE_RUNINFO_H
+
+#include "inventory.h"
+#include "journal.h"
+
+struct runinfo {
+	bool found, has_counters;
+	char engine[64];
+	uint32_t worker_pid;
+	uint64_t restarts;
+	struct journal_counters counters;	/* all queues added up */
+};
+
+void runinfo_read(const struct inventory_disk *disk, struct runinfo *out);
+/* Whether a paravane-blkback of this machine says that it serves kind. */
+bool runinfo_daemon_runs(const char *kind);
+
+#endif

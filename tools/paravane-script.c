@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A disk's hotplug script (see paravane-script.h).
+ *
+ * Hides: the child process. Must not know: what scripts do.
+ */
+#include <errno.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "paravane-script.h"
+#include "util.h"
+
+#define SCRIPT_DIR "/etc/xen/scripts/"
+#define LOOK_EVERY_MS 5
+
+/* Path relative to this domain, as scripts expect it. */
+static const char *relative_path(const struct inventory_disk *disk)
+{
+	const char *at = strstr(disk->back_dir, "/backend/");
+
+	return at ? at + 1 : disk->back_dir;
+}
+
+static int spawn_script(const char *script, const char *verb,
+			const struct inventory_disk *disk, pid_t *pid)
+{
+	char *argv[] = { (char *)script, (char *)verb, NULL };
+	extern char **environ;
+
+	setenv("XENBUS_PATH", relative_path(disk), 1);
+	setenv("XENBUS_TYPE", disk->kind, 1);
+	setenv("XENBUS_BASE_PATH", "backend", 1);
+	setenv("script", script, 1);
+	return -posix_spawn(pid, script, NULL, NULL, argv, environ);
+}
+
+static int run_script(const char *name, const char *verb,
+		      const struct inventory_disk *disk, char *why, size_t why_bytes)
+{
+	int status = 0, ret;
+	char script[512];
+	pid_t pid;
+
+	snprintf(script, sizeof(script), "%s%s", strchr(name, '/') ? "" : SCRIPT_DIR, name);
+	ret = spawn_script(script, verb, disk, &pid);
+	if (ret < 0) {
+		snprintf(why, why_bytes, "hotplug script %s: %s", script, strerror(-ret));
+		return ret;
+	}
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	if (WIFEXITED(status) && !WEXITSTATUS(status))
+		return 0;
+	if (WIFSIGNALED(status))
+		snprintf(why, why_bytes, "hotplug script %s %s: ended by signal %d", script,
+			 verb, WTERMSIG(status));
+	else
+		snprintf(why, why_bytes, "hotplug script %s %s: exit status %d", script,
+			 verb, WEXITSTATUS(status));
+	return -ECHILD;
+}
+
+static int wait_init_wait(struct store *store, const struct inventory_disk *disk,
+			  int timeout_ms, char *why, size_t why_bytes)
+{
+	const struct timespec pause = { .tv_nsec = LOOK_EVERY_MS * 1000000L };
+	uint64_t deadline_ms = now_ms() + (uint64_t)timeout_ms;
+	struct toolstack_view view;
+
+	for (;;) {
+		int ret = toolstack_look(store->xs, disk->backend_domid, disk->kind,
+					 disk->domid, disk->devid, &view);
+
+		if (!ret && view.back >= XenbusStateInitWait && !view.back_error[0])
+			return 0;
+		if (ret < 0 || view.back_error[0] || now_ms() >= deadline_ms)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	explain(store, disk, &view, why, why_bytes);
+	return -ETIMEDOUT;
+}
+
+int script_add(struct store *store, const struct inventory_disk *disk, int timeout_ms,
+	       char *why, size_t why_bytes)
+{
+	char script[256];
+	int ret = inventory_script(store->xs, disk, script, sizeof(script));
+
+	if (ret < 0) {
+		snprintf(why, why_bytes, "the disk's script is not in XenStore: %s",
+			 strerror(-ret));
+		return ret;
+	}
+	ret = wait_init_wait(store, disk, timeout_ms, why, why_bytes);
+	if (ret < 0)
+		return ret;
+	return run_script(script, "add", disk, why, why_bytes);
+}
+
+int script_remove(struct store *store, const struct inventory_disk *disk, char *why,
+		  size_t why_bytes)
+{
+	char script[256];
+
+	if (inventory_script(store->xs, disk, script, sizeof(script)) < 0)
+		return 0;
+	return run_script(script, "remove", disk, why, why_bytes);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A disk's hotplug script, run as xl runs it.
+ *
+ * Hides: its environment and arguments, when it may run, where its verdict is
+ * found. Must not know: why the disk comes or goes. xl's convention (its
+ * docs/misc/block-scripts.txt): "SCRIPT add" once the back end is in state 2,
+ * "SCRIPT remove" once it is closed and before its directory goes.
+ */
+#ifndef PV_PARAVANE_SCRIPT_H
+#define PV_PARAVANE_SCRIPT_H
+
+#include "paravane.h"
+
+/*
+ * Waits for the back end's InitWait, then runs the script. 0, or -errno with a
+ * message for people in why: -ETIMEDOUT, -ECHILD: the script failed.
+ */
+int script_add(struct store *store, const struct inventory_disk *disk, int timeout_ms,
+	       char *why, size_t why_bytes);
+/* Runs "SCRIPT remove" when the disk has a script. As above. */
+int script_remove(struct store *store, const struct inventory_disk *disk, char *why,
+		  size_t why_bytes);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the subcommands of paravane(1) share: exit statuses, the options that
+ * mean the same everywhere, the open store.
+ *
+ * Hides: option parsing and the messages of bad usage. Must not know: what a
+ * subcommand does. One thread.
+ */
+#ifndef PV_PARAVANE_H
+#define PV_PARAVANE_H
+
+#include <getopt.h>
+
+#include "inventory.h"
+#include "toolstack.h"
+
+/* Documented in paravane(1). */
+enum {
+	STATUS_OK = 0,
+	STATUS_ERROR = 1,
+	STATUS_USAGE = 2,
+	STATUS_TIMEOUT = 3,
+	STATUS_NO_SUCH = 4,
+	STATUS_EXISTS = 5,
+	STATUS_BUSY = 6,
+};
+
+struct subcommand {
+	const char *name, *summary;
+	const char *help;		/* whole text of --help */
+	int (*run)(int argc, char **argv);	/* argv[0] is the name; a STATUS_ */
+};
+
+extern const struct subcommand attach_disk_command, detach_command, list_command;
+
+/* The options that several subcommands take. */
+struct common_options {
+	const char *kind;		/* NULL: not given */
+	const char *backend;		/* NULL: not given */
+	int wait_ms;			/* 0: do not wait */
+};
+
+#define COMMON_OPTIONS							\
+	{ "kind", required_argument, NULL, 'k' },			\
+	{ "backend", required_argument, NULL, 'b' },			\
+	{ "wait", required_argument, NULL, 'w' },			\
+	{ "no-wait", no_argument, NULL, 'W' },				\
+	{ "help", no_argument, NULL, 'h' }
+
+/*
+ * Next option of a subcommand whose table ends with COMMON_OPTIONS, which are
+ * dealt with here. Returns the option's val, -1 after the last, or '?' when
+ * the subcommand is to return *status at once (--help, or a complaint made).
+ */
+int common_getopt(int argc, char **argv, const struct option *table,
+		  const struct subcommand *command, struct common_options *common,
+		  int *status);
+/* Complains unless between min and max operands are left; a STATUS_. */
+int common_operands(const struct subcommand *command, int argc, int min, int max);
+
+/* An error line on stderr: "paravane: ...". Return their STATUS_. */
+int complain(int status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int complain_usage(const struct subcommand *command, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+struct store {
+	struct xs_handle *xs;
+	uint32_t own_domid;
+};
+
+/* STATUS_; complains itself. store_close() accepts a store never opened. */
+int store_open(struct store *store);
+void store_close(struct store *store);
+#define autostore __attribute__((cleanup(store_close)))
+
+/* STATUS_; complain themselves, naming text. */
+int store_domain(struct store *store, const char *text, uint32_t *domid);
+int store_backend(struct store *store, const struct common_options *common,
+		  uint32_t fallback, uint32_t *domid);
+int store_device(const char *text, uint32_t *devid);
+
+/* "guest1 (domain 3)", or "domain 3". */
+const char *domain_label(struct store *store, uint32_t domid, char *buf, size_t bytes);
+const char *device_label(uint32_t devid, char *buf, size_t bytes);
+
+/*
+ * Which end waits for what, and what to do about it; one line without a full
+ * stop. Empty when both ends are connected.
+ */
+void explain(struct store *store, const struct inventory_disk *disk,
+	     const struct toolstack_view *view, char *buf, size_t bytes);
+
+#endif

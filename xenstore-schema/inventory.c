@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Disks by enumeration of the back ends' directories (see inventory.h).
+ *
+ * Hides: the layout /local/domain/B/backend/KIND/DOMID/DEVID. Must not know:
+ * what tools do with the answer.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "inventory.h"
+#include "keys.h"
+
+/* Back end directories that hold disks; all have device/vbd as their front. */
+static const char *const disk_kinds[] = { KIND_VBD, KIND_VBD3, KIND_QDISK };
+#define NR_DISK_KINDS (sizeof(disk_kinds) / sizeof(disk_kinds[0]))
+
+bool inventory_is_disk_kind(const char *kind)
+{
+	for (size_t i = 0; i < NR_DISK_KINDS; i++)
+		if (!strcmp(kind, disk_kinds[i]))
+			return true;
+	return false;
+}
+
+static int number(const char *text, uint32_t *out)
+{
+	uint64_t n = 0;
+
+	if (!*text)
+		return -EINVAL;
+	for (; *text; text++) {
+		if (*text < '0' || *text > '9')
+			return -EINVAL;
+		n = n * 10 + (uint64_t)(*text - '0');
+		if (n >= INVENTORY_ANY)
+			return -ERANGE;
+	}
+	*out = (uint32_t)n;
+	return 0;
+}
+
+static int ascending(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/*
+ * The entries of a directory that are numbers, ascending, to be freed by the
+ * caller. A missing directory has none.
+ */
+static int numbers(struct xs_handle *xs, const char *path, uint32_t **out, unsigned *nr)
+{
+	unsigned nr_names, n = 0;
+	char **names = xs_directory(xs, XBT_NULL, path, &nr_names);
+	uint32_t *list;
+
+	*out = NULL;
+	*nr = 0;
+	if (!names)
+		return errno == ENOENT ? 0 : -errno;
+	list = calloc(nr_names + 1, sizeof(*list));
+	if (!list) {
+		free(names);
+		return -ENOMEM;
+	}
+	for (unsigned i = 0; i < nr_names; i++)
+		if (!number(names[i], &list[n]))
+			n++;
+	free(names);
+	qsort(list, n, sizeof(*list), ascending);
+	*out = list;
+	*nr = n;
+	return 0;
+}
+
+/* What numbers() lists, or the one number asked for. */
+static int numbers_or(struct xs_handle *xs, uint32_t only, const char *path,
+		      uint32_t **out, unsigned *nr)
+{
+	if (only == INVENTORY_ANY)
+		return numbers(xs, path, out, nr);
+	*out = malloc(sizeof(**out));
+	if (!*out)
+		return -ENOMEM;
+	**out = only;
+	*nr = 1;
+	return 0;
+}
+
+static int devices_of(struct xs_handle *xs, struct inventory_disk *disk,
+		      inventory_fn *fn, void *arg)
+{
+	char path[XENBUS_PATH_BYTES];
+	uint32_t *devids;
+	unsigned nr;
+	int ret;
+
+	ret = xenbus_text(path, sizeof(path), DIR_LOCAL_DOMAIN "/%u/" DIR_BACKEND "/%s/%u",
+			  (uint64_t)disk->backend_domid, disk->kind, (uint64_t)disk->domid);
+	if (ret < 0)
+		return ret;
+	ret = numbers(xs, path, &devids, &nr);
+	for (unsigned i = 0; !ret && i < nr; i++) {
+		disk->devid = devids[i];
+		xenbus_backend_path(disk->back_dir, sizeof(disk->back_dir),
+				    disk->backend_domid, disk->kind, disk->domid,
+				    disk->devid);
+		xenbus_frontend_path(disk->front_dir, sizeof(disk->front_dir),
+				     disk->domid, KIND_VBD, disk->devid);
+		ret = fn(arg, disk);
+	}
+	free(devids);
+	return ret;
+}
+
+static int guests_of(struct xs_handle *xs, struct inventory_disk *disk, uint32_t domid,
+		     inventory_fn *fn, void *arg)
+{
+	char path[XENBUS_PATH_BYTES];
+	uint32_t *domids;
+	unsigned nr;
+	int ret;
+
+	ret = xenbus_text(path, sizeof(path), DIR_LOCAL_DOMAIN "/%u/" DIR_BACKEND "/%s",
+			  (uint64_t)disk->backend_domid, disk->kind);
+	if (ret < 0)
+		return ret;
+	ret = numbers_or(xs, domid, path, &domids, &nr);
+	for (unsigned i = 0; !ret && i < nr; i++) {
+		disk->domid = domids[i];
+		ret = devices_of(xs, disk, fn, arg);
+	}
+	free(domids);
+	return ret;
+}
+
+int inventory_disks(struct xs_handle *xs, uint32_t backend_domid, uint32_t domid,
+		    inventory_fn *fn, void *arg)
+{
+	struct inventory_disk disk = { 0 };
+	uint32_t *backs;
+	unsigned nr;
+	int ret;
+
+	ret = numbers_or(xs, backend_domid, DIR_LOCAL_DOMAIN, &backs, &nr);
+	for (unsigned i = 0; !ret && i < nr; i++) {
+		disk.backend_domid = backs[i];
+		for (size_t k = 0; !ret && k < NR_DISK_KINDS; k++) {
+			disk.kind = disk_kinds[k];
+			ret = guests_of(xs, &disk, domid, fn, arg);
+		}
+	}
+	free(backs);
+	return ret;
+}
+
+struct search {
+	uint32_t own_domid, devid;
+	unsigned own, others;
+	struct inventory_disk *out;
+};
+
+static int seen(void *arg, const struct inventory_disk *disk)
+{
+	struct search *s = arg;
+	bool own = disk->backend_domid == s->own_domid;
+
+	if (disk->devid != s->devid)
+		return 0;
+	if (own ? !s->own : !s->own && !s->others)
+		*s->out = *disk;
+	s->own += own;
+	s->others += !own;
+	return 0;
+}
+
+int inventory_find(struct xs_handle *xs, uint32_t own_domid, uint32_t backend_domid,
+		   uint32_t domid, uint32_t devid, struct inventory_disk *out)
+{
+	struct search s = { .own_domid = own_domid, .devid = devid, .out = out };
+	int ret = inventory_disks(xs, backend_domid, domid, seen, &s);
+
+	if (ret)
+		return ret;
+	if (s.own > 1 || (!s.own && s.others > 1))
+		return -ENOTUNIQ;
+	return s.own || s.others ? 0 : -ENOENT;
+}
+
+static bool exists(struct xs_handle *xs, const char *fmt, uint32_t domid)
+{
+	char path[XENBUS_PATH_BYTES];
+
+	return xenbus_text(path, sizeof(path), fmt, (uint64_t)domid) >= 0 &&
+	       xenbus_exists(xs, XBT_NULL, path);
+}
+
+bool inventory_domain_exists(struct xs_handle *xs, uint32_t domid)
+{
+	return exists(xs, DIR_LOCAL_DOMAIN "/%u", domid);
+}
+
+bool inventory_libxl_knows(struct xs_handle *xs, uint32_t domid)
+{
+	return exists(xs, DIR_LIBXL "/%u", domid);
+}
+
+bool inventory_host_has_libxl(struct xs_handle *xs)
+{
+	return xenbus_exists(xs, XBT_NULL, DIR_LIBXL);
+}
+
+int inventory_domain_name(struct xs_handle *xs, uint32_t domid, char *buf, size_t bytes)
+{
+	char path[XENBUS_PATH_BYTES];
+	int ret = xenbus_text(path, sizeof(path), DIR_LOCAL_DOMAIN "/%u", (uint64_t)domid);
+
+	return ret < 0 ? ret : xenbus_read_text(xs, XBT_NULL, path, KEY_NAME, buf, bytes);
+}
+
+int inventory_script(struct xs_handle *xs, const struct inventory_disk *disk,
+		     char *buf, size_t bytes)
+{
+	return xenbus_read_text(xs, XBT_NULL, disk->back_dir, KEY_SCRIPT, buf, bytes);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Which disks exist, for tools that are given a domain and a device's name.
+ *
+ * Hides: where domains and devices are found in XenStore and whose word is
+ * taken: a device exists when a back end's directory says so; a guest writes
+ * its own directory and may say anything there. Must not know: images, output.
+ * Any thread, one at a time per xs_handle.
+ */
+#ifndef PV_INVENTORY_H
+#define PV_INVENTORY_H
+
+#include "vbd.h"
+
+#define INVENTORY_ANY UINT32_MAX	/* every domain */
+
+struct inventory_disk {
+	uint32_t domid, backend_domid, devid;
+	const char *kind;		/* static: "vbd", "vbd3", "qdisk" */
+	char back_dir[XENBUS_PATH_BYTES], front_dir[XENBUS_PATH_BYTES];
+};
+
+typedef int inventory_fn(void *arg, const struct inventory_disk *disk);
+
+/* Whether a back end directory of this name holds disks. */
+bool inventory_is_disk_kind(const char *kind);
+/*
+ * Calls fn for every disk of domid that backend_domid serves (either may be
+ * INVENTORY_ANY), ordered by back end, kind, domain, device; stops at the
+ * first non-zero return and returns it. -errno of the store.
+ */
+int inventory_disks(struct xs_handle *xs, uint32_t backend_domid, uint32_t domid,
+		    inventory_fn *fn, void *arg);
+/*
+ * The disk of that number. own_domid's word comes before other domains'.
+ * -ENOENT: none. -ENOTUNIQ: several back ends name one; out is the first.
+ */
+int inventory_find(struct xs_handle *xs, uint32_t own_domid, uint32_t backend_domid,
+		   uint32_t domid, uint32_t devid, struct inventory_disk *out);
+
+/* -ENOENT: no such domain, or it has no name. */
+int inventory_domain_name(struct xs_handle *xs, uint32_t domid, char *buf, size_t bytes);
+bool inventory_domain_exists(struct xs_handle *xs, uint32_t domid);
+
+/* Whether libxl manages this host, and whether it made this domain. */
+bool inventory_host_has_libxl(struct xs_handle *xs);
+bool inventory_libxl_knows(struct xs_handle *xs, uint32_t domid);
+
+/* The hotplug script of a disk, or -ENOENT. */
+int inventory_script(struct xs_handle *xs, const struct inventory_disk *disk,
+		     char *buf, size_t bytes);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The tool stack's side of a device: create its nodes as xl does, wait until
+ * both ends are connected, take it away again.
+ *
+ * Hides: permissions, the two directories' mutual links, libxl's third copy,
+ * the order of detach, and removal of parents that became empty. Must not
+ * know: images, rings, event loops. Uses poll(2) on the store's descriptor.
+ * Source: libxl's libxl_disk.c and libxl_device.c as facts; docs of xenstore
+ * paths.
+ */
+#ifndef PV_TOOLSTACK_H
+#define PV_TOOLSTACK_H
+
+#include "vbd.h"
+
+/* xvda, xvda1, sda, hda, d0p1, 51712 -> virtual-device number. -EINVAL. */
+int toolstack_vdev(const char *text, uint32_t *devid);
+/* The other way, for people: "xvda". */
+int toolstack_vdev_name(uint32_t devid, char *buf, size_t bytes);
+/* A number, or a name found under /local/domain/N/name. -ENOENT. */
+int toolstack_find_domain(struct xs_handle *xs, const char *text, uint32_t *domid);
+
+struct toolstack_disk {
+	uint32_t domid, backend_domid, devid;
+	const char *kind;		/* "vbd", "vbd3", "qdisk" */
+	const char *params;		/* "aio:/path", "/dev/vg/lv", ... */
+	enum vbd_share share;
+	enum vbd_cache cache;
+	bool cdrom, removable;
+	const char *script;		/* NULL: none */
+	bool libxl;			/* write /libxl too, so that xl lists it */
+};
+
+/*
+ * One transaction. -EEXIST: the device is there already. -ESRCH: the store has
+ * no such domain. -EAGAIN never: it is tried again.
+ */
+int toolstack_create_disk(struct xs_handle *xs, const struct toolstack_disk *d);
+
+/* What a wait saw last: for a message that says which end waits for what. */
+struct toolstack_view {
+	XenbusState back, front;
+	char back_error[XENBUS_TEXT_BYTES], front_error[XENBUS_TEXT_BYTES];
+	bool back_exists, front_exists;
+};
+
+int toolstack_look(struct xs_handle *xs, uint32_t backend_domid, const char *kind,
+		   uint32_t domid, uint32_t devid, struct toolstack_view *out);
+/*
+ * Waits with watches of its own on xs and takes every event that is queued
+ * there: use a handle on which nobody else waits.
+ * Returns 0 when both ends are Connected, -ETIMEDOUT, or -ECONNABORTED when an
+ * end went to Closing or Closed or wrote an error; view says why. timeout_ms
+ * counts from now; -1: no deadline.
+ */
+int toolstack_wait_connected(struct xs_handle *xs, uint32_t backend_domid,
+			     const char *kind, uint32_t domid, uint32_t devid,
+			     int timeout_ms, struct toolstack_view *view);
+/*
+ * Detach in two steps, for a tool stack that has to do something between them
+ * (its hotplug script). Close: online=0 and state=5 into the back end's node,
+ * then waits for its Closed; -ENOENT: no such device, -ETIMEDOUT. Remove: both
+ * directories, libxl's copy, parents that became empty, whatever the ends say.
+ */
+int toolstack_close_disk(struct xs_handle *xs, uint32_t backend_domid,
+			 const char *kind, uint32_t domid, uint32_t devid,
+			 int timeout_ms, struct toolstack_view *view);
+int toolstack_remove_disk(struct xs_handle *xs, uint32_t backend_domid,
+			  const char *kind, uint32_t domid, uint32_t devid);
+/*
+ * Both steps. force: removes after the deadline all the same. -ENOENT: no such
+ * device. -ETIMEDOUT: nothing was removed.
+ */
+int toolstack_detach(struct xs_handle *xs, uint32_t backend_domid, const char *kind,
+		     uint32_t domid, uint32_t devid, int timeout_ms, bool force,
+		     struct toolstack_view *view);
+
+/* Calls fn for every device of kind that backend_domid serves, until non-zero. */
+int toolstack_each(struct xs_handle *xs, uint32_t backend_domid, const char *kind,
+		   int (*fn)(void *arg, uint32_t domid, uint32_t devid), void *arg);
+
+#endif

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the tool stack says of a block device: image, mode, cache, hotplug.
+ *
+ * Hides: prefixes of params, the block script's spellings of mode, when a
+ * hotplug script is still to be waited for. Must not know: features and rings
+ * (vbd-back.c, vbd-front.c), stdio. Runs without an operating system.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "keys.h"
+#include "vbd.h"
+#include "xenbus-internal.h"
+
+/* As xenbus_read_string, with blame; a missing node gives NULL and 0. */
+static int read_optional(struct xs_handle *xs, const char *dir, const char *key,
+			 const char *expected, char **out, struct key_error *err)
+{
+	int rc = xenbus_read_string(xs, XBT_NULL, dir, key, out);
+
+	if (!rc)
+		return 0;
+	*out = NULL;
+	if (rc == -ENOENT)
+		return 0;
+	xenbus_blame(err, key, "", 0, expected);
+	return rc;
+}
+
+/* ---- params and physical-device ------------------------------------------ */
+
+/*
+ * xl and older tool stacks put one or more words before the path. What is not
+ * listed stays: a file may have a colon in its name.
+ */
+static const char *skip_prefixes(const char *params)
+{
+	static const char *const prefix[] = {
+		"tap:", "tap2:", "tapdisk:", "aio:", "phy:", "raw:", "file:",
+	};
+	size_t i = 0;
+
+	while (i < sizeof(prefix) / sizeof(prefix[0])) {
+		size_t n = strlen(prefix[i]);
+
+		if (strncmp(params, prefix[i], n)) {
+			i++;
+			continue;
+		}
+		params += n;
+		i = 0;
+	}
+	return params;
+}
+
+static void strip_prefixes(char *params)
+{
+	const char *path = skip_prefixes(params);
+
+	memmove(params, path, strlen(path) + 1);
+}
+
+/* Reads hex digits at *at up to the character that ends them. */
+static bool parse_hex(const char **at, char until, uint32_t max, uint32_t *out)
+{
+	uint32_t v = 0, digit;
+	const char *c = *at;
+
+	for (; *c && *c != until; c++) {
+		if (*c >= '0' && *c <= '9')
+			digit = (uint32_t)(*c - '0');
+		else if ((*c | 32) >= 'a' && (*c | 32) <= 'f')
+			digit = (uint32_t)((*c | 32) - 'a') + 10;
+		else
+			return false;
+		v = v * 16 + digit;
+		if (v > max)
+			return false;
+	}
+	if (c == *at || *c != until)
+		return false;
+	*at = c + (until != '\0');
+	*out = v;
+	return true;
+}
+
+/* A script may give the numbers alone; the kernel keeps a name for each. */
+static int path_of_physical_device(const char *value, char **path,
+				   struct key_error *err)
+{
+	const size_t bytes = 48;
+	uint32_t major, minor;
+	const char *at = value;
+
+	if (!parse_hex(&at, ':', 0xfff, &major) ||
+	    !parse_hex(&at, '\0', 0xfffff, &minor)) {
+		xenbus_blame(err, KEY_PHYSICAL_DEVICE, value, strlen(value),
+			     "MAJOR:MINOR in hexadecimal");
+		return -EINVAL;
+	}
+	*path = malloc(bytes);
+	if (!*path)
+		return -ENOMEM;
+	return xenbus_text(*path, bytes, "/dev/block/%u:%u", (uint64_t)major,
+			   (uint64_t)minor);
+}
+
+static int read_physical(struct xs_handle *xs, const char *dir,
+			 struct vbd_toolstack *ts, struct key_error *err)
+{
+	char *value;
+	int rc;
+
+	rc = read_optional(xs, dir, KEY_PHYSICAL_DEVICE_PATH, "a path",
+			   &ts->physical_device_path, err);
+	if (rc || ts->physical_device_path)
+		return rc;
+	rc = read_optional(xs, dir, KEY_PHYSICAL_DEVICE,
+			   "MAJOR:MINOR in hexadecimal", &value, err);
+	if (rc || !value)
+		return rc;
+	rc = path_of_physical_device(value, &ts->physical_device_path, err);
+	free(value);
+	return rc;
+}
+
+static int read_params(struct xs_handle *xs, const char *dir, bool has_script,
+		       struct vbd_toolstack *ts, struct key_error *err)
+{
+	static const char expected[] = "the path of an image file or block device";
+	int rc = read_optional(xs, dir, KEY_PARAMS, expected, &ts->params, err);
+
+	if (rc || !ts->params)
+		return rc;
+	strip_prefixes(ts->params);
+	if (*ts->params)
+		return 0;
+	free(ts->params);
+	ts->params = NULL;
+	/* Then nobody needs it: the script's words are its own. */
+	if (ts->physical_device_path || has_script)
+		return 0;
+	xenbus_blame(err, KEY_PARAMS, "", 0, expected);
+	return -EINVAL;
+}
+
+/* ---- words --------------------------------------------------------------- */
+
+struct word {
+	const char *text;
+	int value;
+};
+
+/* -ENOENT: missing. -EINVAL with blame: none of the words. */
+static int read_word(struct xs_handle *xs, const char *dir, const char *key,
+		     const struct word *words, const char *expected, int *out,
+		     struct key_error *err)
+{
+	char value[32];
+	int rc = xenbus_read_text(xs, XBT_NULL, dir, key, value, sizeof(value));
+
+	if (rc) {
+		xenbus_blame(err, key, rc == -E2BIG ? "(long text)" : "",
+			     rc == -E2BIG ? 11 : 0, expected);
+		return rc == -E2BIG ? -EINVAL : rc;
+	}
+	for (; words->text; words++) {
+		if (!strcmp(words->text, value)) {
+			*out = words->value;
+			return 0;
+		}
+	}
+	xenbus_blame(err, key, value, strlen(value), expected);
+	return -EINVAL;
+}
+
+static int read_mode(struct xs_handle *xs, const char *dir, enum vbd_share *out,
+		     struct key_error *err)
+{
+	static const struct word words[] = {
+		{ "r", VBD_READ_ONLY }, { "ro", VBD_READ_ONLY },
+		{ "w", VBD_EXCLUSIVE }, { "rw", VBD_EXCLUSIVE },
+		{ "w!", VBD_SHARED_WRITE }, { "rw!", VBD_SHARED_WRITE },
+		{ NULL, 0 },
+	};
+	int v, rc;
+
+	/* Not optional: guessing would either refuse or allow writes. */
+	rc = read_word(xs, dir, KEY_MODE, words, "r, w or w!", &v, err);
+	if (!rc)
+		*out = (enum vbd_share)v;
+	return rc;
+}
+
+static int read_cache(struct xs_handle *xs, const char *dir, enum vbd_cache *out,
+		      struct key_error *err)
+{
+	static const struct word words[] = {
+		{ "writeback", VBD_CACHE_WRITEBACK },
+		{ "writethrough", VBD_CACHE_WRITETHROUGH },
+		{ "none", VBD_CACHE_NONE },
+		{ NULL, 0 },
+	};
+	bool direct_io_safe;
+	int v, rc;
+
+	rc = xenbus_read_flag(xs, XBT_NULL, dir, KEY_DIRECT_IO_SAFE, false,
+			      &direct_io_safe, err);
+	if (rc)
+		return rc;
+	*out = direct_io_safe ? VBD_CACHE_NONE : VBD_CACHE_WRITEBACK;
+	rc = read_word(xs, dir, KEY_CACHE, words, "writeback, writethrough or none",
+		       &v, err);
+	if (!rc)
+		*out = (enum vbd_cache)v;
+	return rc == -ENOENT ? 0 : rc;
+}
+
+static int read_hotplug(struct xs_handle *xs, const char *dir, bool has_script,
+			struct vbd_toolstack *ts, struct key_error *err)
+{
+	char *status;
+	int rc = read_optional(xs, dir, KEY_HOTPLUG_STATUS, "connected or error",
+			       &status, err);
+
+	if (rc)
+		return rc;
+	ts->hotplug_error = status && !strcmp(status, "error");
+	ts->hotplug_pending = status ? strcmp(status, "connected") != 0 : has_script;
+	free(status);
+	return 0;
+}
+
+static int read_flags(struct xs_handle *xs, const char *dir,
+		      struct vbd_toolstack *ts, struct key_error *err)
+{
+	char *type;
+	int rc;
+
+	rc = xenbus_read_flag(xs, XBT_NULL, dir, KEY_REMOVABLE, false,
+			      &ts->removable, err);
+	if (!rc)
+		rc = xenbus_read_flag(xs, XBT_NULL, dir, KEY_DISCARD_ENABLE, true,
+				      &ts->discard_enable, err);
+	if (!rc)
+		rc = xenbus_read_flag(xs, XBT_NULL, dir, KEY_ONLINE, true,
+				      &ts->online, err);
+	if (!rc)
+		rc = read_optional(xs, dir, KEY_DEVICE_TYPE, "disk or cdrom", &type,
+				   err);
+	if (rc)
+		return rc;
+	ts->cdrom = type && !strcmp(type, "cdrom");
+	free(type);
+	return 0;
+}
+
+/* xl writes an empty script for none. */
+static int read_has_script(struct xs_handle *xs, const char *dir, bool *out,
+			   struct key_error *err)
+{
+	char *script;
+	int rc = read_optional(xs, dir, KEY_SCRIPT, "a path", &script, err);
+
+	if (rc)
+		return rc;
+	*out = script && *script;
+	free(script);
+	return 0;
+}
+
+int vbd_read_toolstack(struct xs_handle *xs, const char *back_dir,
+		       struct vbd_toolstack *out, struct key_error *err)
+{
+	bool has_script = false;
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	rc = read_has_script(xs, back_dir, &has_script, err);
+	if (!rc)
+		rc = read_physical(xs, back_dir, out, err);
+	if (!rc)
+		rc = read_params(xs, back_dir, has_script, out, err);
+	if (!rc)
+		rc = read_mode(xs, back_dir, &out->share, err);
+	if (!rc)
+		rc = read_cache(xs, back_dir, &out->cache, err);
+	if (!rc)
+		rc = read_hotplug(xs, back_dir, has_script, out, err);
+	if (!rc)
+		rc = read_flags(xs, back_dir, out, err);
+	if (rc)
+		vbd_free_toolstack(out);
+	return rc;
+}
+
+void vbd_free_toolstack(struct vbd_toolstack *ts)
+{
+	free(ts->params);
+	free(ts->physical_device_path);
+	memset(ts, 0, sizeof(*ts));
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The nodes of a virtual block device, as typed values.
+ *
+ * Hides: the keys' names, units, defaults and the older spellings that real
+ * front ends write. Must not know: rings, image files, event loops, stdio.
+ * Keys and who writes them: keys.h. Source: xen/io/blkif.h.
+ */
+#ifndef PV_VBD_H
+#define PV_VBD_H
+
+#include "xenbus.h"
+
+#define VBD_RING_ORDER_MAX 4u			/* 16 pages */
+#define VBD_RING_PAGES_MAX (1u << VBD_RING_ORDER_MAX)
+#define VBD_QUEUES_MAX 16u
+#define VBD_SECTOR_BYTES 512u			/* the unit of `sectors`, always */
+
+/* ---- what the tool stack wrote into the back end's directory ------------- */
+
+enum vbd_share {		/* key mode */
+	VBD_READ_ONLY,		/* r */
+	VBD_EXCLUSIVE,		/* w */
+	VBD_SHARED_WRITE,	/* w! */
+};
+
+enum vbd_cache {		/* key cache, ours; direct-io-safe selects none */
+	VBD_CACHE_WRITEBACK,	/* default */
+	VBD_CACHE_WRITETHROUGH,
+	VBD_CACHE_NONE,
+};
+
+struct vbd_toolstack {
+	char *params;			/* prefix removed; malloc'd; NULL: missing */
+	char *physical_device_path;	/* malloc'd; NULL: missing */
+	enum vbd_share share;
+	enum vbd_cache cache;
+	bool cdrom, removable, discard_enable, online;
+	bool hotplug_pending;		/* hotplug-status exists and is not "connected",
+					   or `script` is set and it does not exist */
+	bool hotplug_error;		/* hotplug-status = error */
+};
+
+/* -EINVAL: err names the node. Missing optional nodes take their defaults. */
+int vbd_read_toolstack(struct xs_handle *xs, const char *back_dir,
+		       struct vbd_toolstack *out, struct key_error *err);
+void vbd_free_toolstack(struct vbd_toolstack *ts);
+
+/* ---- what a back end publishes ------------------------------------------- */
+
+struct vbd_features {
+	uint64_t sectors;		/* of VBD_SECTOR_BYTES */
+	uint32_t sector_bytes, physical_sector_bytes;
+	bool read_only, cdrom, removable;	/* `info` */
+	bool flush, barrier, persistent;
+	bool discard, discard_secure;
+	uint32_t discard_granularity_bytes, discard_alignment_bytes;
+	uint32_t max_indirect_segments;	/* 0: no indirect requests */
+	uint32_t max_ring_order;
+	uint32_t max_queues;		/* at least 1 */
+};
+
+int vbd_write_features(struct xs_handle *xs, xs_transaction_t t,
+		       const char *back_dir, const struct vbd_features *f);
+/*
+ * As a front end meets them from any back end: what is missing is off.
+ * -EINVAL/-ENOENT with err for sectors, sector-size, info.
+ */
+int vbd_read_features(struct xs_handle *xs, const char *back_dir,
+		      struct vbd_features *out, struct key_error *err);
+/* A new size for a connected device: sectors, then state 4 once more. */
+int vbd_write_size(struct xenbus_device *back, uint64_t sectors);
+
+/* ---- what a front end publishes ------------------------------------------ */
+
+enum vbd_abi { VBD_ABI_NATIVE, VBD_ABI_X86_32, VBD_ABI_X86_64 };
+
+struct vbd_ring {
+	uint32_t order;			/* 1 << order pages */
+	uint32_t gref[VBD_RING_PAGES_MAX];
+	uint32_t port;			/* event channel, the front end's end */
+};
+
+struct vbd_frontend {
+	enum vbd_abi abi;
+	bool persistent;
+	uint32_t nr_queues;
+	struct vbd_ring queue[VBD_QUEUES_MAX];
+};
+
+/*
+ * limits: what the back end published; more queues or a higher order is
+ * -EINVAL with err. A missing protocol means native.
+ */
+int vbd_read_frontend(struct xs_handle *xs, const char *front_dir,
+		      const struct vbd_features *limits, struct vbd_frontend *out,
+		      struct key_error *err);
+/* ring-ref alone for one page, ring-page-order and ring-ref%u for more. */
+int vbd_write_frontend(struct xs_handle *xs, xs_transaction_t t,
+		       const char *front_dir, const struct vbd_frontend *f);
+int vbd_remove_frontend(struct xs_handle *xs, const char *front_dir);
+
+#endif
