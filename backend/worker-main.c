@@ -499,8 +499,7 @@ int worker_main(int sock)
 			give_up_threads(&w);
 		join_threads(&w);
 		close_all(&w);
-		worker_send(sock, &failed, NULL, 0);
-		return 1;
+		return worker_send(sock, &failed, NULL, 0) ? 1 : 0;
 	}
 	say_ready(&w, ops);
 	worker_queue_run(&w.queues[0]);

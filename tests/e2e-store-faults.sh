@@ -19,7 +19,7 @@ reads 3 xenstore-read /local/domain/$g/data/k
 "$LOCALXEN" fail --clear || fail "cannot clear"
 
 say "a commit that fails leaves no transaction behind"
-peer=$PWD/store-peer
+peer=${abs_top_builddir:-$PWD}/store-peer
 before=$(guest $g "$peer" quota)
 # The second transaction call of each commit is its end.
 i=0

@@ -8,11 +8,11 @@ set -u -o pipefail
 
 top=${abs_top_builddir:-$PWD}
 if [ -z "${E2E_TOOLS_INSIDE:-}" ]; then
-	[ -x "$top/localxen" ] || { echo "no localxen in $top"; exit 77; }
-	E2E_TOOLS_INSIDE=1 exec "$top/localxen" run -- bash "$0"
+	[ -x "$top/tools/localxen/localxen" ] || { echo "no localxen in $top/tools/localxen"; exit 77; }
+	E2E_TOOLS_INSIDE=1 exec "$top/tools/localxen/localxen" run -- bash "$0"
 fi
 
-PATH=$top:$PATH
+PATH=$top:$top/tools/localxen:$PATH
 work=$(mktemp -d) || exit 1
 export PARAVANE_RUNDIR=$work/run
 pids=()
@@ -172,7 +172,7 @@ expect 0 'xvda of guest1' paravane attach-disk guest1 a.img --mode r --no-wait
 expect 0 'xvdb of guest1' paravane attach-disk guest1 b.img --no-wait
 expect 0 'xvdc of guest1' paravane attach-disk guest1 a.img --mode r --no-wait
 expect 0 'xvda of guest2' paravane attach-disk guest2 a.img --mode r --no-wait
-expect 0 'xvda of guest2' paravane attach-disk guest2 c.img --mode r --idempotent --no-wait xvdb
+expect 0 'xvdb of guest2' paravane attach-disk guest2 c.img --mode r --idempotent --no-wait xvdb
 for dev in xvda xvdb xvdc; do expect 0 '' paravane detach guest1 $dev; done
 for dev in xvda xvdb; do expect 0 '' paravane detach guest2 $dev; done
 
