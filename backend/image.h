@@ -33,6 +33,7 @@ struct image_info {
 int image_open(const char *path, bool read_only, int *fd, struct image_info *info,
 	       char *why, size_t why_bytes);
 /* -EBUSY: another holder; why names it as far as the kernel tells. */
+/* Also -EBUSY for w on a block device that the host itself has mounted. */
 int image_share_lock(int fd, enum vbd_share share, char *why, size_t why_bytes);
 /* Waits until no other open file description holds the device's fence. */
 int image_fence(int fd, uint32_t frontend_id, uint32_t devid);

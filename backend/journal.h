@@ -12,16 +12,23 @@
  * of readers. The file belongs to us alone (mode 0600): its contents are
  * checked against damage, not against an attacker.
  *
- * Order of writes, per request:
- *   1. journal_take: a free record gets the private copy of the request, then
- *      its seq and state TAKEN. Records of a pass count once req_cons covers
- *      them (journal_taken(): one store for the pass).
- *   2. journal_answer: status and response index into the record, state
+ * Order of writes; a kill may come after any of them:
+ *   1. journal_take: a free record gets the private copy of the request, its
+ *      ring index, seq and epoch, then state TAKEN. The records of a pass count
+ *      once req_cons covers them (journal_taken(): one store for the pass);
+ *      until then their slots in the ring are intact and are taken again.
+ *   2. journal_answer: status and response index into the record, then state
  *      ANSWERED; only then is the response written into the ring's slot.
- *   3. journal_push_begin(new rsp_prod), ring push, journal_push_end: frees the
- *      records answered.
- * The successor compares the ring's rsp_prod with the begun push to know
- * whether it happened: a guest that forges that word harms only itself.
+ *   3. journal_push_begin: rsp_prod, after the responses it covers are in their
+ *      slots: the commit. From here on a successor publishes that index (again:
+ *      the same store twice does no harm) and never writes these slots, which
+ *      may hold new requests by then.
+ *   4. ring push, then journal_push_end: frees the records answered.
+ * At every point, then, req_cons - rsp_prod = records taken + records answered
+ * beyond rsp_prod. Nothing here depends on a word of the peer's.
+ *
+ * Only the order of the stores in the program matters, not that of a CPU: what
+ * a killed process has stored is in memory before a successor runs.
  */
 #ifndef PV_JOURNAL_H
 #define PV_JOURNAL_H
@@ -36,8 +43,8 @@
 enum journal_state { JOURNAL_FREE, JOURNAL_TAKEN, JOURNAL_ANSWERED };
 
 struct journal_record {
-	uint64_t seq;			/* order of taking, over all queues */
-	uint64_t epoch;			/* barriers taken before it */
+	uint64_t seq;			/* order of taking, in this queue */
+	uint64_t epoch;			/* barriers of the device taken before it */
 	uint32_t req_index;		/* free-running ring index it came from */
 	uint32_t rsp_index;
 	int16_t status;
@@ -55,6 +62,7 @@ struct journal_counters {
 	uint64_t notifications_sent, wakeups, spins_hit, spins_missed;
 	uint64_t segments, mapped_pages, copied_bytes;
 	uint64_t replayed;
+	uint64_t barriers, unsupported, responses;
 };
 
 struct journal;
@@ -63,7 +71,7 @@ struct journal_queue;
 /*
  * fd: an empty file (made ready for nr_queues x nr_slots) or a predecessor's.
  * The descriptor stays the caller's. -EBADMSG: not a journal of ours, or of
- * another geometry.
+ * another geometry; -ENOSPC: the file system is full.
  */
 int journal_open(int fd, uint32_t nr_queues, uint32_t nr_slots, struct journal **out);
 void journal_close(struct journal *j);	/* accepts NULL; keeps the file */
@@ -73,26 +81,39 @@ struct journal_counters *journal_counters(struct journal_queue *q);
 /* Forgets all records; the ring starts at rsp_prod (first connection). */
 void journal_reset(struct journal_queue *q, uint32_t rsp_prod);
 
-/* A free record: at most nr_slots are in use, so there is one (asserted). */
-struct journal_record *journal_take(struct journal_queue *q, uint32_t req_index);
+/*
+ * A free record: at most nr_slots are in use, so there is one (asserted). The
+ * caller fills request[] before journal_taken().
+ */
+struct journal_record *journal_take(struct journal_queue *q, uint32_t req_index,
+				    uint64_t epoch);
 void journal_taken(struct journal_queue *q, uint32_t req_cons);
 void journal_answer(struct journal_queue *q, struct journal_record *r,
 		    uint32_t rsp_index, int16_t status, uint8_t operation);
 void journal_push_begin(struct journal_queue *q, uint32_t rsp_prod);
-void journal_push_end(struct journal_queue *q, uint32_t rsp_prod);
+void journal_push_end(struct journal_queue *q);
 
-/* What a predecessor left. */
+/* What a predecessor left. The records stay the journal's. */
 struct journal_recovery {
 	uint32_t req_cons;		/* next request to take from the ring */
-	uint32_t rsp_prod;		/* as last published */
-	uint32_t nr_answered;		/* responses to write again, in order */
+	uint32_t rsp_prod;		/* to publish, before anything else */
+	uint32_t nr_answered;		/* responses to write again, in this order */
 	uint32_t nr_taken;		/* requests to replay, in order of seq */
 	struct journal_record **answered, **taken;	/* malloc'd arrays */
 };
 
-/* ring_rsp_prod: the ring page's word. -EBADMSG: the records contradict. */
-int journal_recover(struct journal_queue *q, uint32_t ring_rsp_prod,
-		    struct journal_recovery *out);
+/*
+ * Frees what needs no more work and lists the rest. May be repeated: a
+ * successor that dies in between leaves a state of the same kind.
+ * -ENODATA: no ring was ever started here; -EBADMSG: the records contradict.
+ */
+int journal_recover(struct journal_queue *q, struct journal_recovery *out);
 void journal_recovery_free(struct journal_recovery *r);
+
+/*
+ * For readers in other processes (fd may be read-only): the sum over queues.
+ * -EBADMSG: not a journal.
+ */
+int journal_read_counters(int fd, struct journal_counters *out);
 
 #endif

@@ -33,6 +33,14 @@
 #include <stdint.h>
 #include <string.h>
 
+/*
+ * The fences order event suppression only; what a thread may read is given by
+ * the release and acquire pairs, which ThreadSanitizer does understand.
+ */
+#ifdef __SANITIZE_THREAD__
+#pragma GCC diagnostic ignored "-Wtsan"
+#endif
+
 /* The control block at the start of a ring's first page. */
 struct ring_shared {
 	_Atomic uint32_t req_prod, req_event;
@@ -96,6 +104,17 @@ static inline void ring_back_init(struct ring_back *r, void *ring, size_t bytes,
 	r->nr_slots = ring_nr_slots(bytes, slot_bytes);
 	r->slot_bytes = (uint32_t)slot_bytes;
 	r->req_cons = r->rsp_prod_pvt = r->rsp_prod_pub = rsp_prod;
+}
+
+/*
+ * Continues for a predecessor that had taken requests up to req_cons: publishes
+ * its rsp_prod once more, in case it died before that store.
+ */
+static inline void ring_back_resume(struct ring_back *r, uint32_t req_cons)
+{
+	r->req_cons = req_cons;
+	atomic_store_explicit(&r->shared->rsp_prod, r->rsp_prod_pub,
+			      memory_order_release);
 }
 
 /* What the page says of our own producer. Trusted at first connection only. */

@@ -35,7 +35,7 @@ static const char help_text[] =
 "  --cdrom          a read-only, removable CD\n"
 "  --removable      a removable disk\n"
 "  --backend DOMAIN the domain whose back end serves it; default: this one\n"
-"  --kind KIND      vbd (the default), vbd3, tap or qdisk\n"
+"  --kind KIND      vbd (the default), vbd3 or qdisk\n"
 "  --script SCRIPT  a hotplug script, as xl runs it (a name: in /etc/xen/scripts)\n"
 "  --libxl          write libxl's own nodes too, so that xl lists the disk;\n"
 "                   the default for domains that xl made\n"
@@ -296,6 +296,8 @@ static int create(struct attach *a, bool *created)
 	ret = a->device ? toolstack_create_disk(a->store.xs, &a->disk) : create_next_free(a);
 	if (ret == -EEXIST)
 		return already_there(a);
+	if (ret == -ESRCH)
+		return complain(STATUS_NO_SUCH, "domain %u is gone", a->disk.domid);
 	if (ret == -EACCES || ret == -EPERM)
 		return complain(STATUS_ERROR,
 				"XenStore refuses to create the disk: this domain may not; run it in dom0");
@@ -358,7 +360,7 @@ static int wait_connected(struct attach *a, bool created)
 		return refused(a, *why ? why : strerror(-ret), created);
 	device_label(disk.devid, device, sizeof(device));
 	return complain(STATUS_TIMEOUT,
-			"%s for %s is not connected after %g s: %s. The disk stays; \"paravane detach %u %s\" removes it",
+			"%s for %s is not connected after %g s: %s; it stays attached (\"paravane detach %u %s\" removes it)",
 			device, domain_label(&a->store, disk.domid, domain, sizeof(domain)),
 			a->common.wait_ms / 1000.0, why, disk.domid, device);
 }

@@ -66,7 +66,7 @@ static int parse_kind(const struct subcommand *command, const char *text,
 {
 	if (!inventory_is_disk_kind(text))
 		return complain_usage(command,
-				      "--kind \"%s\": vbd, vbd3, tap or qdisk is expected", text);
+				      "--kind \"%s\": vbd, vbd3 or qdisk is expected", text);
 	*kind = text;
 	return STATUS_OK;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "paravane.h"
+#include "paravane-script.h"
 #include "util.h"
 
 #define DEFAULT_WAIT_MS 10000
@@ -25,7 +26,7 @@ static const char help_text[] =
 "  --force          removes the disk after the deadline whatever the guest does;\n"
 "                   it loses what it had not written\n"
 "  --backend DOMAIN the domain whose back end serves it; default: as found\n"
-"  --kind KIND      vbd, vbd3, tap or qdisk; default: as found\n"
+"  --kind KIND      vbd, vbd3 or qdisk; default: as found\n"
 "  --idempotent     a disk that is not there is no error\n"
 "  --wait SECONDS   deadline for both ends to close (default 10)\n"
 "  --no-wait        with --force: removes at once\n"
@@ -79,6 +80,8 @@ static int find_remains(struct detach *d, uint32_t backend_domid)
 	d->disk.kind = d->common.kind ? d->common.kind : "vbd";
 	d->disk.backend_domid = backend_domid == INVENTORY_ANY ? d->store.own_domid
 							       : backend_domid;
+	xenbus_backend_path(d->disk.back_dir, sizeof(d->disk.back_dir), d->disk.backend_domid,
+			    d->disk.kind, d->disk.domid, d->disk.devid);
 	if (toolstack_look(d->store.xs, d->disk.backend_domid, d->disk.kind, d->disk.domid,
 			   d->disk.devid, &view) < 0 || !view.front_exists)
 		return -ENOENT;
@@ -140,14 +143,28 @@ static int not_gone(struct detach *d, const struct toolstack_view *view)
 			domain, xenbus_state_name(view->front));
 }
 
+/* The script's failure is said, and does not keep the disk. */
+static int remove_disk(struct detach *d)
+{
+	char why[512];
+
+	if (d->disk.backend_domid == d->store.own_domid &&
+	    script_remove(&d->store, &d->disk, why, sizeof(why)) < 0)
+		complain(STATUS_ERROR, "%s", why);
+	return toolstack_remove_disk(d->store.xs, d->disk.backend_domid, d->disk.kind,
+				     d->disk.domid, d->disk.devid);
+}
+
 static int detach(struct detach *d)
 {
 	struct toolstack_view view = { 0 };
 	char domain[96], device[32];
 	int ret;
 
-	ret = toolstack_detach(d->store.xs, d->disk.backend_domid, d->disk.kind,
-			       d->disk.domid, d->disk.devid, d->common.wait_ms, d->force, &view);
+	ret = toolstack_close_disk(d->store.xs, d->disk.backend_domid, d->disk.kind,
+				   d->disk.domid, d->disk.devid, d->common.wait_ms, &view);
+	if (!ret || (ret == -ETIMEDOUT && d->force))
+		ret = remove_disk(d);
 	device_label(d->disk.devid, device, sizeof(device));
 	domain_label(&d->store, d->disk.domid, domain, sizeof(domain));
 	if (ret == -ETIMEDOUT)

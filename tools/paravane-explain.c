@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "paravane.h"
+#include "paravane-runinfo.h"
 
 static const char *program_of(const char *kind)
 {
@@ -20,7 +21,10 @@ static void unanswered_back(struct store *store, const struct inventory_disk *di
 {
 	char label[96];
 
-	if (disk->backend_domid == store->own_domid)
+	if (disk->backend_domid == store->own_domid && runinfo_daemon_runs(disk->kind))
+		snprintf(buf, bytes,
+			 "the back end has not taken the disk up (state Initialising): see the log of paravane-blkback");
+	else if (disk->backend_domid == store->own_domid)
 		snprintf(buf, bytes,
 			 "the back end has not looked at the disk (state Initialising): %s is not running here; start it",
 			 program_of(disk->kind));
@@ -77,6 +81,8 @@ void explain(struct store *store, const struct inventory_disk *disk,
 		snprintf(buf, bytes, "the back end's directory is gone: somebody removed the disk");
 	else if (!view->front_exists)
 		snprintf(buf, bytes, "the front end's directory is gone: is %s still there?", label);
+	else if (view->front == XenbusStateClosed && view->back != XenbusStateClosing)
+		snprintf(buf, bytes, "the front end in %s has closed the disk, and may open it again", label);
 	else if (is_closing(view->front))
 		snprintf(buf, bytes, "the front end in %s is %s and the back end %s: detach the disk and attach it again",
 			 label, xenbus_state_name(view->front), xenbus_state_name(view->back));

@@ -26,7 +26,7 @@ static const char help_text[] =
 "  --json           a JSON array, one object a disk; units are in the names\n"
 "  --long           more lines for each disk: features, counters, what is waited for\n"
 "  --backend DOMAIN only disks that this domain serves\n"
-"  --kind KIND      only vbd, vbd3, tap or qdisk\n"
+"  --kind KIND      only vbd, vbd3 or qdisk\n"
 "\n"
 "Exit status: 0 listed (possibly none), 1 error, 2 wrong usage, 4 no such domain.\n";
 

@@ -4,7 +4,9 @@
  *
  * Hides: file names and the key=value form. Must not know: output, XenStore.
  */
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,23 +15,24 @@
 #include "paravane-runinfo.h"
 #include "util.h"
 
-#define RUN_DIR_VARIABLE "PARAVANE_RUN_DIR"
-#define RUN_DIR_DEFAULT "/run/paravane"
+#define RUNDIR_VARIABLE "PARAVANE_RUNDIR"
+#define RUNDIR_DEFAULT "/run/paravane"
+#define PATH_BYTES 512
 
-static const char *run_dir(void)
+static void path_of(const struct inventory_disk *disk, const char *suffix, char *buf)
 {
-	const char *dir = getenv(RUN_DIR_VARIABLE);
+	const char *base = getenv(RUNDIR_VARIABLE);
 
-	return dir && *dir ? dir : RUN_DIR_DEFAULT;
+	snprintf(buf, PATH_BYTES, "%s/blkback/%s-%u-%u.%s", base && *base ? base : RUNDIR_DEFAULT,
+		 disk->kind, disk->domid, disk->devid, suffix);
 }
 
-static void read_counters(const char *name, struct runinfo *out)
+static void read_counters(const struct inventory_disk *disk, struct runinfo *out)
 {
 	autoclose int fd = -1;
-	char path[512];
+	char path[PATH_BYTES];
 
-	snprintf(path, sizeof(path), "%s%s%s", *name == '/' ? "" : run_dir(),
-		 *name == '/' ? "" : "/", name);
+	path_of(disk, "journal", path);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	out->has_counters = fd >= 0 && !journal_read_counters(fd, &out->counters);
 }
@@ -49,18 +52,15 @@ static void take_line(char *line, struct runinfo *out)
 		out->worker_pid = (uint32_t)n;
 	else if (!strcmp(line, "restarts") && !parse_u64(value, UINT64_MAX, &n))
 		out->restarts = n;
-	else if (!strcmp(line, "journal"))
-		read_counters(value, out);
 }
 
 void runinfo_read(const struct inventory_disk *disk, struct runinfo *out)
 {
-	char path[512], line[512];
+	char path[PATH_BYTES], line[512];
 	FILE *f;
 
 	memset(out, 0, sizeof(*out));
-	snprintf(path, sizeof(path), "%s/%s-%u-%u.info", run_dir(), disk->kind, disk->domid,
-		 disk->devid);
+	path_of(disk, "info", path);
 	f = fopen(path, "re");
 	if (!f)
 		return;
@@ -68,4 +68,21 @@ void runinfo_read(const struct inventory_disk *disk, struct runinfo *out)
 	while (fgets(line, sizeof(line), f))
 		take_line(line, out);
 	fclose(f);
+	read_counters(disk, out);
+}
+
+bool runinfo_daemon_runs(const char *kind)
+{
+	const char *base = getenv(RUNDIR_VARIABLE);
+	char path[PATH_BYTES], text[16] = "";
+	autoclose int fd = -1;
+	uint64_t pid;
+
+	snprintf(path, sizeof(path), "%s/blkback/%s.lock", base && *base ? base : RUNDIR_DEFAULT,
+		 kind);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+		return false;
+	text[strcspn(text, "\n")] = '\0';
+	return !parse_u64(text, INT32_MAX, &pid) && pid && (!kill((pid_t)pid, 0) || errno == EPERM);
 }

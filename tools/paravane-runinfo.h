@@ -21,5 +21,7 @@ struct runinfo {
 };
 
 void runinfo_read(const struct inventory_disk *disk, struct runinfo *out);
+/* Whether a paravane-blkback of this machine says that it serves kind. */
+bool runinfo_daemon_runs(const char *kind);
 
 #endif

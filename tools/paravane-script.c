@@ -40,12 +40,14 @@ static int spawn_script(const char *script, const char *verb,
 	return -posix_spawn(pid, script, NULL, NULL, argv, environ);
 }
 
-static int run_script(const char *script, const char *verb,
+static int run_script(const char *name, const char *verb,
 		      const struct inventory_disk *disk, char *why, size_t why_bytes)
 {
 	int status = 0, ret;
+	char script[512];
 	pid_t pid;
 
+	snprintf(script, sizeof(script), "%s%s", strchr(name, '/') ? "" : SCRIPT_DIR, name);
 	ret = spawn_script(script, verb, disk, &pid);
 	if (ret < 0) {
 		snprintf(why, why_bytes, "hotplug script %s: %s", script, strerror(-ret));
@@ -89,7 +91,7 @@ static int wait_init_wait(struct store *store, const struct inventory_disk *disk
 int script_add(struct store *store, const struct inventory_disk *disk, int timeout_ms,
 	       char *why, size_t why_bytes)
 {
-	char script[256], path[512];
+	char script[256];
 	int ret = inventory_script(store->xs, disk, script, sizeof(script));
 
 	if (ret < 0) {
@@ -100,6 +102,15 @@ int script_add(struct store *store, const struct inventory_disk *disk, int timeo
 	ret = wait_init_wait(store, disk, timeout_ms, why, why_bytes);
 	if (ret < 0)
 		return ret;
-	snprintf(path, sizeof(path), "%s%s", strchr(script, '/') ? "" : SCRIPT_DIR, script);
-	return run_script(path, "add", disk, why, why_bytes);
+	return run_script(script, "add", disk, why, why_bytes);
+}
+
+int script_remove(struct store *store, const struct inventory_disk *disk, char *why,
+		  size_t why_bytes)
+{
+	char script[256];
+
+	if (inventory_script(store->xs, disk, script, sizeof(script)) < 0)
+		return 0;
+	return run_script(script, "remove", disk, why, why_bytes);
 }

@@ -18,5 +18,8 @@
  */
 int script_add(struct store *store, const struct inventory_disk *disk, int timeout_ms,
 	       char *why, size_t why_bytes);
+/* Runs "SCRIPT remove" when the disk has a script. As above. */
+int script_remove(struct store *store, const struct inventory_disk *disk, char *why,
+		  size_t why_bytes);
 
 #endif

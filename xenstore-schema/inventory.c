@@ -10,12 +10,11 @@
 #include <string.h>
 
 #include "inventory.h"
+#include "keys.h"
 
 /* Back end directories that hold disks; all have device/vbd as their front. */
-static const char *const disk_kinds[] = { "vbd", "vbd3", "tap", "qdisk" };
+static const char *const disk_kinds[] = { KIND_VBD, KIND_VBD3, KIND_QDISK };
 #define NR_DISK_KINDS (sizeof(disk_kinds) / sizeof(disk_kinds[0]))
-
-#define DOMAINS "/local/domain"
 
 bool inventory_is_disk_kind(const char *kind)
 {
@@ -100,7 +99,7 @@ static int devices_of(struct xs_handle *xs, struct inventory_disk *disk,
 	unsigned nr;
 	int ret;
 
-	ret = xenbus_text(path, sizeof(path), DOMAINS "/%u/backend/%s/%u",
+	ret = xenbus_text(path, sizeof(path), DIR_LOCAL_DOMAIN "/%u/" DIR_BACKEND "/%s/%u",
 			  (uint64_t)disk->backend_domid, disk->kind, (uint64_t)disk->domid);
 	if (ret < 0)
 		return ret;
@@ -111,7 +110,7 @@ static int devices_of(struct xs_handle *xs, struct inventory_disk *disk,
 				    disk->backend_domid, disk->kind, disk->domid,
 				    disk->devid);
 		xenbus_frontend_path(disk->front_dir, sizeof(disk->front_dir),
-				     disk->domid, "vbd", disk->devid);
+				     disk->domid, KIND_VBD, disk->devid);
 		ret = fn(arg, disk);
 	}
 	free(devids);
@@ -126,7 +125,7 @@ static int guests_of(struct xs_handle *xs, struct inventory_disk *disk, uint32_t
 	unsigned nr;
 	int ret;
 
-	ret = xenbus_text(path, sizeof(path), DOMAINS "/%u/backend/%s",
+	ret = xenbus_text(path, sizeof(path), DIR_LOCAL_DOMAIN "/%u/" DIR_BACKEND "/%s",
 			  (uint64_t)disk->backend_domid, disk->kind);
 	if (ret < 0)
 		return ret;
@@ -147,7 +146,7 @@ int inventory_disks(struct xs_handle *xs, uint32_t backend_domid, uint32_t domid
 	unsigned nr;
 	int ret;
 
-	ret = numbers_or(xs, backend_domid, DOMAINS, &backs, &nr);
+	ret = numbers_or(xs, backend_domid, DIR_LOCAL_DOMAIN, &backs, &nr);
 	for (unsigned i = 0; !ret && i < nr; i++) {
 		disk.backend_domid = backs[i];
 		for (size_t k = 0; !ret && k < NR_DISK_KINDS; k++) {
@@ -202,29 +201,29 @@ static bool exists(struct xs_handle *xs, const char *fmt, uint32_t domid)
 
 bool inventory_domain_exists(struct xs_handle *xs, uint32_t domid)
 {
-	return exists(xs, DOMAINS "/%u", domid);
+	return exists(xs, DIR_LOCAL_DOMAIN "/%u", domid);
 }
 
 bool inventory_libxl_knows(struct xs_handle *xs, uint32_t domid)
 {
-	return exists(xs, "/libxl/%u", domid);
+	return exists(xs, DIR_LIBXL "/%u", domid);
 }
 
 bool inventory_host_has_libxl(struct xs_handle *xs)
 {
-	return xenbus_exists(xs, XBT_NULL, "/libxl");
+	return xenbus_exists(xs, XBT_NULL, DIR_LIBXL);
 }
 
 int inventory_domain_name(struct xs_handle *xs, uint32_t domid, char *buf, size_t bytes)
 {
 	char path[XENBUS_PATH_BYTES];
-	int ret = xenbus_text(path, sizeof(path), DOMAINS "/%u", (uint64_t)domid);
+	int ret = xenbus_text(path, sizeof(path), DIR_LOCAL_DOMAIN "/%u", (uint64_t)domid);
 
-	return ret < 0 ? ret : xenbus_read_text(xs, XBT_NULL, path, "name", buf, bytes);
+	return ret < 0 ? ret : xenbus_read_text(xs, XBT_NULL, path, KEY_NAME, buf, bytes);
 }
 
 int inventory_script(struct xs_handle *xs, const struct inventory_disk *disk,
 		     char *buf, size_t bytes)
 {
-	return xenbus_read_text(xs, XBT_NULL, disk->back_dir, "script", buf, bytes);
+	return xenbus_read_text(xs, XBT_NULL, disk->back_dir, KEY_SCRIPT, buf, bytes);
 }

@@ -16,7 +16,7 @@
 
 struct inventory_disk {
 	uint32_t domid, backend_domid, devid;
-	const char *kind;		/* static: "vbd", "vbd3", "tap", "qdisk" */
+	const char *kind;		/* static: "vbd", "vbd3", "qdisk" */
 	char back_dir[XENBUS_PATH_BYTES], front_dir[XENBUS_PATH_BYTES];
 };
 

@@ -220,9 +220,9 @@ static int remove_device(struct xs_handle *xs, xs_transaction_t t, void *arg)
 	return rc;
 }
 
-int toolstack_detach(struct xs_handle *xs, uint32_t backend_domid, const char *kind,
-		     uint32_t domid, uint32_t devid, int timeout_ms, bool force,
-		     struct toolstack_view *view)
+int toolstack_close_disk(struct xs_handle *xs, uint32_t backend_domid,
+			 const char *kind, uint32_t domid, uint32_t devid,
+			 int timeout_ms, struct toolstack_view *view)
 {
 	struct toolstack_dirs dirs;
 	int rc = toolstack_dirs(&dirs, backend_domid, kind, domid, devid);
@@ -233,10 +233,26 @@ int toolstack_detach(struct xs_handle *xs, uint32_t backend_domid, const char *k
 	if (!view->back_exists && !view->front_exists)
 		return -ENOENT;
 	rc = xenbus_transact(xs, ask_to_close, &dirs);
-	if (rc)
-		return rc;
-	rc = wait_for(xs, &dirs, verdict_closed, timeout_ms, view);
+	return rc ? rc : wait_for(xs, &dirs, verdict_closed, timeout_ms, view);
+}
+
+int toolstack_remove_disk(struct xs_handle *xs, uint32_t backend_domid,
+			  const char *kind, uint32_t domid, uint32_t devid)
+{
+	struct toolstack_dirs dirs;
+	int rc = toolstack_dirs(&dirs, backend_domid, kind, domid, devid);
+
+	return rc ? rc : xenbus_transact(xs, remove_device, &dirs);
+}
+
+int toolstack_detach(struct xs_handle *xs, uint32_t backend_domid, const char *kind,
+		     uint32_t domid, uint32_t devid, int timeout_ms, bool force,
+		     struct toolstack_view *view)
+{
+	int rc = toolstack_close_disk(xs, backend_domid, kind, domid, devid, timeout_ms,
+				      view);
+
 	if (rc && !(force && rc == -ETIMEDOUT))
 		return rc;
-	return xenbus_transact(xs, remove_device, &dirs);
+	return toolstack_remove_disk(xs, backend_domid, kind, domid, devid);
 }

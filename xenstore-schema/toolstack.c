@@ -204,10 +204,10 @@ static int create_disk(struct xs_handle *xs, xs_transaction_t t, void *arg)
 	int rc;
 
 	rc = xenbus_join(domain, DIR_LOCAL_DOMAIN, c->text.domid);
+	if (!rc)
+		rc = xenbus_need_dir(xs, t, domain);
 	if (rc)
-		return rc;
-	if (!xenbus_exists(xs, t, domain))
-		return -ESRCH;
+		return rc == -ENOENT ? -ESRCH : rc;
 	if (xenbus_exists(xs, t, dirs->back) || xenbus_exists(xs, t, dirs->front))
 		return -EEXIST;
 	rc = remove_old_errors(xs, t, dirs);

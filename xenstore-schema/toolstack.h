@@ -58,10 +58,19 @@ int toolstack_wait_connected(struct xs_handle *xs, uint32_t backend_domid,
 			     const char *kind, uint32_t domid, uint32_t devid,
 			     int timeout_ms, struct toolstack_view *view);
 /*
- * online=0 and state=5 into the back end's node, waits for its Closed, removes
- * both directories, libxl's copy, and parents that became empty. force: removes
- * after the deadline whatever the ends say. -ENOENT: no such device.
- * -ETIMEDOUT: nothing was removed.
+ * Detach in two steps, for a tool stack that has to do something between them
+ * (its hotplug script). Close: online=0 and state=5 into the back end's node,
+ * then waits for its Closed; -ENOENT: no such device, -ETIMEDOUT. Remove: both
+ * directories, libxl's copy, parents that became empty, whatever the ends say.
+ */
+int toolstack_close_disk(struct xs_handle *xs, uint32_t backend_domid,
+			 const char *kind, uint32_t domid, uint32_t devid,
+			 int timeout_ms, struct toolstack_view *view);
+int toolstack_remove_disk(struct xs_handle *xs, uint32_t backend_domid,
+			  const char *kind, uint32_t domid, uint32_t devid);
+/*
+ * Both steps. force: removes after the deadline all the same. -ENOENT: no such
+ * device. -ETIMEDOUT: nothing was removed.
  */
 int toolstack_detach(struct xs_handle *xs, uint32_t backend_domid, const char *kind,
 		     uint32_t domid, uint32_t devid, int timeout_ms, bool force,

@@ -88,6 +88,15 @@ int xenbus_remove(struct xs_handle *xs, xs_transaction_t t, const char *dir,
 		  const char *key);
 bool xenbus_exists(struct xs_handle *xs, xs_transaction_t t, const char *path);
 
+/* ---- transactions --------------------------------------------------------- */
+
+/*
+ * Runs fn in a transaction until nobody interfered. fn returns 0 to commit or
+ * -errno to abandon, which is then the result; it may run several times.
+ */
+typedef int xenbus_transaction_fn(struct xs_handle *xs, xs_transaction_t t, void *arg);
+int xenbus_transact(struct xs_handle *xs, xenbus_transaction_fn *fn, void *arg);
+
 /* ---- states --------------------------------------------------------------- */
 
 /* "InitWait"; "Unknown" for what is not a state. */
@@ -100,7 +109,8 @@ bool xenbus_may_change(enum xenbus_side side, XenbusState from, XenbusState to);
  * Writes our state, in a transaction that does nothing when our directory is
  * gone (-ENOENT): a late write must not bring a removed device back. Writing
  * the state we are in is legal and writes again (the peer sees an event).
- * Asserts that the change is legal.
+ * Asserts that the change is legal. -EAGAIN: nothing was written, since the
+ * tool stack wrote 1 or 5 meanwhile: read the state again (never for 5 and 6).
  */
 int xenbus_switch_state(struct xenbus_device *dev, XenbusState to);
 /*

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Every device of one kind that this domain serves, found and kept by watching
+ * XenStore.
+ *
+ * Hides: watches and their merging, one object per device, looking at the store
+ * and doing what lifecycle.h says. Must not know: what a device of the kind
+ * does (vbd-device.h), processes. The loop's thread; one xs_handle.
+ *
+ * However many events come, a device has one mark "look again", and is looked
+ * at once per turn of the loop: a peer that writes as fast as it can costs
+ * bounded memory, and the other devices one look of delay.
+ */
+#ifndef PV_BACKEND_H
+#define PV_BACKEND_H
+
+#include "vbd-serve.h"
+
+struct backend;
+
+/*
+ * Watches the store, and takes up what is there already when the loop runs.
+ * config outlives it. -errno of the store.
+ */
+int backend_open(struct evloop *loop, struct xs_handle *xs,
+		 const struct blkback_config *config, struct backend **out);
+/*
+ * Ends all workers once they have answered what is in flight; states stay as
+ * they are and journals are kept, so that the next daemon goes on. Stops the
+ * loop when all have ended.
+ */
+void backend_shutdown(struct backend *b);
+/* Kills what still runs. Accepts NULL. */
+void backend_close(struct backend *b);
+
+#endif

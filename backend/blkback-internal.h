@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the steps of one queue share: the request on its way, and the queue.
+ * For blkback*.c only.
+ *
+ * A request is in one place at a time: on the free list; held (a barrier is
+ * before it); with the disk; in the batch of copies; answered, and free again.
+ */
+#ifndef PV_BLKBACK_INTERNAL_H
+#define PV_BLKBACK_INTERNAL_H
+
+#include "blkabi.h"
+#include "blkback.h"
+#include "blkback-parse.h"
+#include "grant.h"
+#include "ring.h"
+
+/*
+ * Responses are published in groups, so that the front end refills the ring
+ * while we work on the rest of a pass.
+ */
+#define BLK_PUSH_EVERY 8u
+
+/* How a request's pages came into our hands, and so how they go. */
+enum blk_pages { BLK_PAGES_NONE, BLK_PAGES_CACHED, BLK_PAGES_MAPPED, BLK_PAGES_COPIED };
+
+/* The arrays of a request with more segments than fit a slot. */
+struct blk_large {
+	struct blkif_request_segment segs[BLKBACK_SEGMENTS_MAX];
+	uint32_t grefs[BLKBACK_SEGMENTS_MAX];
+	void *pages[BLKBACK_SEGMENTS_MAX];
+	struct iovec iov[BLKBACK_SEGMENTS_MAX];
+};
+
+struct blk_request {
+	struct disk_io io;		/* first: the disk gives this back */
+	struct blkback *b;
+	struct blk_request *next;
+	struct journal_record *record;
+	uint64_t id;
+	struct blk_plan plan;
+	enum blk_pages how;
+	uint32_t copies_at;		/* where its copies are in their batch */
+	uint32_t barrier_step, nr_iov;
+	/* nr_segments of each, in the arrays below or in a blk_large */
+	struct blkif_request_segment *segs;
+	uint32_t *grefs;
+	void **pages;
+	struct iovec *iov;
+	void *base;			/* MAPPED, COPIED: the first page */
+
+	struct blkif_request_segment direct_segs[BLKABI_DIRECT_MAX];
+	uint32_t direct_grefs[BLKABI_DIRECT_MAX];
+	void *direct_pages[BLKABI_DIRECT_MAX];
+	struct iovec direct_iov[BLKABI_DIRECT_MAX];
+};
+
+struct blk_list {
+	struct blk_request *first, **end;
+};
+
+struct blkback {
+	struct blkback_queue_config cfg;
+	struct blk_limits limits;
+	struct ring_back ring;
+	size_t slot_bytes;
+	xenevtchn_handle *xce;
+	evtchn_port_t port;
+	struct journal_counters *count;
+
+	struct blk_request *requests;	/* one per slot */
+	struct blk_large *large;	/* one per slot; memory only once used */
+	struct blk_request *free;	/* used before; last used first */
+	uint32_t nr_used;		/* of requests[], ever */
+
+	struct grant_cache *cache;	/* NULL: the front end offers none */
+	struct grant_batch copies_in, copies_out, fetch;
+	uint8_t *bounce;		/* max_pages per slot; memory only once used */
+	uint32_t max_pages;
+	struct blk_list copying_in, copying_out;	/* what the batches hold */
+	uint64_t swept_ms;
+
+	struct blk_list held;		/* taken, behind a barrier */
+	uint32_t executing;		/* begun, not finished */
+	uint64_t epoch;			/* of the next request taken */
+	bool owns_gate, barrier_running;
+	bool look_at_gate;		/* another queue may have closed it */
+	bool stopped;			/* ... and has: what comes now is held */
+	uint32_t stopping_for, stopped_for;	/* closings of the gate */
+
+	uint32_t nr_unpushed;
+};
+
+static inline void blk_list_clear(struct blk_list *l)
+{
+	l->first = NULL;
+	l->end = &l->first;
+}
+
+static inline void blk_list_add(struct blk_list *l, struct blk_request *req)
+{
+	req->next = NULL;
+	*l->end = req;
+	l->end = &req->next;
+}
+
+static inline struct blk_request *blk_list_take(struct blk_list *l)
+{
+	struct blk_request *req = l->first;
+
+	if (req) {
+		l->first = req->next;
+		if (!l->first)
+			l->end = &l->first;
+	}
+	return req;
+}
+
+/* ---- pages (blkback-data.c) --------------------------------------------------- */
+
+int blk_data_open(struct blkback *b);
+void blk_data_close(struct blkback *b);
+/*
+ * Copies the segments of an indirect request, once, into req->segs. -errno as
+ * of grant.h.
+ */
+int blk_data_fetch_segments(struct blkback *b, struct blk_request *req, uint32_t gref);
+/*
+ * Brings the request's pages into reach and builds its iov. 0: the request is
+ * in ready, or will be after blk_data_copy_in(). -errno: not to be had; nothing
+ * is held.
+ */
+int blk_data_attach(struct blkback *b, struct blk_request *req, struct blk_list *ready);
+/*
+ * Runs the copies that wait and moves their requests into ready; finishes those
+ * whose copy failed.
+ */
+void blk_data_copy_in(struct blkback *b, struct blk_list *ready);
+/* A read that succeeded: true when its data must still be copied (copying_out). */
+bool blk_data_copy_back(struct blkback *b, struct blk_request *req);
+/* Runs the copies of copying_out and finishes those requests. */
+void blk_data_copy_out(struct blkback *b);
+/* After this the front end may have its pages back. */
+void blk_data_detach(struct blkback *b, struct blk_request *req);
+
+/* ---- execution (blkback-execute.c) ---------------------------------------------- */
+
+/* A parsed request: into ready, or held. */
+void blk_admit(struct blkback *b, struct blk_request *req, struct blk_list *ready);
+void blk_execute(struct blkback *b, struct blk_list *ready);
+/*
+ * After a pass has taken what there was: executes what nothing holds back any
+ * longer, and does this queue's part for a barrier of another.
+ */
+void blk_run_held(struct blkback *b);
+
+/* The barrier that ran has been finished. */
+void blk_barrier_finished(struct blkback *b);
+
+/* ---- completion (blkback-complete.c) --------------------------------------------- */
+
+/* An executed request: gives its pages back, then answers. err: 0 or -errno. */
+void blk_finish(struct blkback *b, struct blk_request *req, int err);
+/* Answers a request that has no pages; it is free afterwards. */
+void blk_answer(struct blkback *b, struct blk_request *req, int16_t status);
+/* Publishes the responses written since the last time. */
+void blk_push(struct blkback *b);
+
+#endif

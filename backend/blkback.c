@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A queue: its making, its passes, its end. The steps of a request are in
+ * blkback-parse.c, -data.c, -execute.c and -complete.c. Must not know XenStore,
+ * the supervisor, or when to sleep.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include "blkback-internal.h"
+
+_Static_assert(BLKABI_SLOT_BYTES_MAX <= JOURNAL_REQUEST_BYTES, "a slot fits a record");
+_Static_assert(BLKBACK_SEGMENTS_MAX <= BLKABI_SEGMENTS_PER_PAGE, "one indirect page");
+
+uint32_t blkback_nr_slots(enum vbd_abi abi, uint32_t order)
+{
+	return ring_nr_slots((size_t)GRANT_PAGE_BYTES << order, blkabi_slot_bytes(abi));
+}
+
+static void set_limits(struct blk_limits *l, const struct vbd_features *f)
+{
+	*l = (struct blk_limits){
+		.sectors = f->sectors,
+		.sector_mask = MAX(f->sector_bytes, VBD_SECTOR_BYTES) / VBD_SECTOR_BYTES - 1,
+		.max_indirect_segments = MIN(f->max_indirect_segments, BLKBACK_SEGMENTS_MAX),
+		.read_only = f->read_only,
+		.flush = f->flush,
+		.barrier = f->barrier,
+		.discard = f->discard,
+		.discard_secure = f->discard_secure,
+	};
+}
+
+int blkback_open(const struct blkback_queue_config *cfg, struct blkback **out)
+{
+	struct blkback *b = calloc(1, sizeof(*b));
+	int err;
+
+	if (!b)
+		return -ENOMEM;
+	b->cfg = *cfg;
+	set_limits(&b->limits, cfg->features);
+	b->slot_bytes = blkabi_slot_bytes(cfg->abi);
+	b->count = journal_counters(cfg->journal);
+	blk_list_clear(&b->held);
+	b->requests = calloc(cfg->nr_slots, sizeof(b->requests[0]));
+	err = b->requests ? blk_data_open(b) : -ENOMEM;
+	if (err) {
+		blkback_close(b);
+		return err;
+	}
+	*out = b;
+	return 0;
+}
+
+void blkback_close(struct blkback *b)
+{
+	if (!b)
+		return;
+	assert(!blkback_busy(b) && !b->nr_unpushed);
+	blk_data_close(b);
+	free(b->requests);
+	free(b);
+}
+
+void blkback_set_sectors(struct blkback *b, uint64_t sectors)
+{
+	b->limits.sectors = sectors;
+}
+
+uint32_t blkback_in_flight(const struct blkback *b)
+{
+	return ring_back_inflight(&b->ring);
+}
+
+bool blkback_busy(const struct blkback *b)
+{
+	return b->executing || b->held.first;
+}
+
+int blkback_pending(const struct blkback *b)
+{
+	return ring_back_pending(&b->ring);
+}
+
+int blkback_final(struct blkback *b)
+{
+	return ring_back_final(&b->ring);
+}
+
+/* ---- starting ------------------------------------------------------------------- */
+
+/*
+ * Writes again, in their order, the responses that were not published. The
+ * event is sent in any case: the predecessor may have died just before it.
+ */
+static void resume(struct blkback *b, const struct journal_recovery *rec)
+{
+	uint8_t rsp[BLKABI_RESPONSE_BYTES_MAX];
+	struct blkabi_request parsed;
+
+	ring_back_resume(&b->ring, rec->req_cons);
+	for (uint32_t i = 0; i < rec->nr_answered; i++) {
+		const struct journal_record *r = rec->answered[i];
+		size_t bytes;
+
+		blkabi_parse(b->cfg.abi, r->request, &parsed);
+		bytes = blkabi_response(b->cfg.abi, parsed.id, r->operation, r->status, rsp);
+		ring_back_put(&b->ring, rsp, bytes);
+		b->nr_unpushed++;
+	}
+	blk_push(b);
+	xenevtchn_notify(b->xce, b->port);
+}
+
+int blkback_start(struct blkback *b, void *ring, size_t bytes,
+		  const struct journal_recovery *recovery,
+		  xenevtchn_handle *xce, evtchn_port_t port)
+{
+	uint32_t rsp_prod = recovery ? recovery->rsp_prod : ring_back_start(ring);
+
+	b->xce = xce;
+	b->port = port;
+	ring_back_init(&b->ring, ring, bytes, b->slot_bytes, rsp_prod);
+	assert(b->ring.nr_slots == b->cfg.nr_slots);
+	if (recovery)
+		resume(b, recovery);
+	else
+		journal_reset(b->cfg.journal, rsp_prod);
+	return MIN(ring_back_pending(&b->ring), 0);
+}
+
+/* ---- taking ----------------------------------------------------------------------- */
+
+/* One that was used before, or the next that never was: idle memory stays idle. */
+static struct blk_request *new_request(struct blkback *b, struct journal_record *record)
+{
+	struct blk_request *req = b->free;
+
+	if (req) {
+		b->free = req->next;
+	} else {
+		assert(b->nr_used < b->cfg.nr_slots);
+		req = &b->requests[b->nr_used++];
+		req->b = b;
+	}
+	req->record = record;
+	return req;
+}
+
+static void use_arrays(struct blkback *b, struct blk_request *req)
+{
+	struct blk_large *large = &b->large[req - b->requests];
+
+	if (req->plan.nr_segments <= BLKABI_DIRECT_MAX) {
+		req->segs = req->direct_segs;
+		req->grefs = req->direct_grefs;
+		req->pages = req->direct_pages;
+		req->iov = req->direct_iov;
+	} else {
+		req->segs = large->segs;
+		req->grefs = large->grefs;
+		req->pages = large->pages;
+		req->iov = large->iov;
+	}
+}
+
+static int get_segments(struct blkback *b, struct blk_request *req,
+			const struct blkabi_request *parsed, const char **why)
+{
+	int err = 0;
+
+	use_arrays(b, req);
+	if (req->plan.indirect)
+		err = blk_data_fetch_segments(b, req, parsed->indirect_grefs[0]);
+	else
+		memcpy(req->segs, parsed->segs,
+		       req->plan.nr_segments * sizeof(req->segs[0]));
+	if (err) {
+		*why = "the page of its segments is not granted";
+		return -EINVAL;
+	}
+	return blk_parse_segments(&b->limits, &req->plan, req->segs, why);
+}
+
+/* Fills req->plan from the record's private copy. 0, -EINVAL or -EOPNOTSUPP. */
+static int parse(struct blkback *b, struct blk_request *req, const char **why)
+{
+	struct blkabi_request parsed;
+	int err;
+
+	blkabi_parse(b->cfg.abi, req->record->request, &parsed);
+	req->id = parsed.id;
+	err = blk_parse(&b->limits, &parsed, &req->plan, why);
+	if (!err && req->plan.nr_segments)
+		err = get_segments(b, req, &parsed, why);
+	return err;
+}
+
+static void refuse(struct blkback *b, struct blk_request *req, int err, const char *why)
+{
+	int16_t status = err == -EOPNOTSUPP ? BLKIF_RSP_EOPNOTSUPP : BLKIF_RSP_ERROR;
+
+	if (err == -EOPNOTSUPP)
+		b->count->unsupported++;
+	else
+		b->count->errors++;
+	log_peer_at(b->cfg.log, LOG_LEVEL_WARNING,
+		    "request refused: %s (operation %u, sector %llu, %u segments)", why,
+		    req->record->request[0], (unsigned long long)req->plan.sector,
+		    req->plan.nr_segments);
+	blk_answer(b, req, status);
+}
+
+static void begin(struct blkback *b, struct blk_request *req, struct blk_list *ready)
+{
+	const char *why = "";
+	int err = parse(b, req, &why);
+
+	if (err)
+		refuse(b, req, err, why);
+	else
+		blk_admit(b, req, ready);
+}
+
+/* Into records first, all of a pass: one store counts them. */
+static void take(struct blkback *b, uint32_t nr, struct blk_list *taken)
+{
+	for (uint32_t i = 0; i < nr; i++) {
+		struct journal_record *r = journal_take(b->cfg.journal, b->ring.req_cons,
+							b->epoch);
+
+		ring_back_take(&b->ring, r->request, b->slot_bytes);
+		if (blkback_record_is_barrier(r))
+			b->epoch++;
+		blk_list_add(taken, new_request(b, r));
+	}
+	journal_taken(b->cfg.journal, b->ring.req_cons);
+}
+
+static void take_and_execute(struct blkback *b, uint32_t nr)
+{
+	struct blk_list taken, ready;
+	struct blk_request *req;
+
+	blk_list_clear(&taken);
+	blk_list_clear(&ready);
+	take(b, nr, &taken);
+	while ((req = blk_list_take(&taken)))
+		begin(b, req, &ready);
+	blk_execute(b, &ready);
+}
+
+bool blkback_record_is_barrier(const struct journal_record *record)
+{
+	return record->request[0] == BLKIF_OP_WRITE_BARRIER;
+}
+
+void blkback_replay(struct blkback *b, struct journal_record *record)
+{
+	struct blk_list ready;
+
+	blk_list_clear(&ready);
+	b->count->replayed++;
+	if (blkback_record_is_barrier(record) && b->epoch <= record->epoch)
+		b->epoch = record->epoch + 1;	/* as all other queues, at the gate */
+	begin(b, new_request(b, record), &ready);
+	blk_execute(b, &ready);
+}
+
+/* ---- a pass ------------------------------------------------------------------------ */
+
+/* Goes on until nothing moves: the last copies may be what a barrier waits for. */
+static void settle(struct blkback *b)
+{
+	for (;;) {
+		if (b->held.first || b->look_at_gate)
+			blk_run_held(b);
+		if (!b->copying_out.first)
+			break;
+		blk_data_copy_out(b);
+	}
+	blk_push(b);
+}
+
+uint32_t blkback_drain_pass(struct blkback *b)
+{
+	uint64_t before = b->count->responses;
+
+	disk_reap(b->cfg.disk);
+	settle(b);
+	return (uint32_t)(b->count->responses - before);
+}
+
+int blkback_pass(struct blkback *b)
+{
+	uint64_t before = b->count->responses;
+	int nr;
+
+	disk_reap(b->cfg.disk);
+	nr = ring_back_pending(&b->ring);
+	if (nr > 0)
+		take_and_execute(b, (uint32_t)nr);
+	settle(b);
+	if (nr < 0)
+		return nr;
+	return nr + (int)(uint32_t)(b->count->responses - before);
+}

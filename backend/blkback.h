@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One queue of a virtual block device: requests from a ring become operations
+ * on a disk, and each is answered exactly once.
+ *
+ * Hides: validation, grants, the order that barriers ask for, the journal's
+ * protocol. Must not know: XenStore, the supervisor, when to sleep.
+ *
+ * Three steps, a file each. Parse (blkback-parse.c) looks at private copies
+ * only and says what is wanted; execute (blkback-execute.c, with the pages from
+ * blkback-data.c) does it; complete (blkback-complete.c) answers. Between them
+ * goes one struct blk_request per ring slot, allocated before the ring starts.
+ *
+ * A queue belongs to one thread; queues of a device share a blkback_gate.
+ */
+#ifndef PV_BLKBACK_H
+#define PV_BLKBACK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <xenevtchn.h>
+#include <xengnttab.h>
+#include "disk.h"
+#include "journal.h"
+#include "util.h"
+#include "vbd.h"
+#include "worker.h"
+
+/* Pages of a front end that stay mapped, per queue: 32 requests of 33 pages. */
+#define BLKBACK_PERSISTENT_PAGES 1056u
+#define BLKBACK_SEGMENTS_MAX 256u
+
+struct blkback;
+struct blkback_gate;
+
+/* ---- what the queues of a device have in common ----------------------------- */
+
+/* Barriers hold across queues: the gate is where the queues meet for one. */
+int blkback_gate_open(uint32_t nr_queues, struct blkback_gate **out);
+void blkback_gate_close(struct blkback_gate *g);	/* accepts NULL */
+
+/* ---- a queue ----------------------------------------------------------------- */
+
+struct blkback_queue_config {
+	uint32_t domid;
+	enum vbd_abi abi;
+	bool persistent;
+	enum worker_grants grants;
+	const struct vbd_features *features;	/* copied */
+	uint32_t nr_slots;
+	struct log_peer *log;
+	struct blkback_gate *gate;
+	uint32_t queue;				/* 0 to the gate's nr_queues - 1 */
+	/*
+	 * Makes another queue's thread call blkback_kicked() soon, whatever it
+	 * does now. Called from this queue's thread; with one queue never.
+	 */
+	void (*kick)(void *arg, uint32_t queue);
+	void *kick_arg;
+	/* The caller's, kept open until after blkback_close(). */
+	xengnttab_handle *xgt;
+	struct disk *disk;			/* depth: at least nr_slots */
+	struct journal_queue *journal;
+};
+
+/* -ENOMEM and what grant.h says. */
+int blkback_open(const struct blkback_queue_config *cfg, struct blkback **out);
+/*
+ * Nothing may be busy (asserted). Unmaps the front end's pages. Accepts NULL.
+ * That every request was answered blkback_leave() asserts; a queue that never
+ * ran may leave requests to a successor.
+ */
+void blkback_close(struct blkback *b);
+
+/* The number of slots of a ring of 1 << order pages. */
+uint32_t blkback_nr_slots(enum vbd_abi abi, uint32_t order);
+
+/*
+ * Starts on a mapped ring; events go to port of xce. With recovery, first
+ * writes what the predecessor answered and did not publish, and publishes.
+ * -EPROTO: the ring's indices are impossible.
+ */
+int blkback_start(struct blkback *b, void *ring, size_t bytes,
+		  const struct journal_recovery *recovery,
+		  xenevtchn_handle *xce, evtchn_port_t port);
+/* Executes a request that a predecessor took. */
+void blkback_replay(struct blkback *b, struct journal_record *record);
+bool blkback_record_is_barrier(const struct journal_record *record);
+
+/*
+ * One pass: completes what the disk has done, takes all requests that wait,
+ * executes them in one batch, publishes the responses. Returns how many
+ * requests were taken or answered, 0: nothing to do. -EPROTO: the front end's
+ * producer is impossible; take no more (but do drain).
+ */
+int blkback_pass(struct blkback *b);
+/* A pass that takes nothing new. Never fails. */
+uint32_t blkback_drain_pass(struct blkback *b);
+/* Another queue wants something of this one: the next pass looks what. */
+void blkback_kicked(struct blkback *b);
+/* This queue has ended, with nothing in flight: barriers do not wait for it. */
+void blkback_leave(struct blkback *b);
+/* Requests taken and not answered, those not yet replayed included. */
+uint32_t blkback_in_flight(const struct blkback *b);
+/* Whether any request is being executed, or held. */
+bool blkback_busy(const struct blkback *b);
+/* Whether a pass would find a request, or -EPROTO. Reads one word. */
+int blkback_pending(const struct blkback *b);
+/* The same, after asking to be woken at the next request. Sleep when 0. */
+int blkback_final(struct blkback *b);
+/* The size that requests are checked against, from the queue's own thread. */
+void blkback_set_sectors(struct blkback *b, uint64_t sectors);
+/* Unmaps persistent pages long unused; true: there are some left. */
+bool blkback_sweep(struct blkback *b);
+
+#endif

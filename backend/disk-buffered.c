@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The engine for images in the page cache: data that is there is moved at once
+ * by the disk's own thread, what would block goes to helper threads.
+ *
+ * Hides: when a call would block, and how kernels and file systems differ in
+ * saying so. Must not know: who submits, how helper threads work.
+ *
+ * Why no io_uring here: a buffered write through it always goes to a kernel
+ * thread, and a cached read costs more than the plain call.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+#include "disk-pool.h"
+#include "util.h"
+
+#define CACHE_PAGE_BYTES 4096u
+
+struct buffered {
+	struct disk disk;
+	struct disk_config cfg;
+	struct disk_pool *pool;
+	bool in_memory;			/* tmpfs: nothing ever waits for a device */
+	bool nowait_reads, nowait_writes;	/* not yet refused */
+};
+
+/* Where there is no device behind the cache a plain call is the inline call. */
+static bool file_in_memory(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 &&
+		(fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
+static void buffered_close(struct disk *d)
+{
+	struct buffered *b = (struct buffered *)d;
+
+	disk_pool_close(b->pool);
+	free(b);
+}
+
+static int buffered_open(const struct disk_config *cfg, struct disk **out,
+			 char *why, size_t why_bytes)
+{
+	struct buffered *b = calloc(1, sizeof(*b));
+	int err;
+
+	if (!b)
+		return -ENOMEM;
+	b->cfg = *cfg;
+	b->in_memory = file_in_memory(cfg->fd);
+	b->nowait_reads = b->nowait_writes = true;
+	err = disk_pool_open(&b->disk, cfg, &b->pool);
+	if (err) {
+		snprintf(why, why_bytes, "no eventfd for the helper threads");
+		free(b);
+		return err;
+	}
+	*out = &b->disk;
+	return 0;
+}
+
+/*
+ * One inline attempt. Returns bytes moved, -EAGAIN for what must go to a
+ * helper, or the I/O's own error.
+ */
+static ssize_t try_read(struct buffered *b, struct disk_io *io)
+{
+	int flags = b->in_memory ? 0 : RWF_NOWAIT;
+	ssize_t n;
+
+	if (flags && !b->nowait_reads)
+		return -EAGAIN;
+	n = preadv2(b->cfg.fd, io->iov, (int)io->nr_iov, (off_t)io->offset_bytes, flags);
+	if (n >= 0)
+		return n ? n : -EIO;	/* the image ends before its promised size */
+	if (flags && errno == EOPNOTSUPP) {
+		b->nowait_reads = false;
+		return -EAGAIN;
+	}
+	return -errno;
+}
+
+/*
+ * A write of whole pages needs nothing read first, so it is a copy into the
+ * cache: inline even where RWF_NOWAIT is refused (ext4). It can still wait when
+ * too much is dirty; that is the kernel's brake, and slows only this disk.
+ */
+static bool whole_pages(const struct disk_io *io)
+{
+	return (io->offset_bytes | io->bytes) % CACHE_PAGE_BYTES == 0;
+}
+
+static ssize_t try_write(struct buffered *b, struct disk_io *io)
+{
+	int flags = b->in_memory || !b->nowait_writes ? 0 : RWF_NOWAIT;
+	ssize_t n;
+
+	if (b->cfg.dsync)
+		return -EAGAIN;
+	if (!flags && !b->in_memory && !whole_pages(io))
+		return -EAGAIN;
+	n = pwritev2(b->cfg.fd, io->iov, (int)io->nr_iov, (off_t)io->offset_bytes, flags);
+	if (n >= 0)
+		return n ? n : -EIO;
+	if (flags && errno == EOPNOTSUPP) {
+		b->nowait_writes = false;
+		return try_write(b, io);
+	}
+	return -errno;
+}
+
+static void run(struct buffered *b, struct disk_io *io)
+{
+	ssize_t n;
+
+	if (io->op != DISK_READ && io->op != DISK_WRITE) {
+		disk_pool_submit(b->pool, io);
+		return;
+	}
+	do {
+		n = io->op == DISK_READ ? try_read(b, io) : try_write(b, io);
+		if (n > 0)
+			disk_advance(io, (uint64_t)n);
+	} while ((n > 0 && io->bytes) || n == -EINTR);
+	if (n == -EAGAIN)
+		disk_pool_submit(b->pool, io);
+	else
+		disk_done(&b->disk, io, n < 0 ? (int)n : 0);
+}
+
+static void buffered_submit(struct disk *d, struct disk_io *chain)
+{
+	struct disk_io *next;
+
+	for (; chain; chain = next) {
+		next = chain->next;	/* done may use the operation again */
+		run((struct buffered *)d, chain);
+	}
+}
+
+static void buffered_reap(struct disk *d)
+{
+	disk_pool_reap(((struct buffered *)d)->pool);
+}
+
+static int buffered_fd(struct disk *d)
+{
+	return disk_pool_fd(((struct buffered *)d)->pool);
+}
+
+const struct disk_ops disk_buffered = {
+	.name = "buffered",
+	.open = buffered_open,
+	.close = buffered_close,
+	.submit = buffered_submit,
+	.reap = buffered_reap,
+	.fd = buffered_fd,
+};

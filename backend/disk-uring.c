@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The engine that goes past the page cache: O_DIRECT reads and writes through
+ * an io_uring, straight between the device and the guest's pages.
+ *
+ * Hides: the ring, its restrictions, alignment, which kernels have what. Must
+ * not know: who submits. Flush, discard and the rare transfer that O_DIRECT
+ * refuses for its alignment go to helper threads, the last through a second
+ * descriptor without O_DIRECT.
+ *
+ * A ring's operations are not seen by seccomp. So it is created disabled, told
+ * that it may do four operations on the one file registered with it, and
+ * nothing else ever, and only then enabled.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <linux/fs.h>
+#include <linux/stat.h>
+#include <unistd.h>
+#include "disk-pool.h"
+#include "util.h"
+
+struct direct {
+	struct disk disk;
+	struct io_uring ring;
+	bool ring_open;
+	bool dsync;
+	int fd, old_flags;
+	int side_fd;			/* without O_DIRECT; -1: none to be had */
+	int epoll_fd;			/* the ring and the pool */
+	struct disk_pool *pool;
+	uint64_t memory_mask, offset_mask;	/* bits that must be 0 */
+};
+
+/* ---- opening ---------------------------------------------------------------- */
+
+/* What O_DIRECT wants; where the kernel does not say, a sector is tried. */
+static void learn_alignment(struct direct *d, const struct disk_config *cfg)
+{
+	uint32_t memory = 512, offset = 512;
+	int device_sector;
+#ifdef STATX_DIOALIGN
+	struct statx stx;
+
+	if (statx(cfg->fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
+	    (stx.stx_mask & STATX_DIOALIGN) && stx.stx_dio_offset_align) {
+		memory = stx.stx_dio_mem_align;
+		offset = stx.stx_dio_offset_align;
+	} else
+#endif
+	if (cfg->is_device && ioctl(cfg->fd, BLKSSZGET, &device_sector) == 0)
+		memory = offset = (uint32_t)device_sector;
+	d->memory_mask = memory - 1;
+	d->offset_mask = offset - 1;
+}
+
+static int set_o_direct(struct direct *d, char *why, size_t why_bytes)
+{
+	int err;
+
+	d->old_flags = fcntl(d->fd, F_GETFL);
+	if (d->old_flags >= 0 && fcntl(d->fd, F_SETFL, d->old_flags | O_DIRECT) == 0)
+		return 0;
+	err = errno;
+	snprintf(why, why_bytes, "the image's file system refuses O_DIRECT (%s)",
+		 strerror(err));
+	return err == EINVAL ? -EOPNOTSUPP : -err;
+}
+
+static int reopen_without_direct(const struct direct *d)
+{
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", d->fd);
+	return open(path, (d->old_flags & O_ACCMODE) | O_CLOEXEC);
+}
+
+static int setup_ring(struct direct *d, uint32_t entries)
+{
+	/* The second line: before Linux 5.19. Disabled rings: 5.10. */
+	static const unsigned flags[] = {
+		IORING_SETUP_R_DISABLED | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
+		IORING_SETUP_R_DISABLED,
+	};
+	int err = -EINVAL;
+
+	for (size_t i = 0; i < ARRAY_LEN(flags) && err == -EINVAL; i++)
+		err = io_uring_queue_init(entries, &d->ring, flags[i]);
+	d->ring_open = !err;
+	return err;
+}
+
+/* Not liburing's own: 2.3 declares some of these and does not export them. */
+static int ring_register(struct direct *d, unsigned opcode, const void *arg, unsigned nr)
+{
+	long ret = syscall(SYS_io_uring_register, d->ring.ring_fd, opcode, arg, nr);
+
+	return ret < 0 ? -errno : 0;
+}
+
+static int restrict_ring(struct direct *d)
+{
+	static const uint8_t ops[] = { IORING_OP_READ, IORING_OP_READV,
+				       IORING_OP_WRITE, IORING_OP_WRITEV };
+	struct io_uring_restriction r[ARRAY_LEN(ops) + 1];
+
+	memset(r, 0, sizeof(r));
+	for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
+		r[i].opcode = IORING_RESTRICTION_SQE_OP;
+		r[i].sqe_op = ops[i];
+	}
+	r[ARRAY_LEN(ops)].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
+	r[ARRAY_LEN(ops)].sqe_flags = IOSQE_FIXED_FILE;
+	return ring_register(d, IORING_REGISTER_RESTRICTIONS, r, ARRAY_LEN(r));
+}
+
+static int open_ring(struct direct *d, uint32_t entries, char *why, size_t why_bytes)
+{
+	int err = setup_ring(d, entries);
+
+	if (!err)
+		err = ring_register(d, IORING_REGISTER_FILES, &d->fd, 1);
+	if (!err)
+		err = restrict_ring(d);
+	if (!err)
+		err = ring_register(d, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+	if (!err)
+		return 0;
+	snprintf(why, why_bytes, "this kernel refuses io_uring (%s)", strerror(-err));
+	return -EOPNOTSUPP;
+}
+
+static int open_epoll(struct direct *d)
+{
+	int fds[] = { d->ring.ring_fd, disk_pool_fd(d->pool) };
+	struct epoll_event ev = { .events = EPOLLIN };
+
+	d->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (d->epoll_fd < 0)
+		return -errno;
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		if (epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, fds[i], &ev) < 0)
+			return -errno;
+	return 0;
+}
+
+static int open_pool(struct direct *d, const struct disk_config *cfg)
+{
+	struct disk_config side = *cfg;
+
+	d->side_fd = reopen_without_direct(d);
+	if (d->side_fd >= 0)
+		side.fd = d->side_fd;
+	side.dsync = true;	/* what goes past the cache elsewhere must not stay in it */
+	return disk_pool_open(&d->disk, &side, &d->pool);
+}
+
+static void direct_close(struct disk *disk)
+{
+	struct direct *d = (struct direct *)disk;
+
+	disk_pool_close(d->pool);
+	close_fd(&d->epoll_fd);
+	if (d->ring_open)
+		io_uring_queue_exit(&d->ring);
+	close_fd(&d->side_fd);
+	free(d);
+}
+
+static int direct_open(const struct disk_config *cfg, struct disk **out,
+		       char *why, size_t why_bytes)
+{
+	struct direct *d = calloc(1, sizeof(*d));
+	int err;
+
+	if (!d)
+		return -ENOMEM;
+	d->fd = cfg->fd;
+	d->dsync = cfg->dsync;
+	d->side_fd = d->epoll_fd = -1;
+	err = set_o_direct(d, why, why_bytes);
+	if (err) {
+		direct_close(&d->disk);
+		return err;
+	}
+	learn_alignment(d, cfg);
+	err = open_ring(d, cfg->depth, why, why_bytes);
+	if (!err)
+		err = open_pool(d, cfg);
+	if (!err)
+		err = open_epoll(d);
+	if (err) {
+		fcntl(d->fd, F_SETFL, d->old_flags);	/* for another engine */
+		direct_close(&d->disk);
+		return err;
+	}
+	*out = &d->disk;
+	return 0;
+}
+
+/* ---- moving data -------------------------------------------------------------- */
+
+static bool aligned(const struct direct *d, const struct disk_io *io)
+{
+	uint64_t memory = 0;
+
+	if ((io->offset_bytes | io->bytes) & d->offset_mask)
+		return false;
+	for (uint32_t i = 0; i < io->nr_iov; i++)
+		memory |= (uintptr_t)io->iov[i].iov_base | io->iov[i].iov_len;
+	return !(memory & d->memory_mask);
+}
+
+static void prepare(struct direct *d, struct disk_io *io)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&d->ring);
+
+	assert(sqe);	/* as many entries as operations, disk.c counts them */
+	if (io->op == DISK_READ)
+		io_uring_prep_readv(sqe, 0, io->iov, io->nr_iov, io->offset_bytes);
+	else
+		io_uring_prep_writev2(sqe, 0, io->iov, io->nr_iov, io->offset_bytes,
+				      d->dsync ? RWF_DSYNC : 0);
+	sqe->flags |= IOSQE_FIXED_FILE;
+	io_uring_sqe_set_data(sqe, io);
+}
+
+static void submit_ring(struct direct *d)
+{
+	int ret;
+
+	/* EAGAIN: the kernel is short of memory. Waiting is all there is to do. */
+	while ((ret = io_uring_submit(&d->ring)) == -EINTR || ret == -EAGAIN)
+		if (ret == -EAGAIN)
+			usleep(1000);
+	assert(ret >= 0);
+}
+
+static void direct_submit(struct disk *disk, struct disk_io *chain)
+{
+	struct direct *d = (struct direct *)disk;
+	struct disk_io *next;
+
+	for (; chain; chain = next) {
+		next = chain->next;
+		if ((chain->op == DISK_READ || chain->op == DISK_WRITE) && aligned(d, chain))
+			prepare(d, chain);
+		else
+			disk_pool_submit(d->pool, chain);
+	}
+	if (io_uring_sq_ready(&d->ring))
+		submit_ring(d);
+}
+
+static void complete(struct direct *d, struct disk_io *io, int res)
+{
+	if (res > 0) {
+		disk_advance(io, (uint64_t)res);
+		if (!io->bytes)
+			disk_done(&d->disk, io, 0);
+		else if (aligned(d, io))
+			prepare(d, io);
+		else
+			disk_pool_submit(d->pool, io);
+	} else if (res == -EINTR) {
+		prepare(d, io);
+	} else if (res == -EAGAIN || (res == -EINVAL && d->side_fd >= 0)) {
+		disk_pool_submit(d->pool, io);	/* an alignment we were not told of */
+	} else {
+		disk_done(&d->disk, io, res ? res : -EIO);
+	}
+}
+
+static void direct_reap(struct disk *disk)
+{
+	struct direct *d = (struct direct *)disk;
+	struct io_uring_cqe *cqes[32];
+	unsigned nr;
+
+	do {
+		nr = io_uring_peek_batch_cqe(&d->ring, cqes, ARRAY_LEN(cqes));
+		for (unsigned i = 0; i < nr; i++) {
+			struct disk_io *io = io_uring_cqe_get_data(cqes[i]);
+			int res = cqes[i]->res;
+
+			io_uring_cq_advance(&d->ring, 1);
+			complete(d, io, res);
+		}
+	} while (nr == ARRAY_LEN(cqes));
+	if (io_uring_sq_ready(&d->ring))
+		submit_ring(d);
+	disk_pool_reap(d->pool);
+}
+
+static int direct_fd(struct disk *disk)
+{
+	return ((struct direct *)disk)->epoll_fd;
+}
+
+const struct disk_ops disk_direct = {
+	.name = "direct",
+	.open = direct_open,
+	.close = direct_close,
+	.submit = direct_submit,
+	.reap = direct_reap,
+	.fd = direct_fd,
+};

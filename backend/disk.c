@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What all engines share: the wrapper that holds caller and engine to the
+ * contract of disk.h, and the blocking way to do any operation. Must not know
+ * an engine.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include "disk.h"
+#include "util.h"
+
+int disk_open(const struct disk_ops *ops, const struct disk_config *cfg,
+	      struct disk **out, char *why, size_t why_bytes)
+{
+	int err;
+
+	assert(cfg->depth && cfg->max_iov && why_bytes);
+	why[0] = '\0';
+	*out = NULL;
+	err = ops->open(cfg, out, why, why_bytes);
+	if (err)
+		return err;
+	(*out)->ops = ops;
+	(*out)->in_flight = 0;
+	(*out)->depth = cfg->depth;
+	(*out)->max_iov = cfg->max_iov;
+	return 0;
+}
+
+void disk_close(struct disk *d)
+{
+	if (!d)
+		return;
+	assert(d->in_flight == 0);
+	d->ops->close(d);
+}
+
+static void check_io(const struct disk *d, const struct disk_io *io)
+{
+	assert(io->done && !io->in_engine);
+	if (io->op == DISK_READ || io->op == DISK_WRITE)
+		assert(io->nr_iov && io->nr_iov <= d->max_iov && io->bytes);
+	else
+		assert(io->nr_iov == 0);
+}
+
+void disk_submit(struct disk *d, struct disk_io *chain)
+{
+	for (struct disk_io *io = chain; io; io = io->next) {
+		check_io(d, io);
+		io->in_engine = true;
+		d->in_flight++;
+	}
+	assert(d->in_flight <= d->depth);
+	if (chain)
+		d->ops->submit(d, chain);
+}
+
+void disk_reap(struct disk *d)
+{
+	if (d->in_flight)
+		d->ops->reap(d);
+}
+
+int disk_fd(struct disk *d)
+{
+	return d->ops->fd(d);
+}
+
+void disk_done(struct disk *d, struct disk_io *io, int err)
+{
+	assert(io->in_engine && d->in_flight && err <= 0);
+	io->in_engine = false;
+	io->next = NULL;
+	d->in_flight--;
+	io->done(io, err);
+}
+
+void disk_advance(struct disk_io *io, uint64_t moved_bytes)
+{
+	assert(moved_bytes <= io->bytes);
+	io->offset_bytes += moved_bytes;
+	io->bytes -= moved_bytes;
+	while (moved_bytes && moved_bytes >= io->iov->iov_len) {
+		moved_bytes -= io->iov->iov_len;
+		io->iov++;
+		io->nr_iov--;
+	}
+	if (moved_bytes) {
+		io->iov->iov_base = (char *)io->iov->iov_base + moved_bytes;
+		io->iov->iov_len -= moved_bytes;
+	}
+}
+
+/* ---- blocking -------------------------------------------------------------- */
+
+static int move_all(const struct disk_config *cfg, struct disk_io *io)
+{
+	while (io->bytes) {
+		ssize_t n = io->op == DISK_READ ?
+			preadv2(cfg->fd, io->iov, (int)io->nr_iov,
+				(off_t)io->offset_bytes, 0) :
+			pwritev2(cfg->fd, io->iov, (int)io->nr_iov,
+				 (off_t)io->offset_bytes, cfg->dsync ? RWF_DSYNC : 0);
+
+		if (n == 0)
+			return -EIO;
+		if (n > 0)
+			disk_advance(io, (uint64_t)n);
+		else if (errno != EINTR)
+			return -errno;
+	}
+	return 0;
+}
+
+static int discard_device(int fd, const struct disk_io *io)
+{
+	uint64_t range[2] = { io->offset_bytes, io->bytes };
+
+	return ioctl(fd, io->secure ? BLKSECDISCARD : BLKDISCARD, range);
+}
+
+static int discard(const struct disk_config *cfg, const struct disk_io *io)
+{
+	int ret;
+
+	do {
+		if (cfg->is_device)
+			ret = discard_device(cfg->fd, io);
+		else if (io->secure)
+			return -EOPNOTSUPP;	/* a hole's old blocks stay readable below */
+		else
+			ret = fallocate(cfg->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+					(off_t)io->offset_bytes, (off_t)io->bytes);
+	} while (ret < 0 && errno == EINTR);
+	return ret < 0 ? -errno : 0;
+}
+
+static int flush(int fd)
+{
+	int ret;
+
+	do
+		ret = fdatasync(fd);
+	while (ret < 0 && errno == EINTR);
+	return ret < 0 ? -errno : 0;
+}
+
+int disk_perform(const struct disk_config *cfg, struct disk_io *io)
+{
+	switch (io->op) {
+	case DISK_READ:
+	case DISK_WRITE:
+		return move_all(cfg, io);
+	case DISK_FLUSH:
+		return flush(cfg->fd);
+	case DISK_DISCARD:
+		return discard(cfg, io);
+	}
+	assert(!"an operation of enum disk_op");
+	return -EINVAL;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Reads, writes, flushes and discards of one image, asynchronously.
+ *
+ * Hides: which system calls move the data, where they may block, what of a
+ * short transfer is still to do. Must not know: rings, grants, requests of a
+ * guest. The buffers may be another domain's pages, which change under our
+ * hands: nothing here looks at the data.
+ *
+ * One thread uses a struct disk: the one that opened it (an engine's helper
+ * threads are its own affair). Nothing is allocated between open and close.
+ */
+#ifndef PV_DISK_H
+#define PV_DISK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+enum disk_op { DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_DISCARD };
+
+/*
+ * One operation. The submitter owns it again when done is called; until then
+ * it and its iov belong to the engine, which may alter the iov.
+ */
+struct disk_io {
+	enum disk_op op;
+	bool secure;			/* DISK_DISCARD: old contents unreadable */
+	uint32_t nr_iov;		/* READ, WRITE: at least 1 */
+	struct iovec *iov;		/* sums to bytes */
+	uint64_t offset_bytes, bytes;	/* of the image; not for FLUSH */
+	/*
+	 * err: 0 when all bytes were moved, else -errno; -EOPNOTSUPP: the image
+	 * cannot do this at all. Runs in the disk's thread, inside disk_submit()
+	 * or disk_reap().
+	 */
+	void (*done)(struct disk_io *io, int err);
+
+	/* The engine's, while it owns the operation. */
+	struct disk_io *next;
+	int err;
+	bool in_engine;
+};
+
+struct disk_config {
+	int fd;				/* the caller's; kept open by it */
+	bool is_device;			/* a block device, not a file */
+	bool dsync;			/* a write is done when it is durable */
+	uint32_t depth;			/* operations at a time, at most */
+	uint32_t max_iov;		/* of one operation */
+};
+
+struct disk;
+
+/*
+ * The contract of an engine. Nobody calls the table directly: the functions
+ * below assert what the caller owes, call, and assert what the engine owes.
+ */
+struct disk_ops {
+	const char *name;
+	/*
+	 * -EOPNOTSUPP: this machine or image refuses the engine; why says what
+	 * was refused. Other -errno: a failure.
+	 */
+	int (*open)(const struct disk_config *cfg, struct disk **out,
+		    char *why, size_t why_bytes);
+	void (*close)(struct disk *d);
+	/* A chain by next. Each is completed exactly once, now or in reap. */
+	void (*submit)(struct disk *d, struct disk_io *chain);
+	/* Completes what is ready, never blocks. */
+	void (*reap)(struct disk *d);
+	/* Readable when reap has something to do. The engine's; -1: never. */
+	int (*fd)(struct disk *d);
+};
+
+/* The part of an engine that disk.c sees; an engine's struct begins with it. */
+struct disk {
+	const struct disk_ops *ops;
+	uint32_t in_flight, depth, max_iov;
+};
+
+extern const struct disk_ops disk_buffered;	/* page cache: disk-buffered.c */
+extern const struct disk_ops disk_direct;	/* O_DIRECT: disk-uring.c */
+
+int disk_open(const struct disk_ops *ops, const struct disk_config *cfg,
+	      struct disk **out, char *why, size_t why_bytes);
+/* Nothing may be in flight. Accepts NULL. */
+void disk_close(struct disk *d);
+void disk_submit(struct disk *d, struct disk_io *chain);
+/* Cheap when nothing is in flight: call it every pass. */
+void disk_reap(struct disk *d);
+int disk_fd(struct disk *d);
+
+/* ---- for engines ----------------------------------------------------------- */
+
+/* Hands an operation back. */
+void disk_done(struct disk *d, struct disk_io *io, int err);
+/* Takes what was moved off the front of io: offset, bytes and iov. */
+void disk_advance(struct disk_io *io, uint64_t moved_bytes);
+/*
+ * Does what is left of io by blocking system calls, in any thread; returns what
+ * done is told. A read that meets the end of the image is -EIO: its size was
+ * promised to the guest.
+ */
+int disk_perform(const struct disk_config *cfg, struct disk_io *io);
+
+#endif

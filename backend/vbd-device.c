@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A block device of the back end (vbd-device.h).
+ *
+ * Hides: which image the nodes mean, what is published about it. Must not know:
+ * states, watches, processes.
+ */
+#include "vbd-device.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "image.h"
+#include "util.h"
+
+#define INDIRECT_SEGMENTS 256u
+#define PATH_BYTES 512
+
+struct vbd_device {
+	struct vbd_device_env env;
+	struct vbd_toolstack ts;	/* as last read */
+	bool complete;
+	uint64_t inputs;
+	/* The image, from open to release. */
+	int image_fd;
+	char image[PATH_BYTES];
+	enum vbd_share share;
+	enum vbd_cache cache;
+	struct image_info info;
+	struct vbd_features features;
+	/* What serves it, from connect to its end. */
+	struct vbd_serve *serve;
+	bool is_ready, stopping, failed;
+	struct worker_failure failure;
+	uint64_t connect_ms;
+};
+
+int vbd_device_new(const struct vbd_device_env *env, struct vbd_device **out)
+{
+	struct vbd_device *v = calloc(1, sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	v->env = *env;
+	v->image_fd = -1;
+	*out = v;
+	return 0;
+}
+
+void vbd_device_free(struct vbd_device *v)
+{
+	if (!v)
+		return;
+	vbd_serve_free(v->serve);
+	close_fd(&v->image_fd);
+	vbd_free_toolstack(&v->ts);
+	free(v);
+}
+
+static struct rundir_name run_name(const struct vbd_device *v)
+{
+	return (struct rundir_name){ .kind = v->env.config->kind,
+				     .frontend_id = v->env.frontend_id,
+				     .devid = v->env.devid };
+}
+
+static void say_key(const struct key_error *e, const char *whose, char *why,
+		    size_t why_bytes)
+{
+	if (*e->value)
+		snprintf(why, why_bytes, "%s's %s is '%s', expected %s", whose, e->key,
+			 e->value, e->expected);
+	else
+		snprintf(why, why_bytes, "%s's %s is missing or empty, expected %s",
+			 whose, e->key, e->expected);
+}
+
+/* ---- look ----------------------------------------------------------------- */
+
+/* FNV-1a, enough to see a change. */
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+	if (!text)
+		text = "\1";
+	do
+		hash = (hash ^ (unsigned char)*text) * 0x100000001b3ull;
+	while (*text++);
+	return hash;
+}
+
+static uint64_t hash_inputs(const struct vbd_toolstack *ts, const char *complaint)
+{
+	uint64_t hash = hash_text(0xcbf29ce484222325ull, ts->params);
+	char flags[32];
+
+	snprintf(flags, sizeof(flags), "%d%d%d%d%d%d%d", ts->share, ts->cache,
+		 ts->cdrom, ts->removable, ts->discard_enable, ts->hotplug_pending,
+		 ts->hotplug_error);
+	hash = hash_text(hash, ts->physical_device_path);
+	return hash_text(hash_text(hash, flags), complaint);
+}
+
+static const char *image_path(const struct vbd_toolstack *ts)
+{
+	return ts->physical_device_path ? ts->physical_device_path : ts->params;
+}
+
+/*
+ * A tool stack that writes without a transaction is seen half way: what is
+ * missing is waited for. What is there and bad is for vbd_device_open() to
+ * refuse, so it counts as complete.
+ */
+static int read_toolstack(struct vbd_device *v, char *why, size_t why_bytes)
+{
+	struct key_error err = { .expected = "" };
+	struct vbd_toolstack ts;
+	int rc = vbd_read_toolstack(v->env.bus->xs, v->env.bus->nodename, &ts, &err);
+
+	why[0] = '\0';
+	if (rc) {
+		say_key(&err, "the tool stack", why, why_bytes);
+		memset(&ts, 0, sizeof(ts));
+		ts.online = true;
+	} else if (!image_path(&ts) && !ts.hotplug_pending) {
+		snprintf(why, why_bytes, "the tool stack's params is missing, expected "
+			 "the path of an image file or block device");
+		rc = -ENOENT;
+	}
+	vbd_free_toolstack(&v->ts);
+	v->ts = ts;
+	v->inputs = hash_inputs(&v->ts, why);
+	return rc;
+}
+
+/* Asked only of a device whose 4 or 5 a predecessor must have written. */
+static bool resumable(struct vbd_device *v, const struct lifecycle_view *view)
+{
+	struct rundir_name name = run_name(v);
+	struct vbd_features limits = { .max_ring_order = VBD_RING_ORDER_MAX,
+				       .max_queues = VBD_QUEUES_MAX };
+	struct vbd_frontend front;
+
+	if (v->serve || v->failed || (view->back != XenbusStateConnected &&
+				      view->back != XenbusStateClosing))
+		return false;
+	return !vbd_read_frontend(v->env.bus->xs, v->env.bus->otherend, &limits, &front,
+				  NULL) &&
+	       vbd_serve_resumable(&v->env.config->rundir, &name, v->env.bus->otherend,
+				   &front);
+}
+
+static enum lifecycle_worker worker_phase(const struct vbd_device *v)
+{
+	if (!v->serve)
+		return LIFECYCLE_IDLE;
+	if (v->stopping)
+		return LIFECYCLE_STOPPING;
+	return v->is_ready ? LIFECYCLE_SERVING : LIFECYCLE_STARTING;
+}
+
+void vbd_device_look(struct vbd_device *v, struct lifecycle_view *view, char *why,
+		     size_t why_bytes)
+{
+	int rc = read_toolstack(v, why, why_bytes);
+
+	v->complete = rc != -ENOENT;
+	view->complete = v->complete;
+	view->online = v->ts.online;
+	view->script_pending = v->ts.hotplug_pending && !v->ts.hotplug_error;
+	view->script_failed = v->ts.hotplug_error;
+	view->worker = worker_phase(v);
+	view->ready = v->image_fd >= 0;
+	view->failed = v->failed;
+	view->resumable = resumable(v, view);
+}
+
+uint64_t vbd_device_inputs(const struct vbd_device *v)
+{
+	return v->inputs;
+}
+
+const struct worker_failure *vbd_device_failure(const struct vbd_device *v)
+{
+	return &v->failure;
+}
+
+/* ---- image and features --------------------------------------------------- */
+
+static void own_features(struct vbd_device *v)
+{
+	v->features = (struct vbd_features){
+		.sector_bytes = VBD_SECTOR_BYTES,
+		.read_only = v->ts.share == VBD_READ_ONLY,
+		.cdrom = v->ts.cdrom,
+		.removable = v->ts.removable,
+		.flush = true,
+		.barrier = true,
+		.persistent = true,
+		.max_indirect_segments = INDIRECT_SEGMENTS,
+		.max_ring_order = VBD_RING_ORDER_MAX,
+		.max_queues = WORKER_MAX_QUEUES,
+	};
+}
+
+static void image_features(struct vbd_device *v)
+{
+	const struct image_info *info = &v->info;
+
+	own_features(v);
+	v->features.sectors = info->bytes / VBD_SECTOR_BYTES;
+	v->features.sector_bytes = info->sector_bytes;
+	v->features.physical_sector_bytes = info->physical_sector_bytes;
+	if (!info->discard || !v->ts.discard_enable || v->features.read_only)
+		return;
+	v->features.discard = true;
+	v->features.discard_secure = info->discard_secure;
+	v->features.discard_granularity_bytes = info->discard_granularity_bytes;
+	v->features.discard_alignment_bytes = info->discard_alignment_bytes;
+}
+
+struct publish {
+	const char *dir;
+	const struct vbd_features *features;
+};
+
+/* Not into a directory that has gone: it would come back. */
+static int publish_in(struct xs_handle *xs, xs_transaction_t t, void *arg)
+{
+	const struct publish *p = arg;
+
+	if (!xenbus_exists(xs, t, p->dir))
+		return -ENOENT;
+	return vbd_write_features(xs, t, p->dir, p->features);
+}
+
+static int publish(struct vbd_device *v)
+{
+	struct publish p = { .dir = v->env.bus->nodename, .features = &v->features };
+
+	return xenbus_transact(v->env.bus->xs, publish_in, &p);
+}
+
+/* Sectors are the script's secret yet: front ends read them at state 4. */
+int vbd_device_announce(struct vbd_device *v)
+{
+	own_features(v);
+	return publish(v);
+}
+
+bool vbd_device_uses(const struct vbd_device *v, int fd)
+{
+	struct stat ours, theirs;
+
+	if (v->image_fd < 0 || fstat(v->image_fd, &ours) || fstat(fd, &theirs))
+		return false;
+	return ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+}
+
+bool vbd_device_is_open(const struct vbd_device *v)
+{
+	return v->image_fd >= 0;
+}
+
+/* Another device of ours is named as such; others are processes. */
+static int lock_image(struct vbd_device *v, char *why, size_t why_bytes)
+{
+	const char *holder;
+	char text[160];
+	int rc = image_share_lock(v->image_fd, v->share, text, sizeof(text));
+
+	if (!rc)
+		return 0;
+	holder = v->env.holder(v->env.arg, v->image_fd);
+	if (holder)
+		snprintf(why, why_bytes, "%s: in use by %s; r shares with r, and w! "
+			 "overrides", v->image, holder);
+	else
+		snprintf(why, why_bytes, "%s: %s", v->image, text);
+	return rc;
+}
+
+int vbd_device_open(struct vbd_device *v, char *why, size_t why_bytes)
+{
+	int rc = read_toolstack(v, why, why_bytes);
+
+	if (rc)
+		return rc;
+	if (!image_path(&v->ts)) {
+		snprintf(why, why_bytes, "the hotplug script wrote no "
+			 "physical-device-path, and params has no path");
+		return -EINVAL;
+	}
+	snprintf(v->image, sizeof(v->image), "%s", image_path(&v->ts));
+	v->share = v->ts.share;
+	v->cache = v->ts.cache;
+	rc = image_open(v->image, v->share == VBD_READ_ONLY, &v->image_fd, &v->info,
+			why, why_bytes);
+	if (!rc)
+		rc = lock_image(v, why, why_bytes);
+	if (!rc) {
+		image_features(v);
+		rc = publish(v);
+		if (rc)
+			snprintf(why, why_bytes, "features cannot be published: %s",
+				 strerror(-rc));
+	}
+	if (rc)
+		vbd_device_release(v);
+	return rc;
+}
+
+void vbd_device_release(struct vbd_device *v)
+{
+	close_fd(&v->image_fd);
+}
+
+void vbd_device_closed(struct vbd_device *v)
+{
+	v->failed = false;
+}
+
+/* ---- serving -------------------------------------------------------------- */
+
+static void on_ready(void *arg)
+{
+	struct vbd_device *v = arg;
+
+	if (!v->is_ready)
+		log_debug("%s: worker ready after %llu ms", v->env.log->who,
+			  (unsigned long long)(now_ms() - v->connect_ms));
+	v->is_ready = true;
+	v->env.changed(v->env.arg);
+}
+
+static void on_ended(void *arg, const struct worker_report *report)
+{
+	struct vbd_device *v = arg;
+
+	v->failed = report->end != WORKER_END_STOPPED && !v->stopping;
+	v->failure = report->failure;
+	if (report->end == WORKER_END_KILLED)
+		log_peer_at(v->env.log, LOG_LEVEL_ERROR,
+			    "the worker did not stop in time and was killed");
+	else if (report->end != WORKER_END_STOPPED && v->stopping)
+		log_peer_at(v->env.log, LOG_LEVEL_WARNING, "while stopping: %s",
+			    report->failure.reason);
+	vbd_serve_free(v->serve);
+	v->serve = NULL;
+	v->is_ready = v->stopping = false;
+	v->env.changed(v->env.arg);
+}
+
+static const struct vbd_serve_events serve_events = {
+	.ready = on_ready,
+	.ended = on_ended,
+};
+
+static const char *mode_name(enum vbd_share share)
+{
+	static const char *const name[] = {
+		[VBD_READ_ONLY] = "r", [VBD_EXCLUSIVE] = "w",
+		[VBD_SHARED_WRITE] = "w!",
+	};
+
+	return name[share];
+}
+
+static int serve(struct vbd_device *v, bool resume, char *why, size_t why_bytes)
+{
+	const struct blkback_config *config = v->env.config;
+	struct vbd_serve_what what = {
+		.config = config, .name = run_name(v), .log = v->env.log,
+		.image_fd = v->image_fd, .read_only = v->share == VBD_READ_ONLY,
+		.image = v->image, .mode = mode_name(v->share),
+		.frontend = v->env.bus->otherend,
+		.start = {
+			.frontend_id = v->env.frontend_id, .devid = v->env.devid,
+			.features = v->features, .engine = config->engine,
+			.grants = config->grants, .cache = v->cache,
+			.poll_us = config->poll_us,
+			.image_is_device = v->info.is_device,
+		},
+	};
+	struct key_error err = { .expected = "" };
+	int rc;
+
+	v->connect_ms = now_ms();
+	rc = vbd_read_frontend(v->env.bus->xs, v->env.bus->otherend, &v->features,
+			       &what.start.front, &err);
+	if (rc) {
+		say_key(&err, "the front end", why, why_bytes);
+		return rc;
+	}
+	rc = vbd_serve_start(v->env.loop, &what, resume, &serve_events, v, &v->serve);
+	if (rc)
+		snprintf(why, why_bytes, "no worker process could be started: %s",
+			 strerror(-rc));
+	return rc;
+}
+
+int vbd_device_connect(struct vbd_device *v, char *why, size_t why_bytes)
+{
+	return serve(v, false, why, why_bytes);
+}
+
+int vbd_device_resume(struct vbd_device *v, char *why, size_t why_bytes)
+{
+	int rc = v->image_fd >= 0 ? 0 : vbd_device_open(v, why, why_bytes);
+
+	return rc ? rc : serve(v, true, why, why_bytes);
+}
+
+void vbd_device_stop(struct vbd_device *v, bool keep)
+{
+	v->stopping = true;
+	vbd_serve_stop(v->serve, keep);
+}
+
+bool vbd_device_is_served(const struct vbd_device *v)
+{
+	return v->serve;
+}

@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Workers of one device, one after the other (vbd-serve.h).
+ *
+ * Hides: when a crashed worker gets a successor and when nobody does any more.
+ * Must not know: XenStore, device states.
+ */
+#include "vbd-serve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
+#include "image.h"
+#include "util.h"
+
+#define CRASHES_MAX 5u
+#define CRASH_WINDOW_MS 10000u
+#define CRASH_DELAY_MS 50
+
+#define INFO_VERSION "1"
+#define INFO_BYTES 4096
+#define RING_TEXT_BYTES (VBD_QUEUES_MAX * (VBD_RING_PAGES_MAX + 1) * 11 + 1)
+
+struct vbd_serve {
+	struct vbd_serve_what what;
+	const struct vbd_serve_events *events;
+	void *arg;
+	struct evloop *loop;
+	struct worker *worker;
+	struct evsource *retry;		/* timer of a delayed successor */
+	struct evsource *pred_exit, *pred_deadline;
+	int predecessor;		/* pidfd of a dead daemon's worker */
+	bool stopping, keep, waiting;
+	bool journal_used;		/* a worker has been ready with it */
+	uint32_t restarts, nr_crashes;
+	uint64_t crash_ms[CRASHES_MAX];
+	struct worker_report gone;	/* for ended without a worker */
+};
+
+/* ---- the info file -------------------------------------------------------- */
+
+/* "port:gref,gref;port:gref": what distinguishes this connection from others. */
+static void ring_text(const struct vbd_frontend *f, char *buf, size_t bytes)
+{
+	size_t used = 0;
+	uint32_t q, p;
+
+	buf[0] = '\0';
+	for (q = 0; q < f->nr_queues; q++) {
+		const struct vbd_ring *ring = &f->queue[q];
+
+		used += snprintf(buf + used, bytes - used, "%s%u:", q ? ";" : "",
+				 ring->port);
+		for (p = 0; p < 1u << ring->order; p++)
+			used += snprintf(buf + used, bytes - used, "%s%u",
+					 p ? "," : "", ring->gref[p]);
+	}
+}
+
+static const char *abi_name(enum vbd_abi abi)
+{
+	switch (abi) {
+	case VBD_ABI_X86_32: return "x86_32";
+	case VBD_ABI_X86_64: return "x86_64";
+	default: return "native";
+	}
+}
+
+static const char *cache_name(enum vbd_cache cache)
+{
+	switch (cache) {
+	case VBD_CACHE_NONE: return "none";
+	case VBD_CACHE_WRITETHROUGH: return "writethrough";
+	default: return "writeback";
+	}
+}
+
+/* A process id is used again one day; with its start time it is not. */
+static uint64_t start_time(pid_t pid)
+{
+	char path[48], text[1024], *at;
+	unsigned long long ticks = 0;
+	autoclose int fd = -1;
+	ssize_t got;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	got = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (got <= 0)
+		return 0;
+	text[got] = '\0';
+	/* The name, in brackets, may hold anything; field 22 counts from 3 here. */
+	at = strrchr(text, ')');
+	if (!at || sscanf(at + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u "
+			  "%*u %*d %*d %*d %*d %*d %*d %llu", &ticks) != 1)
+		return 0;
+	return ticks;
+}
+
+static void write_info(const struct vbd_serve *s, const char *engine)
+{
+	const struct vbd_serve_what *w = &s->what;
+	const struct vbd_frontend *f = &w->start.front;
+	char text[INFO_BYTES], ring[RING_TEXT_BYTES], journal[RUNDIR_PATH_BYTES];
+	pid_t pid = worker_pid(s->worker);
+	int n, rc;
+
+	ring_text(f, ring, sizeof(ring));
+	rundir_journal_path(&w->config->rundir, &w->name, journal, sizeof(journal));
+	n = snprintf(text, sizeof(text), "version=" INFO_VERSION "\n"
+		     "pid=%d\nstarted=%llu\nrestarts=%u\nengine=%s\n"
+		     "image=%s\nmode=%s\ncache=%s\nabi=%s\nqueues=%u\nring-pages=%u\n"
+		     "persistent=%d\nindirect-segments=%u\n"
+		     "journal=%s\nfrontend=%s\nring=%s\n", (int)pid,
+		     (unsigned long long)start_time(pid), s->restarts, engine,
+		     w->image, w->mode, cache_name(w->start.cache), abi_name(f->abi),
+		     f->nr_queues, 1u << f->queue[0].order,
+		     f->persistent && w->start.features.persistent,
+		     w->start.features.max_indirect_segments, journal, w->frontend,
+		     ring);
+	rc = n < (int)sizeof(text) ? rundir_write_info(&w->config->rundir, &w->name,
+						       text) : -E2BIG;
+	if (rc)
+		log_warning("%s: its info file in %s: %s", w->log->who,
+			    w->config->rundir.path, strerror(-rc));
+}
+
+bool vbd_serve_resumable(const struct rundir *r, const struct rundir_name *name,
+			 const char *frontend, const struct vbd_frontend *front)
+{
+	char text[RING_TEXT_BYTES], ring[RING_TEXT_BYTES], dir[XENBUS_PATH_BYTES];
+	autoclose int fd = -1;
+
+	ring_text(front, ring, sizeof(ring));
+	if (rundir_open_journal(r, name, false, &fd) ||
+	    rundir_read_info(r, name, "ring", text, sizeof(text)) ||
+	    rundir_read_info(r, name, "frontend", dir, sizeof(dir)))
+		return false;
+	return !strcmp(text, ring) && !strcmp(dir, frontend);
+}
+
+/* ---- workers -------------------------------------------------------------- */
+
+static void on_ready(void *arg, const char *engine)
+{
+	struct vbd_serve *s = arg;
+
+	s->journal_used = true;
+	write_info(s, engine);
+	log_debug("%s: worker %d is ready: %s", s->what.log->who,
+		  (int)worker_pid(s->worker), engine);
+	s->events->ready(s->arg);
+}
+
+static void on_ended(void *arg, const struct worker_report *report);
+
+static const struct worker_events worker_events = {
+	.ready = on_ready,
+	.ended = on_ended,
+};
+
+/*
+ * A new open file description for each incarnation, and no copy of it kept: its
+ * lock is the fence (image.h). Through /proc/self/fd it is the same image even
+ * when the path has another file by now.
+ */
+static int open_fds(struct vbd_serve *s, int fds[2])
+{
+	const struct vbd_serve_what *w = &s->what;
+	char path[40], why[160] = "";
+	struct image_info info;
+	int rc;
+
+	fds[0] = fds[1] = -1;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", w->image_fd);
+	rc = image_open(path, w->read_only, &fds[0], &info, why, sizeof(why));
+	if (rc) {
+		log_error("%s: %s (%s)", w->log->who, why, w->image);
+		return rc;
+	}
+	rc = rundir_open_journal(&w->config->rundir, &w->name, !s->journal_used,
+				 &fds[1]);
+	if (rc)
+		log_error("%s: its journal in %s: %s", w->log->who,
+			  w->config->rundir.path, strerror(-rc));
+	return rc;
+}
+
+static int start_worker(struct vbd_serve *s)
+{
+	struct worker_msg msg;
+	struct worker_options o = { .program = s->what.config->program,
+				    .log_level = s->what.config->log_level,
+				    .stop_ms = s->what.config->stop_ms };
+	char title[80];
+	int fds[2], rc;
+
+	memset(&msg, 0, sizeof(msg));
+	msg.version = WORKER_VERSION;
+	msg.type = WORKER_START;
+	msg.start = s->what.start;
+	msg.start.replay = s->journal_used;
+	snprintf(title, sizeof(title), "%s-%u-%u", s->what.name.kind,
+		 s->what.name.frontend_id, s->what.name.devid);
+	o.title = title;
+	rc = open_fds(s, fds);
+	if (!rc)
+		rc = worker_start(s->loop, &o, &msg, fds, &worker_events, s, &s->worker);
+	close_fd(&fds[0]);
+	close_fd(&fds[1]);
+	return rc;
+}
+
+static void finish(struct vbd_serve *s, const struct worker_report *report)
+{
+	if (!s->keep)
+		rundir_remove(&s->what.config->rundir, &s->what.name);
+	s->events->ended(s->arg, report);
+}
+
+static void finish_failed(struct vbd_serve *s, int err, const char *reason)
+{
+	s->gone.end = WORKER_END_FAILED;
+	s->gone.failure.err = err;
+	snprintf(s->gone.failure.reason, sizeof(s->gone.failure.reason), "%s", reason);
+	finish(s, &s->gone);
+}
+
+/* Also the second half of a stop that came while no worker ran. */
+static void on_retry(void *arg, uint32_t events)
+{
+	struct vbd_serve *s = arg;
+	int rc;
+
+	(void)events;
+	s->waiting = false;
+	if (s->stopping) {
+		s->gone.end = WORKER_END_STOPPED;
+		finish(s, &s->gone);
+		return;
+	}
+	rc = start_worker(s);
+	if (rc)
+		finish_failed(s, -rc, "no worker process could be started");
+}
+
+static int start_later(struct vbd_serve *s, int64_t after_ms)
+{
+	int rc = 0;
+
+	if (!s->retry)
+		rc = evloop_add_timer(s->loop, on_retry, s, &s->retry);
+	if (!rc)
+		rc = evloop_set_timer(s->retry, after_ms, 0);
+	s->waiting = !rc;
+	return rc;
+}
+
+/* True when there were too many of late. */
+static bool count_crash(struct vbd_serve *s)
+{
+	uint64_t now = now_ms();
+
+	s->crash_ms[s->nr_crashes++ % CRASHES_MAX] = now;
+	return s->nr_crashes >= CRASHES_MAX &&
+	       now - s->crash_ms[s->nr_crashes % CRASHES_MAX] < CRASH_WINDOW_MS;
+}
+
+/* The first successor comes at once: the guest waits. */
+static int64_t successor_delay(const struct vbd_serve *s)
+{
+	uint32_t recent = 0, i;
+	uint64_t now = now_ms();
+
+	for (i = 0; i < MIN(s->nr_crashes, CRASHES_MAX); i++)
+		recent += now - s->crash_ms[i] < CRASH_WINDOW_MS;
+	return recent <= 1 ? 0 : (int64_t)CRASH_DELAY_MS << (recent - 2);
+}
+
+static void succeed(struct vbd_serve *s, const struct worker_report *report)
+{
+	struct worker_report last = *report;
+
+	log_peer_at(s->what.log, LOG_LEVEL_ERROR, "%s", report->failure.reason);
+	if (count_crash(s)) {
+		snprintf(last.failure.reason, sizeof(last.failure.reason),
+			 "gave up after %u crashes in %u s: %.120s", CRASHES_MAX,
+			 CRASH_WINDOW_MS / 1000, report->failure.reason);
+		finish(s, &last);
+		return;
+	}
+	s->restarts++;
+	if (start_later(s, successor_delay(s)))
+		finish(s, report);
+}
+
+static void on_ended(void *arg, const struct worker_report *report)
+{
+	struct vbd_serve *s = arg;
+	struct worker_report copy = *report;	/* lives in the worker */
+
+	worker_free(s->worker);
+	s->worker = NULL;
+	if (copy.end == WORKER_END_CRASHED && !s->stopping)
+		succeed(s, &copy);
+	else
+		finish(s, &copy);
+}
+
+/* ---- a dead daemon's worker ----------------------------------------------- */
+
+static void on_predecessor(void *arg, uint32_t events)
+{
+	struct vbd_serve *s = arg;
+
+	(void)events;
+	evloop_remove(s->pred_exit);
+	evloop_remove(s->pred_deadline);
+	s->pred_exit = s->pred_deadline = NULL;
+	close_fd(&s->predecessor);
+	on_retry(s, 0);
+}
+
+static void on_predecessor_late(void *arg, uint32_t events)
+{
+	struct vbd_serve *s = arg;
+
+	(void)events;
+	log_warning("%s: the former worker does not end: killed", s->what.log->who);
+	pidfd_send_signal(s->predecessor, SIGKILL, NULL, 0);
+}
+
+/* Its socket has closed, so it ends when what is in flight is answered. */
+static int wait_for_predecessor(struct vbd_serve *s)
+{
+	const struct rundir *r = &s->what.config->rundir;
+	uint64_t pid = 0, started = 0;
+	char text[32];
+	int rc;
+
+	if (rundir_read_info(r, &s->what.name, "pid", text, sizeof(text)) ||
+	    parse_u64(text, INT32_MAX, &pid) ||
+	    rundir_read_info(r, &s->what.name, "started", text, sizeof(text)) ||
+	    parse_u64(text, UINT64_MAX, &started))
+		return -ESRCH;
+	s->predecessor = pidfd_open((pid_t)pid, 0);
+	if (s->predecessor < 0)
+		return -errno;
+	if (start_time((pid_t)pid) != started) {
+		close_fd(&s->predecessor);
+		return -ESRCH;
+	}
+	rc = evloop_add_fd(s->loop, s->predecessor, EPOLLIN, on_predecessor, s,
+			   &s->pred_exit);
+	if (!rc)
+		rc = evloop_add_timer(s->loop, on_predecessor_late, s,
+				      &s->pred_deadline);
+	if (!rc)
+		rc = evloop_set_timer(s->pred_deadline, s->what.config->stop_ms, 0);
+	s->waiting = true;
+	return rc;
+}
+
+/* ---- start and stop ------------------------------------------------------- */
+
+int vbd_serve_start(struct evloop *loop, const struct vbd_serve_what *what,
+		    bool resume, const struct vbd_serve_events *events, void *arg,
+		    struct vbd_serve **out)
+{
+	struct vbd_serve *s = calloc(1, sizeof(*s));
+	int rc;
+
+	if (!s)
+		return -ENOMEM;
+	s->what = *what;
+	s->events = events;
+	s->arg = arg;
+	s->loop = loop;
+	s->predecessor = -1;
+	s->journal_used = resume;
+	rc = resume ? wait_for_predecessor(s) : -ESRCH;
+	if (rc == -ESRCH)
+		rc = start_worker(s);
+	if (rc) {
+		vbd_serve_free(s);
+		return rc;
+	}
+	*out = s;
+	return 0;
+}
+
+void vbd_serve_stop(struct vbd_serve *s, bool keep)
+{
+	s->stopping = true;
+	s->keep = keep;
+	if (s->worker)
+		worker_stop(s->worker);
+	else if (!s->pred_exit)
+		start_later(s, 0);
+}
+
+void vbd_serve_free(struct vbd_serve *s)
+{
+	if (!s)
+		return;
+	worker_free(s->worker);
+	evloop_remove(s->retry);
+	evloop_remove(s->pred_exit);
+	evloop_remove(s->pred_deadline);
+	close_fd(&s->predecessor);
+	free(s);
+}

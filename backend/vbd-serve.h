@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A connected block device, served by one worker after another.
+ *
+ * Hides: crashes and successors, the journal that goes from one to the next,
+ * the info file, waiting for the worker of a daemon that died. Must not know:
+ * XenStore, device states. The loop's thread.
+ */
+#ifndef PV_VBD_SERVE_H
+#define PV_VBD_SERVE_H
+
+#include "rundir.h"
+#include "supervise.h"
+
+/* What the command line says, for all devices. Outlives them. */
+struct blkback_config {
+	const char *kind;		/* "vbd" */
+	const char *program;		/* the worker's; /proc/self/exe */
+	const char *log_level;		/* passed on to it */
+	enum worker_engine engine;
+	enum worker_grants grants;
+	uint32_t poll_us;
+	uint32_t stop_ms;		/* a worker's, from STOP to SIGKILL */
+	uint32_t close_ms;		/* a front end's, to detach; 0: no limit */
+	struct rundir rundir;
+};
+
+struct vbd_serve_what {
+	const struct blkback_config *config;
+	struct rundir_name name;
+	struct log_peer *log;
+	struct worker_start start;	/* replay is set here, by this module */
+	int image_fd;			/* the supervisor's own; opened anew from it */
+	bool read_only;
+	const char *image, *mode;	/* for the info file; copied into it */
+	const char *frontend;		/* its directory, the same */
+};
+
+struct vbd_serve;
+
+struct vbd_serve_events {
+	void (*ready)(void *arg);
+	/*
+	 * Once: nothing serves any more. CRASHED: gave up after too many. The
+	 * callee calls vbd_serve_free().
+	 */
+	void (*ended)(void *arg, const struct worker_report *report);
+};
+
+/*
+ * Starts a worker. resume: goes on with a predecessor's journal, once its worker
+ * has ended; otherwise with a fresh one. what's strings must live as long.
+ * -errno of files or processes.
+ */
+int vbd_serve_start(struct evloop *loop, const struct vbd_serve_what *what,
+		    bool resume, const struct vbd_serve_events *events, void *arg,
+		    struct vbd_serve **out);
+/* keep: leaves journal and info for the next daemon. ended follows, later. */
+void vbd_serve_stop(struct vbd_serve *s, bool keep);
+/* Kills what still runs. Accepts NULL. */
+void vbd_serve_free(struct vbd_serve *s);
+
+/* Whether there is a journal, and it is about the ring of front. */
+bool vbd_serve_resumable(const struct rundir *r, const struct rundir_name *name,
+			 const char *frontend, const struct vbd_frontend *front);
+
+#endif

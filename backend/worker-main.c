@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A worker from START to STOPPED, in the stages that worker.h's picture shows.
+ *
+ * Hides: in which order things are opened, given up and undone. Must not know:
+ * the loop (worker-loop.c), XenStore.
+ */
+#include <errno.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include "grant.h"
+#include "image.h"
+#include "sandbox.h"
+#include "worker-loop.h"
+#include "worker-main.h"
+
+/* Descriptors: a few for the process, seven or so for each queue. */
+#define MAX_FDS (32u + 8u * VBD_QUEUES_MAX)
+
+/* What a failure looks like in XenStore's error node and in the log. */
+static int fail(struct worker_failure *why, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int fail(struct worker_failure *why, int err, const char *fmt, ...)
+{
+	size_t used;
+	va_list ap;
+
+	why->err = -err;
+	va_start(ap, fmt);
+	vsnprintf(why->reason, sizeof(why->reason), fmt, ap);
+	va_end(ap);
+	used = strlen(why->reason);
+	snprintf(why->reason + used, sizeof(why->reason) - used, ": %s", strerror(-err));
+	return err;
+}
+
+/* ---- stage 1: START --------------------------------------------------------------- */
+
+static int receive_start(struct worker *w, struct worker_failure *why)
+{
+	struct worker_msg msg;
+	int fds[2] = { -1, -1 };
+	unsigned nr = 2;
+	int err = worker_receive(w->sock, &msg, fds, &nr);
+
+	if (err)
+		return fail(why, err, "no START from the supervisor");
+	w->image = fds[0];
+	w->journal_fd = nr > 1 ? fds[1] : -1;
+	if (msg.type != WORKER_START || nr != 2)
+		return fail(why, -EPROTO, "the supervisor began with message %u", msg.type);
+	w->start = msg.start;
+	w->sectors = w->start.features.sectors;
+	w->nr_queues = w->start.front.nr_queues;
+	if (!w->nr_queues || w->nr_queues > VBD_QUEUES_MAX)
+		return fail(why, -EINVAL, "%u queues", w->nr_queues);
+	log_peer_init(&w->log, "vbd %u/%u", w->start.frontend_id, w->start.devid);
+	return 0;
+}
+
+/* ---- stage 2: everything that must be opened ---------------------------------------- */
+
+static uint32_t nr_slots(const struct worker *w, uint32_t queue)
+{
+	return blkback_nr_slots(w->start.front.abi, w->start.front.queue[queue].order);
+}
+
+static uint32_t nr_slots_max(const struct worker *w)
+{
+	uint32_t max = 0;
+
+	for (uint32_t i = 0; i < w->nr_queues; i++)
+		max = MAX(max, nr_slots(w, i));
+	return max;
+}
+
+static const struct disk_ops *wanted_engine(const struct worker_start *s)
+{
+	switch (s->engine) {
+	case WORKER_ENGINE_BUFFERED:
+		return &disk_buffered;
+	case WORKER_ENGINE_DIRECT:
+		return &disk_direct;
+	case WORKER_ENGINE_AUTO:
+		break;
+	}
+	/* A device has its own queue and needs no cache of ours before it. */
+	return s->cache == VBD_CACHE_NONE || s->image_is_device ?
+		&disk_direct : &disk_buffered;
+}
+
+/* The engine wanted, or the one that every machine has. ops: in and out. */
+static int open_disk(struct worker *w, struct worker_queue *q,
+		     const struct disk_ops **ops, struct worker_failure *why)
+{
+	struct disk_config cfg = {
+		.fd = w->image,
+		.is_device = w->start.image_is_device,
+		.dsync = w->start.cache == VBD_CACHE_WRITETHROUGH,
+		.depth = nr_slots(w, q->index),
+		.max_iov = BLKBACK_SEGMENTS_MAX,
+	};
+	char text[120];
+	int err = disk_open(*ops, &cfg, &q->disk, text, sizeof(text));
+
+	if (err == -EOPNOTSUPP && *ops == &disk_direct) {
+		log_warning("%s: %s; its I/O goes through the page cache", w->log.who, text);
+		*ops = &disk_buffered;
+		err = disk_open(*ops, &cfg, &q->disk, text, sizeof(text));
+	}
+	return err ? fail(why, err, "%s", text[0] ? text : "cannot use the image") : 0;
+}
+
+static int open_queue(struct worker *w, uint32_t index, const struct disk_ops **ops,
+		      struct worker_failure *why)
+{
+	struct worker_queue *q = &w->queues[index];
+	int err;
+
+	q->w = w;
+	q->index = index;
+	q->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (q->kick_fd < 0)
+		return fail(why, -errno, "no eventfd");
+	err = grant_open(&q->xgt);
+	if (err)
+		return fail(why, err, "cannot open the grant device");
+	q->xce = xenevtchn_open(NULL, 0);
+	if (!q->xce)
+		return fail(why, errno ? -errno : -EIO, "cannot open the event channel device");
+	return open_disk(w, q, ops, why);
+}
+
+static int open_all(struct worker *w, const struct disk_ops **ops,
+		    struct worker_failure *why)
+{
+	int err;
+
+	*ops = wanted_engine(&w->start);
+	for (uint32_t i = 0; i < w->nr_queues; i++) {
+		err = open_queue(w, i, ops, why);
+		if (err)
+			return err;
+	}
+	err = journal_open(w->journal_fd, w->nr_queues, nr_slots_max(w), &w->journal);
+	if (err)
+		return fail(why, err, "the journal of requests in flight is not usable");
+	return blkback_gate_open(w->nr_queues, &w->gate);
+}
+
+/* ---- stage 3: privileges ------------------------------------------------------------- */
+
+static int drop_privileges(struct worker_failure *why)
+{
+	int err = sandbox_before_loop(MAX_FDS);
+
+	return err ? fail(why, err, "cannot drop privileges") : 0;
+}
+
+/* ---- stage 4: the fence --------------------------------------------------------------- */
+
+/* After this no predecessor's write can land any more. */
+static int wait_for_fence(struct worker *w, struct worker_failure *why)
+{
+	int err = image_fence(w->image, w->start.frontend_id, w->start.devid);
+
+	return err ? fail(why, err, "cannot lock the image against a predecessor") : 0;
+}
+
+/* ---- stage 5: the front end's ring ------------------------------------------------------ */
+
+static int map_ring(struct worker *w, struct worker_queue *q, struct worker_failure *why)
+{
+	const struct vbd_ring *r = &w->start.front.queue[q->index];
+	int err;
+
+	q->ring_pages = 1u << r->order;
+	err = grant_map(q->xgt, w->start.frontend_id, r->gref, q->ring_pages,
+			PROT_READ | PROT_WRITE, &q->ring);
+	return err ? fail(why, err, "cannot map the ring (first gref %u, %u pages)",
+			  r->gref[0], q->ring_pages) : 0;
+}
+
+static int bind_port(struct worker *w, struct worker_queue *q, struct worker_failure *why)
+{
+	uint32_t remote = w->start.front.queue[q->index].port;
+	xenevtchn_port_or_error_t port =
+		xenevtchn_bind_interdomain(q->xce, w->start.frontend_id, remote);
+
+	if (port < 0)
+		return fail(why, errno ? -errno : -EIO, "cannot bind event channel %u", remote);
+	q->port = (evtchn_port_t)port;
+	q->bound = true;
+	return 0;
+}
+
+static int connect_queue(struct worker *w, struct worker_queue *q,
+			 struct worker_failure *why)
+{
+	struct blkback_queue_config cfg = {
+		.domid = w->start.frontend_id,
+		.abi = w->start.front.abi,
+		.persistent = w->start.front.persistent && w->start.features.persistent,
+		.grants = w->start.grants,
+		.features = &w->start.features,
+		.nr_slots = nr_slots(w, q->index),
+		.log = &w->log,
+		.gate = w->gate,
+		.queue = q->index,
+		.kick = worker_kick,
+		.kick_arg = w,
+		.xgt = q->xgt,
+		.disk = q->disk,
+		.journal = journal_queue(w->journal, q->index),
+	};
+	int err = map_ring(w, q, why);
+
+	if (!err)
+		err = bind_port(w, q, why);
+	if (err)
+		return err;
+	q->count = journal_counters(cfg.journal);
+	err = blkback_open(&cfg, &q->b);
+	return err ? fail(why, err, "cannot make a queue") : 0;
+}
+
+static int connect_all(struct worker *w, struct worker_failure *why)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < w->nr_queues; i++)
+		err = connect_queue(w, &w->queues[i], why);
+	return err;
+}
+
+/* ---- stage 6: what a predecessor left --------------------------------------------------- */
+
+struct replay_item {
+	struct worker_queue *q;
+	struct journal_record *record;
+};
+
+struct replay {
+	struct replay_item *items;
+	size_t nr;
+};
+
+/* As barriers ask for: first what a barrier comes after, then it, then the rest. */
+static int in_barrier_order(const void *a, const void *b)
+{
+	const struct journal_record *x = ((const struct replay_item *)a)->record;
+	const struct journal_record *y = ((const struct replay_item *)b)->record;
+	bool bx = blkback_record_is_barrier(x), by = blkback_record_is_barrier(y);
+
+	if (x->epoch != y->epoch)
+		return x->epoch < y->epoch ? -1 : 1;
+	if (bx != by)
+		return bx - by;
+	return (x->seq > y->seq) - (x->seq < y->seq);
+}
+
+static int add_to_replay(struct replay *all, struct worker_queue *q,
+			 const struct journal_recovery *rec)
+{
+	struct replay_item *more = realloc(all->items, (all->nr + rec->nr_taken + 1) *
+					   sizeof(*more));
+
+	if (!more)
+		return -ENOMEM;
+	all->items = more;
+	for (uint32_t i = 0; i < rec->nr_taken; i++)
+		all->items[all->nr++] = (struct replay_item){ q, rec->taken[i] };
+	return 0;
+}
+
+/* One queue on its ring: where a predecessor stopped, or at the beginning. */
+static int start_queue(struct worker *w, struct worker_queue *q, struct replay *all,
+		       struct worker_failure *why)
+{
+	struct journal_recovery rec = { .req_cons = 0 };
+	int err = -ENODATA;
+
+	if (w->start.replay)
+		err = journal_recover(journal_queue(w->journal, q->index), &rec);
+	if (err && err != -ENODATA)
+		return fail(why, err, "the journal of requests in flight is damaged");
+	blkback_start(q->b, q->ring, (size_t)q->ring_pages * GRANT_PAGE_BYTES,
+		      err ? NULL : &rec, q->xce, q->port);
+	/* Insane indices: the first pass finds them again, and says BROKEN. */
+	err = add_to_replay(all, q, &rec);
+	journal_recovery_free(&rec);
+	return err ? fail(why, err, "cannot replay") : 0;
+}
+
+static void replay_all(struct worker *w, const struct replay *all)
+{
+	for (size_t i = 0; i < all->nr; i++) {
+		const struct replay_item *item = &all->items[i];
+		bool barrier = blkback_record_is_barrier(item->record);
+
+		if (barrier)
+			worker_drain_all(w);
+		blkback_replay(item->q->b, item->record);
+		if (barrier)
+			worker_drain_all(w);
+	}
+	worker_drain_all(w);
+	if (all->nr)
+		log_info("%s: %zu requests of a predecessor were replayed",
+			 w->log.who, all->nr);
+}
+
+static int start_and_replay(struct worker *w, struct worker_failure *why)
+{
+	struct replay all = { .items = NULL };
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < w->nr_queues; i++)
+		err = start_queue(w, &w->queues[i], &all, why);
+	if (!err) {
+		if (all.nr)
+			qsort(all.items, all.nr, sizeof(all.items[0]), in_barrier_order);
+		replay_all(w, &all);
+	}
+	free(all.items);
+	return err;
+}
+
+/* ---- stage 7: serving --------------------------------------------------------------------- */
+
+/* How long a microsecond is in the spin's unit, seen over the time of starting. */
+struct stopwatch {
+	uint64_t ns, cycles;
+};
+
+static uint32_t spin_limit_cycles(const struct stopwatch *since, uint32_t limit_us)
+{
+	uint64_t ns, cycles, limit;
+
+	do {
+		ns = now_ns() - since->ns;
+		cycles = spin_now_cycles() - since->cycles;
+	} while (ns < 100000);
+	limit = (uint64_t)limit_us * 1000 * cycles / ns;
+	return (uint32_t)MIN(limit, UINT32_MAX / 4);
+}
+
+static void *queue_thread(void *arg)
+{
+	worker_queue_run(arg);
+	return NULL;
+}
+
+static int start_threads(struct worker *w, const struct stopwatch *watch,
+			 struct worker_failure *why)
+{
+	uint32_t limit = spin_limit_cycles(watch, w->start.poll_us);
+
+	w->threads_run = true;
+	for (uint32_t i = 0; i < w->nr_queues; i++)
+		spin_init(&w->queues[i].spin, limit);
+	for (uint32_t i = 1; i < w->nr_queues; i++) {
+		int err = pthread_create(&w->queues[i].thread, NULL, queue_thread,
+					 &w->queues[i]);
+
+		if (err)
+			return fail(why, -err, "no thread for queue %u", i);
+		w->queues[i].thread_started = true;
+	}
+	return 0;
+}
+
+/* A thread could not start: those that did end the regular way. */
+static void give_up_threads(struct worker *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->stopping = true;
+	pthread_mutex_unlock(&w->lock);
+	for (uint32_t i = 0; i < w->nr_queues; i++)
+		worker_kick(w, i);
+	worker_queue_run(&w->queues[0]);
+}
+
+static void join_threads(struct worker *w)
+{
+	for (uint32_t i = 1; i < w->nr_queues; i++)
+		if (w->queues[i].thread_started)
+			pthread_join(w->queues[i].thread, NULL);
+}
+
+static void send_simple(struct worker *w, enum worker_type type)
+{
+	struct worker_msg msg = { .version = WORKER_VERSION, .type = type };
+
+	worker_send(w->sock, &msg, NULL, 0);
+}
+
+static void say_ready(struct worker *w, const struct disk_ops *ops)
+{
+	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_READY };
+
+	snprintf(msg.engine, sizeof(msg.engine), "%s", ops->name);
+	worker_send(w->sock, &msg, NULL, 0);
+}
+
+/* The supervisor decides what becomes of the device; nothing runs meanwhile. */
+static void report_broken(struct worker *w)
+{
+	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_BROKEN };
+
+	msg.failure.err = EPROTO;
+	snprintf(msg.failure.reason, sizeof(msg.failure.reason),
+		 "the ring's request producer is impossible");
+	if (worker_send(w->sock, &msg, NULL, 0))
+		return;
+	while (worker_receive(w->sock, &msg, NULL, NULL) != -EPIPE)
+		if (msg.type == WORKER_STOP)
+			return;
+	w->orphaned = true;
+}
+
+/* ---- stage 8: the end, from any stage -------------------------------------------------------- */
+
+static void close_queue(struct worker_queue *q)
+{
+	blkback_close(q->b);
+	disk_close(q->disk);
+	if (q->bound)
+		xenevtchn_unbind(q->xce, q->port);
+	grant_unmap(q->xgt, q->ring, q->ring_pages);
+	if (q->xce)
+		xenevtchn_close(q->xce);
+	if (q->xgt)
+		xengnttab_close(q->xgt);
+	close_fd(&q->kick_fd);
+}
+
+static void close_all(struct worker *w)
+{
+	for (uint32_t i = 0; i < VBD_QUEUES_MAX; i++)
+		close_queue(&w->queues[i]);
+	blkback_gate_close(w->gate);
+	journal_close(w->journal);
+	close_fd(&w->journal_fd);
+	close_fd(&w->image);
+}
+
+static void init(struct worker *w, int sock)
+{
+	memset(w, 0, sizeof(*w));
+	w->sock = sock;
+	w->image = w->journal_fd = -1;
+	pthread_mutex_init(&w->lock, NULL);
+	for (uint32_t i = 0; i < VBD_QUEUES_MAX; i++)
+		w->queues[i].kick_fd = -1;
+	mallopt(M_ARENA_MAX, 1);	/* one heap, whatever the number of threads */
+}
+
+static int start(struct worker *w, const struct disk_ops **ops,
+		 const struct stopwatch *watch, struct worker_failure *why)
+{
+	int err = receive_start(w, why);
+
+	if (!err)
+		err = open_all(w, ops, why);
+	if (!err)
+		err = drop_privileges(why);
+	if (!err)
+		err = wait_for_fence(w, why);
+	if (!err)
+		err = connect_all(w, why);
+	if (!err)
+		err = start_and_replay(w, why);
+	if (!err)
+		err = sandbox_final() ? fail(why, -EPERM, "no sandbox") : 0;
+	if (!err)
+		err = start_threads(w, watch, why);
+	return err;
+}
+
+int worker_main(int sock)
+{
+	struct stopwatch watch = { .ns = now_ns(), .cycles = spin_now_cycles() };
+	struct worker_msg failed = { .version = WORKER_VERSION, .type = WORKER_FAILED };
+	const struct disk_ops *ops;
+	static struct worker w;
+	int err;
+
+	init(&w, sock);
+	err = start(&w, &ops, &watch, &failed.failure);
+	if (err) {
+		if (w.threads_run)
+			give_up_threads(&w);
+		join_threads(&w);
+		close_all(&w);
+		return worker_send(sock, &failed, NULL, 0) ? 1 : 0;
+	}
+	say_ready(&w, ops);
+	worker_queue_run(&w.queues[0]);
+	join_threads(&w);
+	if (w.broken)
+		report_broken(&w);
+	close_all(&w);
+	if (w.orphaned)
+		return 1;
+	send_simple(&w, WORKER_STOPPED);
+	return 0;
+}

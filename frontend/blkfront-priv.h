@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The parts of a block front end, for its own three files: the pool of shared
+ * pages, a queue with its table of what is in flight, the device.
+ *
+ * Hides: nothing from blkfront*.c. Nobody else includes it but their tests.
+ */
+#ifndef PV_BLKFRONT_PRIV_H
+#define PV_BLKFRONT_PRIV_H
+
+#include <stdint.h>
+#include <xen/grant_table.h>
+#include <xen/event_channel.h>
+#include <xen/io/blkif.h>
+
+#include "blkfront.h"
+#include "frontdev.h"
+#include "ring.h"
+#include "spin.h"
+#include "vbd.h"
+
+#define BLKFRONT_PAGE_BYTES FRONTDEV_PAGE_BYTES
+#define BLKFRONT_SEGMENTS_MAX 512u	/* what one indirect page describes */
+#define BLKFRONT_QUEUES_MAX FRONTDEV_PORTS_MAX
+#define BLKFRONT_DIRECT_MAX BLKIF_MAX_SEGMENTS_PER_REQUEST
+#define POOL_CHUNKS_MAX 64u
+#define POOL_NONE UINT32_MAX
+
+/* ---- blkfront-pool.c: pages shared once, used for ever -------------------------- */
+
+struct pool_chunk {		/* one share call's run of pages */
+	uint8_t *base;
+	uint32_t first, nr;	/* page numbers */
+};
+
+struct pool_page {
+	uint8_t *addr;
+	uint32_t gref;
+	uint32_t next, prev;	/* in the free list; next also in a request's chain */
+	bool free;
+};
+
+struct pool {
+	struct frontdev *dev;
+	struct pool_page *page;
+	struct pool_chunk chunk[POOL_CHUNKS_MAX];
+	uint32_t nr_chunks, nr_pages, nr_free;
+	uint32_t head;		/* the last freed comes first: its lines are warm */
+	uint32_t reserve;	/* pages that buffers must leave to requests */
+};
+
+/*
+ * Shares up to want pages; as many as the system gives if fewer, in as few
+ * runs as it allows. -ENOSPC: none.
+ */
+int pool_open(struct pool *p, struct frontdev *dev, uint32_t want);
+void pool_close(struct pool *p);
+/* One page, or POOL_NONE. */
+uint32_t pool_take(struct pool *p);
+void pool_put(struct pool *p, uint32_t i);
+/* A contiguous run that leaves reserve pages; NULL if there is none. */
+void *pool_get_run(struct pool *p, uint32_t nr);
+void pool_put_run(struct pool *p, void *addr, uint32_t nr);
+/* The page that holds addr when bytes from there lie within one run; POOL_NONE if not. */
+uint32_t pool_find(const struct pool *p, const void *addr, size_t bytes);
+
+/* ---- what is in flight ---------------------------------------------------------------- */
+
+struct shadow {
+	struct blkfront_io *io;		/* NULL: this entry is free */
+	uint64_t id;			/* generation << 32 | index */
+	uint32_t next_free;
+	uint32_t bytes;
+	uint32_t chain;			/* pool pages holding the data, POOL_NONE: none */
+	uint32_t indirect_page, indirect_gref;
+	unsigned int iov_i;		/* where in io->iov the data belongs */
+	size_t iov_at;
+	void *fresh;			/* pages shared for this request alone */
+	uint32_t nr_fresh;
+	uint8_t op;			/* as the response must echo it */
+	bool indirect;
+};
+
+struct blkfront_queue {
+	struct ring_front ring;
+	struct shadow *shadow;
+	uint32_t nr_shadow, free_shadow, nr_busy;
+	struct blkfront_io *waiting, **waiting_end;
+	uint32_t port;
+	void *ring_pages;
+	uint32_t nr_ring_pages;
+};
+
+struct blkfront {
+	struct frontdev dev;
+	struct vbd_features back;
+	struct blkfront_queue queue[BLKFRONT_QUEUES_MAX];
+	uint32_t nr_queues, ring_order, depth, max_segments, pool_wanted;
+	struct pool pool;
+	struct spin spin;
+	struct blkfront_stats stats;
+	bool persistent, fresh, no_indirect;
+	bool broken, leaving;
+	bool flush_refused;
+	uint32_t nr_busy;		/* ring requests in flight, all queues */
+	uint32_t inflight;		/* ios accepted and not completed */
+	uint64_t nr_done;
+	uint32_t idle_wakeups;		/* in a row without a response */
+	struct blkfront_io *instant;	/* need no request; complete in the next poll */
+	struct blkfront_io orphan;	/* takes responses nobody waits for */
+	struct vbd_frontend published;
+	struct blkif_request_segment seg[BLKFRONT_SEGMENTS_MAX];
+};
+
+/* ---- blkfront.c ------------------------------------------------------------------------ */
+
+/* As the back end publishes them, if a driver can live with them; or -EINVAL. */
+int blkfront_read_back(struct blkfront *f, struct vbd_features *out);
+
+/* ---- blkfront-io.c --------------------------------------------------------------------- */
+
+/* Begins, or begins again, at the first byte. */
+void blkfront_io_start(struct blkfront_io *io, uint64_t bytes);
+/* The sum; copy: whether some of it is not fit to be shared as it is. */
+uint64_t blkfront_iov_bytes(const struct blkfront *f, const struct blkfront_io *io,
+			    bool *copy);
+/* Puts on the ring what waits, as far as there is room. May run callbacks of failed ios. */
+void blkfront_issue_waiting(struct blkfront *f, struct blkfront_queue *q);
+/* Forgets what of io is not on the ring yet. */
+void blkfront_drop_rest(struct blkfront_queue *q, struct blkfront_io *io);
+/* Between the request's pages and the caller's memory. */
+void blkfront_copy(struct blkfront *f, struct shadow *s, bool into_pages);
+/* Gives back the entry and the pages that it holds. */
+void blkfront_shadow_put(struct blkfront *f, struct blkfront_queue *q, struct shadow *s);
+
+/* ---- blkfront-done.c ------------------------------------------------------------------- */
+
+/* Completes io with err, now or with its last ring request. */
+void blkfront_io_failed(struct blkfront *f, struct blkfront_io *io, int err);
+/* Fails all that is in flight or waits with err, running callbacks. */
+void blkfront_fail_all(struct blkfront *f, int err);
+
+#endif

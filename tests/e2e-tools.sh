@@ -1,0 +1,227 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# paravane(1) as a dom0 script uses it: exit statuses, messages that name the
+# thing and what to do, JSON, and that nothing is left in XenStore. Runs in a
+# local Xen of its own with the real back and front ends.
+set -u -o pipefail
+
+top=${abs_top_builddir:-$PWD}
+if [ -z "${E2E_TOOLS_INSIDE:-}" ]; then
+	[ -x "$top/tools/localxen/localxen" ] || { echo "no localxen in $top/tools/localxen"; exit 77; }
+	E2E_TOOLS_INSIDE=1 exec "$top/tools/localxen/localxen" run -- bash "$0"
+fi
+
+PATH=$top:$top/tools/localxen:$PATH
+work=$(mktemp -d) || exit 1
+export PARAVANE_RUNDIR=$work/run
+pids=()
+cleanup()
+{
+	local p
+
+	for p in "${pids[@]}"; do kill "$p" 2>/dev/null; done
+	for p in "${pids[@]}"; do wait "$p" 2>/dev/null; done
+	rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 1' INT TERM
+cd "$work" || exit 1
+mkdir run
+
+failures=0
+bad() { printf 'FAILED: %s\n' "$*"; failures=$((failures + 1)); }
+
+# expect STATUS TEXT COMMAND...: TEXT (if not empty) is part of the output
+expect()
+{
+	local want=$1 text=$2 status
+
+	shift 2
+	"$@" >out 2>&1
+	status=$?
+	[ $status = "$want" ] || bad "$*: exit status $status, not $want: $(cat out)"
+	[ -z "$text" ] || grep -qF -- "$text" out || bad "$*: does not say \"$text\": $(cat out)"
+}
+
+front()		# GUEST DEVICE: a front end that holds the disk; sets front_pid
+{
+	localxen exec "$1" -- paravane-blkfront nbd --device "$2" --socket "$1-$2.nbd" \
+		--timeout 60 >"front-$1-$2.log" 2>&1 </dev/null &
+	front_pid=$!
+	pids+=($front_pid)
+}
+end_front() { kill "$1" 2>/dev/null; wait "$1" 2>/dev/null; }
+
+for guest in guest1 guest2; do
+	localxen domain --name=$guest >/dev/null || { echo "no domain"; exit 1; }
+done
+domid=$(xenstore-list /local/domain | sort -n | sed -n 2p)
+for i in a b c d e; do truncate -s 8M $i.img; done
+
+# ---- what is wrong is refused at once, by name, and leaves nothing ---------------
+
+mkdir directory.img
+: >empty.img
+head -c 1000 /dev/zero >odd.img
+mkfifo fifo.img
+expect 2 'lists them' paravane frobnicate
+expect 2 'arguments are missing' paravane attach-disk
+expect 2 'too many arguments' paravane detach guest1 xvda xvdb
+expect 2 'unknown option "--bogus"' paravane list --bogus
+expect 2 '--mode "x"' paravane attach-disk guest1 a.img --mode x
+expect 2 '--wait "soon"' paravane attach-disk guest1 a.img --wait soon
+expect 2 '--wait "nan"' paravane attach-disk guest1 a.img --wait nan
+expect 2 '--kind "vif"' paravane attach-disk guest1 a.img --kind vif
+expect 2 'device "disk1"' paravane attach-disk guest1 a.img disk1
+expect 2 'device ""' paravane attach-disk guest1 a.img ''
+expect 2 'image ""' paravane attach-disk guest1 ''
+expect 2 'image "aio:"' paravane attach-disk guest1 aio:
+expect 2 'read-only' paravane attach-disk guest1 a.img --cdrom --mode w
+expect 4 'no domain "nobody"' paravane attach-disk nobody a.img
+expect 4 'no domain "4711"' paravane attach-disk 4711 a.img
+expect 4 'no domain "nobody"' paravane attach-disk guest1 a.img --backend nobody
+expect 4 'no domain "nobody"' paravane list nobody
+expect 1 "$work/none.img" paravane attach-disk guest1 none.img
+expect 1 "$work/directory.img" paravane attach-disk guest1 directory.img
+expect 1 "$work/empty.img" paravane attach-disk guest1 empty.img
+expect 1 "$work/odd.img" paravane attach-disk guest1 odd.img
+expect 1 "$work/fifo.img" paravane attach-disk guest1 fifo.img
+expect 1 "/dev/null" paravane attach-disk guest1 /dev/null
+expect 4 'guest1 (domain' paravane detach guest1 xvda
+expect 4 'has no disk xvda' paravane detach guest1 xvda
+expect 0 '' paravane detach guest1 xvda --idempotent
+expect 2 '--force' paravane detach guest1 xvda --no-wait
+expect 0 'no disks' paravane list
+expect 0 '[]' paravane list --json
+expect 0 'Usage: paravane detach' paravane help detach
+expect 0 'Usage: paravane detach' paravane detach --help
+
+# ---- no back end, then no front end: the message tells them apart ------------------
+
+expect 3 'paravane-blkback is not running' paravane attach-disk guest1 a.img xvda --wait 0.2
+expect 0 'Initialising' paravane list guest1
+expect 3 '--force' paravane detach guest1 xvda --wait 0.2
+expect 0 'detached' paravane detach guest1 xvda --force --wait 0.1
+expect 0 'no disks' paravane list
+
+paravane-blkback >blkback.log 2>&1 </dev/null &
+pids+=($!)
+expect 3 'front end in guest1' paravane attach-disk guest1 a.img xvda --wait 1
+expect 3 'has not answered' paravane attach-disk guest1 a.img xvda --wait 0.3 --idempotent
+expect 0 'InitWait' paravane list guest1
+
+# ---- connected -------------------------------------------------------------------
+
+front guest1 xvda
+expect 0 'connected' paravane attach-disk guest1 a.img xvda --idempotent
+expect 5 'exists with this image' paravane attach-disk guest1 a.img xvda
+expect 5 'another image' paravane attach-disk guest1 b.img xvda
+expect 5 'another image' paravane attach-disk guest1 b.img xvda --idempotent
+expect 0 'was there already' paravane attach-disk guest1 aio:"$work/a.img" --idempotent
+expect 6 'xvda of guest1' paravane attach-disk guest2 a.img xvda
+expect 6 'xvda of guest1' paravane attach-disk guest2 ../"${work##*/}"/a.img xvda --mode r
+ln -s a.img link.img
+expect 6 "--mode 'w!'" paravane attach-disk guest2 link.img xvda
+expect 0 'not waited for' paravane attach-disk guest2 a.img xvda --mode 'w!' --no-wait
+expect 0 '' paravane detach guest2 xvda
+expect 0 'persistent' paravane list guest1 --long
+
+if command -v python3 >/dev/null; then
+	paravane list --json >list.json || bad "list --json"
+	python3 - "$work/a.img" "$domid" <<'END' || bad "list --json is not as documented"
+import json, sys
+disks = json.load(open("list.json"))
+assert len(disks) == 1, disks
+d = disks[0]
+want = {"domain": "guest1", "domid": int(sys.argv[2]), "device": "xvda", "devid": 51712,
+        "kind": "vbd", "backend_domid": 0, "backend_state": "Connected",
+        "frontend_state": "Connected", "image": sys.argv[1], "mode": "w",
+        "cache": "writeback", "cdrom": False, "size_bytes": 8 << 20,
+        "sector_bytes": 512, "waits_for": None}
+for key, value in want.items():
+    assert d[key] == value, (key, d[key], value)
+assert d["negotiated"]["ring_pages"] >= 1 and d["negotiated"]["queues"] == 1, d
+assert d["offered"]["flush"] is True, d
+assert d["engine"] and d["worker_pid"] > 0 and d["worker_restarts"] == 0, d
+assert d["counters"]["errors"] == 0, d
+END
+else
+	echo "python3 is not here: JSON was not parsed"
+fi
+
+expect 0 'detached' paravane detach guest1 xvda
+expect 4 'has no disk' paravane detach guest1 xvda
+end_front "$front_pid"
+
+# ---- names that JSON has to escape -------------------------------------------------
+
+odd=$(printf 'a"b\\c\303\244\377\001.img')
+truncate -s 1M "$odd"
+expect 0 '' paravane attach-disk guest1 "$odd" xvdz --no-wait
+paravane list --json >list.json
+if command -v python3 >/dev/null; then
+	python3 -c 'import json; d = json.load(open("list.json"))
+assert d[0]["image"].endswith("a\"b\\c\u00e4\ufffd\u0001.img"), d' || bad "JSON escapes"
+fi
+expect 0 '' paravane detach guest1 xvdz
+
+# ---- devices are named one after the other; r is shared ----------------------------
+
+expect 0 'xvda of guest1' paravane attach-disk guest1 a.img --mode r --no-wait
+expect 0 'xvdb of guest1' paravane attach-disk guest1 b.img --no-wait
+expect 0 'xvdc of guest1' paravane attach-disk guest1 a.img --mode r --no-wait
+expect 0 'xvda of guest2' paravane attach-disk guest2 a.img --mode r --no-wait
+expect 0 'xvdb of guest2' paravane attach-disk guest2 c.img --mode r --idempotent --no-wait xvdb
+for dev in xvda xvdb xvdc; do expect 0 '' paravane detach guest1 $dev; done
+for dev in xvda xvdb; do expect 0 '' paravane detach guest2 $dev; done
+
+# ---- hotplug scripts, as xl runs them ------------------------------------------------
+
+cat >good-script <<'END'
+#!/bin/sh
+echo "$1 $XENBUS_PATH $XENBUS_TYPE" >>script.log
+case $1 in
+add)
+	xenstore-write "$XENBUS_PATH/physical-device-path" "$(xenstore-read "$XENBUS_PATH/params")"
+	xenstore-write "$XENBUS_PATH/hotplug-status" connected ;;
+esac
+END
+printf '#!/bin/sh\nexit 3\n' >bad-script
+chmod +x good-script bad-script
+front guest1 xvda
+expect 0 'connected' paravane attach-disk guest1 "$work/a.img" xvda --script "$work/good-script"
+expect 0 'detached' paravane detach guest1 xvda
+grep -q "^add backend/vbd/$domid/51712 vbd$" script.log || bad "script add: $(cat script.log)"
+grep -q "^remove backend/vbd/$domid/51712 vbd$" script.log || bad "script remove: $(cat script.log)"
+end_front "$front_pid"
+expect 1 'exit status 3' paravane attach-disk guest1 a.img xvda --script "$work/bad-script"
+expect 0 'no disks' paravane list
+
+# ---- libxl ---------------------------------------------------------------------------
+
+expect 0 '' paravane attach-disk guest1 a.img xvda --libxl --no-wait
+expect 0 'xvda' xenstore-read "/libxl/$domid/device/vbd/51712/dev"
+expect 0 '' paravane detach guest1 xvda
+xenstore-write "/libxl/$domid" ''
+expect 0 '' paravane attach-disk guest1 a.img xvda --no-wait
+expect 0 'xvda' xenstore-read "/libxl/$domid/device/vbd/51712/dev"
+expect 0 '' paravane detach guest1 xvda
+expect 0 'xl does not know this disk' paravane attach-disk guest2 a.img xvda --no-wait
+expect 0 '' paravane detach guest2 xvda
+
+# ---- nothing is left -------------------------------------------------------------------
+
+left=$(xenstore-ls -f / | grep -E '/(backend|device|error)/(vbd|backend|device)')
+[ -z "$left" ] || bad "nodes are left: $left"
+kill "${pids[0]}" && wait "${pids[0]}"
+localxen status >status.log || bad "localxen status"
+echo "---- localxen status"
+cat status.log
+
+if [ $failures != 0 ]; then
+	echo "$failures expectations failed; the back end said:"
+	cat blkback.log
+	exit 1
+fi
+echo "all as expected"

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A front end's whole world inside the test's own process: page sharing and
+ * event channels instead of libxengnttab and libxenevtchn, and a block back end
+ * that does what a test tells it to, runs when the front end sleeps, and may lie.
+ *
+ * Hides: grefs, ports, the back end's handshake. Must not know: the front
+ * end's inside. A front end that sleeps with nothing left that could wake it
+ * gets -EDEADLK from the wait: a lost wake-up fails the test at once.
+ */
+#ifndef PV_FAKE_FRONT_H
+#define PV_FAKE_FRONT_H
+
+#include "fake-xenstore.h"
+#include "front.h"
+#include "ring.h"
+#include "vbd.h"
+
+#include <xen/io/blkif.h>
+
+#define FAKE_DOMID 3u
+#define FAKE_DEVID 51712u
+#define FAKE_FRONT_DIR "/local/domain/3/device/vbd/51712"
+#define FAKE_BACK_DIR "/local/domain/0/backend/vbd/3/51712"
+#define FAKE_LOG_MAX 4096
+
+/* ---- grants and ports ------------------------------------------------------------ */
+
+extern int fake_gnt_limit;		/* pages that may be shared at a time */
+unsigned int fake_gnt_pages(void);	/* shared now */
+void *fake_gnt_find(uint32_t gref, bool *writable);	/* NULL: not granted */
+unsigned int fake_evtchn_ports(void);	/* bound now */
+unsigned int fake_evtchn_notifies(void);	/* by the front end, so far */
+
+/* ---- the back end -------------------------------------------------------------------- */
+
+enum fake_leave {
+	FAKE_CLOSE_IN_TWO,	/* Closing at our Closing, Closed at our Closed: Linux */
+	FAKE_CLOSE_AT_ONCE,	/* Closed at our Closing */
+	FAKE_CLOSE_NEVER,
+};
+
+struct fake_back {
+	struct vbd_features features;
+	enum fake_leave leave;
+	bool mute;			/* no reaction to states at all */
+	bool refuse;			/* goes to Closing instead of Connected */
+	bool stuck;			/* takes no requests */
+	bool reverse;			/* answers a batch in reverse order */
+	uint32_t per_push;		/* answers published at a time; 0: all */
+	int16_t status[8];		/* answer to each operation; 0: do it */
+	/* Called for each answer before it is put; may change it, or return false to drop it. */
+	bool (*twist)(struct fake_back *b, struct blkif_response *rsp);
+	void (*on_sleep)(struct fake_back *b);
+	/* state */
+	struct vbd_frontend front;
+	struct ring_back ring[VBD_QUEUES_MAX];
+	bool connected;
+	uint8_t *disk;
+	size_t disk_bytes;
+	struct blkif_request log[FAKE_LOG_MAX];	/* as they were on the ring */
+	uint32_t nr_log, sleeps, events_sent, bad_requests;
+};
+
+/* A fresh world: nodes of the device as the tool stack writes them, an honest back end. */
+void fake_front_reset(size_t disk_bytes);
+extern struct fake_back fake_back;
+/* The environment of domain FAKE_DOMID; close its handles with fake_front_end(). */
+struct front_env *fake_front_env(void);
+void fake_front_end(void);
+/* Raises the event of queue q. */
+void fake_raise(uint32_t q);
+
+#endif

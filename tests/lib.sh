@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# lib.sh - what the end-to-end scripts share. Sourced first, from the build
+# directory's root; the harness sets srcdir. Every script runs in a local Xen of
+# its own, which ends with it, however it ends.
+#
+# An exit status of 77 means skipped, and a line says why.
+
+set -u
+: "${srcdir:=$(dirname "$0")/..}"
+: "${LOCALXEN:=${abs_top_builddir:-$PWD}/tools/localxen/localxen}"
+XENBIN=$(echo /usr/lib/xen-*/bin | cut -d" " -f1)
+name=$(basename "$0" .sh)
+
+say() { echo "$name: $*"; }
+fail() { say "FAILED: $*"; exit 1; }
+skip() { say "skipped: $*"; exit 77; }
+need() { command -v "$1" >/dev/null || skip "$1 is not installed (Debian package $2)"; }
+
+# own_xen "$@": from here on the script runs in dom0 of a fresh local Xen. What
+# it finds there: $tmp (a directory that goes with it).
+own_xen()
+{
+	if [ -z "${OWN_XEN:-}" ]; then
+		OWN_XEN=1 exec "$LOCALXEN" run -- /bin/sh "$0" "$@"
+	fi
+	tmp=$LOCALXEN_DIR/test
+	mkdir "$tmp"
+}
+
+# wait_for SECONDS COMMAND...: until it succeeds.
+wait_for()
+{
+	deadline=$(($(date +%s) + $1))
+	shift
+	until "$@"; do
+		[ "$(date +%s)" -lt "$deadline" ] || return 1
+		sleep 0.05
+	done
+}
+
+# expect STATUS COMMAND...
+expect()
+{
+	expected=$1
+	shift
+	"$@"
+	got=$?
+	[ $got = "$expected" ] || fail "'$*' ended with $got, expected $expected"
+}
+
+# refused TEXT COMMAND...: fails, and says TEXT.
+refused()
+{
+	text=$1
+	shift
+	if out=$("$@" 2>&1); then
+		fail "'$*' succeeded"
+	fi
+	case $out in
+	*"$text"*) ;;
+	*) fail "'$*' said '$out', expected '$text'" ;;
+	esac
+}
+
+# reads VALUE COMMAND...: prints exactly that.
+reads()
+{
+	value=$1
+	shift
+	out=$("$@" 2>&1) || fail "'$*' failed: $out"
+	[ "$out" = "$value" ] || fail "'$*' printed '$out', expected '$value'"
+}
+
+# guest DOMAIN COMMAND...: in a domain.
+guest()
+{
+	domain=$1
+	shift
+	"$LOCALXEN" exec "$domain" -- "$@"
+}
+
+gone() { ! kill -0 "$1" 2>/dev/null; }
+has_line() { grep -qx -- "$1" "$2"; }

@@ -1,0 +1,87 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# The directions between rooms, as the sources are written:
+#
+#   common <- xenstore-schema <- backend, frontend <- tools <- tests
+#
+# A file includes headers of its own room and of those to its left; backend and
+# frontend never meet; tools/localxen includes its own headers alone. Only
+# xenstore-schema spells a key or calls XenStore with a path; only common/ring.h
+# has atomics and barriers.
+set -u
+cd "${abs_top_srcdir:-${srcdir:-.}}" || exit 1
+
+failures=0
+bad() { printf '%s\n' "$*"; failures=$((failures + 1)); }
+
+declare -A room_of allowed
+allowed[common]="common"
+allowed[xenstore-schema]="common xenstore-schema"
+allowed[backend]="common xenstore-schema backend"
+allowed[frontend]="common xenstore-schema frontend"
+allowed[tools]="common xenstore-schema backend frontend tools"
+allowed[tools/localxen]="tools/localxen"
+
+for room in "${!allowed[@]}"; do
+	for header in "$room"/*.h; do
+		[ -f "$header" ] && room_of[${header##*/}]+=" $room"
+	done
+done
+[ ${#room_of[@]} -gt 5 ] || bad "no headers found in $PWD"
+
+# does_include FILE ROOM
+check_includes()
+{
+	local file=$1 room=$2 header from to ok
+
+	for header in $(sed -n 's/^[ \t]*#[ \t]*include "\([^"]*\)".*/\1/p' "$file"); do
+		header=${header##*/}
+		[ -n "${room_of[$header]:-}" ] || continue
+		ok=0
+		for from in ${room_of[$header]}; do
+			for to in ${allowed[$room]}; do
+				[ "$from" = "$to" ] && ok=1
+			done
+		done
+		[ $ok = 1 ] || bad "$file: includes $header of${room_of[$header]}; $room may know: ${allowed[$room]}"
+	done
+}
+
+nr=0
+for room in "${!allowed[@]}"; do
+	for file in "$room"/*.[ch]; do
+		[ -f "$file" ] || continue
+		nr=$((nr + 1))
+		check_includes "$file" "$room"
+	done
+done
+[ $nr -gt 20 ] || bad "only $nr files seen"
+
+# ---- keys ------------------------------------------------------------------------
+
+# Words with a hyphen are keys and nothing else; plain words ("mode") are keys
+# when they are given to a function that takes one.
+keys=$(sed -n 's/^#define[ \t]*KEY_[A-Z0-9_]*[ \t]*"\([^"]*-[^"]*\)".*/\1/p' xenstore-schema/keys.h | paste -sd'|')
+[ -n "$keys" ] || bad "xenstore-schema/keys.h defines no keys"
+others=$(ls common/*.[ch] backend/*.[ch] frontend/*.[ch] tools/*.[ch] 2>/dev/null)
+found=$(grep -nE "\"($keys)\"" $others)
+[ -z "$found" ] || bad "keys outside xenstore-schema:
+$found"
+found=$(grep -nE '\b(xenbus_(read|write)_[a-z0-9]+|xenbus_remove)\([^;]*"' $others)
+[ -z "$found" ] || bad "a key's name given outside xenstore-schema:
+$found"
+found=$(grep -nE '"/local/domain|"/libxl|"@(release|introduce)Domain' $others)
+[ -z "$found" ] || bad "paths of XenStore outside xenstore-schema:
+$found"
+
+# ---- atomics -----------------------------------------------------------------------
+
+found=$(grep -nE '__atomic_|__sync_|_Atomic|stdatomic|\batomic_[a-z]+\(|\bxen_[rw]?mb\(' \
+	common/*.[ch] xenstore-schema/*.[ch] backend/*.[ch] frontend/*.[ch] tools/*.[ch] |
+	grep -v '^common/ring\.h:')
+[ -z "$found" ] || bad "atomics outside common/ring.h:
+$found"
+
+[ $failures = 0 ] || exit 1
+echo "$nr files in ${#allowed[@]} rooms keep the directions"

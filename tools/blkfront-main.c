@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * paravane-blkfront: chooses the subcommand. Also info, which only looks.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "blkfront-cmd.h"
+
+static const char *yes(bool b)
+{
+	return b ? "yes" : "no";
+}
+
+static void info_json(const struct blkfront_info *i, const struct args *a)
+{
+	printf("{\"device\":\"%s\",\"devid\":%u,\"domid\":%u,\"backend_domid\":%u,"
+	       "\"backend\":\"%s\",\"frontend\":\"%s\",",
+	       a->device, a->devid, i->domid, i->back_domid, i->back_path, i->front_path);
+	printf("\"size_bytes\":%llu,\"sector_bytes\":%u,\"physical_sector_bytes\":%u,"
+	       "\"read_only\":%d,\"cdrom\":%d,\"removable\":%d,",
+	       (unsigned long long)i->size_bytes, i->sector_bytes, i->physical_sector_bytes,
+	       i->read_only, i->cdrom, i->removable);
+	printf("\"flush\":%d,\"barrier\":%d,\"discard\":%d,\"discard_secure\":%d,"
+	       "\"discard_granularity_bytes\":%u,\"discard_alignment_bytes\":%u,",
+	       i->flush, i->barrier, i->discard, i->discard_secure,
+	       i->discard_granularity_bytes, i->discard_alignment_bytes);
+	printf("\"persistent\":%d,\"indirect\":%d,\"backend_max_segments\":%u,"
+	       "\"backend_max_ring_order\":%u,\"backend_max_queues\":%u,",
+	       i->persistent, i->indirect, i->back_max_segments, i->back_max_ring_order,
+	       i->back_max_queues);
+	printf("\"ring_order\":%u,\"ring_slots\":%u,\"queues\":%u,\"depth\":%u,"
+	       "\"max_segments\":%u,\"pool_pages\":%u,\"pool_wanted_pages\":%u}\n",
+	       i->ring_order, i->ring_slots, i->nr_queues, i->depth, i->max_segments,
+	       i->pool_pages, i->pool_wanted_pages);
+}
+
+static void info_text(const struct blkfront_info *i, const struct args *a)
+{
+	printf("device            %s (vbd %u) of domain %u\n", a->device, a->devid, i->domid);
+	printf("back end          domain %u, %s\n", i->back_domid, i->back_path);
+	printf("size              %llu bytes (%.1f MiB)\n",
+	       (unsigned long long)i->size_bytes, (double)i->size_bytes / 1048576);
+	printf("sector            %u bytes, physical %u\n", i->sector_bytes,
+	       i->physical_sector_bytes);
+	printf("kind              %s%s%s\n", i->cdrom ? "CD-ROM" : "disk",
+	       i->removable ? ", removable" : "", i->read_only ? ", read-only" : "");
+	printf("flush             %s\n", i->flush ? "yes" : i->barrier ? "by barrier" :
+	       "not needed: the back end offers neither flush nor barrier");
+	if (i->discard)
+		printf("discard           granularity %u, alignment %u bytes%s\n",
+		       i->discard_granularity_bytes, i->discard_alignment_bytes,
+		       i->discard_secure ? ", secure too" : "");
+	else
+		printf("discard           no\n");
+	printf("persistent grants %s\n", yes(i->persistent));
+	printf("request           up to %u pages, %s (the back end's limit is %u)\n",
+	       i->max_segments, i->indirect ? "indirect" : "direct",
+	       i->back_max_segments > 11 ? i->back_max_segments : 11);
+	printf("ring              %u %s, %u slots, %u used at a time; %u %s\n",
+	       1u << i->ring_order, i->ring_order ? "pages" : "page", i->ring_slots,
+	       i->depth, i->nr_queues, i->nr_queues == 1 ? "queue" : "queues");
+	if (i->short_of_grants)
+		printf("data pages        %u of %u wanted: raise /sys/module/xen_gntalloc/"
+		       "parameters/limit\n", i->pool_pages, i->pool_wanted_pages);
+	else
+		printf("data pages        %u\n", i->pool_pages);
+}
+
+int cmd_info(const struct args *a)
+{
+	struct session s;
+	int r = session_open(&s, a);
+
+	if (r == EXIT_OK && a->json)
+		info_json(&s.info, a);
+	else if (r == EXIT_OK)
+		info_text(&s.info, a);
+	return session_close(&s, r);
+}
+
+static const struct {
+	const char *name;
+	int (*run)(const struct args *a);
+} commands[] = {
+	{ "info", cmd_info }, { "read", cmd_read }, { "write", cmd_write },
+	{ "copy", cmd_copy }, { "verify", cmd_verify }, { "bench", cmd_bench },
+	{ "nbd", cmd_nbd },
+	
+};
+
+int main(int argc, char **argv)
+{
+	struct args a;
+	unsigned int i;
+	int r;
+
+	log_open("paravane-blkfront", LOG_LEVEL_INFO);
+	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help"))) {
+		args_help(NULL);
+		return EXIT_OK;
+	}
+	if (argc > 1 && !strcmp(argv[1], "--version")) {
+		printf("paravane-blkfront %s\n", PACKAGE_VERSION);
+		return EXIT_OK;
+	}
+	for (i = 0; argc > 1 && i < ARRAY_LEN(commands); i++) {
+		if (strcmp(argv[1], commands[i].name))
+			continue;
+		r = args_parse(&a, commands[i].name, argc - 1, argv + 1);
+		return r < 0 ? commands[i].run(&a) : r;
+	}
+	if (argc > 1)
+		fprintf(stderr, "paravane-blkfront: no command '%s'; the commands are info, "
+			"read, write, copy, verify, bench and nbd\n", argv[1]);
+	else
+		fprintf(stderr, "paravane-blkfront: which command? Try paravane-blkfront "
+			"--help\n");
+	return EXIT_USAGE;
+}

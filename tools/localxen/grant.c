@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * grant.c - taking, using and dropping a hold on another domain's grant.
+ *
+ * Hides what Xen does inside a map, unmap or copy: the checks of the shared
+ * entry and the bookkeeping that makes a kill at any instant harmless (shm.h).
+ * It runs in the caller's process, without a message, so that a copy costs
+ * little more than its memcpy. Knows nothing of mappings.
+ */
+#include <string.h>
+#include "grant-entry.h"
+#include "lx.h"
+
+static void lock_entry(struct lx_thread *t, unsigned slot, uint32_t gref)
+{
+	struct lx_active *act = &lx.shm->dom[slot].active[gref];
+	uint32_t self = lx_thread_id(t);
+	unsigned spins = 0;
+
+	atomic_store_explicit(&t->intent, LX_INTENT(LX_INTENT_LOCK, slot, gref),
+			      memory_order_release);
+	while (!lx_entry_trylock(act, self))
+		lx_entry_wait(&spins);
+}
+
+static void unlock_entry(struct lx_thread *t, struct lx_active *act)
+{
+	lx_entry_unlock(act);
+	atomic_store_explicit(&t->intent, 0, memory_order_release);
+}
+
+/*
+ * Sets GTF_reading, and GTF_writing for a writer, as Xen does: the granter may
+ * change its entry at any time, so it is read once, that value is checked, and
+ * the flags go in only if it still stands.
+ */
+static int set_status(struct lx_grant *grant, bool readonly)
+{
+	uint32_t hdr = atomic_load(&grant->hdr);
+
+	for (unsigned tries = 0; tries < 5; tries++) {
+		uint16_t flags = LX_GRANT_FLAGS(hdr);
+		uint32_t want = hdr | GTF_reading;
+
+		if ((flags & GTF_type_mask) != GTF_permit_access ||
+		    LX_GRANT_DOMID(hdr) != lx.domid || (flags & GTF_sub_page))
+			return GNTST_general_error;
+		if (!readonly) {
+			if (flags & GTF_readonly)
+				return GNTST_general_error;
+			want |= GTF_writing;
+		}
+		if (atomic_compare_exchange_strong(&grant->hdr, &hdr, want))
+			return GNTST_okay;
+	}
+	return GNTST_general_error;	/* the entry is unstable */
+}
+
+/* Under the entry's lock, with the hold already in place. */
+static int count_hold(struct lx_dom *dom, struct lx_grab *g)
+{
+	struct lx_active *act = &dom->active[g->gref];
+	struct lx_grant *grant = &dom->grant[g->gref];
+	bool first = !act->nr_read && !act->nr_write;
+	int st;
+
+	/* The hold is visible before this: hv_domain.c looks in the other order. */
+	if (atomic_load(&dom->state) != LX_DOM_ALIVE || dom->domid != g->domid)
+		return GNTST_bad_domain;
+	if (!first && act->domid != lx.domid)
+		return GNTST_general_error;
+	if (act->nr_read == UINT16_MAX || act->nr_write == UINT16_MAX)
+		return GNTST_no_device_space;
+	if (first || (!g->readonly && !act->nr_write)) {
+		st = set_status(grant, g->readonly);
+		if (st)
+			return st;
+	}
+	if (first) {
+		act->domid = lx.domid;
+		act->frame = atomic_load(&grant->frame);
+		if (act->frame >= dom->nr_mem_frames) {
+			lx_entry_clear_flags(act, grant);
+			return GNTST_bad_page;
+		}
+	}
+	if (g->readonly)
+		act->nr_read++;
+	else
+		act->nr_write++;
+	g->frame = act->frame;
+	return GNTST_okay;
+}
+
+/* Finds a free maptrack word and fills it; NULL when the domain has no more. */
+static _Atomic uint64_t *take_maptrack(struct lx_grab *g, uint64_t value)
+{
+	static _Atomic uint32_t hint;
+	uint32_t nr = lx.dom->nr_maptrack, high;
+	uint32_t start = atomic_load_explicit(&hint, memory_order_relaxed);
+
+	for (uint32_t i = 0; i < nr; i++) {
+		uint32_t n = (start + i) % nr;
+		uint64_t none = 0;
+
+		if (atomic_load_explicit(&lx.dom->maptrack[n], memory_order_relaxed))
+			continue;
+		high = atomic_load(&lx.dom->maptrack_high);
+		while (high < n + 1 && !atomic_compare_exchange_weak(
+				&lx.dom->maptrack_high, &high, n + 1))
+			;
+		if (!atomic_compare_exchange_strong(&lx.dom->maptrack[n], &none, value))
+			continue;
+		atomic_store_explicit(&hint, n + 1, memory_order_relaxed);
+		g->maptrack = n;
+		return &lx.dom->maptrack[n];
+	}
+	return NULL;
+}
+
+int lx_grant_grab(struct lx_thread *t, struct lx_grab *g)
+{
+	uint32_t domid = g->domid == DOMID_SELF ? lx.domid : g->domid;
+	uint8_t slot = domid < LX_DOMIDS ? lx.shm->slot_of[domid] : 0;
+	struct lx_dom *dom;
+	uint64_t value;
+	int st;
+
+	if (!slot--)
+		return GNTST_bad_domain;
+	dom = &lx.shm->dom[slot];
+	if (g->gref >= dom->nr_grants)
+		return GNTST_bad_gntref;
+	g->slot = slot;
+	g->domid = domid;
+	value = LX_HOLD(g->gref, slot, !g->readonly, lx.proc_slot);
+	lock_entry(t, slot, g->gref);
+	if (g->hold)
+		atomic_exchange(g->hold, value);
+	else
+		g->hold = take_maptrack(g, value);
+	st = g->hold ? count_hold(dom, g) : GNTST_no_device_space;
+	if (st && g->hold)
+		atomic_store(g->hold, 0);
+	unlock_entry(t, &dom->active[g->gref]);
+	return st;
+}
+
+void lx_grant_drop(struct lx_thread *t, const struct lx_grab *g)
+{
+	struct lx_dom *dom = &lx.shm->dom[g->slot];
+	struct lx_active *act = &dom->active[g->gref];
+	bool tell;
+
+	lock_entry(t, g->slot, g->gref);
+	if (g->readonly)
+		act->nr_read--;
+	else
+		act->nr_write--;
+	lx_entry_clear_flags(act, &dom->grant[g->gref]);
+	atomic_store(g->hold, 0);
+	tell = act->kept && !act->nr_read && !act->nr_write;
+	unlock_entry(t, act);
+	if (tell || atomic_load_explicit(&dom->state, memory_order_relaxed) !=
+		    LX_DOM_ALIVE)
+		lx_post(&(struct lx_req){ .op = LX_OP_POKE });
+}
+
+/* ---- copies ---- */
+
+static int open_side(struct lx_thread *t, const struct lx_copy_side *side,
+		     bool readonly, struct lx_grab *g, char **out)
+{
+	char *base;
+	int st;
+
+	if (!side->is_grant) {
+		*out = side->virt;
+		return GNTST_okay;
+	}
+	*g = (struct lx_grab){ .domid = side->domid, .gref = side->gref,
+			       .readonly = readonly, .hold = &t->pin[!readonly] };
+	st = lx_grant_grab(t, g);
+	if (st)
+		return st;
+	base = lx_view_base(g->slot);
+	if (!base) {
+		lx_grant_drop(t, g);
+		return GNTST_general_error;
+	}
+	*out = base + (size_t)g->frame * LX_PAGE_SIZE + side->offset;
+	return GNTST_okay;
+}
+
+int lx_grant_copy(const struct lx_copy_side *src, const struct lx_copy_side *dst,
+		  uint16_t len)
+{
+	struct lx_thread *t = lx_thread_self();
+	struct lx_grab s, d;
+	char *from, *to;
+	int st;
+
+	if (!t)
+		return GNTST_general_error;
+	st = open_side(t, src, true, &s, &from);
+	if (st)
+		return st;
+	st = open_side(t, dst, false, &d, &to);
+	if (!st) {
+		memmove(to, from, len);
+		if (dst->is_grant)
+			lx_grant_drop(t, &d);
+	}
+	if (src->is_grant)
+		lx_grant_drop(t, &s);
+	return st;
+}

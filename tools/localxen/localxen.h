@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * localxen.h - what local Xen offers beyond the official libxen* calls.
+ *
+ * These functions live in liblocalxen.so, the private shared object behind the
+ * drop-in libraries. They stand for what a kernel has and a program on real
+ * Xen does not: the domain's own start-of-day pages and ports, and the fault
+ * rules. Only local Xen's own helpers (the xenbus process, the /proc/xen shim)
+ * use them; a program that must also run on real Xen does not.
+ *
+ * All of them connect to the hypervisor on first use, with LOCALXEN_DIR (the
+ * instance) and LOCALXEN_DOMID (the caller's domain, default 0) from the
+ * environment. They may be called from any thread.
+ */
+#ifndef LOCALXEN_H
+#define LOCALXEN_H
+
+#include <stdint.h>
+#include <xenevtchn.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Pages of a domain's memory with a fixed meaning. */
+#define LX_GFN_XENSTORE 0
+#define LX_GFN_CONSOLE 1
+
+/* The caller's own domid. Returns it, or -1 with errno. */
+int lx_own_domid(void);
+
+/*
+ * Maps one page of the caller's own domain, shared and writable.
+ * Returns its address, or NULL with errno: EINVAL (no such frame), ENOTCONN.
+ * The caller owns the mapping and ends it with munmap(addr, 4096).
+ */
+void *lx_map_own_frame(uint64_t gfn);
+
+/*
+ * A new file descriptor (close-on-exec) of the caller's own domain memory;
+ * frame N begins at byte N * 4096. Returns it or -1 with errno. The caller
+ * closes it.
+ */
+int lx_own_memory_fd(void);
+
+/*
+ * The port of the caller's own domain that the domain builder reserved for the
+ * store; what /proc/xen/xsd_port reads in dom0. Returns it or -1 with errno.
+ */
+int lx_store_port(void);
+
+/*
+ * The descriptor of this process's connection to the hypervisor, to be polled
+ * for POLLHUP and nothing else: it says that the hypervisor has gone, or has
+ * given this process up. Returns it or -1 with errno. It stays the library's.
+ */
+int lx_hypervisor_fd(void);
+
+/*
+ * Attaches a port that exists in the caller's domain without a handle (one made
+ * by the domain builder) to xce, as the kernel's handler takes over the store's
+ * port at boot. An event that arrived before is delivered.
+ * Returns 0, or -1 with errno: EINVAL (no such port), EBUSY (another handle
+ * has it), EBADF (the handle is of before a fork).
+ */
+int lx_evtchn_adopt(xenevtchn_handle *xce, evtchn_port_t port);
+
+/* Calls that `localxen fail` can make fail. Names: lx_call_name(). */
+enum lx_call {
+	LX_CALL_MAP,		/* xengnttab_map_*; nth counts calls, or grefs with --status */
+	LX_CALL_UNMAP,
+	LX_CALL_COPY,		/* xengnttab_grant_copy; likewise calls or segments */
+	LX_CALL_SHARE,		/* xengntshr_share_* */
+	LX_CALL_UNSHARE,
+	LX_CALL_ALLOC,		/* xenevtchn_bind_unbound_port */
+	LX_CALL_BIND,		/* xenevtchn_bind_interdomain */
+	LX_CALL_VIRQ,
+	LX_CALL_UNBIND,
+	LX_CALL_NOTIFY,
+	LX_CALL_PENDING,
+	LX_CALL_UNMASK,
+	LX_CALL_OPEN,		/* xengnttab_open, xenevtchn_open, xengntshr_open ... */
+	LX_CALL_FOREIGN,	/* xenforeignmemory_map */
+	LX_CALL_XENCALL,
+	LX_CALL_STORE_READ,	/* the store calls are asked by the xenbus process */
+	LX_CALL_STORE_WRITE,
+	LX_CALL_STORE_MKDIR,
+	LX_CALL_STORE_RM,
+	LX_CALL_STORE_DIRECTORY,
+	LX_CALL_STORE_PERMS,
+	LX_CALL_STORE_WATCH,
+	LX_CALL_STORE_TRANSACTION,	/* start and end */
+	LX_CALL_MAX
+};
+
+/*
+ * Asks whether a fault rule hits this call of the calling process in its
+ * domain. Costs one load while no rule exists. Returns 0 (go on) or the errno
+ * to fail with, as a positive number.
+ */
+int lx_fail_check(enum lx_call call);
+
+/*
+ * The same on behalf of another process: pid is the client's. The xenbus
+ * process uses it, so that `localxen fail --pid` names the client.
+ */
+int lx_fail_check_pid(enum lx_call call, int pid);
+
+/* "map", "store-write", ...; NULL if call is out of range. */
+const char *lx_call_name(enum lx_call call);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

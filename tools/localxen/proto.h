@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * proto.h - the messages between a client and the hypervisor.
+ *
+ * One SOCK_SEQPACKET connection per process to LOCALXEN_DIR/hypervisor; one
+ * request, one reply, each one packet, each with at most one descriptor. The
+ * hypervisor executes a request completely before it reads the next, so a
+ * client killed at any instant leaves either all of it or nothing.
+ */
+#ifndef LX_PROTO_H
+#define LX_PROTO_H
+
+#include <stdint.h>
+
+#define LX_SOCKET_NAME "hypervisor"
+#define LX_SHARE_MAX_PAGES 8192
+#define LX_NO_NOTIFY UINT64_MAX
+
+enum lx_op {
+	LX_OP_HELLO = 1,	/* domid, a: LX_HELLO_*; reply a: proc, b: its gen, c: domain
+				 * slot, fd: the shared memory */
+	LX_OP_MEMORY,		/* a: domain slot, b: its gen; fd: its memory */
+	LX_OP_SHARE,		/* domid, a: pages, b: writable, c: notify offset, d: port;
+				 * reply a: region, data: grefs then frames */
+	LX_OP_UNSHARE,		/* a: region */
+	LX_OP_MAP_NOTIFY,	/* domid, a: gref, b: frame, c: offset, d: port; reply a: id */
+	LX_OP_FIRE_NOTIFY,	/* a: id */
+	LX_OP_EVTCHN_OPEN,	/* fd: eventfd; reply a: handle */
+	LX_OP_EVTCHN_CLOSE,	/* a: handle */
+	LX_OP_EVTCHN_FD,	/* a: any process's handle; fd: its eventfd */
+	LX_OP_ALLOC_UNBOUND,	/* a: handle, domid; reply a: port */
+	LX_OP_BIND_INTERDOMAIN,	/* a: handle, domid, b: remote port; reply a: port */
+	LX_OP_BIND_VIRQ,	/* a: handle, b: virq; reply a: port */
+	LX_OP_UNBIND,		/* a: handle, b: port; reply a: a token is left over */
+	LX_OP_ADOPT,		/* a: handle, b: port; reply a: port */
+	LX_OP_POKE,		/* no reply: something that waits may be free now */
+	LX_OP_CREATE,		/* struct lx_create in data; reply a: domid, b: store port */
+	LX_OP_DESTROY,		/* domid */
+	LX_OP_SHUTDOWN,		/* domid, a: reason */
+	LX_OP_BELONG,		/* domid: the calling process dies with this domain */
+	LX_OP_RULE_ADD,		/* struct lx_rule in data; reply a: its number */
+	LX_OP_RULE_CLEAR,	/* a: number, or -1: all */
+	LX_OP_TEARDOWN,		/* the whole instance ends */
+};
+
+#define LX_HELLO_TOOL 1		/* the localxen command: no process slot */
+#define LX_HELLO_INFRA 2
+
+struct lx_create {
+	char name[64];
+	uint32_t memory_frames;		/* 0 in any: the default */
+	uint32_t gntalloc_limit_pages;
+	uint32_t has_gntalloc_limit;
+	uint32_t grant_frames;
+	uint32_t maptrack_frames;
+};
+
+struct lx_req {
+	uint32_t op;
+	uint32_t domid;
+	uint64_t a, b, c, d;
+	char data[96];
+};
+
+struct lx_rep {
+	int32_t err;	/* 0 or -errno */
+	uint32_t pad;
+	uint64_t a, b, c, d;
+};
+
+struct lx_rep_share {
+	struct lx_rep rep;
+	uint32_t data[2 * LX_SHARE_MAX_PAGES];
+};
+
+#endif
