@@ -195,6 +195,15 @@ static int remove_old_errors(struct xs_handle *xs, xs_transaction_t t,
 	return rc ? rc : xenbus_remove(xs, t, "", dirs->front_error);
 }
 
+static int refuse_existing(struct xs_handle *xs, xs_transaction_t t, const char *dir)
+{
+	int rc = xenbus_need_dir(xs, t, dir);
+
+	if (!rc)
+		return -EEXIST;
+	return rc == -ENOENT ? 0 : rc;
+}
+
 static int create_disk(struct xs_handle *xs, xs_transaction_t t, void *arg)
 {
 	const struct create *c = arg;
@@ -208,9 +217,11 @@ static int create_disk(struct xs_handle *xs, xs_transaction_t t, void *arg)
 		rc = xenbus_need_dir(xs, t, domain);
 	if (rc)
 		return rc == -ENOENT ? -ESRCH : rc;
-	if (xenbus_exists(xs, t, dirs->back) || xenbus_exists(xs, t, dirs->front))
-		return -EEXIST;
-	rc = remove_old_errors(xs, t, dirs);
+	rc = refuse_existing(xs, t, dirs->back);
+	if (!rc)
+		rc = refuse_existing(xs, t, dirs->front);
+	if (!rc)
+		rc = remove_old_errors(xs, t, dirs);
 	if (!rc)
 		rc = make_dir(xs, t, dirs->front, d->domid, d->backend_domid);
 	if (!rc)
