@@ -1064,7 +1064,9 @@ static void test_replay(void)
 		blkback_replay(d.b, rec.taken[i]);
 	}
 	journal_recovery_free(&rec);
-	run(&d);
+	while (blkback_busy(d.b))
+		blkback_drain_pass(d.b);
+	blkback_drain_pass(d.b);
 	/* The guest's own producer is where the predecessor's copy left it. */
 	d.g->front.req_prod_pub = d.g->front.req_prod_pvt = 10;
 	while (guest_response(d.g, &r)) {
