@@ -60,7 +60,7 @@ struct blk_list {
 };
 
 struct blkback {
-	struct blkback_config cfg;
+	struct blkback_queue_config cfg;
 	struct blk_limits limits;
 	struct ring_back ring;
 	size_t slot_bytes;

@@ -31,7 +31,7 @@ static void set_limits(struct blk_limits *l, const struct vbd_features *f)
 	};
 }
 
-int blkback_open(const struct blkback_config *cfg, struct blkback **out)
+int blkback_open(const struct blkback_queue_config *cfg, struct blkback **out)
 {
 	struct blkback *b = calloc(1, sizeof(*b));
 	int err;

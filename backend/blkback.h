@@ -41,7 +41,7 @@ void blkback_gate_close(struct blkback_gate *g);	/* accepts NULL */
 
 /* ---- a queue ----------------------------------------------------------------- */
 
-struct blkback_config {
+struct blkback_queue_config {
 	uint32_t domid;
 	enum vbd_abi abi;
 	bool persistent;
@@ -64,7 +64,7 @@ struct blkback_config {
 };
 
 /* -ENOMEM and what grant.h says. */
-int blkback_open(const struct blkback_config *cfg, struct blkback **out);
+int blkback_open(const struct blkback_queue_config *cfg, struct blkback **out);
 /*
  * Nothing may be busy (asserted). Unmaps the front end's pages. Accepts NULL.
  * That every request was answered blkback_leave() asserts; a queue that never

@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <linux/fs.h>
 #include <linux/stat.h>
 #include <unistd.h>
@@ -97,6 +98,14 @@ static int setup_ring(struct direct *d, uint32_t entries)
 	return err;
 }
 
+/* Not liburing's own: 2.3 declares some of these and does not export them. */
+static int ring_register(struct direct *d, unsigned opcode, const void *arg, unsigned nr)
+{
+	long ret = syscall(SYS_io_uring_register, d->ring.ring_fd, opcode, arg, nr);
+
+	return ret < 0 ? -errno : 0;
+}
+
 static int restrict_ring(struct direct *d)
 {
 	static const uint8_t ops[] = { IORING_OP_READ, IORING_OP_READV,
@@ -110,7 +119,7 @@ static int restrict_ring(struct direct *d)
 	}
 	r[ARRAY_LEN(ops)].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
 	r[ARRAY_LEN(ops)].sqe_flags = IOSQE_FIXED_FILE;
-	return io_uring_register_restrictions(&d->ring, r, ARRAY_LEN(r));
+	return ring_register(d, IORING_REGISTER_RESTRICTIONS, r, ARRAY_LEN(r));
 }
 
 static int open_ring(struct direct *d, uint32_t entries, char *why, size_t why_bytes)
@@ -118,11 +127,11 @@ static int open_ring(struct direct *d, uint32_t entries, char *why, size_t why_b
 	int err = setup_ring(d, entries);
 
 	if (!err)
-		err = io_uring_register_files(&d->ring, &d->fd, 1);
+		err = ring_register(d, IORING_REGISTER_FILES, &d->fd, 1);
 	if (!err)
 		err = restrict_ring(d);
 	if (!err)
-		err = io_uring_enable_rings(&d->ring);
+		err = ring_register(d, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
 	if (!err)
 		return 0;
 	snprintf(why, why_bytes, "this kernel refuses io_uring (%s)", strerror(-err));

@@ -59,7 +59,7 @@ struct worker {
 	uint64_t sectors;
 };
 
-/* blkback_config.kick; arg is the struct worker. */
+/* blkback_queue_config.kick; arg is the struct worker. */
 void worker_kick(void *arg, uint32_t queue);
 /* Serves until the worker stops; nothing is in flight when it returns. */
 void worker_queue_run(struct worker_queue *q);

@@ -203,7 +203,7 @@ static int bind_port(struct worker *w, struct worker_queue *q, struct worker_fai
 static int connect_queue(struct worker *w, struct worker_queue *q,
 			 struct worker_failure *why)
 {
-	struct blkback_config cfg = {
+	struct blkback_queue_config cfg = {
 		.domid = w->start.frontend_id,
 		.abi = w->start.front.abi,
 		.persistent = w->start.front.persistent && w->start.features.persistent,
@@ -499,8 +499,7 @@ int worker_main(int sock)
 			give_up_threads(&w);
 		join_threads(&w);
 		close_all(&w);
-		worker_send(sock, &failed, NULL, 0);
-		return 1;
+		return worker_send(sock, &failed, NULL, 0) ? 1 : 0;
 	}
 	say_ready(&w, ops);
 	worker_queue_run(&w.queues[0]);

@@ -7,8 +7,8 @@
 
 /*
  * Serves the device that the supervisor at the other end of sock describes
- * (worker.h), and returns the process's exit status: 0 after STOPPED, 1 when it
- * could not start or the supervisor went away. main() has called
+ * (worker.h), and returns the process's exit status: 0 when the supervisor
+ * knows how it ended (STOPPED, FAILED), 1 when the supervisor went away. main() has called
  * sandbox_early() and log_open() before.
  */
 int worker_main(int sock);
