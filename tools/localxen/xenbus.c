@@ -47,7 +47,7 @@ struct xenbus {
 	struct xenstore_domain_interface *intf;
 	struct xb_mux *mux;
 	struct conn *conn[MAX_CLIENTS];
-	unsigned nr_conns;
+	unsigned nr_conns, max_conns;
 	/* The fixed three first, then a client each. */
 	struct pollfd pfd[3 + MAX_CLIENTS];
 	time_t log_second;
@@ -205,8 +205,12 @@ static void conn_accept(struct xenbus *xb)
 	struct conn *conn;
 	int fd = accept4(xb->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-	if (fd < 0)
+	if (fd < 0) {
+		/* No descriptor is free: the next one waits until a client has gone. */
+		if (errno == EMFILE || errno == ENFILE)
+			xb->max_conns = xb->nr_conns;
 		return;
+	}
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
 	conn = xb_alloc(sizeof(*conn));
 	conn->fd = fd;
@@ -289,7 +293,7 @@ static unsigned poll_prepare(struct xenbus *xb)
 	xb->pfd[0] = (struct pollfd){ .fd = xenevtchn_fd(xb->xce), .events = POLLIN };
 	xb->pfd[1] = (struct pollfd){ .fd = xb->hypervisor_fd, .events = 0 };
 	xb->pfd[2] = (struct pollfd){
-		.fd = xb->nr_conns < MAX_CLIENTS ? xb->listen_fd : -1, .events = POLLIN,
+		.fd = xb->nr_conns < xb->max_conns ? xb->listen_fd : -1, .events = POLLIN,
 	};
 	for (i = 0; i < xb->nr_conns; i++) {
 		const struct conn *conn = xb->conn[i];
@@ -443,7 +447,9 @@ static int parse(struct xenbus *xb, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	static struct xenbus xb = { .domid = -1, .listen_fd = -1 };
+	static struct xenbus xb = {
+		.domid = -1, .listen_fd = -1, .max_conns = MAX_CLIENTS,
+	};
 	sigset_t unblocked;
 	int rc;
 
