@@ -146,24 +146,29 @@ static void device_close(struct device *d)
 	UNIT_EQ(fake_handles(), 0);
 }
 
-/* Passes of all queues until nothing moves. */
+/* As a queue's thread: awake when kicked, when the ring has requests, or the disk. */
+static bool wake(struct queue *q)
+{
+	bool awake = q->kicked || blkback_pending(q->b) > 0 || q->disk->in_flight;
+	bool moved = q->kicked;
+
+	if (q->kicked)
+		blkback_kicked(q->b);
+	q->kicked = false;
+	while (awake && blkback_pass(q->b) > 0)
+		moved = true;
+	return moved;
+}
+
+/* All queues until nothing moves. */
 static void run(struct device *d)
 {
 	bool moved = true;
 
 	while (moved) {
 		moved = false;
-		for (uint32_t i = 0; i < d->nr_queues; i++) {
-			struct queue *q = &d->queue[i];
-
-			if (q->kicked) {
-				blkback_kicked(q->b);
-				moved = true;
-			}
-			q->kicked = false;
-			if (blkback_pass(q->b) > 0)
-				moved = true;
-		}
+		for (uint32_t i = 0; i < d->nr_queues; i++)
+			moved |= wake(&d->queue[i]);
 	}
 }
 
@@ -539,7 +544,7 @@ static void test_read_only(void)
 static void test_large_sectors(void)
 {
 	struct device d = { .features.sector_bytes = 4096 };
-	struct blkif_request_segment s;
+	struct blkif_request_segment s, halves[2];
 
 	device_open(&d);
 	s = seg(fake_grant(GUEST_DATA_PAGE, false), 0, 7);
@@ -548,12 +553,38 @@ static void test_large_sectors(void)
 	s.last_sect = 3;
 	guest_rw(d.g, BLKIF_OP_WRITE, 3, 8, 1, &s);
 	guest_discard(d.g, 4, 8, 4, 0);
+	halves[0] = halves[1] = s;
+	guest_rw(d.g, BLKIF_OP_WRITE, 5, 8, 2, halves);
 	go(&d);
 	expect(&d, 1, BLKIF_OP_WRITE, BLKIF_RSP_ERROR);
 	expect(&d, 3, BLKIF_OP_WRITE, BLKIF_RSP_ERROR);
 	expect(&d, 4, BLKIF_OP_DISCARD, BLKIF_RSP_ERROR);
+	expect(&d, 5, BLKIF_OP_WRITE, BLKIF_RSP_ERROR);
 	expect(&d, 2, BLKIF_OP_WRITE, BLKIF_RSP_OKAY);
 	device_close(&d);
+}
+
+/* Before any disk sees it: sums that overflow, and the last sector that is. */
+static void test_bounds(void)
+{
+	static const struct { uint64_t sector; int want; } cases[] = {
+		{ 92, 0 }, { 93, -EINVAL }, { 100, -EINVAL }, { 1ull << 55, -EINVAL },
+		{ ~0ull - 7, -EINVAL }, { ~0ull - 6, -EINVAL }, { ~0ull, -EINVAL },
+	};
+	struct blk_limits limits = { .sectors = 100, .discard = true };
+	struct blkif_request_segment s = seg(1, 0, 7);
+	struct blkabi_request r;
+	const char *why;
+
+	for (size_t i = 0; i < UNIT_LEN(cases); i++) {
+		struct blk_plan plan = { .nr_segments = 1, .sector = cases[i].sector };
+
+		UNIT_EQ(blk_parse_segments(&limits, &plan, &s, &why), cases[i].want);
+		r = (struct blkabi_request){ .operation = BLKIF_OP_DISCARD,
+					     .sector = cases[i].sector,
+					     .discard.nr_sectors = 8 };
+		UNIT_EQ(blk_parse(&limits, &r, &plan, &why), cases[i].want);
+	}
 }
 
 /* What was not published is answered as not supported, and never done. */
@@ -788,6 +819,26 @@ static void test_barrier(void)
 	device_close(&d);
 }
 
+/* What comes while a barrier runs waits for its end. */
+static void test_after_barrier(void)
+{
+	static const uint32_t order[] = { 1, 2 };
+	struct device d = { .nr_queues = 1 };
+	struct disk_memory_faults pause = { .paused = true };
+	struct disk_memory_faults slow = { .delay_us = 100, .reverse = true };
+
+	device_open(&d);
+	disk_memory_set_faults(d.disk, &pause);
+	guest_rw(d.g, BLKIF_OP_WRITE_BARRIER, 1, 0, 0, NULL);
+	go(&d);
+	UNIT_EQ(d.disk->in_flight, 1);
+	disk_memory_set_faults(d.disk, &slow);
+	guest_rw(d.g, BLKIF_OP_FLUSH_DISKCACHE, 2, 0, 0, NULL);
+	go(&d);
+	settle(&d, order, UNIT_LEN(order));
+	device_close(&d);
+}
+
 /* Without a barrier: the answers come as the disk finishes. */
 static void test_no_barrier(void)
 {
@@ -1013,7 +1064,9 @@ static void test_replay(void)
 		blkback_replay(d.b, rec.taken[i]);
 	}
 	journal_recovery_free(&rec);
-	run(&d);
+	while (blkback_busy(d.b))
+		blkback_drain_pass(d.b);
+	blkback_drain_pass(d.b);
 	/* The guest's own producer is where the predecessor's copy left it. */
 	d.g->front.req_prod_pub = d.g->front.req_prod_pvt = 10;
 	while (guest_response(d.g, &r)) {
@@ -1096,6 +1149,7 @@ static const struct unit_test tests[] = {
 	{ "discards", test_discards },
 	{ "a read-only disk", test_read_only },
 	{ "4K sectors", test_large_sectors },
+	{ "bounds", test_bounds },
 	{ "what is not offered", test_not_offered },
 	{ "pages not granted, or read-only", test_bad_grants },
 	{ "pages are given back before the answer", test_given_back },
@@ -1104,6 +1158,7 @@ static const struct unit_test tests[] = {
 	{ "slots that change", test_slot_changes },
 	{ "disk errors", test_disk_errors },
 	{ "barrier", test_barrier },
+	{ "after a barrier", test_after_barrier },
 	{ "no barrier, no order", test_no_barrier },
 	{ "barrier across queues", test_barrier_two_queues },
 	{ "barriers that compete", test_barriers_compete },

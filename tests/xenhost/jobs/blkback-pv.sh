@@ -24,7 +24,7 @@ check "the size is right" equal $((96 * 2048)) "$(guest_run bp 'cat /sys/block/x
 
 check "a file system keeps files" guest_run bp '
 	set -e
-	mke2fs -q -t ext4 /dev/xvda
+	mkfs.ext4 -q /dev/xvda
 	mkdir -p /mnt; mount -t ext4 /dev/xvda /mnt
 	cp -r /lib/modules /mnt/; seq 100000 >/mnt/numbers; sync
 	(cd / && find lib/modules -type f | sort | xargs sha256sum) >/tmp/sums
