@@ -44,6 +44,7 @@ struct device {
 	uint64_t refused_inputs;
 	bool failure_said;
 	bool said_missing;
+	uint64_t said_inputs;
 	uint64_t look_at_ms;		/* 0: only when something changes */
 	uint64_t closing_ms;		/* since when the tool stack waits; 0: not */
 	uint64_t front_ready_ms;	/* since when the front end waits; 0: not */
@@ -91,6 +92,16 @@ static void on_changed(void *arg)
 	run_pending(d->backend);
 }
 
+static const char *find_holder(void *arg, int fd)
+{
+	const struct device *self = arg, *d;
+
+	for (d = self->backend->devices; d; d = d->next)
+		if (d != self && vbd_device_uses(d->vbd, fd))
+			return d->log.who;
+	return NULL;
+}
+
 static void unlink_front(struct device *d)
 {
 	char token[TOKEN_BYTES];
@@ -132,7 +143,7 @@ static struct device *new_device(struct backend *b, uint32_t frontend_id,
 	env = (struct vbd_device_env){
 		.config = b->config, .loop = b->loop, .bus = &d->bus, .log = &d->log,
 		.frontend_id = frontend_id, .devid = devid,
-		.changed = on_changed, .arg = d,
+		.changed = on_changed, .holder = find_holder, .arg = d,
 	};
 	if (xenbus_backend_path(d->bus.nodename, sizeof(d->bus.nodename), b->domid,
 				b->config->kind, frontend_id, devid) ||
@@ -353,13 +364,15 @@ static void say_missing(struct device *d, const struct lifecycle_view *v,
 {
 	bool missing = d->linked && !v->complete && v->back == XenbusStateInitialising;
 
-	if (missing && !d->said_missing) {
+	if (missing && !(d->said_missing &&
+			 d->said_inputs == vbd_device_inputs(d->vbd))) {
 		log_peer_at(&d->log, LOG_LEVEL_INFO, "waits: %s", why);
 		xenbus_write_error(&d->bus, ENOENT, why);
 	} else if (!missing && d->said_missing) {
 		xenbus_clear_error(&d->bus);
 	}
 	d->said_missing = missing;
+	d->said_inputs = vbd_device_inputs(d->vbd);
 }
 
 static void look(struct device *d, struct lifecycle_view *v)
@@ -658,10 +671,10 @@ static int watch(struct backend *b, const char *path, const char *token)
 /* Domains that come and go: a driver domain may not be told, and need not. */
 static void watch_domains(struct backend *b)
 {
-	int rc = watch(b, "@releaseDomain", DOMAINS_TOKEN);
+	int rc = watch(b, XENBUS_WATCH_RELEASED, DOMAINS_TOKEN);
 
 	if (!rc)
-		rc = watch(b, "@introduceDomain", DOMAINS_TOKEN);
+		rc = watch(b, XENBUS_WATCH_INTRODUCED, DOMAINS_TOKEN);
 	if (rc)
 		log_warning("domains that die are not seen: %s", strerror(-rc));
 }

@@ -18,6 +18,7 @@
 #include "backend.h"
 #include "sandbox.h"
 #include "util.h"
+#include "worker-main.h"
 
 #define PROGRAM "paravane-blkback"
 #define POLL_US_DEFAULT 50u

@@ -264,12 +264,20 @@ bool vbd_device_is_open(const struct vbd_device *v)
 	return v->image_fd >= 0;
 }
 
+/* Another device of ours is named as such; others are processes. */
 static int lock_image(struct vbd_device *v, char *why, size_t why_bytes)
 {
+	const char *holder;
 	char text[160];
 	int rc = image_share_lock(v->image_fd, v->share, text, sizeof(text));
 
-	if (rc)
+	if (!rc)
+		return 0;
+	holder = v->env.holder(v->env.arg, v->image_fd);
+	if (holder)
+		snprintf(why, why_bytes, "%s: in use by %s; r shares with r, and w! "
+			 "overrides", v->image, holder);
+	else
 		snprintf(why, why_bytes, "%s: %s", v->image, text);
 	return rc;
 }

@@ -26,6 +26,8 @@ struct vbd_device_env {
 	struct log_peer *log;
 	uint32_t frontend_id, devid;
 	void (*changed)(void *arg);	/* look again: something ended or is ready */
+	/* The name of another device that has the image of fd open, or NULL. */
+	const char *(*holder)(void *arg, int fd);
 	void *arg;
 };
 

@@ -82,7 +82,4 @@ int worker_send(int sock, const struct worker_msg *msg, const int *fds, unsigned
  */
 int worker_receive(int sock, struct worker_msg *msg, int *fds, unsigned *nr_fds);
 
-/* A worker's life, from START to its end. Returns the exit status. */
-int worker_main(int sock);
-
 #endif

@@ -406,6 +406,26 @@ int blkfront_wait(struct blkfront *f, unsigned int min, int timeout_ms)
 	return (int)(f->nr_done - before);
 }
 
+int blkfront_rest(struct blkfront *f, int timeout_ms)
+{
+	uint64_t before = f->nr_done;
+	int r = 0, left = timeout_ms;
+
+	pass(f);
+	if (f->inflight && !arm(f, 1))
+		left = 0;
+	if (f->nr_done == before)
+		r = frontdev_wait(f->dev.env, FRONT_WAIT_STORE | FRONT_WAIT_EVENT, &left);
+	if (r < 0)
+		return r;
+	pass(f);
+	if (f->dev.peer_news)
+		look_at_peer(f);
+	if (f->leaving && !f->inflight && f->nr_done == before)
+		return -ECONNABORTED;
+	return (int)(f->nr_done - before);
+}
+
 unsigned int blkfront_inflight(const struct blkfront *f)
 {
 	return f->inflight;

@@ -168,6 +168,13 @@ int blkfront_poll(struct blkfront *f);
  * of the wait function.
  */
 int blkfront_wait(struct blkfront *f, unsigned int min, int timeout_ms);
+/*
+ * Sleeps, whether or not anything is in flight, until the back end, the store
+ * or the caller (FRONT_WAIT_CALLER) has something, or timeout_ms is over: for a thread that
+ * serves requests from elsewhere. Returns as poll does, or -errno of the wait function;
+ * -ECONNABORTED: the back end left and nothing is in flight.
+ */
+int blkfront_rest(struct blkfront *f, int timeout_ms);
 /* ios accepted and not completed. */
 unsigned int blkfront_inflight(const struct blkfront *f);
 

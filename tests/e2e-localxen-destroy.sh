@@ -28,8 +28,8 @@ echo $! >$1/pid3
 echo $$ >$1/pid0
 wait
 END
-guest victim sh "$tmp/victim" "$tmp" &
-guest witness sleep 1000 &
+"$LOCALXEN" exec victim -- sh "$tmp/victim" "$tmp" &
+"$LOCALXEN" exec witness -- sleep 1000 &
 witness=$!
 wait_for 30 test -s "$tmp/pid0" || fail "the victim did not start"
 xenbus=$(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ' | grep -c .)
@@ -64,8 +64,8 @@ say "many, one after another and while their clients are busy"
 i=0
 while [ $i -lt 15 ]; do
 	g=$("$LOCALXEN" domain) || fail "no domain after $i"
-	guest $g "$PWD/store-peer" storm data 1000000 2>/dev/null &
-	guest $g xenstore-watch data >/dev/null &
+	"$LOCALXEN" exec $g -- "${abs_top_builddir:-$PWD}/store-peer" storm data 1000000 2>/dev/null &
+	"$LOCALXEN" exec $g -- xenstore-watch data >/dev/null &
 	guest $g xenstore-write data/k $i || fail "domain $g cannot write"
 	expect 0 "$LOCALXEN" destroy $g
 	i=$((i + 1))

@@ -4,7 +4,7 @@
 # transactions, and one that dies or misbehaves takes nothing with it.
 . "${srcdir:-$(dirname "$0")/..}/tests/lib.sh"
 need xenstore-watch xenstore-utils
-peer=$PWD/store-peer
+peer=${abs_top_builddir:-$PWD}/store-peer
 own_xen "$@"
 
 g=$("$LOCALXEN" domain) || fail "no domain"
@@ -23,7 +23,7 @@ guest $g xenstore-write $k v
 expect 0 in_guest same $k token 50
 # Stock programs do just that: xenstore-watch's token is the path.
 for i in 1 2 3; do
-	guest $g xenstore-watch -n 2 $k >"$tmp/w$i" &
+	"$LOCALXEN" exec $g -- xenstore-watch -n 2 $k >"$tmp/w$i" &
 	eval "w$i=$!"
 done
 for i in 1 2 3; do
@@ -47,7 +47,7 @@ expect 0 in_guest kill-watches 20 100 $k
 expect 0 in_guest same $k token 50
 # A client killed from outside, in the middle of its work.
 for i in 1 2 3 4 5; do
-	guest $g "$peer" storm data 100000 &
+	"$LOCALXEN" exec $g -- "$peer" storm data 100000 &
 	storm=$!
 	sleep 0.1
 	kill -9 $storm
@@ -56,9 +56,9 @@ done
 expect 0 in_guest commit $k "after the storms"
 
 say "clients that do not read"
-guest $g "$peer" slow data >"$tmp/slow" &
+"$LOCALXEN" exec $g -- "$peer" slow data >"$tmp/slow" &
 slow=$!
-guest $g "$peer" stuck >"$tmp/stuck" &
+"$LOCALXEN" exec $g -- "$peer" stuck >"$tmp/stuck" &
 stuck=$!
 wait_for 60 has_line ready "$tmp/slow" || fail "the slow client is not there"
 wait_for 60 has_line ready "$tmp/stuck" || fail "the stuck client is not there"
@@ -74,7 +74,7 @@ grep -q "does not read its watch events" "$LOCALXEN_DIR/xenbus-$g.log" ||
 say "all at once"
 pids=
 for i in 1 2 3 4 5 6 7 8; do
-	guest $g "$peer" storm data/s$i 300 &
+	"$LOCALXEN" exec $g -- "$peer" storm data/s$i 300 &
 	pids="$pids $!"
 done
 for pid in $pids; do

@@ -7,7 +7,7 @@
 
 set -u
 : "${srcdir:=$(dirname "$0")/..}"
-: "${LOCALXEN:=$PWD/localxen}"
+: "${LOCALXEN:=${abs_top_builddir:-$PWD}/tools/localxen/localxen}"
 XENBIN=$(echo /usr/lib/xen-*/bin | cut -d" " -f1)
 name=$(basename "$0" .sh)
 

@@ -18,6 +18,8 @@
  *   storm PATH N               writes N different nodes below PATH and removes them
  *   same PATH TOKEN N          N connections watch PATH with TOKEN; each must get
  *                              the first event, and one more when PATH is written
+ *   try WHAT PATH              read, write, mkdir, rm, directory, open-up (for all to
+ *                              write) or watch; prints "ok" or strerror()
  *   ids                        two connections use one request id at the same time
  */
 #include <errno.h>
@@ -150,6 +152,38 @@ static int quota(void)
 	while (n < 1000 && xs_transaction_start(xs))
 		n++;
 	printf("%d\n", n);
+	xs_close(xs);
+	return 0;
+}
+
+static bool try_one(struct xs_handle *xs, const char *what, const char *path)
+{
+	struct xs_permissions open_up = { .id = 0, .perms = XS_PERM_READ | XS_PERM_WRITE };
+	unsigned n;
+
+	if (!strcmp(what, "read"))
+		return xs_read(xs, 0, path, &n);
+	if (!strcmp(what, "write"))
+		return xs_write(xs, 0, path, "tried", 5);
+	if (!strcmp(what, "mkdir"))
+		return xs_mkdir(xs, 0, path);
+	if (!strcmp(what, "rm"))
+		return xs_rm(xs, 0, path);
+	if (!strcmp(what, "directory"))
+		return xs_directory(xs, 0, path, &n);
+	if (!strcmp(what, "open-up"))
+		return xs_set_permissions(xs, 0, path, &open_up, 1);
+	if (!strcmp(what, "watch"))
+		return xs_watch(xs, path, "t");
+	die("try: no such request: %s", what);
+}
+
+static int try(const char *what, const char *path)
+{
+	struct xs_handle *xs = open_store();
+	bool ok = try_one(xs, what, path);
+
+	puts(ok ? "ok" : strerror(errno));
 	xs_close(xs);
 	return 0;
 }
@@ -380,6 +414,8 @@ int main(int argc, char **argv)
 		return commit(a, b);
 	if (!strcmp(verb, "quota"))
 		return quota();
+	if (!strcmp(verb, "try"))
+		return try(a, b);
 	if (!strcmp(verb, "slow"))
 		return slow(a);
 	if (!strcmp(verb, "stuck"))

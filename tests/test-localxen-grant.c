@@ -338,13 +338,13 @@ static void test_grant_frames_limit(void)
 static void test_map_notify(void)
 {
 	xenevtchn_handle *xce = xenevtchn_open(NULL, 0);
-	int port, region = share(1, 1);
+	int port, theirs, region = share(1, 1);
 	uint32_t ref = guest.m.refs[0];
 	char *p;
 
 	lxguest_do(&guest, LXG_POKE, region, 77, 1);
-	port = lxguest_do(&guest, LXG_ALLOC_PORT, 0, 0, 0);
-	port = xenevtchn_bind_interdomain(xce, domid, port);
+	theirs = lxguest_do(&guest, LXG_ALLOC_PORT, 0, 0, 0);
+	port = xenevtchn_bind_interdomain(xce, domid, theirs);
 	CU_ASSERT_FATAL(port > 0);
 	CU_ASSERT_EQUAL(lxguest_do(&guest, LXG_PENDING, 0, 0, 0), -ETIMEDOUT);
 	p = xengnttab_map_grant_ref_notify(xgt, domid, ref, PROT_READ | PROT_WRITE, 77,
@@ -353,7 +353,8 @@ static void test_map_notify(void)
 	CU_ASSERT_EQUAL(p[77], 1);
 	CU_ASSERT_EQUAL(xengnttab_unmap(xgt, p, 1), 0);
 	CU_ASSERT_EQUAL(lxguest_do(&guest, LXG_PEEK, region, 77, 0), 0);
-	CU_ASSERT(lxguest_do(&guest, LXG_PENDING, 1000, 0, 0) > 0);
+	CU_ASSERT_EQUAL(lxguest_do(&guest, LXG_PENDING, 10000, 0, 0), theirs);
+	CU_ASSERT_EQUAL(lxguest_do(&guest, LXG_UNBIND, theirs, 0, 0), 0);
 	xenevtchn_close(xce);
 	unshare(region);
 }
@@ -383,9 +384,9 @@ static void test_share_notify_by_death(void)
 	CU_ASSERT_EQUAL(p[5], 0);
 	lxguest_stop(&victim);
 	CU_ASSERT_EQUAL(xengnttab_unmap(xgt, p, 1), 0);
-	CU_ASSERT_PTR_NULL(xengnttab_map_grant_ref(xgt, victim_domid, ref, PROT_READ));
 	xenevtchn_close(xce);
 	CU_ASSERT_EQUAL(lxguest_localxen("status --check"), 0);
+	CU_ASSERT_PTR_NULL(xengnttab_map_grant_ref(xgt, victim_domid, ref, PROT_READ));
 }
 
 static void test_destroy_while_mapped(void)

@@ -19,6 +19,7 @@
 
 #include <CUnit/Basic.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,16 +52,26 @@ static inline bool unit_streq(const char *got, const char *want, const char *wha
 	return false;
 }
 
-#define UNIT_OK(cond) CU_ASSERT(cond)
+#define UNIT_SAY(ok, what) \
+	CU_assertImplementation(ok, __LINE__, what, __FILE__, "", CU_FALSE)
+#define UNIT_OK(cond) \
+	do { \
+		UNIT_SAY(!!(cond), #cond); \
+	} while (0)
 #define UNIT_EQ(got, want) \
-	CU_ASSERT(unit_eq((long long)(got), (long long)(want), #got, __FILE__, __LINE__))
+	do { \
+		UNIT_SAY(unit_eq((long long)(got), (long long)(want), #got, \
+				 __FILE__, __LINE__), #got " == " #want); \
+	} while (0)
 #define UNIT_STREQ(got, want) \
-	CU_ASSERT(unit_streq(got, want, #got, __FILE__, __LINE__))
+	do { \
+		UNIT_SAY(unit_streq(got, want, #got, __FILE__, __LINE__), \
+			 #got " == " #want); \
+	} while (0)
 #define UNIT_NEED(cond) \
 	do { \
 		bool unit_met = (cond); \
-		CU_assertImplementation(unit_met, __LINE__, #cond, __FILE__, "", \
-					CU_FALSE); \
+		UNIT_SAY(unit_met, #cond); \
 		if (!unit_met) \
 			return; \
 	} while (0)

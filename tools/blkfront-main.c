@@ -85,6 +85,7 @@ static const struct {
 } commands[] = {
 	{ "info", cmd_info }, { "read", cmd_read }, { "write", cmd_write },
 	{ "copy", cmd_copy }, { "verify", cmd_verify }, { "bench", cmd_bench },
+	{ "nbd", cmd_nbd },
 	
 };
 

@@ -360,7 +360,7 @@ static int wait_connected(struct attach *a, bool created)
 		return refused(a, *why ? why : strerror(-ret), created);
 	device_label(disk.devid, device, sizeof(device));
 	return complain(STATUS_TIMEOUT,
-			"%s for %s is not connected after %g s: %s. The disk stays; \"paravane detach %u %s\" removes it",
+			"%s for %s is not connected after %g s: %s; it stays attached (\"paravane detach %u %s\" removes it)",
 			device, domain_label(&a->store, disk.domid, domain, sizeof(domain)),
 			a->common.wait_ms / 1000.0, why, disk.domid, device);
 }

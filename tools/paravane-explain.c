@@ -81,6 +81,8 @@ void explain(struct store *store, const struct inventory_disk *disk,
 		snprintf(buf, bytes, "the back end's directory is gone: somebody removed the disk");
 	else if (!view->front_exists)
 		snprintf(buf, bytes, "the front end's directory is gone: is %s still there?", label);
+	else if (view->front == XenbusStateClosed && view->back != XenbusStateClosing)
+		snprintf(buf, bytes, "the front end in %s has closed the disk, and may open it again", label);
 	else if (is_closing(view->front))
 		snprintf(buf, bytes, "the front end in %s is %s and the back end %s: detach the disk and attach it again",
 			 label, xenbus_state_name(view->front), xenbus_state_name(view->back));

@@ -137,6 +137,7 @@ int toolstack_wait_connected(struct xs_handle *xs, uint32_t backend_domid,
 	struct toolstack_dirs dirs;
 	int rc = toolstack_dirs(&dirs, backend_domid, kind, domid, devid);
 
+	memset(view, 0, sizeof(*view));
 	if (rc)
 		return rc;
 	return wait_for(xs, &dirs, verdict_connected, timeout_ms, view);
@@ -227,6 +228,7 @@ int toolstack_close_disk(struct xs_handle *xs, uint32_t backend_domid,
 	struct toolstack_dirs dirs;
 	int rc = toolstack_dirs(&dirs, backend_domid, kind, domid, devid);
 
+	memset(view, 0, sizeof(*view));
 	if (rc)
 		return rc;
 	toolstack_look_dirs(xs, &dirs, view);

@@ -195,6 +195,15 @@ static int remove_old_errors(struct xs_handle *xs, xs_transaction_t t,
 	return rc ? rc : xenbus_remove(xs, t, "", dirs->front_error);
 }
 
+static int refuse_existing(struct xs_handle *xs, xs_transaction_t t, const char *dir)
+{
+	int rc = xenbus_need_dir(xs, t, dir);
+
+	if (!rc)
+		return -EEXIST;
+	return rc == -ENOENT ? 0 : rc;
+}
+
 static int create_disk(struct xs_handle *xs, xs_transaction_t t, void *arg)
 {
 	const struct create *c = arg;
@@ -204,13 +213,15 @@ static int create_disk(struct xs_handle *xs, xs_transaction_t t, void *arg)
 	int rc;
 
 	rc = xenbus_join(domain, DIR_LOCAL_DOMAIN, c->text.domid);
+	if (!rc)
+		rc = xenbus_need_dir(xs, t, domain);
 	if (rc)
-		return rc;
-	if (!xenbus_exists(xs, t, domain))
-		return -ESRCH;
-	if (xenbus_exists(xs, t, dirs->back) || xenbus_exists(xs, t, dirs->front))
-		return -EEXIST;
-	rc = remove_old_errors(xs, t, dirs);
+		return rc == -ENOENT ? -ESRCH : rc;
+	rc = refuse_existing(xs, t, dirs->back);
+	if (!rc)
+		rc = refuse_existing(xs, t, dirs->front);
+	if (!rc)
+		rc = remove_old_errors(xs, t, dirs);
 	if (!rc)
 		rc = make_dir(xs, t, dirs->front, d->domid, d->backend_domid);
 	if (!rc)

@@ -75,11 +75,10 @@ static int write_size(struct xs_handle *xs, xs_transaction_t t, void *arg)
 {
 	const struct size_write *w = arg;
 	const char *dir = w->back->nodename;
-	int rc;
+	int rc = xenbus_need_dir(xs, t, dir);
 
-	if (!xenbus_exists(xs, t, dir))
-		return -ENOENT;
-	rc = xenbus_write_u64(xs, t, dir, KEY_SECTORS, w->sectors);
+	if (!rc)
+		rc = xenbus_write_u64(xs, t, dir, KEY_SECTORS, w->sectors);
 	if (rc)
 		return rc;
 	/* The same state once more is what front ends take for "look again". */

@@ -34,6 +34,9 @@ int xenbus_read_raw(struct xs_handle *xs, xs_transaction_t t, const char *dir,
 /* error/... of a device's directory. -EINVAL: dir is not below a domain. */
 int xenbus_error_dir(char *buf, size_t bytes, const char *dir);
 
+/* 0, -ENOENT, or the store's own error, which xenbus_exists() cannot tell. */
+int xenbus_need_dir(struct xs_handle *xs, xs_transaction_t t, const char *dir);
+
 /* Copies what fits (bytes > 3), with what is not plain text as '?'. */
 void xenbus_show(char *buf, size_t bytes, const char *value, size_t len);
 /* Fills err, which may be NULL. */

@@ -107,27 +107,34 @@ struct state_write {
  * The tool stack has spoken since we looked: a new device, or a detach. Our 2
  * or 4 must not hide it; 5 and 6 are on the way there.
  */
-static bool overtaken(struct xs_handle *xs, xs_transaction_t t,
-		      const struct state_write *w)
+static int refuse_overtaken(struct xs_handle *xs, xs_transaction_t t,
+			    const struct state_write *w)
 {
 	uint32_t node;
+	int rc;
 
-	if (w->to == XenbusStateClosing || w->to == XenbusStateClosed ||
-	    xenbus_read_u32(xs, t, w->nodename, KEY_STATE, NR_STATES - 1, &node, NULL))
-		return false;
-	return node != w->from && (node == XenbusStateInitialising ||
-				   node == XenbusStateClosing);
+	if (w->to == XenbusStateClosing || w->to == XenbusStateClosed)
+		return 0;
+	rc = xenbus_read_u32(xs, t, w->nodename, KEY_STATE, NR_STATES - 1, &node,
+			     NULL);
+	if (rc)
+		return rc == -ENOENT || rc == -EINVAL ? 0 : rc;
+	if (node == w->from)
+		return 0;
+	return node == XenbusStateInitialising || node == XenbusStateClosing ?
+		-EAGAIN : 0;
 }
 
 static int write_state(struct xs_handle *xs, xs_transaction_t t, void *arg)
 {
 	const struct state_write *w = arg;
+	int rc = xenbus_need_dir(xs, t, w->nodename);
 
-	if (!xenbus_exists(xs, t, w->nodename))
-		return -ENOENT;
-	if (overtaken(xs, t, w))
-		return -EAGAIN;
-	return xenbus_write_u64(xs, t, w->nodename, KEY_STATE, w->to);
+	if (!rc)
+		rc = refuse_overtaken(xs, t, w);
+	if (!rc)
+		rc = xenbus_write_u64(xs, t, w->nodename, KEY_STATE, w->to);
+	return rc;
 }
 
 int xenbus_switch_state(struct xenbus_device *dev, XenbusState to)

@@ -307,13 +307,22 @@ int xenbus_remove(struct xs_handle *xs, xs_transaction_t t, const char *dir,
 	return 0;
 }
 
-bool xenbus_exists(struct xs_handle *xs, xs_transaction_t t, const char *path)
+int xenbus_need_dir(struct xs_handle *xs, xs_transaction_t t, const char *dir)
 {
 	unsigned int len;
-	char *value = xs_read(xs, t, path, &len);
+	char *value;
 
+	errno = 0;
+	value = xs_read(xs, t, dir, &len);
+	if (!value)
+		return xenbus_store_error();
 	free(value);
-	return value;
+	return 0;
+}
+
+bool xenbus_exists(struct xs_handle *xs, xs_transaction_t t, const char *path)
+{
+	return !xenbus_need_dir(xs, t, path);
 }
 
 /* ---- transactions -------------------------------------------------------- */
