@@ -357,6 +357,36 @@ static void test_detach_unconnected(void)
 	teardown();
 }
 
+/* A front end that gives up before it ever connected. */
+static void test_close_unconnected(void)
+{
+	static const char *const ways[] = { "5", "6" };
+	size_t i;
+
+	setup();
+	attach();
+	for (i = 0; i < ARRAY_LEN(ways); i++) {
+		UNIT_NEED(pump_until(BACK("3") "state", "2"));
+		fake_xs_put(FRONT("3") "state", ways[i]);
+		UNIT_NEED(pump_until(BACK("3") "state", "6"));
+		fake_xs_put(FRONT("3") "state", "1");
+	}
+	UNIT_OK(pump_until(BACK("3") "state", "2"));
+	teardown();
+}
+
+/* Our 4 and the tool stack's 5 crossed, and ours was the later. */
+static void test_detach_crossed(void)
+{
+	setup();
+	UNIT_NEED(connect_all());
+	fake_xs_put(BACK("3") "online", "0");
+	UNIT_OK(pump_until(BACK("3") "state", "5"));
+	fake_xs_put(FRONT("3") "state", "6");
+	UNIT_OK(pump_until(BACK("3") "state", "6"));
+	teardown();
+}
+
 static void test_vanish(void)
 {
 	setup();
@@ -380,6 +410,16 @@ static void test_domain_dies(void)
 	remove_nodes();
 	dead_domid = 99;
 	UNIT_NEED(connect_all());
+	/* The same without a look in between, and nodes before the domain. */
+	remove_nodes();
+	dead_domid = 3;
+	attach();
+	UNIT_NEED(pump_until(BACK("3") "state", "2"));
+	pump_quiet();
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "2");
+	dead_domid = 99;
+	front_publish("4");
+	UNIT_OK(pump_until(BACK("3") "state", "4"));
 	remove_nodes();
 	UNIT_OK(pump_until_idle());
 	teardown();
@@ -811,6 +851,8 @@ static const struct unit_test tests[] = {
 	{ "detach waits for the front end", test_detach },
 	{ "detach with a time limit", test_detach_unanswered },
 	{ "detach before a connection", test_detach_unconnected },
+	{ "front end closes before a connection", test_close_unconnected },
+	{ "detach crossed by our Connected", test_detach_crossed },
 	{ "nodes vanish", test_vanish },
 	{ "domain dies, number is used again", test_domain_dies },
 	{ "nodes made anew under a connection", test_made_anew },
