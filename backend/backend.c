@@ -671,10 +671,10 @@ static int watch(struct backend *b, const char *path, const char *token)
 /* Domains that come and go: a driver domain may not be told, and need not. */
 static void watch_domains(struct backend *b)
 {
-	int rc = watch(b, "@releaseDomain", DOMAINS_TOKEN);
+	int rc = watch(b, XENBUS_WATCH_RELEASED, DOMAINS_TOKEN);
 
 	if (!rc)
-		rc = watch(b, "@introduceDomain", DOMAINS_TOKEN);
+		rc = watch(b, XENBUS_WATCH_INTRODUCED, DOMAINS_TOKEN);
 	if (rc)
 		log_warning("domains that die are not seen: %s", strerror(-rc));
 }

@@ -11,7 +11,7 @@ guest $g xenstore-write data/k v || fail "cannot write"
 say "the second write from now fails, once"
 "$LOCALXEN" fail store-write --domain $g --nth 2 --errno ENOSPC || fail "no rule"
 guest $g xenstore-write data/k 1 || fail "the first write failed"
-refused "No space left" guest $g xenstore-write data/k 2
+refused "could not write" guest $g xenstore-write data/k 2
 reads 1 xenstore-read /local/domain/$g/data/k
 guest $w xenstore-write data/k other || fail "another domain was hit"
 guest $g xenstore-write data/k 3 || fail "the third write failed"

@@ -129,6 +129,47 @@ qdisk()
 	fi
 }
 
+# The disks of jobs that test our back end: run --backend says who serves them, so
+# that a job can be tried against the kernel's or QEMU's to tell its own faults from
+# ours. served_disk GUEST DISK FILE [KEY=VALUE...]; $served is the kind.
+case $XH_BACKEND in qdisk) served=qdisk ;; *) served=vbd ;; esac
+
+served_disk()
+{
+	case $XH_BACKEND in
+	ours)	our_disk "$@" ;;
+	kernel)	kernel_disk "$@" ;;
+	qdisk)	qdisk "$@" ;;
+	esac
+}
+
+# our_disk GUEST DISK FILE [KEY=VALUE...]: by paravane-blkback, which it starts.
+our_disk()
+{
+	local guest=$1 disk=$2 file=$3
+	shift 3
+
+	our_backend
+	disk_attach "$guest" "$disk" vbd params="aio:$file" "$@"
+}
+
+# our_backend [OPTION...]: paravane-blkback for all of dom0's disks, once. The kernel's
+# would take every vbd: its module must not be there.
+our_backend()
+{
+	[ ! -d /sys/module/xen_blkback ] || rmmod xen-blkback || die "xen-blkback is loaded and would take our disks"
+	if [ -n "$our_pid" ] && ! process_gone "$our_pid"; then return 0; fi
+	start_daemon paravane-blkback paravane-blkback "$@"
+	our_pid=$daemon_pid
+}
+
+# served_features GUEST DISK: what the front end and the back end agreed on.
+served_features()
+{
+	xenstore-ls "$(disk_be "$1" "$2" "$served")" | grep -E 'feature|max|sector|info|discard' || true
+	guest_run "$1" "dmesg | grep 'blkfront: $2:'" || true
+}
+
 # grants_held GUEST: how many of the guest's grants are in use by others now.
 grants_held()
 {

@@ -30,7 +30,7 @@ check_machine()
 	need gcc gcc
 	need ldd libc-bin
 	need fio fio
-	need mke2fs e2fsprogs
+	need mkfs.ext4 e2fsprogs
 	need xenstore-ls xenstore-utils
 	need xl xen-utils-common
 	need flock util-linux

@@ -4,7 +4,8 @@
 # and the guests', which is all that a guest has. Hides what is inside them; does
 # not know how anything is booted. Sourced by run.
 
-guest_programs="fio mke2fs e2fsck"
+# mkfs.ext4 and not mke2fs: busybox, which is the shell, has one of its own.
+guest_programs="fio mkfs.ext4 e2fsck"
 guest_modules="xen-blkfront xen-netfront xen-evtchn xen-gntdev xen-gntalloc xen-privcmd xenfs ext4 loop"
 dom0_modules="virtio_pci 9pnet_virtio 9p overlay"
 

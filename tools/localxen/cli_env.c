@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "cli.h"
 
@@ -88,6 +89,19 @@ static void prepend_library_path(void)
 	free(value);
 }
 
+/* Where Paravane's own daemons keep their state: the instance's, not the host's. */
+static void set_run_dir(const char *dir, uint32_t domid)
+{
+	const char *old = getenv("PARAVANE_RUNDIR");
+	char path[PATH_MAX];
+
+	if (old && strncmp(old, dir, strlen(dir)))
+		return;
+	snprintf(path, sizeof(path), "%s/run-%u", dir, domid);
+	mkdir(path, 0700);
+	setenv("PARAVANE_RUNDIR", path, 1);
+}
+
 void cli_enter_domain(const char *dir, uint32_t domid)
 {
 	char text[PATH_MAX];
@@ -98,6 +112,7 @@ void cli_enter_domain(const char *dir, uint32_t domid)
 	cli_store_path(dir, domid, text, sizeof(text));
 	setenv("XENSTORED_PATH", text, 1);
 	unsetenv("LOCALXEN_INFRA");
+	set_run_dir(dir, domid);
 	prepend_library_path();
 }
 

@@ -18,6 +18,7 @@
 #include "hv.h"
 
 #define HV_THREAD_ID (LX_HV_THREAD + 1)
+#define NO_PROC LX_MAX_PROCS	/* its records are gone already */
 
 static struct lx_active *active(unsigned slot, uint32_t gref)
 {
@@ -121,7 +122,8 @@ static void mend_entry(unsigned proc, unsigned slot, uint32_t gref)
 	struct recount rc = { .entry = LX_HOLD_ENTRY(LX_HOLD(gref, slot, 0, 0)),
 			      .proc = proc };
 
-	walk_process(proc, forget_hold, &rc);
+	if (proc != NO_PROC)
+		walk_process(proc, forget_hold, &rc);
 	walk_all(count_hold, &rc);
 	act->nr_read = rc.nr_read;
 	act->nr_write = rc.nr_write;
@@ -172,7 +174,7 @@ void hv_lock_entry(unsigned slot, uint32_t gref)
 		if (proc && is_dead(proc - 1))
 			end_intents(proc - 1);
 		else if (!proc && atomic_load(&act->lock) == owner)
-			mend_entry(LX_MAX_PROCS, slot, gref);
+			mend_entry(NO_PROC, slot, gref);
 	}
 }
 
