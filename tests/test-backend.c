@@ -830,6 +830,38 @@ static void test_storm(void)
 	teardown();
 }
 
+/* A store that does not answer is no news about a device. */
+static void test_store_fails(void)
+{
+	unsigned int n, nr;
+	pid_t before;
+
+	setup();
+	UNIT_NEED(connect_all());
+	pump_quiet();
+	before = worker();
+	nr = fake_xs_requests();
+	fake_xs_put(BACK("3") "touched", "0");
+	pump_quiet();
+	nr = fake_xs_requests() - nr;
+	UNIT_OK(nr > 5);
+	for (n = 1; n <= nr; n++) {
+		fake_xs_put(BACK("3") "touched", "1");
+		fake_xs_fail_nth(n, EIO);
+		evloop_turn(loop, 20);
+		fake_xs_fail_nth(0, 0);
+	}
+	pump_quiet();
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	UNIT_EQ(worker(), before);
+	UNIT_OK(!kill(before, 0));
+	/* The look that was put off is made up for. */
+	fake_xs_fail_nth(1, EIO);
+	fake_xs_put(FRONT("3") "state", "5");
+	UNIT_OK(pump_until(BACK("3") "state", "6"));
+	teardown();
+}
+
 static void test_lock(void)
 {
 	struct rundir second;
@@ -870,6 +902,7 @@ static const struct unit_test tests[] = {
 	{ "another back end's device is left alone", test_foreign },
 	{ "sharing of an image", test_sharing },
 	{ "any states in any order", test_storm },
+	{ "the store fails", test_store_fails },
 	{ "one daemon per kind", test_lock },
 };
 
