@@ -56,6 +56,16 @@ int otherend_find(struct xs_handle *xs, const char *kind, uint32_t devid,
 	return 0;
 }
 
+int otherend_watch_own(const struct xenbus_device *dev, const char *token)
+{
+	return xs_watch(dev->xs, dev->nodename, token) ? 0 : -errno;
+}
+
+void otherend_unwatch_own(const struct xenbus_device *dev, const char *token)
+{
+	xs_unwatch(dev->xs, dev->nodename, token);
+}
+
 static int state_path(const struct xenbus_device *dev, char *buf, size_t bytes)
 {
 	return xenbus_text(buf, bytes, "%s/%s", dev->otherend, KEY_STATE);
