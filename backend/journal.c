@@ -299,30 +299,27 @@ static int by_seq(const void *a, const void *b)
 	return ((*x)->seq > (*y)->seq) - ((*x)->seq < (*y)->seq);
 }
 
-/* Puts one record into its list; answered ones at the place of their index. */
-static int sort_in(struct journal_queue *q, struct journal_record *r,
-		   struct journal_recovery *out)
+/*
+ * Puts one record into its list; answered ones at the place of their index. Two
+ * at one place leave a gap elsewhere, which check() finds.
+ */
+static void sort_in(struct journal_queue *q, struct journal_record *r,
+		    struct journal_recovery *out)
 {
-	uint32_t at = r->rsp_index - out->rsp_prod;
-
 	if (r->state == JOURNAL_TAKEN) {
 		out->taken[out->nr_taken++] = r;
 	} else {
-		if (out->answered[at])
-			return -EBADMSG;
-		out->answered[at] = r;
+		out->answered[r->rsp_index - out->rsp_prod] = r;
 		out->nr_answered++;
 	}
 	if (r->seq >= q->next_seq)
 		q->next_seq = r->seq + 1;
-	return 0;
 }
 
 static int collect(struct journal_queue *q, struct journal_recovery *out)
 {
 	for (uint32_t i = 0; i < q->nr_slots; i++) {
 		struct journal_record *r = &q->records[i];
-		int err;
 
 		if (r->state > JOURNAL_ANSWERED)
 			return -EBADMSG;
@@ -331,9 +328,7 @@ static int collect(struct journal_queue *q, struct journal_recovery *out)
 			JOURNAL_STEP();
 			continue;
 		}
-		err = sort_in(q, r, out);
-		if (err)
-			return err;
+		sort_in(q, r, out);
 	}
 	qsort(out->taken, out->nr_taken, sizeof(out->taken[0]), by_seq);
 	return 0;

@@ -120,6 +120,10 @@ static int read_toolstack(struct vbd_device *v, char *why, size_t why_bytes)
 	int rc = vbd_read_toolstack(v->env.bus->xs, v->env.bus->nodename, &ts, &err);
 
 	why[0] = '\0';
+	if (rc && rc != -ENOENT && rc != -EINVAL) {
+		snprintf(why, why_bytes, "XenStore: %s", strerror(-rc));
+		return rc;
+	}
 	if (rc) {
 		say_key(&err, "the tool stack", why, why_bytes);
 		memset(&ts, 0, sizeof(ts));
@@ -143,7 +147,7 @@ static bool resumable(struct vbd_device *v, const struct lifecycle_view *view)
 				       .max_queues = VBD_QUEUES_MAX };
 	struct vbd_frontend front;
 
-	if (v->serve || v->failed || (view->back != XenbusStateConnected &&
+	if (!view->exists || v->serve || v->failed || (view->back != XenbusStateConnected &&
 				      view->back != XenbusStateClosing))
 		return false;
 	return !vbd_read_frontend(v->env.bus->xs, v->env.bus->otherend, &limits, &front,
@@ -161,11 +165,13 @@ static enum lifecycle_worker worker_phase(const struct vbd_device *v)
 	return v->is_ready ? LIFECYCLE_SERVING : LIFECYCLE_STARTING;
 }
 
-void vbd_device_look(struct vbd_device *v, struct lifecycle_view *view, char *why,
-		     size_t why_bytes)
+int vbd_device_look(struct vbd_device *v, struct lifecycle_view *view, char *why,
+		    size_t why_bytes)
 {
-	int rc = read_toolstack(v, why, why_bytes);
+	int rc = view->exists ? read_toolstack(v, why, why_bytes) : -ENOENT;
 
+	if (rc && rc != -ENOENT && rc != -EINVAL)
+		return rc;
 	v->complete = rc != -ENOENT;
 	view->complete = v->complete;
 	view->online = v->ts.online;
@@ -175,6 +181,7 @@ void vbd_device_look(struct vbd_device *v, struct lifecycle_view *view, char *wh
 	view->ready = v->image_fd >= 0;
 	view->failed = v->failed;
 	view->resumable = resumable(v, view);
+	return 0;
 }
 
 uint64_t vbd_device_inputs(const struct vbd_device *v)
@@ -250,11 +257,11 @@ int vbd_device_announce(struct vbd_device *v)
 	return publish(v);
 }
 
-bool vbd_device_uses(const struct vbd_device *v, int fd)
+bool vbd_device_holds(const struct vbd_device *v, int fd)
 {
 	struct stat ours, theirs;
 
-	if (v->image_fd < 0 || fstat(v->image_fd, &ours) || fstat(fd, &theirs))
+	if (v->image_fd < 0 || v->image_fd == fd || fstat(v->image_fd, &ours) || fstat(fd, &theirs))
 		return false;
 	return ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
 }

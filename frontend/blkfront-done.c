@@ -14,6 +14,7 @@
 
 #define STORM_WAKEUPS 64u	/* wake-ups in a row that brought nothing */
 #define STORM_NAP_MS 1
+#define PASSES_PER_LOOK 4096u
 #define PEER_ADVICE "the back end cannot be trusted with this device: detach it, and " \
 		    "report the back end's name and version"
 
@@ -269,14 +270,15 @@ static void look_at_peer(struct blkfront *f)
 			f->back.sectors = now.sectors;
 		return;
 	}
+	f->closing = true;
+	if (f->dev.peer == XenbusStateClosing)	/* it serves us until we close */
+		return;
 	if (!f->leaving)
 		frontdev_fail(&f->dev, -ECONNABORTED, "was the device detached?",
 			      "back end %s went to %s", f->dev.bus.otherend,
 			      xenbus_state_name(f->dev.peer));
+	pass(f);	/* what it answered before counts */
 	f->leaving = true;
-	if (f->dev.peer == XenbusStateClosing)	/* it answers what it has first */
-		return;
-	pass(f);
 	blkfront_fail_all(f, -ECONNABORTED);
 }
 
@@ -373,12 +375,26 @@ static void note_wakeup(struct blkfront *f, int responses)
 		frontdev_wait(f->dev.env, FRONT_WAIT_STORE, &nap_ms);
 }
 
+/*
+ * While the back end keeps up we never sleep, and would never hear of the
+ * store or of the caller's wish to stop.
+ */
+static int look_around(struct blkfront *f)
+{
+	if (++f->passes % PASSES_PER_LOOK)
+		return 0;
+	return frontdev_poll(f->dev.env);
+}
+
 int blkfront_wait(struct blkfront *f, unsigned int min, int timeout_ms)
 {
 	uint64_t before = f->nr_done;
 	int r = 0, n, left = timeout_ms;
 
 	for (;;) {
+		n = look_around(f);
+		if (n < 0)
+			return n;
 		n = pass(f);
 		if (r > 0 && (r & FRONT_WAIT_EVENT))
 			note_wakeup(f, n);
@@ -424,6 +440,16 @@ int blkfront_rest(struct blkfront *f, int timeout_ms)
 	if (f->leaving && !f->inflight && f->nr_done == before)
 		return -ECONNABORTED;
 	return (int)(f->nr_done - before);
+}
+
+bool blkfront_closing(const struct blkfront *f)
+{
+	return f->closing;
+}
+
+void blkfront_keep(struct blkfront *f)
+{
+	xenbus_write_error(&f->dev.bus, EBUSY, "the device is in use; it closes when it is not");
 }
 
 unsigned int blkfront_inflight(const struct blkfront *f)

@@ -100,11 +100,14 @@ struct blkfront {
 	struct spin spin;
 	struct blkfront_stats stats;
 	bool persistent, fresh, no_indirect;
-	bool broken, leaving;
+	bool broken;
+	bool closing;			/* the back end asks us to close */
+	bool leaving;			/* it left, or we do: nothing more is accepted */
 	bool flush_refused;
 	uint32_t nr_busy;		/* ring requests in flight, all queues */
 	uint32_t inflight;		/* ios accepted and not completed */
 	uint64_t nr_done;
+	uint32_t passes;
 	uint32_t idle_wakeups;		/* in a row without a response */
 	struct blkfront_io *instant;	/* need no request; complete in the next poll */
 	struct blkfront_io orphan;	/* takes responses nobody waits for */

@@ -63,7 +63,8 @@ struct blkfront_info {
 };
 
 /*
- * Opens vbd devid of this domain, waiting up to timeout_ms (-1: for ever).
+ * Opens vbd devid of this domain, waiting up to timeout_ms (-1: for ever) for
+ * it to be attached and for its back end.
  * opts may be NULL. env must stay until blkfront_close(). On failure problem
  * (may be NULL) says why, and nothing is left open.
  * -ENOENT, -EINVAL: no such device or odd nodes. -ETIMEDOUT, -ECONNABORTED:
@@ -82,6 +83,13 @@ int blkfront_open(struct front_env *env, uint32_t devid,
 int blkfront_close(struct blkfront *f, int timeout_ms);
 
 void blkfront_info(const struct blkfront *f, struct blkfront_info *out);
+/*
+ * Whether the back end asks for the device back (a detach). Requests still
+ * work; who has no further use for the device closes it now, and who keeps it
+ * may say so with blkfront_keep(), which tells people in the error node.
+ */
+bool blkfront_closing(const struct blkfront *f);
+void blkfront_keep(struct blkfront *f);
 /* The reason when the device is broken or its back end left; err 0 otherwise. */
 const struct front_problem *blkfront_problem(const struct blkfront *f);
 
@@ -172,7 +180,8 @@ int blkfront_wait(struct blkfront *f, unsigned int min, int timeout_ms);
  * Sleeps, whether or not anything is in flight, until the back end, the store
  * or the caller (FRONT_WAIT_CALLER) has something, or timeout_ms is over: for a thread that
  * serves requests from elsewhere. Returns as poll does, or -errno of the wait function;
- * -ECONNABORTED: the back end left and nothing is in flight.
+ * -ECONNABORTED: the back end left and nothing is in flight. Returns early
+ * when blkfront_closing() becomes true.
  */
 int blkfront_rest(struct blkfront *f, int timeout_ms);
 /* ios accepted and not completed. */

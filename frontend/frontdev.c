@@ -218,21 +218,52 @@ static void name_device(struct frontdev *dev, const char *kind, uint32_t devid)
 		    (uint64_t)devid);
 }
 
-static int find(struct frontdev *dev, const char *kind, uint32_t devid)
+/*
+ * The tool stack may attach the device only after us, and a script of its own
+ * may write node by node.
+ */
+static int find_in_time(struct frontdev *dev, struct key_error *key, int *left_ms)
+{
+	bool watching = false;
+	int r, w = 1;
+
+	for (;;) {
+		r = otherend_find(dev->env->xs, dev->kind, dev->devid, &dev->bus, key);
+		if (r != -ENOENT || !dev->bus.nodename[0])
+			break;
+		if (!watching) {	/* and look again: it may have come before the watch */
+			w = otherend_watch_own(&dev->bus, dev->token);
+			if (w < 0)
+				break;
+			watching = true;
+			continue;
+		}
+		w = frontdev_wait(dev->env, FRONT_WAIT_STORE, left_ms);
+		if (w <= 0)
+			break;
+	}
+	if (watching)
+		otherend_unwatch_own(&dev->bus, dev->token);
+	return w < 0 ? w : r;
+}
+
+static int find(struct frontdev *dev, int *left_ms)
 {
 	struct key_error key = { .expected = NULL };
-	int r = otherend_find(dev->env->xs, kind, devid, &dev->bus, &key);
+	int r = find_in_time(dev, &key, left_ms);
 
 	if (r == 0)
 		return 0;
+	if (r == -EINTR)
+		return frontdev_fail(dev, r, NULL, "interrupted while waiting for the device");
 	if (r == -EACCES)
 		return frontdev_fail(dev, r, "run as a user that may use this domain's XenStore",
-				     "XenStore refuses to show us device/%s/%u", kind,
-				     (uint64_t)devid);
+				     "XenStore refuses to show us device/%s/%u", dev->kind,
+				     (uint64_t)dev->devid);
 	return frontdev_fail(dev, r, "attach the device to this domain first, or name one "
 			     "that xenstore-ls device shows",
-			     "no usable device/%s/%u in this domain: %s%s%s (%s)",
-			     kind, (uint64_t)devid, key.key[0] ? key.key : "its directory",
+			     "no usable device/%s/%u in this domain: %s%s%s (%s)", dev->kind,
+			     (uint64_t)dev->devid, key.key[0] ? key.key : "its directory",
 			     key.value[0] ? " is " : " is missing", key.value,
 			     key.expected ? key.expected : "a device directory");
 }
@@ -247,7 +278,7 @@ int frontdev_open(struct frontdev *dev, struct front_env *env, const char *kind,
 	name_device(dev, kind, devid);
 	dev->next = env->devices;
 	env->devices = dev;
-	r = find(dev, kind, devid);
+	r = find(dev, left_ms);
 	if (r < 0)
 		return r;
 	r = otherend_watch(&dev->bus, dev->token);

@@ -39,10 +39,10 @@ struct frontdev {
 };
 
 /*
- * Finds device kind/devid of our domain and brings both ends to the start: a
- * device that an earlier user left open is closed first. Returns 0 when the
- * back end is in InitWait (or already beyond it, waiting for us), and the
- * device is registered with env. -ENOENT, -EINVAL: nodes missing or odd.
+ * Finds device kind/devid of our domain, waiting for the tool stack to attach
+ * it, and brings both ends to the start: a device that an earlier user left
+ * open is closed first. Returns 0 when the back end is in InitWait; the device
+ * is registered with env. -ENOENT, -EINVAL: nodes missing or odd.
  * -ETIMEDOUT: problem says which end waits for what. On failure the
  * device is half-built: give it to frontdev_destroy().
  */

@@ -3,8 +3,8 @@
 # Our block front end against QEMU's qdisk, a back end that nobody here wrote:
 # all ring sizes, split requests, unaligned ranges, images in and out; what
 # arrived is judged by the image file itself.
-. "${srcdir:-$(dirname "$0")/..}/tests/lib.sh"
-. "${srcdir:-$(dirname "$0")/..}/tests/lib-disk.sh"
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib-disk.sh"
 find_qemu
 own_xen "$@"
 
@@ -56,7 +56,7 @@ cmp "$tmp/hole" "$tmp/out" || fail "discarded disk differs"
 expect 2 blkfront $g write --offset 100 "$tmp/part" 2>/dev/null
 expect 1 blkfront $g write --offset 23M "$tmp/image" 2>"$tmp/said"
 grep -q "room for" "$tmp/said" || fail "too large an image: $(cat "$tmp/said")"
-expect 1 blkfront $g info --device xvdz 2>"$tmp/said"
+expect 1 blkfront $g info --timeout 1 --device xvdz 2>"$tmp/said"
 grep -q "attach the device" "$tmp/said" || fail "no device: $(cat "$tmp/said")"
 
 blkfront $g bench --ops 20000 --pattern mixed --verify --overwrite --json >"$tmp/bench" ||

@@ -2,7 +2,7 @@
 # lib-disk.sh - disks for the end-to-end scripts, sourced after lib.sh: a vbd's
 # nodes as the tool stack writes them, QEMU's qdisk, and our front end in a guest.
 
-: "${BLKFRONT:=$PWD/paravane-blkfront}"
+: "${BLKFRONT:=${abs_top_builddir:-$PWD}/paravane-blkfront}"
 
 find_qemu()
 {

@@ -357,6 +357,36 @@ static void test_detach_unconnected(void)
 	teardown();
 }
 
+/* A front end that gives up before it ever connected. */
+static void test_close_unconnected(void)
+{
+	static const char *const ways[] = { "5", "6" };
+	size_t i;
+
+	setup();
+	attach();
+	for (i = 0; i < ARRAY_LEN(ways); i++) {
+		UNIT_NEED(pump_until(BACK("3") "state", "2"));
+		fake_xs_put(FRONT("3") "state", ways[i]);
+		UNIT_NEED(pump_until(BACK("3") "state", "6"));
+		fake_xs_put(FRONT("3") "state", "1");
+	}
+	UNIT_OK(pump_until(BACK("3") "state", "2"));
+	teardown();
+}
+
+/* Our 4 and the tool stack's 5 crossed, and ours was the later. */
+static void test_detach_crossed(void)
+{
+	setup();
+	UNIT_NEED(connect_all());
+	fake_xs_put(BACK("3") "online", "0");
+	UNIT_OK(pump_until(BACK("3") "state", "5"));
+	fake_xs_put(FRONT("3") "state", "6");
+	UNIT_OK(pump_until(BACK("3") "state", "6"));
+	teardown();
+}
+
 static void test_vanish(void)
 {
 	setup();
@@ -380,6 +410,16 @@ static void test_domain_dies(void)
 	remove_nodes();
 	dead_domid = 99;
 	UNIT_NEED(connect_all());
+	/* The same without a look in between, and nodes before the domain. */
+	remove_nodes();
+	dead_domid = 3;
+	attach();
+	UNIT_NEED(pump_until(BACK("3") "state", "2"));
+	pump_quiet();
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "2");
+	dead_domid = 99;
+	front_publish("4");
+	UNIT_OK(pump_until(BACK("3") "state", "4"));
 	remove_nodes();
 	UNIT_OK(pump_until_idle());
 	teardown();
@@ -790,6 +830,38 @@ static void test_storm(void)
 	teardown();
 }
 
+/* A store that does not answer is no news about a device. */
+static void test_store_fails(void)
+{
+	unsigned int n, nr;
+	pid_t before;
+
+	setup();
+	UNIT_NEED(connect_all());
+	pump_quiet();
+	before = worker();
+	nr = fake_xs_requests();
+	fake_xs_put(BACK("3") "touched", "0");
+	pump_quiet();
+	nr = fake_xs_requests() - nr;
+	UNIT_OK(nr > 5);
+	for (n = 1; n <= nr; n++) {
+		fake_xs_put(BACK("3") "touched", "1");
+		fake_xs_fail_nth(n, EIO);
+		evloop_turn(loop, 20);
+		fake_xs_fail_nth(0, 0);
+	}
+	pump_quiet();
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	UNIT_EQ(worker(), before);
+	UNIT_OK(!kill(before, 0));
+	/* The look that was put off is made up for. */
+	fake_xs_fail_nth(1, EIO);
+	fake_xs_put(FRONT("3") "state", "5");
+	UNIT_OK(pump_until(BACK("3") "state", "6"));
+	teardown();
+}
+
 static void test_lock(void)
 {
 	struct rundir second;
@@ -811,6 +883,8 @@ static const struct unit_test tests[] = {
 	{ "detach waits for the front end", test_detach },
 	{ "detach with a time limit", test_detach_unanswered },
 	{ "detach before a connection", test_detach_unconnected },
+	{ "front end closes before a connection", test_close_unconnected },
+	{ "detach crossed by our Connected", test_detach_crossed },
 	{ "nodes vanish", test_vanish },
 	{ "domain dies, number is used again", test_domain_dies },
 	{ "nodes made anew under a connection", test_made_anew },
@@ -828,6 +902,7 @@ static const struct unit_test tests[] = {
 	{ "another back end's device is left alone", test_foreign },
 	{ "sharing of an image", test_sharing },
 	{ "any states in any order", test_storm },
+	{ "the store fails", test_store_fails },
 	{ "one daemon per kind", test_lock },
 };
 

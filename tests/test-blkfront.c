@@ -561,17 +561,25 @@ static void test_leaving(void)
 	UNIT_OK(strstr(blkfront_problem(f)->text, "Closed") != NULL);
 	UNIT_EQ(blkfront_read(f, 0, big, 512), -ECONNABORTED);
 	end();
-	/* Closing: what is in flight is still answered, nothing new is taken. */
+	/* Closing: it serves us until we close. */
 	begin();
 	UNIT_NEED(go(NULL));
+	UNIT_OK(!blkfront_closing(f));
 	fake_back.on_sleep = closing_on_sleep;
 	UNIT_EQ(blkfront_read(f, 0, big, 512), 0);
-	UNIT_EQ(blkfront_wait(f, 0, 0), 0);
-	fake_xs_put(FAKE_BACK_DIR "/state", "5");
 	frontdev_poll(f->dev.env);
-	UNIT_EQ(blkfront_wait(f, 0, 0), 0);
-	UNIT_EQ(blkfront_read(f, 0, big, 512), -ECONNABORTED);
+	UNIT_EQ(blkfront_rest(f, 0), 0);
+	UNIT_OK(blkfront_closing(f));
+	UNIT_EQ(blkfront_read(f, 0, big, 512), 0);
+	blkfront_keep(f);
+	UNIT_OK(!strncmp(fake_xs_get("/local/domain/3/error/device/vbd/51712/error"), "16 ", 3));
 	fake_back.mute = false;
+	end();
+	/* Idle, and the back end's directory goes. */
+	begin();
+	UNIT_NEED(go(NULL));
+	fake_back.on_sleep = close_on_sleep;
+	UNIT_EQ(blkfront_rest(f, -1), -ECONNABORTED);
 	end();
 }
 

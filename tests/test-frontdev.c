@@ -82,6 +82,32 @@ static void test_no_device(void)
 	fake_front_end();
 }
 
+static void attach_on_sleep(struct fake_back *b)
+{
+	if (b->sleeps == 1) {
+		fake_xs_put(FAKE_FRONT_DIR "/backend", FAKE_BACK_DIR);
+	} else if (b->sleeps == 2) {
+		fake_xs_put(FAKE_FRONT_DIR "/backend-id", "0");
+		fake_xs_put(FAKE_FRONT_DIR "/state", "1");
+	}
+}
+
+/* The tool stack comes later than we do, node by node. */
+static void test_attached_later(void)
+{
+	struct xs_handle *xs;
+
+	fake_front_reset(DISK_BYTES);
+	xs = fake_xs_open(0);
+	xs_rm(xs, XBT_NULL, FAKE_FRONT_DIR);
+	xs_close(xs);
+	fake_back.on_sleep = attach_on_sleep;
+	UNIT_EQ(open_disk(-1), 0);
+	UNIT_EQ(blkfront_close(f, 1000), 0);
+	nothing_left();
+	fake_front_end();
+}
+
 static void test_odd_nodes(void)
 {
 	fake_front_reset(DISK_BYTES);
@@ -257,6 +283,7 @@ int main(void)
 		{ "a back end that closes in one step", test_close_at_once },
 		{ "a back end that never lets go", test_close_refused },
 		{ "no such device", test_no_device },
+		{ "a device attached after us", test_attached_later },
 		{ "nodes with odd values", test_odd_nodes },
 		{ "no back end", test_absent },
 		{ "a back end that stays in InitWait", test_stuck_in_initwait },

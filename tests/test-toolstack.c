@@ -433,7 +433,9 @@ static void test_look(void)
 	struct xs_handle *xs = start();
 	struct toolstack_view v;
 
+	memset(&v, 0x55, sizeof(v));
 	UNIT_EQ(toolstack_look(xs, 0, "vbd", 3, 51712, &v), 0);
+	UNIT_STREQ(v.back_error, "");
 	UNIT_OK(!v.back_exists && !v.front_exists);
 	UNIT_EQ(v.back, XenbusStateUnknown);
 	UNIT_EQ(toolstack_create_disk(xs, &plain), 0);

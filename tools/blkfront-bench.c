@@ -188,8 +188,10 @@ static int run(struct bench *b)
 	b->ops_left = b->a->ops;
 	for (i = 0; i < b->depth && !b->stopping; i++)
 		submit(b, b->worker + i);
-	while (r >= 0 && (n = blkfront_inflight(b->s->f)))
+	while (r >= 0 && (n = blkfront_inflight(b->s->f))) {
 		r = blkfront_wait(b->s->f, !batch ? 1 : batch < n ? batch : n, -1);
+		b->stopping |= blkfront_closing(b->s->f);
+	}
 	return r < 0 ? r : b->err;
 }
 
@@ -418,6 +420,11 @@ static int finish(struct bench *b, int r)
 		print_json(b, &report);
 	else
 		print_table(b, &report);
+	if (blkfront_closing(b->s->f)) {
+		fprintf(stderr, "paravane-blkfront bench: %s: ended early, the back end asks "
+			"for the device back\n", b->a->device);
+		return EXIT_ERROR;
+	}
 	if (b->wrong)
 		fprintf(stderr, "paravane-blkfront bench: %s: wrong data at offset %llu\n",
 			b->a->device, (unsigned long long)b->wrong_at);

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "blkfront-cmd.h"
@@ -81,6 +83,19 @@ static void add_device(struct words *w, const struct args *a)
 		add(w, "fresh-grants=1");
 }
 
+/* A socket that a killed server left is in the way; one that is served is not ours. */
+static void remove_stale(const char *path)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || strlen(path) >= sizeof(sun.sun_path))
+		return;
+	strcpy(sun.sun_path, path);
+	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0 && errno == ECONNREFUSED)
+		unlink(path);
+}
+
 int cmd_nbd(const struct args *a)
 {
 	struct words w = { .nr = 0 };
@@ -96,6 +111,7 @@ int cmd_nbd(const struct args *a)
 	add(&w, "nbdkit");
 	add(&w, "--foreground");
 	if (a->socket) {
+		remove_stale(a->socket);
 		add(&w, "--unix");
 		add(&w, "%s", a->socket);
 	} else {

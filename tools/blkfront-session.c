@@ -9,8 +9,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "blkfront-cmd.h"
+
+#define HINT_S 2
 
 static struct front_linux *to_stop;
 static volatile sig_atomic_t interrupted;
@@ -49,6 +52,32 @@ static int print_problem(const struct args *a, const struct front_problem *p, in
 	return EXIT_ERROR;
 }
 
+/* A device that does not come at once may be a slip of the pen. */
+static void on_alarm(int signo)
+{
+	static const char text[] = "paravane-blkfront: still waiting for the device to be "
+				   "attached and served\n";
+	ssize_t n = write(STDERR_FILENO, text, sizeof(text) - 1);
+
+	(void)signo;
+	(void)n;
+}
+
+static int open_device(struct session *s, const struct blkfront_options *o,
+		       struct front_problem *problem)
+{
+	const struct args *a = s->args;
+	struct sigaction sa = { .sa_handler = on_alarm };
+	int r;
+
+	sigaction(SIGALRM, &sa, NULL);
+	if (!a->quiet)
+		alarm(HINT_S);
+	r = blkfront_open(front_linux_env(s->fl), a->devid, o, a->timeout_ms, &s->f, problem);
+	alarm(0);
+	return r;
+}
+
 int session_open(struct session *s, const struct args *args)
 {
 	struct blkfront_options o = args->blk;
@@ -63,8 +92,7 @@ int session_open(struct session *s, const struct args *args)
 		return print_problem(args, &problem, r);
 	catch_signals(s->fl);
 	o.poll_cycles = front_linux_cycles(args->poll_us);
-	r = blkfront_open(front_linux_env(s->fl), args->devid, &o, args->timeout_ms, &s->f,
-			  &problem);
+	r = open_device(s, &o, &problem);
 	if (r < 0)
 		return print_problem(args, &problem, r);
 	blkfront_info(s->f, &s->info);

@@ -46,6 +46,7 @@ static struct {
 	pthread_mutex_t lock;		/* of what follows, and of every request's over */
 	struct request *inbox, **inbox_end;
 	bool stop;
+	unsigned int nr_clients;
 	int gone;			/* why requests fail from now on; 0: they do not */
 } owner = { .lock = PTHREAD_MUTEX_INITIALIZER, .inbox_end = &owner.inbox };
 
@@ -121,10 +122,24 @@ static void on_done(struct blkfront_io *io, int result)
 	end_request(io->arg, result);
 }
 
+/* A detach: followed when nobody uses the export, else people are told why not. */
+static bool may_close(bool idle)
+{
+	static bool told;
+
+	if (!blkfront_closing(owner.f))
+		return false;
+	if (!idle && !told) {
+		blkfront_keep(owner.f);
+		told = true;
+	}
+	return idle;
+}
+
 static bool submit_inbox(void)
 {
 	struct request *r, *next;
-	bool stop;
+	bool stop, idle;
 	int e;
 
 	pthread_mutex_lock(&owner.lock);
@@ -132,6 +147,7 @@ static bool submit_inbox(void)
 	owner.inbox = NULL;
 	owner.inbox_end = &owner.inbox;
 	stop = owner.stop;
+	idle = !owner.nr_clients;
 	pthread_mutex_unlock(&owner.lock);
 	for (; r; r = next) {
 		next = r->next;		/* r is its caller's again once it ended */
@@ -139,7 +155,7 @@ static bool submit_inbox(void)
 		if (e < 0)
 			end_request(r, e);
 	}
-	return !stop;
+	return !stop && !may_close(idle);
 }
 
 /* Nobody may wait for an owner that has ended. */
@@ -176,6 +192,11 @@ static void *own(void *arg)
 	if (r < 0)
 		nbdkit_error("the device is gone: %s", p->text[0] ? p->text : strerror(-r));
 	refuse_all(r < 0 ? r : -ESHUTDOWN);
+	if (blkfront_closing(owner.f)) {
+		blkfront_close(owner.f, config.timeout_ms);
+		owner.f = NULL;
+	}
+	nbdkit_shutdown();
 	return NULL;
 }
 
@@ -309,8 +330,26 @@ static int plugin_trim(void *handle, uint32_t count, uint64_t offset, uint32_t f
 
 static void *plugin_open(int readonly)
 {
+	int gone;
+
 	(void)readonly;
-	return NBDKIT_HANDLE_NOT_NEEDED;
+	pthread_mutex_lock(&owner.lock);
+	gone = owner.gone;
+	owner.nr_clients += !gone;
+	pthread_mutex_unlock(&owner.lock);
+	if (!gone)
+		return NBDKIT_HANDLE_NOT_NEEDED;
+	nbdkit_error("vbd %u was detached", config.devid);
+	return NULL;
+}
+
+static void plugin_close(void *handle)
+{
+	(void)handle;
+	pthread_mutex_lock(&owner.lock);
+	owner.nr_clients--;
+	pthread_mutex_unlock(&owner.lock);
+	front_linux_wake(owner.fl);
 }
 
 static int64_t plugin_get_size(void *handle)
@@ -374,6 +413,7 @@ static struct nbdkit_plugin plugin = {
 	.after_fork = plugin_after_fork,
 	.cleanup = plugin_cleanup,
 	.open = plugin_open,
+	.close = plugin_close,
 	.get_size = plugin_get_size,
 	.block_size = plugin_block_size,
 	.can_write = plugin_can_write,

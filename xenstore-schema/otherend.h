@@ -14,10 +14,15 @@
 /*
  * Fills dev for device kind/devid of our own domain: our directory, the back
  * end's directory and domid, and our state as the store has it. xs stays the
- * caller's. -ENOENT, -EINVAL: err names the node. Other -errno of the store.
+ * caller's. -ENOENT, -EINVAL: err names the node; our directory's name is known
+ * all the same unless it is empty. Other -errno of the store.
  */
 int otherend_find(struct xs_handle *xs, const char *kind, uint32_t devid,
 		  struct xenbus_device *dev, struct key_error *err);
+
+/* Watches our own directory, of which otherend_find() has told the name, for nodes to come. */
+int otherend_watch_own(const struct xenbus_device *dev, const char *token);
+void otherend_unwatch_own(const struct xenbus_device *dev, const char *token);
 
 /* Watches the back end's state; token as xs_watch()'s. */
 int otherend_watch(const struct xenbus_device *dev, const char *token);

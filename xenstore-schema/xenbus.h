@@ -23,6 +23,10 @@
 #define XENBUS_PATH_BYTES 128
 #define XENBUS_TEXT_BYTES 160
 
+/* Special watches: a domain's store connection came, a domain went. */
+#define XENBUS_WATCH_INTRODUCED "@introduceDomain"
+#define XENBUS_WATCH_RELEASED "@releaseDomain"
+
 enum xenbus_side { XENBUS_FRONTEND, XENBUS_BACKEND };
 
 struct xenbus_device {

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "cli.h"
 
@@ -27,13 +28,12 @@ static bool has_libs(const char *dir)
 	return !access(path, R_OK);
 }
 
-int cli_find_paths(const char *argv0)
+int cli_find_paths(void)
 {
 	const char *env = getenv("LOCALXEN_LIBDIR");
 	char exe[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 
-	(void)argv0;
 	if (n < 0)
 		return cli_error("/proc/self/exe: %s; is /proc mounted?", strerror(errno));
 	exe[n] = '\0';
@@ -88,6 +88,19 @@ static void prepend_library_path(void)
 	free(value);
 }
 
+/* Where Paravane's own daemons keep their state: the instance's, not the host's. */
+static void set_run_dir(const char *dir, uint32_t domid)
+{
+	const char *old = getenv("PARAVANE_RUNDIR");
+	char path[PATH_MAX];
+
+	if (old && strncmp(old, dir, strlen(dir)))
+		return;
+	snprintf(path, sizeof(path), "%s/run-%u", dir, domid);
+	mkdir(path, 0700);
+	setenv("PARAVANE_RUNDIR", path, 1);
+}
+
 void cli_enter_domain(const char *dir, uint32_t domid)
 {
 	char text[PATH_MAX];
@@ -98,6 +111,7 @@ void cli_enter_domain(const char *dir, uint32_t domid)
 	cli_store_path(dir, domid, text, sizeof(text));
 	setenv("XENSTORED_PATH", text, 1);
 	unsetenv("LOCALXEN_INFRA");
+	set_run_dir(dir, domid);
 	prepend_library_path();
 }
 

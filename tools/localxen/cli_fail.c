@@ -152,7 +152,7 @@ static bool parse_option(int opt, struct wish *w)
 
 static bool takes_status(unsigned call)
 {
-	return call == LX_CALL_MAP || call == LX_CALL_COPY || call == LX_CALL_SHARE;
+	return call == LX_CALL_MAP || call == LX_CALL_COPY;
 }
 
 static int check_wish(const struct wish *w)
@@ -227,13 +227,14 @@ static int clear(long which)
 
 static void usage(void)
 {
-	puts("Usage: localxen fail --call=CALL (--errno=E | --status=S) [OPTION]...\n"
+	puts("Usage: localxen fail CALL (--errno=E | --status=S) [OPTION]...\n"
 	     "       localxen fail --list | --clear[=RULE]\n"
 	     "Makes calls of the libxen* libraries, or of XenStore, fail. Prints the rule's number.\n\n"
-	     "  -c, --call=CALL     which call: map unmap copy share unshare alloc bind virq unbind\n"
-	     "                      notify pending unmask open foreign-map xencall, or store-read\n"
-	     "                      store-write store-mkdir store-rm store-directory store-perms\n"
-	     "                      store-watch store-transaction (those of guests)\n"
+	     "  -c, --call=CALL     which CALL, as an argument or here: map unmap copy share unshare\n"
+	     "                      alloc bind virq unbind notify pending unmask open foreign-map\n"
+	     "                      xencall, or, of a guest's store clients, store-read store-write\n"
+	     "                      store-mkdir store-rm store-directory store-perms store-watch\n"
+	     "                      store-transaction\n"
 	     "  -d, --domain=DOMAIN only calls made in this domain\n"
 	     "  -p, --pid=PID       only calls of this process\n"
 	     "  -n, --nth=N         the first to fail, counted from now (default 1)\n"
@@ -270,6 +271,11 @@ int cmd_fail(int argc, char **argv)
 			return 0;
 		}
 		if (!parse_option(opt, &w))
+			return EXIT_OURS;
+	}
+	if (optind < argc && w.action == ACT_ADD && !w.has_call) {
+		optarg = argv[optind++];
+		if (!parse_option('c', &w))
 			return EXIT_OURS;
 	}
 	if (optind < argc)

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A guest's end of a block ring in any ABI, for tests of a back end over
+ * fake-xen: it writes any request, valid or not. Must not know the back end.
+ *
+ * The ring takes the first pages of the fake guest's memory, page by page.
+ */
+#ifndef PV_BLK_GUEST_H
+#define PV_BLK_GUEST_H
+
+#include <stdbool.h>
+#include "fake-xen.h"
+#include "ring.h"
+#include "vbd.h"
+#include <xen/io/blkif.h>
+
+#define GUEST_RING_PAGES_MAX 16u
+/* Pages for data, after those of two rings. */
+#define GUEST_DATA_PAGE (2 * GUEST_RING_PAGES_MAX)
+
+struct guest {
+	enum vbd_abi abi;
+	struct ring_front front;
+	void *ring;
+	uint32_t ring_bytes, port;
+	uint32_t ring_gref[GUEST_RING_PAGES_MAX];
+};
+
+struct guest_response {
+	uint64_t id;
+	uint8_t operation;
+	int16_t status;
+	bool padding_clean;
+};
+
+/* Ring number index (0 or 1) of 1 << order pages; fake_reset() was called. */
+void guest_open(struct guest *g, enum vbd_abi abi, uint32_t order, uint32_t index);
+
+/* nr_segments is written as it is; at most 11 of segs are. Then guest_push(). */
+void guest_rw(struct guest *g, uint8_t operation, uint64_t id, uint64_t sector,
+	      uint8_t nr_segments, const struct blkif_request_segment *segs);
+void guest_discard(struct guest *g, uint64_t id, uint64_t sector, uint64_t nr_sectors,
+		   uint8_t flag);
+void guest_indirect(struct guest *g, uint8_t inner, uint64_t id, uint64_t sector,
+		    uint16_t nr_segments, uint32_t gref);
+void guest_push(struct guest *g);
+/* False: there is none. */
+bool guest_response(struct guest *g, struct guest_response *out);
+/* Scribbles over all slots of the ring. */
+void guest_scribble(struct guest *g);
+
+#endif

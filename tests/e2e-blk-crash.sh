@@ -1,0 +1,75 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Nothing is lost when a worker or the daemon dies under verified I/O.
+. "$(dirname "$0")/lib-blk.sh"
+own_xen "$@"
+truncate -s 256M "$tmp/image"
+start_daemon
+make_guest g1
+attach_by_hand "$domid" "$tmp/image" w
+back_reaches "$domid" 2
+
+# Writes a pattern over the disk and reads it back.
+verify()
+{
+	guest "$domid" "$blkfront" verify --pattern-test --overwrite --depth 8 \
+		--segments 4 "$@" >"$tmp/out" 2>&1
+	echo $? >"$tmp/status"
+}
+
+verify_ends()
+{
+	wait "$io"
+	[ "$(cat "$tmp/status")" = 0 ] || fail "verify: $(cat "$tmp/out"; tail -5 "$tmp/log")"
+	back_reaches "$domid" 6
+}
+
+verified() { [ -s "$tmp/status" ]; } 2>/dev/null
+
+say "one worker after the other is killed"
+kills=0
+for turn in 1 2 3 4; do
+	rm -f "$tmp/status"
+	verify --seed $turn &
+	io=$!
+	back_reaches "$domid" 4
+	# Five crashes in ten seconds would end it.
+	n=0
+	while [ $n -lt 3 ] && ! verified; do
+		sleep 0.0$((turn * 2 + n))
+		pid=$(worker_of "$domid")
+		[ -n "$pid" ] && kill -9 "$pid" 2>/dev/null && n=$((n + 1))
+	done
+	kills=$((kills + n))
+	verify_ends
+done
+[ $kills -ge 4 ] || fail "only $kills workers were killed"
+say "$kills workers killed"
+
+say "a worker at rest is killed"
+use_disk "$domid" --depth 1
+pid=$(worker_of "$domid")
+kill -9 "$pid"
+has_successor() { now=$(worker_of "$domid") && [ -n "$now" ] && [ "$now" != "$pid" ]; }
+wait_for $wait_s has_successor || fail "no successor"
+node_is "$(back_dir "$domid")/state" 4 || fail "the front end was told"
+detach_by_hand "$domid"
+wait "$io"
+attach_by_hand "$domid" "$tmp/image" w
+back_reaches "$domid" 2
+
+say "the daemon is stopped and started"
+for signal in TERM KILL; do
+	rm -f "$tmp/status"
+	verify --seed 9 &
+	io=$!
+	back_reaches "$domid" 4
+	kill -$signal "$daemon"
+	wait "$daemon"
+	verified && say "note: verify was over before SIG$signal"
+	start_daemon
+	verify_ends
+done
+say "$(grep -c 'resumed after a restart' "$tmp/log") resumed"
+detach_by_hand "$domid"
+end_blk

@@ -1,0 +1,69 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The vbd as an NBD export: programs that nobody here wrote read and write it
+# through our front end, and a detach is followed when none of them is there.
+. "$(dirname "$0")/lib-blk.sh"
+. "$(dirname "$0")/lib-disk.sh"
+need nbdkit nbdkit
+need nbdcopy libnbd-bin
+need nbdinfo libnbd-bin
+need qemu-img qemu-utils
+own_xen "$@"
+
+make_guest g && g=$domid
+truncate -s 32M "$tmp/disk"
+start_daemon
+attach_by_hand $g "$tmp/disk" w
+
+# With a command: it gets the URI, its exit status is ours.
+blkfront $g nbd --run 'nbdinfo --json "$uri"' >"$tmp/info" || fail "nbdinfo: $(cat "$tmp/info")"
+for want in '"export-size": 33554432' '"can_trim": true' '"can_flush": true' \
+	'"can_fua": true' '"can_multi_conn": true' '"is_read_only": false'; do
+	grep -q "$want" "$tmp/info" || fail "nbdinfo does not say $want: $(cat "$tmp/info")"
+done
+expect 7 blkfront $g nbd --run 'exit 7'
+
+# In by nbdcopy with many requests on several connections, out by qemu-img.
+seeded 1 32M >"$tmp/image"
+export tmp
+blkfront $g nbd --run 'nbdcopy --connections 4 --requests 16 --flush "$tmp/image" "$uri" &&
+	qemu-img convert -f raw -O raw "$uri" "$tmp/out" &&
+	qemu-img compare -f raw -F raw "$uri" "$tmp/image"' >"$tmp/log" 2>&1 ||
+	fail "nbdcopy and qemu-img: $(cat "$tmp/log")"
+cmp "$tmp/image" "$tmp/disk" || fail "nbdcopy wrote something else"
+cmp "$tmp/image" "$tmp/out" || fail "qemu-img read something else"
+
+# A server: trim makes holes; fua and zero work; a stale socket is no obstacle.
+: >"$tmp/stale"
+serve()
+{
+	blkfront $g nbd --socket "$tmp/nbd" "$@" >"$tmp/nbd.log" 2>&1 &
+	nbd=$!
+	wait_for 20 nbdinfo --size "nbd+unix:///?socket=$tmp/nbd" >/dev/null 2>&1 ||
+		fail "no NBD server: $(cat "$tmp/nbd.log")"
+}
+serve
+io() { qemu-io -f raw "nbd+unix:///?socket=$tmp/nbd" "$@" >"$tmp/io" 2>&1 || fail "$(cat "$tmp/io")"; }
+io -c "discard 8M 8M" -c "write -f -P 0x5a 1M 64k" -c "write -z 2M 64k" -c flush
+[ "$(stat -c %b "$tmp/disk")" -le $((24 * 2048 + 64)) ] || fail "trim left no hole"
+head -c 65536 /dev/zero | tr '\0' Z >"$tmp/z"
+dd if="$tmp/disk" bs=64k skip=16 count=1 2>/dev/null | cmp - "$tmp/z" || fail "fua write"
+dd if="$tmp/disk" bs=64k skip=32 count=1 2>/dev/null | cmp -n 65536 - /dev/zero || fail "zero"
+
+# A second front end of the same disk is refused by name.
+expect 1 blkfront $g info 2>"$tmp/said"
+grep -q "in use by another process" "$tmp/said" || fail "second front end: $(cat "$tmp/said")"
+
+# A detach waits for the client, then is followed; the server ends.
+qemu-io -f raw "nbd+unix:///?socket=$tmp/nbd" -c "sleep 1500" -c "read 0 64k" >"$tmp/io" 2>&1 &
+client=$!
+sleep 0.5
+xenstore-write "$(back_dir $g)/online" 0 "$(back_dir $g)/state" 5
+busy() { xenstore-read /local/domain/$g/error/device/vbd/51712/error 2>/dev/null | grep -q '^16 '; }
+wait_for 20 busy || fail "nothing says that the disk is in use"
+wait $client || fail "the client lost the disk: $(cat "$tmp/io")"
+wait_for 20 gone $nbd || fail "the server did not follow the detach"
+wait $nbd || fail "the server ended with $?: $(cat "$tmp/nbd.log")"
+
+back_reaches $g 6
+end_blk

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# lib-blk.sh - a block back end, and tool stacks and front ends by hand. Sourced
+# first; brings lib.sh. After own_xen: start_daemon, then what the test is about,
+# then end_blk.
+
+. "$(dirname "$0")/lib.sh"
+[ -x "$LOCALXEN" ] || LOCALXEN=$PWD/tools/localxen/localxen
+blkback=$PWD/paravane-blkback
+blkfront=$PWD/paravane-blkfront
+wait_s=30
+
+# start_daemon OPTION...: $daemon is its pid, $tmp/log what it says.
+start_daemon()
+{
+	[ -d "$tmp/run" ] || mkdir -m 700 "$tmp/run"
+	ready=$(grep -c ' ready:' "$tmp/log" 2>/dev/null)
+	"$blkback" --rundir "$tmp/run" --log-level debug "$@" 2>>"$tmp/log" &
+	daemon=$!
+	wait_for $wait_s has_lines $((${ready:-0} + 1)) ' ready:' ||
+		{ cat "$tmp/log"; fail "the daemon does not start"; }
+}
+
+has_lines() { [ "$(grep -c "$2" "$tmp/log")" -ge "$1" ]; }
+
+# make_guest NAME: $domid is its number.
+make_guest() { domid=$("$LOCALXEN" domain --name="$1") || fail "no guest"; }
+
+back_dir() { echo "/local/domain/0/backend/vbd/$1/51712"; }
+front_dir() { echo "/local/domain/$1/device/vbd/51712"; }
+
+# attach_by_hand DOMID PARAMS MODE [KEY VALUE]...: as a script in dom0 does it.
+attach_by_hand()
+{
+	b=$(back_dir "$1") f=$(front_dir "$1") d=$1 params=$2 mode=$3
+	shift 3
+	xenstore-write "$f/backend" "$b" "$f/backend-id" 0 "$f/state" 1 \
+		"$f/virtual-device" 51712 "$f/device-type" disk || fail "no nodes"
+	xenstore-chmod "$f" "n$d" r0
+	for key in backend backend-id state virtual-device device-type; do
+		xenstore-chmod "$f/$key" "n$d" r0
+	done
+	# In one transaction: the daemon sees all of it or nothing.
+	xenstore-write "$b/frontend" "$f" "$b/frontend-id" "$d" "$b/online" 1 \
+		"$b/params" "$params" "$b/mode" "$mode" "$b/state" 1 "$@" ||
+		fail "no nodes"
+	xenstore-chmod -r "$b" n0 "r$d"
+}
+
+# detach_by_hand DOMID: as xl does; returns when the back end is closed.
+detach_by_hand()
+{
+	xenstore-write "$(back_dir "$1")/online" 0 "$(back_dir "$1")/state" 5
+	back_reaches "$1" 6
+	remove_nodes "$1"
+}
+
+remove_nodes() { xenstore-rm "$(back_dir "$1")" "$(front_dir "$1")"; }
+
+node_is() { [ "$(xenstore-read "$1" 2>/dev/null)" = "$2" ]; }
+
+# back_reaches DOMID STATE, front_reaches: within the deadline.
+back_reaches()
+{
+	wait_for $wait_s node_is "$(back_dir "$1")/state" "$2" ||
+		fail "back end of $1 is $(xenstore-read "$(back_dir "$1")/state"), expected $2; $(tail -3 "$tmp/log")"
+}
+front_reaches()
+{
+	wait_for $wait_s node_is "$(front_dir "$1")/state" "$2" ||
+		fail "front end of $1 is $(xenstore-read "$(front_dir "$1")/state"), expected $2"
+}
+
+# back_stays DOMID STATE: also when there was time for more.
+back_stays()
+{
+	sleep 0.3
+	node_is "$(back_dir "$1")/state" "$2" ||
+		fail "back end of $1 went to $(xenstore-read "$(back_dir "$1")/state"), expected $2"
+}
+
+# error_says DOMID TEXT
+error_says()
+{
+	error=$(xenstore-read "/local/domain/0/error/backend/vbd/$1/51712/error" 2>/dev/null)
+	case $error in
+	*"$2"*) ;;
+	*) fail "error node of $1 is '$error', expected '$2'" ;;
+	esac
+}
+
+info() { sed -n "s/^$2=//p" "$tmp/run/blkback/vbd-$1-51712.info" 2>/dev/null; }
+worker_of() { info "$1" pid; }
+has_worker() { pid=$(worker_of "$1") && [ -n "$pid" ] && [ -d "/proc/$pid" ]; }
+has_no_run_files() { ! ls "$tmp/run/blkback/" | grep -q -v lock; }
+process_gone() { ! kill -0 "$1" 2>/dev/null; }
+
+# use_disk DOMID OPTION...: a front end that reads at random until it is closed or
+# sent SIGINT; $io is its pid, $tmp/io-DOMID what it says.
+use_disk()
+{
+	d=$1
+	shift
+	guest "$d" "$blkfront" bench --pattern randread --seconds 600 "$@" \
+		>"$tmp/io-$d" 2>&1 &
+	io=$!
+	back_reaches "$d" 4
+	wait_for $wait_s has_worker "$d" || fail "no worker"
+}
+
+# end_blk: everything is closed; nothing may be left.
+end_blk()
+{
+	wait_for $wait_s has_no_run_files || fail "left: $(ls "$tmp/run/blkback")"
+	workers=$(pgrep -P "$daemon") && fail "workers left: $workers"
+	kill "$daemon"
+	wait "$daemon" || fail "the daemon ended with $?"
+	out=$("$LOCALXEN" status --check 2>&1) || case $out in
+		*"not yet"*) ;;
+		*) fail "left in local Xen: $out" ;;
+	esac
+	! grep -E 'Sanitizer|Assertion' "$tmp/log" || fail "see above"
+	say passed
+}

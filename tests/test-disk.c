@@ -1,0 +1,620 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The disk engines on real files: in a directory of a file system and on tmpfs,
+ * against a copy in memory; then with system calls that refuse, stop short or
+ * fail. Those are this program's own preadv2(), pwritev2() and fcntl(), which
+ * take the place of the C library's; io_uring is refused by seccomp.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "disk.h"
+#include "disk-memory.h"
+#include "unit.h"
+
+#define BYTES (1u << 20)
+#define PAGE 4096u
+#define SECTOR 512u
+
+/* ---- system calls that misbehave ------------------------------------------------------ */
+
+static struct {
+	int nowait_errno;		/* of calls with RWF_NOWAIT; 0: as they are */
+	uint32_t fail_nth;		/* the nth call fails with fail_errno */
+	int fail_errno;
+	size_t most_bytes;		/* a call moves no more; 0: any number */
+	bool no_direct;			/* fcntl() refuses O_DIRECT */
+	uint32_t nr_nowait, nr_dsync, nr_calls;
+} sys;
+
+static ssize_t misbehave(long call, int fd, const struct iovec *iov, int nr, off_t at,
+			 int flags)
+{
+	struct iovec first = iov[0];
+
+	__atomic_fetch_add(&sys.nr_calls, 1, __ATOMIC_RELAXED);
+	if (flags & RWF_DSYNC)
+		__atomic_fetch_add(&sys.nr_dsync, 1, __ATOMIC_RELAXED);
+	if (flags & RWF_NOWAIT) {
+		sys.nr_nowait++;
+		if (sys.nowait_errno) {
+			errno = sys.nowait_errno;
+			return -1;
+		}
+	}
+	if (sys.fail_nth && --sys.fail_nth == 0) {
+		errno = sys.fail_errno;
+		return -1;
+	}
+	if (sys.most_bytes) {
+		iov = &first;
+		nr = 1;
+		if (first.iov_len > sys.most_bytes)
+			first.iov_len = sys.most_bytes;
+	}
+	return syscall(call, fd, iov, (long)nr, (long)at, 0l, flags);
+}
+
+ssize_t preadv2(int fd, const struct iovec *iov, int nr, off_t at, int flags)
+{
+	return misbehave(SYS_preadv2, fd, iov, nr, at, flags);
+}
+
+ssize_t pwritev2(int fd, const struct iovec *iov, int nr, off_t at, int flags)
+{
+	return misbehave(SYS_pwritev2, fd, iov, nr, at, flags);
+}
+
+int fcntl(int fd, int cmd, ...)
+{
+	va_list ap;
+	long arg;
+
+	va_start(ap, cmd);
+	arg = va_arg(ap, long);
+	va_end(ap);
+	if (sys.no_direct && cmd == F_SETFL && (arg & O_DIRECT)) {
+		errno = EINVAL;
+		return -1;
+	}
+	return (int)syscall(SYS_fcntl, fd, cmd, arg);
+}
+
+/* ---- a disk and its copy ---------------------------------------------------------------- */
+
+struct io {
+	struct disk_io io;
+	struct iovec iov[8];
+	int err;
+	uint32_t done;
+};
+
+struct bench {
+	char path[64];
+	int fd;
+	struct disk_config cfg;
+	struct disk *disk;
+	uint8_t *model;			/* what the image should hold */
+	uint8_t *buffer;		/* page-aligned, as big as the image */
+};
+
+static void io_done(struct disk_io *io, int err)
+{
+	struct io *x = (struct io *)io;
+
+	x->err = err;
+	x->done++;
+}
+
+/* False: this directory cannot be used; why then says so. */
+static bool bench_open(struct bench *b, const char *dir, const struct disk_ops *ops)
+{
+	char why[200];
+
+	memset(b, 0, sizeof(*b));
+	snprintf(b->path, sizeof(b->path), "%s/test-disk.XXXXXX", dir);
+	b->fd = mkstemp(b->path);
+	if (b->fd < 0 || ftruncate(b->fd, BYTES) < 0)
+		return false;
+	unlink(b->path);
+	b->cfg = (struct disk_config){ .fd = b->fd, .depth = 64, .max_iov = 8 };
+	b->model = calloc(1, BYTES);
+	b->buffer = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			 -1, 0);
+	if (disk_open(ops, &b->cfg, &b->disk, why, sizeof(why))) {
+		printf("\n  (not here: %s)", why);
+		b->disk = NULL;
+	}
+	return true;
+}
+
+static void bench_close(struct bench *b)
+{
+	disk_close(b->disk);
+	free(b->model);
+	munmap(b->buffer, BYTES);
+	close(b->fd);
+}
+
+static void set_io(struct io *x, enum disk_op op, uint64_t offset, uint64_t bytes)
+{
+	memset(x, 0, sizeof(*x));
+	x->io.op = op;
+	x->io.offset_bytes = offset;
+	x->io.bytes = bytes;
+	x->io.done = io_done;
+	x->io.iov = x->iov;
+}
+
+/* Into nr pieces, whole sectors each. */
+static void set_pieces(struct io *x, uint8_t *at, uint32_t nr)
+{
+	uint64_t left = x->io.bytes;
+
+	x->io.nr_iov = nr;
+	for (uint32_t i = 0; i < nr; i++) {
+		uint64_t piece = i == nr - 1 ? left : left / nr / SECTOR * SECTOR;
+
+		if (!piece)
+			piece = SECTOR;
+		x->iov[i] = (struct iovec){ at, piece };
+		at += piece;
+		left -= piece;
+	}
+}
+
+static void wait_done(struct disk *d, const struct io *x)
+{
+	struct pollfd p = { .fd = disk_fd(d), .events = POLLIN };
+
+	while (!x->done) {
+		poll(&p, 1, 10000);
+		UNIT_NEED(p.revents);
+		disk_reap(d);
+	}
+}
+
+static int run_io(struct disk *d, struct io *x)
+{
+	disk_submit(d, &x->io);
+	wait_done(d, x);
+	UNIT_EQ(x->done, 1);
+	return x->err;
+}
+
+static int move_pages(struct bench *b, enum disk_op op, uint64_t offset, uint64_t bytes,
+		      uint32_t pieces)
+{
+	struct io x;
+
+	set_io(&x, op, offset, bytes);
+	set_pieces(&x, b->buffer + offset, pieces);
+	return run_io(b->disk, &x);
+}
+
+static void fill(uint8_t *at, size_t bytes, uint32_t seed)
+{
+	for (size_t i = 0; i < bytes; i++) {
+		seed = seed * 1664525 + 1013904223;
+		at[i] = (uint8_t)(seed >> 24);
+	}
+}
+
+static bool whole_image_matches(struct bench *b)
+{
+	memset(b->buffer, 0xee, BYTES);
+	UNIT_EQ(move_pages(b, DISK_READ, 0, BYTES, 8), 0);
+	return memcmp(b->buffer, b->model, BYTES) == 0;
+}
+
+static int plain(struct bench *b, enum disk_op op, uint64_t offset, uint64_t bytes)
+{
+	struct io x;
+
+	set_io(&x, op, offset, bytes);
+	return run_io(b->disk, &x);
+}
+
+/* Where the tests' files are: a file system with a device behind it, maybe; and none. */
+static const char *const dirs[] = { ".", "/dev/shm" };
+
+/* Runs the test for each engine in each directory. */
+static void each(void (*test)(struct bench *b))
+{
+	static const struct disk_ops *const engines[] = { &disk_buffered, &disk_direct };
+
+	for (size_t e = 0; e < UNIT_LEN(engines); e++)
+		for (size_t i = 0; i < UNIT_LEN(dirs); i++) {
+			unsigned before = CU_get_number_of_failures();
+			struct bench b;
+
+			memset(&sys, 0, sizeof(sys));
+			UNIT_NEED(bench_open(&b, dirs[i], engines[e]));
+			if (b.disk)
+				test(&b);
+			memset(&sys, 0, sizeof(sys));
+			bench_close(&b);
+			if (CU_get_number_of_failures() > before)
+				fprintf(stderr, "\n  (%s in %s)", engines[e]->name, dirs[i]);
+		}
+}
+
+/* ---- data ------------------------------------------------------------------------------------ */
+
+static void read_and_write(struct bench *b)
+{
+	uint32_t seed = 7;
+
+	for (uint32_t n = 0; n < 200; n++) {
+		uint32_t first, nr, pieces;
+
+		seed = seed * 1664525 + 1013904223;
+		first = (seed >> 8) % (BYTES / SECTOR);
+		nr = 1 + (seed >> 20) % 64;
+		if (first + nr > BYTES / SECTOR)
+			nr = BYTES / SECTOR - first;
+		pieces = 1 + n % 8 < nr ? 1 + n % 8 : 1;
+		fill(b->buffer + first * SECTOR, nr * SECTOR, seed);
+		memcpy(b->model + first * SECTOR, b->buffer + first * SECTOR, nr * SECTOR);
+		UNIT_EQ(move_pages(b, DISK_WRITE, first * SECTOR, nr * SECTOR, pieces), 0);
+	}
+	UNIT_OK(whole_image_matches(b));
+	UNIT_EQ(plain(b, DISK_FLUSH, 0, 0), 0);
+}
+
+static void test_data(void)
+{
+	each(read_and_write);
+}
+
+/* Discarded sectors read as zeroes, their neighbours as they were. */
+static void discard(struct bench *b)
+{
+	struct io x;
+
+	fill(b->buffer, BYTES, 3);
+	memcpy(b->model, b->buffer, BYTES);
+	UNIT_EQ(move_pages(b, DISK_WRITE, 0, BYTES, 1), 0);
+	UNIT_EQ(plain(b, DISK_DISCARD, 5 * SECTOR, 100 * SECTOR), 0);
+	memset(b->model + 5 * SECTOR, 0, 100 * SECTOR);
+	UNIT_OK(whole_image_matches(b));
+	set_io(&x, DISK_DISCARD, 0, SECTOR);
+	x.io.secure = true;
+	UNIT_EQ(run_io(b->disk, &x), -EOPNOTSUPP);
+	UNIT_OK(whole_image_matches(b));
+}
+
+static void test_discard(void)
+{
+	each(discard);
+}
+
+/* As many at a time as promised, of all kinds. */
+static void many_at_once(struct bench *b)
+{
+	static struct io ios[64];
+	struct disk_io *chain = NULL;
+
+	fill(b->buffer, BYTES, 4);
+	memcpy(b->model, b->buffer, BYTES);
+	for (uint32_t i = 0; i < 64; i++) {
+		set_io(&ios[i], i % 16 == 5 ? DISK_FLUSH : DISK_WRITE, i * 4 * PAGE, 4 * PAGE);
+		if (ios[i].io.op == DISK_WRITE)
+			set_pieces(&ios[i], b->buffer + i * 4 * PAGE, 4);
+		else
+			memset(b->model + i * 4 * PAGE, 0, 4 * PAGE);
+		ios[i].io.next = chain;
+		chain = &ios[i].io;
+	}
+	disk_submit(b->disk, chain);
+	for (uint32_t i = 0; i < 64; i++) {
+		wait_done(b->disk, &ios[i]);
+		UNIT_EQ(ios[i].done, 1);
+		UNIT_EQ(ios[i].err, 0);
+	}
+	UNIT_OK(whole_image_matches(b));
+}
+
+static void test_many(void)
+{
+	each(many_at_once);
+}
+
+/* Guest pages begin on pages, their sectors anywhere in them. */
+static void misaligned(struct bench *b)
+{
+	struct io x;
+
+	fill(b->buffer, 4 * PAGE, 5);
+	set_io(&x, DISK_WRITE, 3 * SECTOR, 6 * SECTOR);
+	x.io.nr_iov = 2;
+	x.iov[0] = (struct iovec){ b->buffer + 7 * SECTOR, SECTOR };
+	x.iov[1] = (struct iovec){ b->buffer + PAGE + SECTOR, 5 * SECTOR };
+	memcpy(b->model + 3 * SECTOR, b->buffer + 7 * SECTOR, SECTOR);
+	memcpy(b->model + 4 * SECTOR, b->buffer + PAGE + SECTOR, 5 * SECTOR);
+	UNIT_EQ(run_io(b->disk, &x), 0);
+	/* no guest can do this; a caller with other memory can */
+	set_io(&x, DISK_READ, 0, 3 * PAGE);
+	x.io.nr_iov = 1;
+	x.iov[0] = (struct iovec){ b->buffer + 8 * PAGE + 24, 3 * PAGE };
+	UNIT_EQ(run_io(b->disk, &x), 0);
+	UNIT_EQ(memcmp(b->buffer + 8 * PAGE + 24, b->model, 3 * PAGE), 0);
+}
+
+static void test_misaligned(void)
+{
+	each(misaligned);
+}
+
+/* The guest was promised a size; an image cut short is an error, not zeroes. */
+static void cut_short(struct bench *b)
+{
+	UNIT_EQ(ftruncate(b->fd, BYTES / 2), 0);
+	UNIT_EQ(move_pages(b, DISK_READ, BYTES / 2 - PAGE, 2 * PAGE, 1), -EIO);
+	UNIT_EQ(move_pages(b, DISK_READ, BYTES - PAGE, PAGE, 1), -EIO);
+	UNIT_EQ(move_pages(b, DISK_READ, BYTES / 2 - PAGE, PAGE, 1), 0);
+}
+
+static void test_cut_short(void)
+{
+	each(cut_short);
+}
+
+/* ---- calls that stop short, refuse, fail ---------------------------------------------------------- */
+
+static void stop_short(struct bench *b)
+{
+	sys.most_bytes = 700;
+	fill(b->buffer, 8 * PAGE, 6);
+	memcpy(b->model, b->buffer, 8 * PAGE);
+	UNIT_EQ(move_pages(b, DISK_WRITE, 0, 8 * PAGE, 8), 0);
+	memset(b->buffer, 0, 8 * PAGE);
+	UNIT_EQ(move_pages(b, DISK_READ, 0, 8 * PAGE, 5), 0);
+	UNIT_EQ(memcmp(b->buffer, b->model, 8 * PAGE), 0);
+}
+
+static void test_stop_short(void)
+{
+	each(stop_short);
+}
+
+/* Both where the first call moves nothing and where it has moved something. */
+static void interrupted(struct bench *b)
+{
+	for (uint32_t nth = 1; nth < 4; nth++) {
+		sys.most_bytes = 1024;
+		sys.fail_nth = nth;
+		sys.fail_errno = EINTR;
+		UNIT_EQ(move_pages(b, DISK_READ, 0, 2 * PAGE, 1), 0);
+		sys.fail_nth = nth;
+		UNIT_EQ(move_pages(b, DISK_WRITE, 0, 2 * PAGE, 1), 0);
+	}
+}
+
+static void test_interrupted(void)
+{
+	each(interrupted);
+}
+
+static bool bench_buffered(struct bench *b, const char *dir)
+{
+	memset(&sys, 0, sizeof(sys));
+	return bench_open(b, dir, &disk_buffered) && b->disk;
+}
+
+static void test_io_error(void)
+{
+	struct bench b;
+
+	UNIT_NEED(bench_buffered(&b, "/dev/shm"));
+	sys.most_bytes = 1024;
+	for (uint32_t nth = 1; nth < 4; nth++) {
+		sys.fail_nth = nth;
+		sys.fail_errno = EIO;
+		UNIT_EQ(move_pages(&b, DISK_READ, 0, 2 * PAGE, 1), -EIO);
+		sys.fail_nth = nth;
+		sys.fail_errno = ENOSPC;
+		UNIT_EQ(move_pages(&b, DISK_WRITE, 0, 2 * PAGE, 1), -ENOSPC);
+	}
+	bench_close(&b);
+}
+
+static bool on_tmpfs(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && fs.f_type == 0x01021994;
+}
+
+/*
+ * Data that is not in the cache, and kernels or file systems without
+ * RWF_NOWAIT: the helper threads do it. A refusal is asked for once.
+ */
+static void nowait_says(int err, uint32_t most_attempts)
+{
+	struct bench b;
+
+	UNIT_NEED(bench_buffered(&b, "."));
+	sys.nowait_errno = err;
+	fill(b.buffer, BYTES, 8);
+	memcpy(b.model, b.buffer, BYTES);
+	for (uint32_t i = 0; i < 16; i++) {
+		UNIT_EQ(move_pages(&b, DISK_WRITE, i * 16 * PAGE, 16 * PAGE - SECTOR, 3), 0);
+		UNIT_EQ(move_pages(&b, DISK_WRITE, (i + 1) * 16 * PAGE - SECTOR, SECTOR, 1), 0);
+		UNIT_EQ(move_pages(&b, DISK_READ, i * 16 * PAGE, 16 * PAGE, 3), 0);
+	}
+	UNIT_OK(whole_image_matches(&b));
+	UNIT_OK(on_tmpfs(b.fd) || (sys.nr_nowait && sys.nr_nowait <= most_attempts));
+	bench_close(&b);
+}
+
+static void test_nowait(void)
+{
+	nowait_says(EAGAIN, 1000);
+	nowait_says(EOPNOTSUPP, 2);	/* one read, one write */
+}
+
+/* Nothing can block there, and some kernels refuse the flag. */
+static void test_nowait_tmpfs(void)
+{
+	struct bench b;
+
+	UNIT_NEED(bench_buffered(&b, "/dev/shm"));
+	UNIT_NEED(on_tmpfs(b.fd));
+	sys.nowait_errno = EOPNOTSUPP;
+	UNIT_EQ(move_pages(&b, DISK_WRITE, 0, PAGE, 1), 0);
+	UNIT_EQ(move_pages(&b, DISK_READ, 0, PAGE, 1), 0);
+	UNIT_EQ(sys.nr_nowait, 0);
+	bench_close(&b);
+}
+
+static void test_writethrough(void)
+{
+	struct disk *d = NULL;
+	struct bench b;
+	char why[100];
+	struct io x;
+
+	UNIT_NEED(bench_buffered(&b, "."));
+	b.cfg.dsync = true;
+	UNIT_EQ(disk_open(&disk_buffered, &b.cfg, &d, why, sizeof(why)), 0);
+	set_io(&x, DISK_WRITE, 0, PAGE);
+	set_pieces(&x, b.buffer, 1);
+	UNIT_EQ(run_io(d, &x), 0);
+	UNIT_EQ(sys.nr_dsync, 1);
+	disk_close(d);
+	bench_close(&b);
+}
+
+/* ---- engines refused ---------------------------------------------------------------------------------- */
+
+static void test_no_o_direct(void)
+{
+	struct disk *d = NULL;
+	struct bench b;
+	char why[100] = "";
+
+	UNIT_NEED(bench_buffered(&b, "."));
+	sys.no_direct = true;
+	UNIT_EQ(disk_open(&disk_direct, &b.cfg, &d, why, sizeof(why)), -EOPNOTSUPP);
+	UNIT_OK(strstr(why, "O_DIRECT") != NULL);
+	bench_close(&b);
+}
+
+static bool forbid_io_uring(int err)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)err),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { .len = UNIT_LEN(code), .filter = code };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0;
+}
+
+/*
+ * In a child, since the filter stays: refused with a word about it, and the
+ * descriptor is as it was, so that the other engine works on it.
+ */
+static int without_io_uring(struct bench *b, int err)
+{
+	int flags = fcntl(b->fd, F_GETFL, 0);
+	struct disk *d = NULL;
+	char why[100] = "";
+
+	if (!forbid_io_uring(err))
+		return UNIT_SKIP;
+	if (disk_open(&disk_direct, &b->cfg, &d, why, sizeof(why)) != -EOPNOTSUPP)
+		return 1;
+	if (!strstr(why, "io_uring") || fcntl(b->fd, F_GETFL, 0) != flags)
+		return 2;
+	return move_pages(b, DISK_WRITE, SECTOR, SECTOR, 1) ? 3 : 0;
+}
+
+static void refused_with(int err)
+{
+	struct bench b;
+	int status;
+	pid_t pid;
+
+	UNIT_NEED(bench_buffered(&b, "."));
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0)
+		_exit(without_io_uring(&b, err));
+	waitpid(pid, &status, 0);
+	UNIT_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 0);
+	bench_close(&b);
+}
+
+static void test_no_io_uring(void)
+{
+	refused_with(ENOSYS);	/* XCP-ng's 4.19 */
+	refused_with(EPERM);	/* containers */
+}
+
+/* ---- the disk in memory -------------------------------------------------------------------------------- */
+
+static void test_memory(void)
+{
+	struct disk_config cfg = { .fd = -1, .depth = 8, .max_iov = 8 };
+	struct disk_memory_faults f = { .op = DISK_WRITE, .every = 2, .err = -EIO,
+					.from_bytes = PAGE, .to_bytes = 2 * PAGE };
+	struct bench b = { .fd = -1 };
+
+	UNIT_EQ(disk_memory_open(BYTES, &cfg, &b.disk), 0);
+	b.buffer = calloc(1, BYTES);
+	b.model = calloc(1, BYTES);
+	fill(b.buffer, PAGE, 1);
+	memcpy(b.model, b.buffer, PAGE);
+	UNIT_EQ(move_pages(&b, DISK_WRITE, 0, PAGE, 3), 0);
+	disk_memory_set_faults(b.disk, &f);
+	UNIT_EQ(move_pages(&b, DISK_WRITE, 0, PAGE, 1), 0);
+	UNIT_EQ(move_pages(&b, DISK_WRITE, PAGE, PAGE, 1), 0);
+	UNIT_EQ(move_pages(&b, DISK_READ, PAGE, PAGE, 1), 0);
+	UNIT_EQ(move_pages(&b, DISK_WRITE, PAGE, PAGE, 1), -EIO);
+	UNIT_EQ(move_pages(&b, DISK_WRITE, PAGE, PAGE, 1), 0);
+	f.delay_us = 1000;
+	disk_memory_set_faults(b.disk, &f);
+	UNIT_OK(whole_image_matches(&b));
+	UNIT_EQ(move_pages(&b, DISK_READ, BYTES, PAGE, 1), -EIO);
+	disk_close(b.disk);
+	free(b.buffer);
+	free(b.model);
+}
+
+static const struct unit_test tests[] = {
+	{ "reads and writes", test_data },
+	{ "discard", test_discard },
+	{ "64 at once", test_many },
+	{ "memory and sectors not aligned to pages", test_misaligned },
+	{ "an image cut short", test_cut_short },
+	{ "calls that stop short", test_stop_short },
+	{ "calls interrupted", test_interrupted },
+	{ "calls that fail", test_io_error },
+	{ "RWF_NOWAIT would block, or is refused", test_nowait },
+	{ "RWF_NOWAIT on tmpfs", test_nowait_tmpfs },
+	{ "writethrough", test_writethrough },
+	{ "O_DIRECT refused", test_no_o_direct },
+	{ "io_uring refused", test_no_io_uring },
+	{ "a disk in memory", test_memory },
+};
+
+int main(void)
+{
+	return unit_run("disk", tests, UNIT_LEN(tests));
+}

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Images: opening, measuring, sharing, the fence.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include "image.h"
+#include "unit.h"
+#include "util.h"
+
+static char dir[] = "/tmp/test-image.XXXXXX";
+
+static const char *file(const char *name, off_t bytes)
+{
+	static char path[96];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	CU_ASSERT_FATAL(fd >= 0 && !ftruncate(fd, bytes));
+	close(fd);
+	return path;
+}
+
+static void test_measure(void)
+{
+	struct image_info info;
+	char why[200] = "";
+	autoclose int fd = -1;
+
+	UNIT_NEED(!image_open(file("a", 1 << 20), false, &fd, &info, why, sizeof(why)));
+	UNIT_EQ(info.bytes, 1 << 20);
+	UNIT_EQ(info.sector_bytes, 512);
+	UNIT_EQ(info.physical_sector_bytes, 4096);
+	UNIT_OK(!info.is_device);
+	UNIT_OK(!info.discard || info.discard_granularity_bytes);
+	UNIT_EQ(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR);
+	UNIT_EQ(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+	UNIT_EQ(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	close_fd(&fd);
+	UNIT_NEED(!image_open(file("b", 1536), true, &fd, &info, why, sizeof(why)));
+	UNIT_EQ(info.bytes, 1536);
+	UNIT_EQ(info.physical_sector_bytes, 512);
+	UNIT_OK(!info.discard);
+	UNIT_EQ(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+}
+
+/* Asking whether holes can be punched must not punch one. */
+static void test_contents(void)
+{
+	struct image_info info;
+	char why[200], text[8] = "", byte = 'x';
+	const char *path = file("c", 8192);
+	autoclose int fd = open(path, O_RDWR | O_CLOEXEC);
+	autoclose int image = -1;
+
+	UNIT_NEED(pwrite(fd, &byte, 1, 8191) == 1 && pwrite(fd, &byte, 1, 0) == 1);
+	UNIT_NEED(!image_open(path, false, &image, &info, why, sizeof(why)));
+	UNIT_OK(pread(fd, text, 1, 8191) == 1 && text[0] == 'x');
+	UNIT_OK(pread(fd, text, 1, 0) == 1 && text[0] == 'x');
+	UNIT_EQ(lseek(fd, 0, SEEK_END), 8192);
+}
+
+static void test_refused(void)
+{
+	static const struct {
+		const char *path;
+		bool read_only;
+		int rc;
+		const char *words;
+	} table[] = {
+		{ "", false, -EINVAL, "expected an absolute path" },
+		{ "image", false, -EINVAL, "'image': expected an absolute path" },
+		{ "/nonexistent", false, -ENOENT, "/nonexistent: no such file" },
+		{ "/dev/null/x", false, -ENOTDIR, "not a directory" },
+		{ "/tmp", false, -EISDIR, "is a directory, expected a file" },
+		{ "/tmp", true, -EISDIR, "is a directory, expected a file" },
+		{ "/dev/zero", true, -EINVAL, "expected a file or block device" },
+	};
+	struct image_info info;
+	char why[200];
+	size_t i;
+	int fd;
+
+	for (i = 0; i < UNIT_LEN(table); i++) {
+		why[0] = '\0';
+		UNIT_EQ(image_open(table[i].path, table[i].read_only, &fd, &info, why,
+				   sizeof(why)), table[i].rc);
+		UNIT_OK(strstr(why, table[i].words) != NULL);
+		UNIT_EQ(fd, -1);
+	}
+}
+
+static void test_odd_files(void)
+{
+	struct image_info info;
+	char why[200] = "", path[96];
+	int fd;
+
+	UNIT_EQ(image_open(file("odd", 1000), false, &fd, &info, why, 200), -EINVAL);
+	UNIT_OK(strstr(why, "1000 bytes is not a multiple") != NULL);
+	UNIT_EQ(image_open(file("empty", 0), false, &fd, &info, why, 200), -EINVAL);
+	UNIT_OK(strstr(why, "is empty") != NULL);
+	/* Neither may the supervisor hang in open(). */
+	snprintf(path, sizeof(path), "%s/fifo", dir);
+	UNIT_NEED(!mkfifo(path, 0600));
+	UNIT_EQ(image_open(path, true, &fd, &info, why, 200), -EINVAL);
+	UNIT_EQ(image_open(path, false, &fd, &info, why, 200), -EINVAL);
+	/* A text that does not fit is cut, not overrun. */
+	UNIT_EQ(image_open("/nonexistent", true, &fd, &info, why, 8), -ENOENT);
+	UNIT_EQ(strlen(why), 7);
+}
+
+static int open_image(const char *path, enum vbd_share share)
+{
+	struct image_info info;
+	char why[200];
+	int fd;
+
+	if (image_open(path, share == VBD_READ_ONLY, &fd, &info, why, sizeof(why)))
+		return -1;
+	return fd;
+}
+
+static void test_sharing(void)
+{
+	static const struct {
+		enum vbd_share first, second;
+		int rc;
+	} table[] = {
+		{ VBD_EXCLUSIVE, VBD_EXCLUSIVE, -EBUSY },
+		{ VBD_EXCLUSIVE, VBD_READ_ONLY, -EBUSY },
+		{ VBD_READ_ONLY, VBD_EXCLUSIVE, -EBUSY },
+		{ VBD_READ_ONLY, VBD_READ_ONLY, 0 },
+		{ VBD_EXCLUSIVE, VBD_SHARED_WRITE, 0 },
+		{ VBD_SHARED_WRITE, VBD_EXCLUSIVE, 0 },
+	};
+	const char *path = file("shared", 4096);
+	char why[200], pid[24];
+	size_t i;
+
+	snprintf(pid, sizeof(pid), "process %d (", (int)getpid());
+	for (i = 0; i < UNIT_LEN(table); i++) {
+		autoclose int first = open_image(path, table[i].first);
+		autoclose int second = open_image(path, table[i].second);
+
+		why[0] = '\0';
+		UNIT_EQ(image_share_lock(first, table[i].first, why, 200), 0);
+		UNIT_EQ(image_share_lock(second, table[i].second, why, 200),
+			table[i].rc);
+		if (table[i].rc)
+			UNIT_OK(strstr(why, pid) != NULL);
+		/* The lock goes with its holder. */
+		close_fd(&first);
+		UNIT_EQ(image_share_lock(second, table[i].second, why, 200), 0);
+	}
+}
+
+/* A child takes the fence, says so, and holds it until it is killed. */
+static pid_t hold_fence(const char *path, enum vbd_share share, uint32_t devid)
+{
+	int said[2];
+	char byte;
+	pid_t pid;
+
+	if (pipe(said))
+		return -1;
+	pid = fork();
+	if (!pid) {
+		int fd = open_image(path, share);
+
+		if (image_fence(fd, 1, devid) || write(said[1], "x", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(said[1]);
+	if (read(said[0], &byte, 1) != 1)
+		pid = -1;
+	close(said[0]);
+	return pid;
+}
+
+static volatile sig_atomic_t released;
+
+static void release(int signo)
+{
+	(void)signo;
+	released = 1;
+}
+
+/*
+ * A second child kills the holder after a moment, having told us just before:
+ * when the fence is granted, that must have happened.
+ */
+static void check_fence(enum vbd_share share)
+{
+	const char *path = file("fenced", 4096);
+	const struct timespec moment = { .tv_nsec = 100000000 };
+	autoclose int fd = open_image(path, share), again = open_image(path, share);
+	pid_t holder = hold_fence(path, share, 51712), killer;
+
+	UNIT_NEED(holder > 0);
+	/* Another device's fence is another. */
+	UNIT_EQ(image_fence(again, 1, 51728), 0);
+	UNIT_EQ(image_fence(again, 2, 51712), 0);
+	released = 0;
+	signal(SIGUSR1, release);
+	killer = fork();
+	if (!killer) {
+		nanosleep(&moment, NULL);
+		kill(getppid(), SIGUSR1);
+		nanosleep(&moment, NULL);
+		kill(holder, SIGKILL);
+		_exit(0);
+	}
+	UNIT_EQ(image_fence(fd, 1, 51712), 0);
+	UNIT_OK(released);
+	waitpid(killer, NULL, 0);
+	waitpid(holder, NULL, 0);
+}
+
+static void test_fence(void)
+{
+	check_fence(VBD_EXCLUSIVE);
+}
+
+static void test_fence_read_only(void)
+{
+	check_fence(VBD_READ_ONLY);
+}
+
+static const struct unit_test tests[] = {
+	{ "size, sectors, flags", test_measure },
+	{ "measuring leaves the contents alone", test_contents },
+	{ "what is refused, and in which words", test_refused },
+	{ "odd, empty and strange files", test_odd_files },
+	{ "r shares with r, w is alone, w! overrides", test_sharing },
+	{ "a fence is waited for", test_fence },
+	{ "a reader's fence is waited for", test_fence_read_only },
+};
+
+int main(void)
+{
+	char command[64];
+	int rc;
+
+	if (!mkdtemp(dir))
+		return 1;
+	rc = unit_run("image", tests, UNIT_LEN(tests));
+	snprintf(command, sizeof(command), "rm -rf %s", dir);
+	return system(command) || rc;
+}
