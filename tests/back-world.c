@@ -16,7 +16,6 @@
 #include "back-world.h"
 #include "util.h"
 
-#define DEADLINE_MS 20000u
 #define IMAGE_BYTES (1 << 20)
 
 /* ---- the world ------------------------------------------------------------ */

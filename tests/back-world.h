@@ -22,6 +22,8 @@
 #define FRONT(id) "/local/domain/" id "/device/vbd/51712/"
 #define ERROR(id) "/local/domain/0/error/backend/vbd/" id "/51712/error"
 
+#define DEADLINE_MS 20000u
+
 extern char dir[], image[64], other[64];	/* images of 1 MiB in dir */
 extern struct blkback_config config;
 extern struct evloop *loop;
