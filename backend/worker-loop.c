@@ -227,7 +227,8 @@ void worker_queue_run(struct worker_queue *q)
 			q->worked = true;
 		if (passes % CONTROL_EVERY == 0)
 			wait_for(q, false, 0);
-		if (!did && !spin_for_work(q))
+		/* The look may have brought the end: nothing would wake us again. */
+		if (!did && !q->stop && !spin_for_work(q))
 			wait_for_events(q);
 	}
 	drain(q);
