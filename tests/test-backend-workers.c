@@ -170,7 +170,8 @@ static void test_predecessor(void)
 {
 	struct rundir_name name = { "vbd", 3, 51712 };
 	char text[128], ring[32] = "", journal[16];
-	pid_t old;
+	pid_t old, reaped;
+	uint64_t end;
 
 	setup();
 	config.stop_ms = 1000;
@@ -192,8 +193,10 @@ static void test_predecessor(void)
 	evloop_turn(loop, 50);
 	UNIT_EQ(worker(), old);
 	/* It is killed in the end; then the device is resumed. */
-	while (waitpid(old, NULL, WNOHANG) != old)
+	end = now_ms() + DEADLINE_MS;
+	while ((reaped = waitpid(old, NULL, WNOHANG)) != old && now_ms() < end)
 		evloop_turn(loop, 20);
+	UNIT_NEED(reaped == old);
 	pump_quiet();
 	UNIT_OK(worker() != old && !kill(worker(), 0));
 	read_journal(journal, sizeof(journal));
