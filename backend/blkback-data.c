@@ -17,10 +17,12 @@
 
 /*
  * Without persistent grants, requests up to this size are copied: one call for
- * a whole pass, against two calls and a TLB flush on every CPU for each map.
- * Above it the copy itself costs more than they do.
+ * a whole pass, and no page tables to change. A map is two calls and, on a host,
+ * a TLB flush on every CPU that runs us. Seen on local Xen, copied against
+ * mapped: 2.5 times the operations at 4 KiB, 1.1 times at 128 KiB, equal at
+ * 256 KiB; above, the copy only wears out the cache.
  */
-#define COPY_PAGES_MAX 8u
+#define COPY_PAGES_MAX 64u
 
 #define BATCH_SEGMENTS (2 * BLKBACK_SEGMENTS_MAX)
 #define SECTOR_BYTES 512u
