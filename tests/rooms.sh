@@ -70,7 +70,7 @@ others=$(ls common/*.[ch] backend/*.[ch] frontend/*.[ch] tools/*.[ch] 2>/dev/nul
 found=$(grep -nE "\"([^\"]*/)?$keys(/[^\"]*)?\"" $others)
 [ -z "$found" ] || bad "keys outside xenstore-schema:
 $found"
-found=$(grep -nE '\b(xenbus_(read|write)_[a-z0-9]+|xenbus_remove)\([^;]*"' $others)
+found=$(grep -nE '\b(xenbus_(read|write)_(u64|u32|flag|text|string)|xenbus_remove)\([^;]*"' $others)
 [ -z "$found" ] || bad "a key's name given outside xenstore-schema:
 $found"
 found=$(grep -nE '"/local/domain|"/libxl|"@(release|introduce)Domain' $others)
