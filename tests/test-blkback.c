@@ -11,6 +11,7 @@
 #include "blkback.h"
 #include "blkback-parse.h"
 #include "disk-memory.h"
+#include "fake-xen.h"
 #include "grant.h"
 #include "unit.h"
 
