@@ -15,6 +15,7 @@
 #   ring-jump/-far/-backwards
 #                   RING-1 req_prod by ring size + 1, by 2^31, back
 #   ring-connect    RING-6 impossible indices at connect
+#   ring-self       RING-4 disk data over the ring's own indices
 #   ring-wrap       legal: indices that begin just below 2^32
 #   ring-rsp-prod   RING-1 rsp_prod overwritten under load
 #   ring-events     RING-3 req_event and rsp_event lie
@@ -93,10 +94,10 @@ back_reaches "$domid" 2
 
 say "requests that no front end should send"
 plays --log "$tmp/log" requests flood
-plays --persistent --log "$tmp/log" requests
+plays --persistent requests
 for abi in x86_32 x86_64; do
 	plays --abi $abi requests
-	plays --abi $abi --persistent requests
+	plays --persistent --abi $abi requests
 done
 unhurt
 # 0xee is what refused writes held.
@@ -109,6 +110,7 @@ for abi in native x86_32 x86_64; do
 	stops --abi $abi ring-far
 	stops --abi $abi ring-backwards
 	stops --abi $abi ring-connect
+	stops --abi $abi ring-self
 	plays --abi $abi ring-wrap
 done
 unhurt

@@ -16,7 +16,7 @@
 #include <unistd.h>
 #include "hostile-blk.h"
 
-#define LOAD_MS 3000
+#define LOAD_MS 2000
 #define STORM_MS 2000
 #define IDS 0x10000u
 
@@ -69,15 +69,20 @@ static void lie_about_events(struct hostile *h)
 	h->g.front.shared->rsp_event = event + (uint32_t)(r >> 8 & 0xff);
 }
 
-/* Bytes of slots, most often those that say what the request is. */
+/*
+ * Bytes of slots, most often those that say what the request is. The gref of the
+ * ring itself does not come up: ring-self is about that.
+ */
 static void scribble(struct hostile *h)
 {
 	struct ring_front *f = &h->g.front;
 	uint64_t r = hostile_random();
+	uint8_t value = (uint8_t)(r >> 16) & (r & 0x40 ? 0xff : 7);
 	volatile uint8_t *slot = f->slots + (r & (f->nr_slots - 1)) * f->slot_bytes;
 	uint32_t at = (uint32_t)(r >> 8) % (r & 0x80 ? f->slot_bytes : 32);
 
-	slot[at] = (uint8_t)(r >> 16) & (r & 0x40 ? 0xff : 7);
+	if (value != (h->front.queue[0].gref[0] & 0xff))
+		slot[at] = value;
 }
 
 /* The list of an indirect request: each entry good, bad, good. */
@@ -241,6 +246,19 @@ static void ring_connect(struct hostile *h)
 	start_at(h, 0, 1);
 	start_at(h, 1u << 31, 0);
 	start_at(h, 7, 0xfffffff0u - 30);
+}
+
+/* Reads into the ring's own indices. */
+static void ring_self(struct hostile *h)
+{
+	struct blkif_request_segment seg;
+
+	hostile_open(h);
+	hostile_good(h);
+	seg = hostile_seg(h->front.queue[0].gref[0], 0, 0);
+	guest_rw(&h->g, BLKIF_OP_READ, hostile_id(h), 0, 1, &seg);
+	hostile_push(h);
+	hostile_stopped(h);
 }
 
 /* Legal: where the indices begin is the front end's affair. */
@@ -425,7 +443,8 @@ static const struct hostile_case {
 	{ "requests", hostile_requests }, { "read-only", hostile_read_only },
 	{ "flood", hostile_flood }, { "ring-jump", ring_jump }, { "ring-far", ring_far },
 	{ "ring-backwards", ring_backwards }, { "ring-connect", ring_connect },
-	{ "ring-wrap", ring_wrap }, { "ring-rsp-prod", ring_rsp_prod },
+	{ "ring-self", ring_self }, { "ring-wrap", ring_wrap },
+	{ "ring-rsp-prod", ring_rsp_prod },
 	{ "ring-events", ring_events }, { "ring-scribble", ring_scribble },
 	{ "grant-list", grant_list }, { "grant-data", grant_data },
 	{ "grant-ring", grant_ring }, { "storm", storm }, { "killed", killed },
