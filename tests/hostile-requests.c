@@ -203,15 +203,42 @@ static void check_pages(struct hostile *h)
 			hostile_die(h, "a page that may not be written has changed");
 }
 
+struct said {
+	uint32_t any, right;
+};
+
+static struct said read_log(const struct hostile *h, const struct lie *lie)
+{
+	return (struct said){
+		.any = hostile_log_lines(h, "refused: ") + hostile_log_lines(h, FAILED),
+		.right = lie->log ? hostile_log_lines(h, lie->log) : 0,
+	};
+}
+
+/* One line, of the right words; none about what is legal. */
+static void check_log(const struct hostile *h, const struct lie *lie,
+		      const struct said *before)
+{
+	struct said now = read_log(h, lie);
+	uint32_t want = lie->log ? 1 : 0;
+
+	if (now.any - before->any != want)
+		hostile_die(h, "%u lines in the log, expected %u", now.any - before->any,
+			    want);
+	if (now.right - before->right != want)
+		hostile_die(h, "the log does not say '%s'", lie->log);
+}
+
 static void tell(struct hostile *h, const struct lie *lie, bool look_at_log)
 {
-	uint32_t nr = lie->twice ? 2 : 1, before = 0, said;
+	uint32_t nr = lie->twice ? 2 : 1;
 	uint64_t id = hostile_id(h);
+	struct said before = { .any = 0 };
 
 	h->name = lie->name;
 	memset(h->data + 2 * PAGE_BYTES, 0xee, PAGE_BYTES);
 	if (look_at_log)
-		before = hostile_log_lines(h, "refused: ") + hostile_log_lines(h, FAILED);
+		before = read_log(h, lie);
 	for (uint32_t i = 0; i < nr; i++)
 		put(h, lie, id);
 	hostile_push(h);
@@ -220,13 +247,8 @@ static void tell(struct hostile *h, const struct lie *lie, bool look_at_log)
 	if (lie->leaves_page)
 		check_pages(h);
 	hostile_good(h);
-	if (!look_at_log)
-		return;
-	said = hostile_log_lines(h, "refused: ") + hostile_log_lines(h, FAILED) - before;
-	if (said != (lie->log ? 1 : 0))
-		hostile_die(h, "%u lines in the log, expected %d", said, lie->log ? 1 : 0);
-	if (lie->log && !hostile_log_lines(h, lie->log))
-		hostile_die(h, "the log does not say '%s'", lie->log);
+	if (look_at_log)
+		check_log(h, lie, &before);
 }
 
 /*
