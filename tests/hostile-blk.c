@@ -284,12 +284,14 @@ static void wait_in_slots(struct hostile *h, uint32_t nr, uint64_t first_id)
 	uint64_t start = hostile_now_ms(), id, seen = 0;
 
 	for (uint32_t i = 0; i < nr; i++) {
-		volatile uint64_t *slot = (void *)(f->slots +
-			(size_t)(f->rsp_cons++ & (f->nr_slots - 1)) * f->slot_bytes);
+		uint32_t slot = f->rsp_cons++ & (f->nr_slots - 1);
 
-		while (((id = *slot) & ~(uint64_t)(IDS - 1)) != (first_id & ~(uint64_t)(IDS - 1))) {
+		for (;;) {
+			ring_copy_out(&id, f->slots + (size_t)slot * f->slot_bytes, sizeof(id));
+			if (id / IDS == first_id / IDS)
+				break;
 			if (hostile_now_ms() - start > HOSTILE_WAIT_MS)
-				hostile_die(h, "no response in slot %u", i);
+				hostile_die(h, "no response in slot %u", slot);
 			usleep(20);
 		}
 		if (id - first_id >= nr || seen >> (id - first_id) & 1)
