@@ -22,8 +22,8 @@
  * A front end that closes and comes back as fast as it can costs a process each
  * time: more than BURST openings are spread out.
  */
-#define OPEN_BURST 10u
-#define OPEN_REFILL_MS 100u
+#define OPEN_BURST 40u
+#define OPEN_REFILL_MS 50u
 
 /* ---- making ---------------------------------------------------------------- */
 

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <unistd.h>
 #include "image.h"
 #include "util.h"
@@ -21,6 +20,7 @@
 #define CRASHES_MAX 5u
 #define CRASH_WINDOW_MS 10000u
 #define CRASH_DELAY_MS 50
+#define POLL_EVERY_MS 5
 
 #define INFO_VERSION "1"
 #define INFO_BYTES 4096
@@ -33,9 +33,10 @@ struct vbd_serve {
 	struct evloop *loop;
 	struct worker *worker;
 	struct evsource *retry;		/* timer of a delayed successor */
-	struct evsource *pred_exit, *pred_deadline;
-	int predecessor;		/* pidfd of a dead daemon's worker */
-	bool stopping, keep, waiting;
+	struct evsource *pred_poll;	/* timer: does it live yet? */
+	pid_t predecessor;		/* a dead daemon's worker; 0: none */
+	uint64_t pred_started, pred_killed_ms;
+	bool stopping, keep;
 	bool journal_used;		/* a worker has been ready with it */
 	uint32_t restarts, nr_crashes;
 	uint64_t crash_ms[CRASHES_MAX];
@@ -80,10 +81,13 @@ static const char *cache_name(enum vbd_cache cache)
 	}
 }
 
-/* A process id is used again one day; with its start time it is not. */
+/*
+ * A process id is used again one day; with its start time it is not. 0: there is
+ * no such process, or what is left of one.
+ */
 static uint64_t start_time(pid_t pid)
 {
-	char path[48], text[1024], *at;
+	char path[48], text[1024], *at, state;
 	unsigned long long ticks = 0;
 	autoclose int fd = -1;
 	ssize_t got;
@@ -94,12 +98,12 @@ static uint64_t start_time(pid_t pid)
 	if (got <= 0)
 		return 0;
 	text[got] = '\0';
-	/* The name, in brackets, may hold anything; field 22 counts from 3 here. */
+	/* The name, in brackets, may hold anything; fields 3 and 22 follow. */
 	at = strrchr(text, ')');
-	if (!at || sscanf(at + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u "
-			  "%*u %*d %*d %*d %*d %*d %*d %llu", &ticks) != 1)
+	if (!at || sscanf(at + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u "
+			  "%*d %*d %*d %*d %*d %*d %llu", &state, &ticks) != 2)
 		return 0;
-	return ticks;
+	return state == 'Z' || state == 'X' ? 0 : ticks;
 }
 
 static void write_info(const struct vbd_serve *s, const char *engine)
@@ -238,7 +242,6 @@ static void on_retry(void *arg, uint32_t events)
 	int rc;
 
 	(void)events;
-	s->waiting = false;
 	if (s->stopping) {
 		s->gone.end = WORKER_END_STOPPED;
 		finish(s, &s->gone);
@@ -257,7 +260,6 @@ static int start_later(struct vbd_serve *s, int64_t after_ms)
 		rc = evloop_add_timer(s->loop, on_retry, s, &s->retry);
 	if (!rc)
 		rc = evloop_set_timer(s->retry, after_ms, 0);
-	s->waiting = !rc;
 	return rc;
 }
 
@@ -314,55 +316,51 @@ static void on_ended(void *arg, const struct worker_report *report)
 
 /* ---- a dead daemon's worker ----------------------------------------------- */
 
+/*
+ * Its socket has closed, so it ends when what is in flight is answered. It is no
+ * child of ours: it can only be looked for.
+ */
 static void on_predecessor(void *arg, uint32_t events)
 {
 	struct vbd_serve *s = arg;
 
 	(void)events;
-	evloop_remove(s->pred_exit);
-	evloop_remove(s->pred_deadline);
-	s->pred_exit = s->pred_deadline = NULL;
-	close_fd(&s->predecessor);
-	on_retry(s, 0);
+	if (start_time(s->predecessor) != s->pred_started) {
+		evloop_set_timer(s->pred_poll, -1, 0);
+		s->predecessor = 0;
+		on_retry(s, 0);
+	} else if (now_ms() >= s->pred_killed_ms) {
+		log_peer_at(s->what.log, LOG_LEVEL_WARNING,
+			    "the former worker does not end: killed");
+		kill(s->predecessor, SIGKILL);
+		s->pred_killed_ms = now_ms() + s->what.config->stop_ms;
+	}
 }
 
-static void on_predecessor_late(void *arg, uint32_t events)
+static bool read_number(const struct vbd_serve *s, const char *key, uint64_t max,
+			uint64_t *out)
 {
-	struct vbd_serve *s = arg;
+	char text[32];
 
-	(void)events;
-	log_warning("%s: the former worker does not end: killed", s->what.log->who);
-	pidfd_send_signal(s->predecessor, SIGKILL, NULL, 0);
+	return !rundir_read_info(&s->what.config->rundir, &s->what.name, key, text,
+				 sizeof(text)) && !parse_u64(text, max, out);
 }
 
-/* Its socket has closed, so it ends when what is in flight is answered. */
+/* -ESRCH: there is none to wait for. */
 static int wait_for_predecessor(struct vbd_serve *s)
 {
-	const struct rundir *r = &s->what.config->rundir;
-	uint64_t pid = 0, started = 0;
-	char text[32];
+	uint64_t pid;
 	int rc;
 
-	if (rundir_read_info(r, &s->what.name, "pid", text, sizeof(text)) ||
-	    parse_u64(text, INT32_MAX, &pid) ||
-	    rundir_read_info(r, &s->what.name, "started", text, sizeof(text)) ||
-	    parse_u64(text, UINT64_MAX, &started))
+	if (!read_number(s, "pid", INT32_MAX, &pid) ||
+	    !read_number(s, "started", UINT64_MAX, &s->pred_started) ||
+	    !s->pred_started || start_time((pid_t)pid) != s->pred_started)
 		return -ESRCH;
-	s->predecessor = pidfd_open((pid_t)pid, 0);
-	if (s->predecessor < 0)
-		return -errno;
-	if (start_time((pid_t)pid) != started) {
-		close_fd(&s->predecessor);
-		return -ESRCH;
-	}
-	rc = evloop_add_fd(s->loop, s->predecessor, EPOLLIN, on_predecessor, s,
-			   &s->pred_exit);
+	s->predecessor = (pid_t)pid;
+	s->pred_killed_ms = now_ms() + s->what.config->stop_ms;
+	rc = evloop_add_timer(s->loop, on_predecessor, s, &s->pred_poll);
 	if (!rc)
-		rc = evloop_add_timer(s->loop, on_predecessor_late, s,
-				      &s->pred_deadline);
-	if (!rc)
-		rc = evloop_set_timer(s->pred_deadline, s->what.config->stop_ms, 0);
-	s->waiting = true;
+		rc = evloop_set_timer(s->pred_poll, 0, POLL_EVERY_MS);
 	return rc;
 }
 
@@ -381,7 +379,6 @@ int vbd_serve_start(struct evloop *loop, const struct vbd_serve_what *what,
 	s->events = events;
 	s->arg = arg;
 	s->loop = loop;
-	s->predecessor = -1;
 	s->journal_used = resume;
 	rc = resume ? wait_for_predecessor(s) : -ESRCH;
 	if (rc == -ESRCH)
@@ -400,7 +397,7 @@ void vbd_serve_stop(struct vbd_serve *s, bool keep)
 	s->keep = keep;
 	if (s->worker)
 		worker_stop(s->worker);
-	else if (!s->pred_exit)
+	else if (!s->predecessor)
 		start_later(s, 0);
 }
 
@@ -410,8 +407,6 @@ void vbd_serve_free(struct vbd_serve *s)
 		return;
 	worker_free(s->worker);
 	evloop_remove(s->retry);
-	evloop_remove(s->pred_exit);
-	evloop_remove(s->pred_deadline);
-	close_fd(&s->predecessor);
+	evloop_remove(s->pred_poll);
 	free(s);
 }

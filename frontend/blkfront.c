@@ -299,7 +299,7 @@ int blkfront_open(struct front_env *env, uint32_t devid,
 	return r;
 }
 
-int blkfront_close(struct blkfront *f, int timeout_ms)
+int blkfront_close(struct blkfront *f, int timeout_ms, struct front_problem *problem)
 {
 	int r, left = timeout_ms;
 
@@ -312,6 +312,8 @@ int blkfront_close(struct blkfront *f, int timeout_ms)
 	blkfront_fail_all(f, -ECONNABORTED);
 	if (r == 0)
 		vbd_remove_frontend(f->dev.bus.xs, f->dev.bus.nodename);
+	else if (problem)
+		*problem = f->dev.problem;
 	release(f);
 	return r;
 }

@@ -79,8 +79,9 @@ int blkfront_open(struct front_env *env, uint32_t devid,
  * timeout_ms, releases all. Accepts NULL. -ETIMEDOUT: the back end did not
  * let go; pages are released all the same, and the system keeps them back
  * while they are mapped. Requests still in flight complete with -ECONNABORTED.
+ * problem (may be NULL) says which end waits for what.
  */
-int blkfront_close(struct blkfront *f, int timeout_ms);
+int blkfront_close(struct blkfront *f, int timeout_ms, struct front_problem *problem);
 
 void blkfront_info(const struct blkfront *f, struct blkfront_info *out);
 /*

@@ -87,6 +87,8 @@ static const struct lie lies[] = {
 	  .sector = -2047ull },
 	{ "indirect-page-never-granted", INDIRECT, WR, 256, ERROR, FAILED, ALL,
 	  .page = NEVER_GRANTED },
+	{ "indirect-page-read-only", INDIRECT, RD, 256, ERROR, FAILED, ALL,
+	  .page = READ_ONLY, .leaves_page = true },
 	{ "indirect-256-of-one-page", INDIRECT, RD, 256, OKAY, NULL, ALL },
 	/* BLK-9; a secure discard is a discard where it is not offered (blkif.h) */
 	{ "discard-nothing", DISCARD, 0, 0, ERROR, "a discard of nothing",

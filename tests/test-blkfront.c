@@ -36,7 +36,7 @@ static void end(void)
 {
 	fake_back.twist = NULL;
 	fake_back.stuck = false;
-	UNIT_EQ(blkfront_close(f, 1000), 0);
+	UNIT_EQ(blkfront_close(f, 1000, NULL), 0);
 	UNIT_EQ(fake_gnt_pages(), 0);
 	UNIT_EQ(fake_evtchn_ports(), 0);
 	UNIT_EQ(fake_back.bad_requests, 0);

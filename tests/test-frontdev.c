@@ -37,14 +37,14 @@ static void test_open_close(void)
 	UNIT_STREQ(fake_xs_get(FAKE_FRONT_DIR "/state"), "4");
 	UNIT_STREQ(fake_xs_get(FAKE_BACK_DIR "/state"), "4");
 	UNIT_STREQ(fake_xs_get(FAKE_FRONT_DIR "/feature-persistent"), "1");
-	UNIT_EQ(blkfront_close(f, 1000), 0);
+	UNIT_EQ(blkfront_close(f, 1000, NULL), 0);
 	UNIT_STREQ(fake_xs_get(FAKE_FRONT_DIR "/state"), "6");
 	UNIT_STREQ(fake_xs_get(FAKE_BACK_DIR "/state"), "6");
 	UNIT_OK(!fake_xs_get(FAKE_FRONT_DIR "/event-channel"));
 	nothing_left();
 	/* And again: 6 -> 1 -> 2 -> ... */
 	UNIT_EQ(open_disk(1000), 0);
-	UNIT_EQ(blkfront_close(f, 1000), 0);
+	UNIT_EQ(blkfront_close(f, 1000, NULL), 0);
 	nothing_left();
 	fake_front_end();
 }
@@ -54,7 +54,7 @@ static void test_close_at_once(void)
 	fake_front_reset(DISK_BYTES);
 	fake_back.leave = FAKE_CLOSE_AT_ONCE;
 	UNIT_EQ(open_disk(1000), 0);
-	UNIT_EQ(blkfront_close(f, 1000), 0);
+	UNIT_EQ(blkfront_close(f, 1000, NULL), 0);
 	UNIT_STREQ(fake_xs_get(FAKE_FRONT_DIR "/state"), "6");
 	nothing_left();
 	fake_front_end();
@@ -65,7 +65,7 @@ static void test_close_refused(void)
 	fake_front_reset(DISK_BYTES);
 	UNIT_EQ(open_disk(1000), 0);
 	fake_back.leave = FAKE_CLOSE_NEVER;
-	UNIT_EQ(blkfront_close(f, 1000), -ETIMEDOUT);
+	UNIT_EQ(blkfront_close(f, 1000, NULL), -ETIMEDOUT);
 	nothing_left();
 	fake_front_end();
 }
@@ -103,7 +103,7 @@ static void test_attached_later(void)
 	xs_close(xs);
 	fake_back.on_sleep = attach_on_sleep;
 	UNIT_EQ(open_disk(-1), 0);
-	UNIT_EQ(blkfront_close(f, 1000), 0);
+	UNIT_EQ(blkfront_close(f, 1000, NULL), 0);
 	nothing_left();
 	fake_front_end();
 }
@@ -186,7 +186,7 @@ static void test_left_over(void)
 		UNIT_EQ(open_disk(1000), 0);
 		fake_back.stuck = false;
 		UNIT_STREQ(fake_xs_get(FAKE_BACK_DIR "/state"), "4");
-		UNIT_EQ(blkfront_close(f, 1000), 0);
+		UNIT_EQ(blkfront_close(f, 1000, NULL), 0);
 		nothing_left();
 		fake_front_end();
 	}
@@ -197,7 +197,7 @@ static void test_collisions(void)
 	fake_front_reset(DISK_BYTES);
 	fake_xs_refuse_commits(5);
 	UNIT_EQ(open_disk(1000), 0);
-	UNIT_EQ(blkfront_close(f, 1000), 0);
+	UNIT_EQ(blkfront_close(f, 1000, NULL), 0);
 	nothing_left();
 	fake_front_end();
 }
@@ -210,7 +210,7 @@ static void test_store_failures(void)
 	fake_front_reset(DISK_BYTES);
 	nr = fake_xs_requests();
 	UNIT_EQ(open_disk(1000), 0);
-	UNIT_EQ(blkfront_close(f, 1000), 0);
+	UNIT_EQ(blkfront_close(f, 1000, NULL), 0);
 	nr = fake_xs_requests() - nr;
 	fake_front_end();
 	UNIT_OK(nr > 20);
@@ -223,7 +223,7 @@ static void test_store_failures(void)
 		fake_xs_fail_nth(i, EIO);
 		failed += blkfront_open(env, FAKE_DEVID, NULL, 1000, &f, &problem) < 0;
 		if (f)
-			blkfront_close(f, 1000);
+			blkfront_close(f, 1000, NULL);
 		else
 			UNIT_OK(problem.text[0] != 0);
 		fake_xs_fail_nth(0, 0);
@@ -246,7 +246,7 @@ static void test_out_of_grants(void)
 			blkfront_info(f, &info);
 			UNIT_OK(info.short_of_grants);
 			UNIT_OK(info.pool_pages <= (uint32_t)limit);
-			UNIT_EQ(blkfront_close(f, 1000), 0);
+			UNIT_EQ(blkfront_close(f, 1000, NULL), 0);
 		} else {
 			UNIT_OK(strstr(problem.advice, "xen_gntalloc.limit") != NULL);
 		}

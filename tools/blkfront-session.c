@@ -106,14 +106,14 @@ int session_open(struct session *s, const struct args *args)
 
 int session_close(struct session *s, int status)
 {
+	struct front_problem problem = { .err = 0 };
 	int r;
 
 	if (s->fl)
 		front_linux_resume(s->fl);
-	r = blkfront_close(s->f, s->args->timeout_ms);
+	r = blkfront_close(s->f, s->args->timeout_ms, &problem);
 	if (r < 0 && !interrupted) {
-		fprintf(stderr, "paravane-blkfront %s: %s: the back end did not close the "
-			"device: %s\n", s->args->command, s->args->device, strerror(-r));
+		print_problem(s->args, &problem, r);
 		if (status == EXIT_OK)
 			status = EXIT_ERROR;
 	}

@@ -193,7 +193,7 @@ static void *own(void *arg)
 		nbdkit_error("the device is gone: %s", p->text[0] ? p->text : strerror(-r));
 	refuse_all(r < 0 ? r : -ESHUTDOWN);
 	if (blkfront_closing(owner.f)) {
-		blkfront_close(owner.f, config.timeout_ms);
+		blkfront_close(owner.f, config.timeout_ms, NULL);
 		owner.f = NULL;
 	}
 	nbdkit_shutdown();
@@ -239,7 +239,7 @@ static void plugin_cleanup(void)
 		pthread_join(owner.thread, NULL);
 		owner.running = false;
 	}
-	blkfront_close(owner.f, config.timeout_ms);
+	blkfront_close(owner.f, config.timeout_ms, NULL);
 	owner.f = NULL;
 	front_linux_close(owner.fl);
 	owner.fl = NULL;

@@ -75,7 +75,7 @@ int xenbus_open_device(struct xs_handle *xs, enum xenbus_side side, uint32_t dom
 	return rc;
 }
 
-int xenbus_watch_otherend(struct xenbus_device *dev, const char *token)
+int xenbus_watch_otherend(const struct xenbus_device *dev, const char *token)
 {
 	char path[XENBUS_NODE_BYTES];
 	int rc = xenbus_join(path, dev->otherend, KEY_STATE);
@@ -86,7 +86,7 @@ int xenbus_watch_otherend(struct xenbus_device *dev, const char *token)
 	return xs_watch(dev->xs, path, token) ? 0 : xenbus_store_error();
 }
 
-int xenbus_unwatch_otherend(struct xenbus_device *dev, const char *token)
+int xenbus_unwatch_otherend(const struct xenbus_device *dev, const char *token)
 {
 	char path[XENBUS_NODE_BYTES];
 	int rc = xenbus_join(path, dev->otherend, KEY_STATE);

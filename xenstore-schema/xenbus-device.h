@@ -26,8 +26,8 @@ int xenbus_open_device(struct xs_handle *xs, enum xenbus_side side, uint32_t dom
 		       struct key_error *err);
 
 /* A watch on the peer's state. Events carry token; one comes at once. */
-int xenbus_watch_otherend(struct xenbus_device *dev, const char *token);
-int xenbus_unwatch_otherend(struct xenbus_device *dev, const char *token);
+int xenbus_watch_otherend(const struct xenbus_device *dev, const char *token);
+int xenbus_unwatch_otherend(const struct xenbus_device *dev, const char *token);
 
 /*
  * Waiting for the tool stack's word on our own directory: the node's state now.

@@ -22,7 +22,7 @@ boot_arguments()
 	if [ "$clock" = count ]; then
 		accel=(-accel "tcg,thread=single,tb-size=1024" -icount "shift=0,sleep=off")
 	else
-		accel=(-accel "tcg,thread=multi,tb-size=1024")
+		accel=(-accel "tcg,thread=single,tb-size=1024")
 	fi
 	qemu_args=(-nodefaults -no-user-config -no-reboot -display none -net none
 		-machine q35 -smp "$vcpus" -m "$memory_mib" -cpu "$cpu_model" "${accel[@]}"
