@@ -78,6 +78,7 @@ struct blkback {
 	uint8_t *bounce;		/* max_pages per slot; memory only once used */
 	uint32_t max_pages;
 	struct blk_list copying_in, copying_out;	/* what the batches hold */
+	bool bounce_used, bounce_held;	/* since the last sweep; has memory */
 	uint64_t swept_ms;
 
 	struct blk_list held;		/* taken, behind a barrier */

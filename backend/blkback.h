@@ -110,7 +110,11 @@ int blkback_pending(const struct blkback *b);
 int blkback_final(struct blkback *b);
 /* The size that requests are checked against, from the queue's own thread. */
 void blkback_set_sectors(struct blkback *b, uint64_t sectors);
-/* Unmaps persistent pages long unused; true: there are some left. */
+/*
+ * On the way to sleep: gives back pages and memory that were not used for long.
+ * True: some are left, call again after BLKBACK_SWEEP_MS.
+ */
+#define BLKBACK_SWEEP_MS 10000u
 bool blkback_sweep(struct blkback *b);
 
 #endif

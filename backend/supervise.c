@@ -12,23 +12,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "util.h"
 
+#define REAP_EVERY_MS 2
+
 extern char **environ;
 
 struct worker {
-	pid_t pid;
-	int pidfd, sock;
+	pid_t pid;			/* 0 once it is reaped */
+	int sock;
 	uint32_t stop_ms;
 	bool stopping, killed, said_end;
 	struct worker_report report;
 	const struct worker_events *events;
 	void *arg;
-	struct evsource *on_exit, *on_message, *deadline;
+	struct evsource *on_message, *reaper, *deadline;
 	struct evloop *loop;
 };
 
@@ -66,20 +67,21 @@ static int spawn(const struct worker_options *o, int sock, pid_t *pid)
 }
 
 static void on_message(void *arg, uint32_t events);
-static void on_exit_of(void *arg, uint32_t events);
+static void on_reap(void *arg, uint32_t events);
 static void on_deadline(void *arg, uint32_t events);
 
+/*
+ * The end of a process shows as the end of its socket; then it is asked for
+ * until it is dead altogether. (Older kernels have no pidfds.)
+ */
 static int watch(struct worker *w)
 {
-	int rc;
+	int rc = evloop_add_fd(w->loop, w->sock, EPOLLIN, on_message, w, &w->on_message);
 
-	w->pidfd = pidfd_open(w->pid, 0);
-	if (w->pidfd < 0)
-		return -errno;
-	rc = evloop_add_fd(w->loop, w->pidfd, EPOLLIN, on_exit_of, w, &w->on_exit);
 	if (!rc)
-		rc = evloop_add_fd(w->loop, w->sock, EPOLLIN, on_message, w,
-				   &w->on_message);
+		rc = evloop_add_timer(w->loop, on_reap, w, &w->reaper);
+	if (!rc)
+		rc = evloop_add_timer(w->loop, on_deadline, w, &w->deadline);
 	return rc;
 }
 
@@ -92,7 +94,7 @@ int worker_start(struct evloop *loop, const struct worker_options *o,
 
 	if (!w)
 		return -ENOMEM;
-	w->pidfd = w->sock = -1;
+	w->sock = -1;
 	w->stop_ms = o->stop_ms;
 	w->events = events;
 	w->arg = arg;
@@ -121,38 +123,26 @@ fail:
 
 /* ---- life ----------------------------------------------------------------- */
 
-/* False: nothing more to read now. */
-static bool take_message(struct worker *w)
+static void take_failure(struct worker *w, const struct worker_msg *msg)
 {
-	struct worker_msg msg;
-	uint8_t peek;
-	int rc;
+	w->said_end = true;
+	w->report.end = msg->type == WORKER_FAILED ? WORKER_END_FAILED :
+						     WORKER_END_BROKEN;
+	w->report.failure = msg->failure;
+	w->report.failure.reason[sizeof(msg->failure.reason) - 1] = '\0';
+	worker_stop(w);
+}
 
-	if (recv(w->sock, &peek, sizeof(peek), MSG_PEEK | MSG_DONTWAIT) < 0 &&
-	    (errno == EAGAIN || errno == EINTR))
-		return false;
-	rc = worker_receive(w->sock, &msg, NULL, NULL);
-	if (rc) {
-		/* The end of the process follows and says more. */
-		evloop_remove(w->on_message);
-		w->on_message = NULL;
-		if (rc == -EPROTO)
-			worker_stop(w);
-		return false;
-	}
-	switch (msg.type) {
+static void take_message(struct worker *w, struct worker_msg *msg)
+{
+	switch (msg->type) {
 	case WORKER_READY:
-		msg.engine[sizeof(msg.engine) - 1] = '\0';
-		w->events->ready(w->arg, msg.engine);
+		msg->engine[sizeof(msg->engine) - 1] = '\0';
+		w->events->ready(w->arg, msg->engine);
 		break;
 	case WORKER_FAILED:
 	case WORKER_BROKEN:
-		w->said_end = true;
-		w->report.end = msg.type == WORKER_FAILED ? WORKER_END_FAILED :
-							    WORKER_END_BROKEN;
-		w->report.failure = msg.failure;
-		w->report.failure.reason[sizeof(msg.failure.reason) - 1] = '\0';
-		worker_stop(w);
+		take_failure(w, msg);
 		break;
 	case WORKER_STOPPED:
 		/* What was said before (BROKEN, then STOPPED) stays. */
@@ -161,13 +151,28 @@ static bool take_message(struct worker *w)
 		w->said_end = true;
 		break;
 	}
-	return true;
 }
 
 static void on_message(void *arg, uint32_t events)
 {
+	struct worker *w = arg;
+	struct worker_msg msg;
+	int rc = worker_receive(w->sock, &msg, NULL, NULL);
+
 	(void)events;
-	take_message(arg);
+	if (!rc) {
+		take_message(w, &msg);
+		return;
+	}
+	worker_stop(w);
+	if (rc == -EPROTO) {
+		log_error("worker %d: sent what is no message", (int)w->pid);
+		return;
+	}
+	/* Its last words have been read: they come before the end. */
+	evloop_remove(w->on_message);
+	w->on_message = NULL;
+	evloop_set_timer(w->reaper, 0, REAP_EVERY_MS);
 }
 
 void worker_stop(struct worker *w)
@@ -179,9 +184,7 @@ void worker_stop(struct worker *w)
 	w->stopping = true;
 	/* -EPIPE: it is ending by itself. */
 	worker_send(w->sock, &msg, NULL, 0);
-	if (evloop_add_timer(w->loop, on_deadline, w, &w->deadline) ||
-	    evloop_set_timer(w->deadline, w->stop_ms, 0))
-		log_warning("worker %d: no timer for its deadline", (int)w->pid);
+	evloop_set_timer(w->deadline, w->stop_ms, 0);
 }
 
 int worker_resize(struct worker *w, uint64_t sectors)
@@ -205,7 +208,8 @@ static void on_deadline(void *arg, uint32_t events)
 
 	(void)events;
 	w->killed = true;
-	pidfd_send_signal(w->pidfd, SIGKILL, NULL, 0);
+	if (w->pid > 0)
+		kill(w->pid, SIGKILL);
 	/* Its end may take as long as the I/O it waits for: nobody may take
 	 * the device for closed before. */
 }
@@ -222,18 +226,18 @@ static void say_how(struct worker_report *r, const siginfo_t *si)
 			 strsignal(si->si_status));
 }
 
-static void on_exit_of(void *arg, uint32_t events)
+static void on_reap(void *arg, uint32_t events)
 {
 	struct worker *w = arg;
 	siginfo_t si = { 0 };
 
 	(void)events;
-	/* What it said last may still be in the socket. */
-	while (w->on_message && take_message(w))
-		;
-	if (waitid(P_PIDFD, (id_t)w->pidfd, &si, WEXITED) < 0)
+	if (waitid(P_PID, (id_t)w->pid, &si, WEXITED | WNOHANG) < 0)
 		log_error("worker %d: waitid: %s", (int)w->pid, strerror(errno));
+	else if (!si.si_pid)
+		return;
 	w->pid = 0;
+	evloop_set_timer(w->reaper, -1, 0);
 	if (!w->said_end) {
 		w->report.end = w->killed ? WORKER_END_KILLED : WORKER_END_CRASHED;
 		say_how(&w->report, &si);
@@ -245,14 +249,13 @@ void worker_free(struct worker *w)
 {
 	if (!w)
 		return;
-	evloop_remove(w->on_exit);
 	evloop_remove(w->on_message);
+	evloop_remove(w->reaper);
 	evloop_remove(w->deadline);
 	if (w->pid > 0) {
 		kill(w->pid, SIGKILL);
 		waitpid(w->pid, NULL, 0);
 	}
-	close_fd(&w->pidfd);
 	close_fd(&w->sock);
 	free(w);
 }

@@ -3,7 +3,7 @@
  * One worker process, from its start to its end.
  *
  * Hides: posix_spawn, what is inherited (nothing but stdio, the environment and
- * WORKER_FD), pidfds, the deadline of a stop. Must not know: XenStore, images,
+ * WORKER_FD), reaping, the deadline of a stop. Must not know: XenStore, images,
  * when a worker is wanted. The loop's thread.
  */
 #ifndef PV_SUPERVISE_H

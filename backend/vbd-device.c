@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "image.h"
+#include "predecessor.h"
 #include "util.h"
 
 #define INDIRECT_SEGMENTS 256u
@@ -31,6 +32,7 @@ struct vbd_device {
 	enum vbd_cache cache;
 	struct image_info info;
 	struct vbd_features features;
+	struct predecessor *predecessor;	/* while one runs yet */
 	/* What serves it, from connect to its end. */
 	struct vbd_serve *serve;
 	bool is_ready, stopping, failed;
@@ -38,14 +40,40 @@ struct vbd_device {
 	uint64_t connect_ms;
 };
 
+static struct rundir_name run_name(const struct vbd_device *v)
+{
+	return (struct rundir_name){ .kind = v->env.config->kind,
+				     .frontend_id = v->env.frontend_id,
+				     .devid = v->env.devid };
+}
+
+static void on_predecessor_gone(void *arg)
+{
+	struct vbd_device *v = arg;
+
+	predecessor_close(v->predecessor);
+	v->predecessor = NULL;
+	v->env.changed(v->env.arg);
+}
+
 int vbd_device_new(const struct vbd_device_env *env, struct vbd_device **out)
 {
 	struct vbd_device *v = calloc(1, sizeof(*v));
+	struct rundir_name name;
+	int rc;
 
 	if (!v)
 		return -ENOMEM;
 	v->env = *env;
 	v->image_fd = -1;
+	name = run_name(v);
+	rc = predecessor_open(env->loop, &env->config->rundir, &name,
+			      env->config->stop_ms, on_predecessor_gone, v,
+			      &v->predecessor);
+	if (rc && rc != -ESRCH) {
+		vbd_device_free(v);
+		return rc;
+	}
 	*out = v;
 	return 0;
 }
@@ -54,17 +82,11 @@ void vbd_device_free(struct vbd_device *v)
 {
 	if (!v)
 		return;
+	predecessor_close(v->predecessor);
 	vbd_serve_free(v->serve);
 	close_fd(&v->image_fd);
 	vbd_free_toolstack(&v->ts);
 	free(v);
-}
-
-static struct rundir_name run_name(const struct vbd_device *v)
-{
-	return (struct rundir_name){ .kind = v->env.config->kind,
-				     .frontend_id = v->env.frontend_id,
-				     .devid = v->env.devid };
 }
 
 static void say_key(const struct key_error *e, const char *whose, char *why,
@@ -120,6 +142,10 @@ static int read_toolstack(struct vbd_device *v, char *why, size_t why_bytes)
 	int rc = vbd_read_toolstack(v->env.bus->xs, v->env.bus->nodename, &ts, &err);
 
 	why[0] = '\0';
+	if (rc && rc != -ENOENT && rc != -EINVAL) {
+		snprintf(why, why_bytes, "XenStore: %s", strerror(-rc));
+		return rc;
+	}
 	if (rc) {
 		say_key(&err, "the tool stack", why, why_bytes);
 		memset(&ts, 0, sizeof(ts));
@@ -143,7 +169,7 @@ static bool resumable(struct vbd_device *v, const struct lifecycle_view *view)
 				       .max_queues = VBD_QUEUES_MAX };
 	struct vbd_frontend front;
 
-	if (v->serve || v->failed || (view->back != XenbusStateConnected &&
+	if (!view->exists || v->serve || v->failed || (view->back != XenbusStateConnected &&
 				      view->back != XenbusStateClosing))
 		return false;
 	return !vbd_read_frontend(v->env.bus->xs, v->env.bus->otherend, &limits, &front,
@@ -154,18 +180,20 @@ static bool resumable(struct vbd_device *v, const struct lifecycle_view *view)
 
 static enum lifecycle_worker worker_phase(const struct vbd_device *v)
 {
+	if (v->stopping || v->predecessor)
+		return LIFECYCLE_STOPPING;
 	if (!v->serve)
 		return LIFECYCLE_IDLE;
-	if (v->stopping)
-		return LIFECYCLE_STOPPING;
 	return v->is_ready ? LIFECYCLE_SERVING : LIFECYCLE_STARTING;
 }
 
-void vbd_device_look(struct vbd_device *v, struct lifecycle_view *view, char *why,
-		     size_t why_bytes)
+int vbd_device_look(struct vbd_device *v, struct lifecycle_view *view, char *why,
+		    size_t why_bytes)
 {
-	int rc = read_toolstack(v, why, why_bytes);
+	int rc = view->exists ? read_toolstack(v, why, why_bytes) : -ENOENT;
 
+	if (rc && rc != -ENOENT && rc != -EINVAL)
+		return rc;
 	v->complete = rc != -ENOENT;
 	view->complete = v->complete;
 	view->online = v->ts.online;
@@ -175,6 +203,7 @@ void vbd_device_look(struct vbd_device *v, struct lifecycle_view *view, char *wh
 	view->ready = v->image_fd >= 0;
 	view->failed = v->failed;
 	view->resumable = resumable(v, view);
+	return 0;
 }
 
 uint64_t vbd_device_inputs(const struct vbd_device *v)
@@ -250,11 +279,11 @@ int vbd_device_announce(struct vbd_device *v)
 	return publish(v);
 }
 
-bool vbd_device_uses(const struct vbd_device *v, int fd)
+bool vbd_device_holds(const struct vbd_device *v, int fd)
 {
 	struct stat ours, theirs;
 
-	if (v->image_fd < 0 || fstat(v->image_fd, &ours) || fstat(fd, &theirs))
+	if (v->image_fd < 0 || v->image_fd == fd || fstat(v->image_fd, &ours) || fstat(fd, &theirs))
 		return false;
 	return ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
 }
@@ -319,7 +348,11 @@ void vbd_device_release(struct vbd_device *v)
 
 void vbd_device_closed(struct vbd_device *v)
 {
+	struct rundir_name name = run_name(v);
+
 	v->failed = false;
+	/* A predecessor's, if it has not been resumed. */
+	rundir_remove(&v->env.config->rundir, &name);
 }
 
 /* ---- serving -------------------------------------------------------------- */

@@ -37,11 +37,11 @@ void vbd_device_free(struct vbd_device *v);
 
 /*
  * Reads what the tool stack says, and fills in the view: online, complete,
- * script_*, worker, ready, failed, resumable (view has back and front already).
- * Incomplete: why says what is missing.
+ * script_*, worker, ready, failed, resumable (view has exists, back and front already).
+ * Incomplete: why says what is missing. -errno: the store did not answer.
  */
-void vbd_device_look(struct vbd_device *v, struct lifecycle_view *view, char *why,
-		     size_t why_bytes);
+int vbd_device_look(struct vbd_device *v, struct lifecycle_view *view, char *why,
+		    size_t why_bytes);
 /* Changes when the tool stack's words about the image do. */
 uint64_t vbd_device_inputs(const struct vbd_device *v);
 /* Why what served it ended (view.failed). */
@@ -56,11 +56,11 @@ int vbd_device_resume(struct vbd_device *v, char *why, size_t why_bytes);
 void vbd_device_stop(struct vbd_device *v, bool keep);
 bool vbd_device_is_served(const struct vbd_device *v);
 void vbd_device_release(struct vbd_device *v);
-/* The device has been closed: a failure is over. */
+/* The device has been closed, or has gone: failures and run files are over. */
 void vbd_device_closed(struct vbd_device *v);
 
-/* Whether it has the image of fd open (a message can then name it). */
-bool vbd_device_uses(const struct vbd_device *v, int fd);
+/* Whether it has the image of fd, by a descriptor of its own. */
+bool vbd_device_holds(const struct vbd_device *v, int fd);
 bool vbd_device_is_open(const struct vbd_device *v);
 
 #endif

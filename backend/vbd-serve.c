@@ -9,13 +9,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <unistd.h>
 #include "image.h"
+#include "predecessor.h"
 #include "util.h"
 
 #define CRASHES_MAX 5u
@@ -33,9 +32,7 @@ struct vbd_serve {
 	struct evloop *loop;
 	struct worker *worker;
 	struct evsource *retry;		/* timer of a delayed successor */
-	struct evsource *pred_exit, *pred_deadline;
-	int predecessor;		/* pidfd of a dead daemon's worker */
-	bool stopping, keep, waiting;
+	bool stopping, keep;
 	bool journal_used;		/* a worker has been ready with it */
 	uint32_t restarts, nr_crashes;
 	uint64_t crash_ms[CRASHES_MAX];
@@ -80,28 +77,6 @@ static const char *cache_name(enum vbd_cache cache)
 	}
 }
 
-/* A process id is used again one day; with its start time it is not. */
-static uint64_t start_time(pid_t pid)
-{
-	char path[48], text[1024], *at;
-	unsigned long long ticks = 0;
-	autoclose int fd = -1;
-	ssize_t got;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	got = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (got <= 0)
-		return 0;
-	text[got] = '\0';
-	/* The name, in brackets, may hold anything; field 22 counts from 3 here. */
-	at = strrchr(text, ')');
-	if (!at || sscanf(at + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u "
-			  "%*u %*d %*d %*d %*d %*d %*d %llu", &ticks) != 1)
-		return 0;
-	return ticks;
-}
-
 static void write_info(const struct vbd_serve *s, const char *engine)
 {
 	const struct vbd_serve_what *w = &s->what;
@@ -117,7 +92,7 @@ static void write_info(const struct vbd_serve *s, const char *engine)
 		     "image=%s\nmode=%s\ncache=%s\nabi=%s\nqueues=%u\nring-pages=%u\n"
 		     "persistent=%d\nindirect-segments=%u\n"
 		     "journal=%s\nfrontend=%s\nring=%s\n", (int)pid,
-		     (unsigned long long)start_time(pid), s->restarts, engine,
+		     (unsigned long long)predecessor_start_time(pid), s->restarts, engine,
 		     w->image, w->mode, cache_name(w->start.cache), abi_name(f->abi),
 		     f->nr_queues, 1u << f->queue[0].order,
 		     f->persistent && w->start.features.persistent,
@@ -238,7 +213,6 @@ static void on_retry(void *arg, uint32_t events)
 	int rc;
 
 	(void)events;
-	s->waiting = false;
 	if (s->stopping) {
 		s->gone.end = WORKER_END_STOPPED;
 		finish(s, &s->gone);
@@ -257,7 +231,6 @@ static int start_later(struct vbd_serve *s, int64_t after_ms)
 		rc = evloop_add_timer(s->loop, on_retry, s, &s->retry);
 	if (!rc)
 		rc = evloop_set_timer(s->retry, after_ms, 0);
-	s->waiting = !rc;
 	return rc;
 }
 
@@ -312,60 +285,6 @@ static void on_ended(void *arg, const struct worker_report *report)
 		finish(s, &copy);
 }
 
-/* ---- a dead daemon's worker ----------------------------------------------- */
-
-static void on_predecessor(void *arg, uint32_t events)
-{
-	struct vbd_serve *s = arg;
-
-	(void)events;
-	evloop_remove(s->pred_exit);
-	evloop_remove(s->pred_deadline);
-	s->pred_exit = s->pred_deadline = NULL;
-	close_fd(&s->predecessor);
-	on_retry(s, 0);
-}
-
-static void on_predecessor_late(void *arg, uint32_t events)
-{
-	struct vbd_serve *s = arg;
-
-	(void)events;
-	log_warning("%s: the former worker does not end: killed", s->what.log->who);
-	pidfd_send_signal(s->predecessor, SIGKILL, NULL, 0);
-}
-
-/* Its socket has closed, so it ends when what is in flight is answered. */
-static int wait_for_predecessor(struct vbd_serve *s)
-{
-	const struct rundir *r = &s->what.config->rundir;
-	uint64_t pid = 0, started = 0;
-	char text[32];
-	int rc;
-
-	if (rundir_read_info(r, &s->what.name, "pid", text, sizeof(text)) ||
-	    parse_u64(text, INT32_MAX, &pid) ||
-	    rundir_read_info(r, &s->what.name, "started", text, sizeof(text)) ||
-	    parse_u64(text, UINT64_MAX, &started))
-		return -ESRCH;
-	s->predecessor = pidfd_open((pid_t)pid, 0);
-	if (s->predecessor < 0)
-		return -errno;
-	if (start_time((pid_t)pid) != started) {
-		close_fd(&s->predecessor);
-		return -ESRCH;
-	}
-	rc = evloop_add_fd(s->loop, s->predecessor, EPOLLIN, on_predecessor, s,
-			   &s->pred_exit);
-	if (!rc)
-		rc = evloop_add_timer(s->loop, on_predecessor_late, s,
-				      &s->pred_deadline);
-	if (!rc)
-		rc = evloop_set_timer(s->pred_deadline, s->what.config->stop_ms, 0);
-	s->waiting = true;
-	return rc;
-}
-
 /* ---- start and stop ------------------------------------------------------- */
 
 int vbd_serve_start(struct evloop *loop, const struct vbd_serve_what *what,
@@ -381,11 +300,8 @@ int vbd_serve_start(struct evloop *loop, const struct vbd_serve_what *what,
 	s->events = events;
 	s->arg = arg;
 	s->loop = loop;
-	s->predecessor = -1;
 	s->journal_used = resume;
-	rc = resume ? wait_for_predecessor(s) : -ESRCH;
-	if (rc == -ESRCH)
-		rc = start_worker(s);
+	rc = start_worker(s);
 	if (rc) {
 		vbd_serve_free(s);
 		return rc;
@@ -400,7 +316,7 @@ void vbd_serve_stop(struct vbd_serve *s, bool keep)
 	s->keep = keep;
 	if (s->worker)
 		worker_stop(s->worker);
-	else if (!s->pred_exit)
+	else
 		start_later(s, 0);
 }
 
@@ -410,8 +326,5 @@ void vbd_serve_free(struct vbd_serve *s)
 		return;
 	worker_free(s->worker);
 	evloop_remove(s->retry);
-	evloop_remove(s->pred_exit);
-	evloop_remove(s->pred_deadline);
-	close_fd(&s->predecessor);
 	free(s);
 }

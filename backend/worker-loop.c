@@ -13,8 +13,11 @@
 #include <unistd.h>
 #include "worker-loop.h"
 
-/* Passes between two looks at the supervisor and the other queues. */
-#define CONTROL_EVERY 64u
+/*
+ * A queue that is never idle looks at the supervisor and the other queues after
+ * so many microseconds.
+ */
+#define CONTROL_US 200u
 
 /*
  * XSA-332: a front end that sends events without requests would keep a CPU
@@ -23,8 +26,6 @@
  */
 #define SPURIOUS_FREE 16u
 #define SPURIOUS_DELAY_MAX_MS 16
-
-#define SWEEP_WAIT_MS 10000
 
 /* ---- control -------------------------------------------------------------------- */
 
@@ -159,7 +160,7 @@ static void wait_for_events(struct worker_queue *q)
 	if (blkback_final(q->b) != 0)
 		return;
 	if (!delay_ms) {
-		wait_for(q, true, blkback_sweep(q->b) ? SWEEP_WAIT_MS : -1);
+		wait_for(q, true, blkback_sweep(q->b) ? (int)BLKBACK_SWEEP_MS : -1);
 		return;
 	}
 	wait_for(q, false, delay_ms);
@@ -206,6 +207,16 @@ static void ring_broken(struct worker_queue *q)
 	q->stop = true;
 }
 
+static void look_around(struct worker_queue *q)
+{
+	uint64_t now = spin_now_cycles();
+
+	if (now - q->looked_cycles < CONTROL_US * q->w->cycles_per_us)
+		return;
+	q->looked_cycles = now;
+	wait_for(q, false, 0);
+}
+
 static void drain(struct worker_queue *q)
 {
 	while (blkback_busy(q->b))
@@ -214,21 +225,23 @@ static void drain(struct worker_queue *q)
 	blkback_leave(q->b);
 }
 
+/* What is heard is acted on by the pass, so nothing is heard between it and sleep. */
 void worker_queue_run(struct worker_queue *q)
 {
-	for (uint32_t passes = 1; !q->stop; passes++) {
-		int did = blkback_pass(q->b);
+	int did;
 
+	for (;;) {
+		look_around(q);
+		if (q->stop)
+			break;
+		did = blkback_pass(q->b);
 		if (did < 0) {
 			ring_broken(q);
 			break;
 		}
 		if (did > 0)
 			q->worked = true;
-		if (passes % CONTROL_EVERY == 0)
-			wait_for(q, false, 0);
-		/* The look may have brought the end: nothing would wake us again. */
-		if (!did && !q->stop && !spin_for_work(q))
+		else if (!spin_for_work(q))
 			wait_for_events(q);
 	}
 	drain(q);

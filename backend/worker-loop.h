@@ -36,6 +36,7 @@ struct worker_queue {
 
 	/* The loop's. */
 	struct spin spin;
+	uint64_t looked_cycles;		/* when it last looked around */
 	bool stop;
 	bool masked;			/* the event channel, since it woke us */
 	bool worked;			/* since then */
@@ -49,6 +50,7 @@ struct worker {
 	struct journal *journal;
 	struct blkback_gate *gate;
 	uint32_t nr_queues;
+	uint64_t cycles_per_us;		/* of spin_now_cycles() */
 	bool threads_run;		/* kicks go through eventfds from now on */
 	struct worker_queue queues[VBD_QUEUES_MAX];
 

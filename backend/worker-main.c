@@ -339,16 +339,15 @@ struct stopwatch {
 	uint64_t ns, cycles;
 };
 
-static uint32_t spin_limit_cycles(const struct stopwatch *since, uint32_t limit_us)
+static uint64_t cycles_per_us(const struct stopwatch *since)
 {
-	uint64_t ns, cycles, limit;
+	uint64_t ns, cycles;
 
 	do {
 		ns = now_ns() - since->ns;
 		cycles = spin_now_cycles() - since->cycles;
 	} while (ns < 100000);
-	limit = (uint64_t)limit_us * 1000 * cycles / ns;
-	return (uint32_t)MIN(limit, UINT32_MAX / 4);
+	return MAX(cycles * 1000 / ns, 1);
 }
 
 static void *queue_thread(void *arg)
@@ -360,11 +359,13 @@ static void *queue_thread(void *arg)
 static int start_threads(struct worker *w, const struct stopwatch *watch,
 			 struct worker_failure *why)
 {
-	uint32_t limit = spin_limit_cycles(watch, w->start.poll_us);
+	uint64_t limit;
 
+	w->cycles_per_us = cycles_per_us(watch);
+	limit = MIN(w->start.poll_us * w->cycles_per_us, UINT32_MAX / 4);
 	w->threads_run = true;
 	for (uint32_t i = 0; i < w->nr_queues; i++)
-		spin_init(&w->queues[i].spin, limit);
+		spin_init(&w->queues[i].spin, (uint32_t)limit);
 	for (uint32_t i = 1; i < w->nr_queues; i++) {
 		int err = pthread_create(&w->queues[i].thread, NULL, queue_thread,
 					 &w->queues[i]);

@@ -37,7 +37,7 @@
 
 #define WORKER_FD 3
 #define WORKER_VERSION 1u
-#define WORKER_MAX_QUEUES 1u		/* rings that one worker serves */
+#define WORKER_MAX_QUEUES 4u		/* rings that one worker serves */
 
 enum worker_type {
 	WORKER_START = 1, WORKER_STOP, WORKER_RESIZE,

@@ -32,7 +32,6 @@ END
 "$LOCALXEN" exec witness -- sleep 1000 &
 witness=$!
 wait_for 30 test -s "$tmp/pid0" || fail "the victim did not start"
-xenbus=$(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ' | grep -c .)
 [ -S "$LOCALXEN_DIR/xenbus-$a" ] || fail "no store socket for the victim"
 guest victim xenstore-write data/k v || fail "the victim cannot write"
 
@@ -64,8 +63,8 @@ say "many, one after another and while their clients are busy"
 i=0
 while [ $i -lt 15 ]; do
 	g=$("$LOCALXEN" domain) || fail "no domain after $i"
-	"$LOCALXEN" exec $g -- "${abs_top_builddir:-$PWD}/store-peer" storm data 1000000 2>/dev/null &
-	"$LOCALXEN" exec $g -- xenstore-watch data >/dev/null &
+	"$LOCALXEN" exec $g -- "${abs_top_builddir:-$PWD}/store-peer" storm data 1000000 >/dev/null 2>&1 &
+	"$LOCALXEN" exec $g -- xenstore-watch data >/dev/null 2>&1 &
 	guest $g xenstore-write data/k $i || fail "domain $g cannot write"
 	expect 0 "$LOCALXEN" destroy $g
 	i=$((i + 1))
@@ -73,4 +72,5 @@ done
 wait_for 30 fired 17 || fail "not every destroy fired @releaseDomain"
 reads alive guest witness xenstore-read data/k
 ! xenstore-ls /local/domain | grep -q "^$g = " || fail "nodes of domain $g are left"
+nothing_left
 say ok

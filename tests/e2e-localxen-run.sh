@@ -82,6 +82,24 @@ for how in end TERM INT HUP KILL; do
 	must_be_clean "SIG$how"
 done
 
+say "a full instance, whose hypervisor is killed"
+rm -f "$work/up" "$work/up.stuck"
+env LX_MARK=$mark "$LOCALXEN" run -- sh "$work/fill" "$work/up" 2>"$work/err" &
+pid=$!
+wait_for 60 test -s "$work/up" || fail "the instance did not come up"
+hv=
+for p in /proc/[0-9]*; do
+	case $({ tr '\0' ' ' <"$p/cmdline"; } 2>/dev/null) in
+	*"hypervisor $XDG_RUNTIME_DIR/localxen-"*) hv=${p#/proc/} ;;
+	esac
+done
+[ -n "$hv" ] || fail "no hypervisor process found"
+kill -KILL $hv
+wait $pid
+[ $? = 125 ] || fail "localxen run did not notice"
+grep -q "hypervisor has died" "$work/err" || fail "localxen run does not say why it ended"
+must_be_clean "the hypervisor's death"
+
 say "four side by side"
 cat >"$work/side" <<'END'
 g=$($LOCALXEN domain) || exit 1

@@ -30,4 +30,5 @@ reads 1 xenstore-read $be/feature-flush-cache
 reads 4 xenstore-read $be/max-ring-page-order
 kill $pid
 wait $pid
+nothing_left
 say ok

@@ -80,4 +80,5 @@ done
 for pid in $pids; do
 	wait $pid || fail "a client among eight failed"
 done
+nothing_left
 say ok

@@ -9,7 +9,7 @@ w=$("$LOCALXEN" domain) || fail "no domain"
 guest $g xenstore-write data/k v || fail "cannot write"
 
 say "the second write from now fails, once"
-"$LOCALXEN" fail store-write --domain $g --nth 2 --errno ENOSPC || fail "no rule"
+"$LOCALXEN" fail store-write --domain $g --nth 2 --errno ENOSPC >/dev/null || fail "no rule"
 guest $g xenstore-write data/k 1 || fail "the first write failed"
 refused "could not write" guest $g xenstore-write data/k 2
 reads 1 xenstore-read /local/domain/$g/data/k
@@ -24,11 +24,12 @@ before=$(guest $g "$peer" quota)
 # The second transaction call of each commit is its end.
 i=0
 while [ $i -lt 20 ]; do
-	"$LOCALXEN" fail store-transaction --domain $g --nth 2 --errno EAGAIN
+	"$LOCALXEN" fail store-transaction --domain $g --nth 2 --errno EAGAIN >/dev/null
 	refused "commit failed" guest $g "$peer" commit data/k lost
 	"$LOCALXEN" fail --clear
 	i=$((i + 1))
 done
 reads 3 guest $g xenstore-read data/k
 reads "$before" guest $g "$peer" quota
+nothing_left
 say ok

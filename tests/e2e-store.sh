@@ -96,4 +96,5 @@ reads "$(printf '%s\n%s' $A/data/w $A/data/w)" cat "$tmp/w3"
 
 say "what only the tool stack may ask"
 refused "" guest $a xenstore-control check
+nothing_left
 say ok

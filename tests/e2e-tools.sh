@@ -16,15 +16,7 @@ PATH=$top:$top/tools/localxen:$PATH
 work=$(mktemp -d) || exit 1
 export PARAVANE_RUNDIR=$work/run
 pids=()
-cleanup()
-{
-	local p
-
-	for p in "${pids[@]}"; do kill "$p" 2>/dev/null; done
-	for p in "${pids[@]}"; do wait "$p" 2>/dev/null; done
-	rm -rf "$work"
-}
-trap cleanup EXIT
+trap 'rm -rf "$work"' EXIT	# local Xen ends the processes
 trap 'exit 1' INT TERM
 cd "$work" || exit 1
 mkdir run
@@ -45,17 +37,28 @@ expect()
 }
 
 # front GUEST DEVICE DEVID: a front end that takes the disk up when it comes, and
-# holds it; sets front_pid
+# holds it: it reads into a pipe that nobody empties. Sets front_pid.
+mkfifo pipe
+exec 9<>pipe
 front()
 {
-	rm -f "$1-$2.nbd"
-	localxen exec "$1" -- bash -c 'until xenstore-exists "device/vbd/$2/backend"; do sleep 0.05; done
-		exec paravane-blkfront nbd --device "$1" --socket "$0" --timeout 60' \
-		"$1-$2.nbd" "$2" "$3" >"front-$1-$2.log" 2>&1 </dev/null &
+	localxen exec "$1" -- bash -c 'until xenstore-exists "device/vbd/$1/backend"; do sleep 0.05; done
+		exec paravane-blkfront read --device "$0" --timeout 60' "$2" "$3" \
+		>pipe 2>"front-$1-$2.log" </dev/null &
 	front_pid=$!
 	pids+=($front_pid)
 }
-end_front() { kill "$1" 2>/dev/null; wait "$1" 2>/dev/null; }
+# It ends when it has read all.
+end_front()
+{
+	local drain
+
+	cat <&9 >/dev/null &
+	drain=$!
+	wait "$1"
+	kill $drain
+	wait $drain 2>/dev/null
+}
 
 for guest in guest1 guest2; do
 	localxen domain --name=$guest >/dev/null || { echo "no domain"; exit 1; }

@@ -342,6 +342,8 @@ static void connect_rings(struct fake_back *b, struct xs_handle *xs)
 		ring_back_init(b->ring + q, fake_gnt_find(b->front.queue[q].gref[0], NULL),
 			       (size_t)PAGE << b->front.queue[q].order,
 			       sizeof(union blkif_sring_entry), 0);
+	if (b->late)
+		vbd_write_features(xs, XBT_NULL, FAKE_BACK_DIR, &b->features);
 	b->connected = true;
 	set_state(XenbusStateConnected);
 }
@@ -469,7 +471,13 @@ struct front_env *fake_front_env(void)
 {
 	struct xs_handle *xs = fake_xs_open(0);
 
-	vbd_write_features(xs, XBT_NULL, FAKE_BACK_DIR, &fake_back.features);
+	if (fake_back.late) {
+		fake_xs_put(FAKE_BACK_DIR "/max-ring-page-order", "4");
+		fake_xs_put(FAKE_BACK_DIR "/multi-queue-max-queues", "2");
+		fake_xs_put(FAKE_BACK_DIR "/feature-max-indirect-segments", "256");
+	} else {
+		vbd_write_features(xs, XBT_NULL, FAKE_BACK_DIR, &fake_back.features);
+	}
 	xs_close(xs);
 	if (env.xs)
 		return &env;

@@ -44,6 +44,7 @@ enum fake_leave {
 struct fake_back {
 	struct vbd_features features;
 	enum fake_leave leave;
+	bool late;			/* size and features only when it connects: Linux */
 	bool mute;			/* no reaction to states at all */
 	bool refuse;			/* goes to Closing instead of Connected */
 	bool stuck;			/* takes no requests */

@@ -79,5 +79,11 @@ guest()
 	"$LOCALXEN" exec "$domain" -- "$@"
 }
 
+# Nothing is left over: no grant in use, no port, no shared page.
+nothing_left()
+{
+	"$LOCALXEN" status --check --wait=20000 || fail "something is left over"
+}
+
 gone() { ! kill -0 "$1" 2>/dev/null; }
 has_line() { grep -qx -- "$1" "$2"; }

@@ -64,11 +64,13 @@ done
 # when they are given to a function that takes one.
 keys=$(sed -n 's/^#define[ \t]*KEY_[A-Z0-9_]*[ \t]*"\([^"]*-[^"]*\)".*/\1/p' xenstore-schema/keys.h | paste -sd'|')
 [ -n "$keys" ] || bad "xenstore-schema/keys.h defines no keys"
+# "ring-ref%u" is also "ring-ref0", and a key may be part of a path.
+keys="(${keys//%u/(%u|[0-9]+)}|feature-[a-z0-9-]+)"
 others=$(ls common/*.[ch] backend/*.[ch] frontend/*.[ch] tools/*.[ch] 2>/dev/null)
-found=$(grep -nE "\"($keys)\"" $others)
+found=$(grep -nE "\"([^\"]*/)?$keys(/[^\"]*)?\"" $others)
 [ -z "$found" ] || bad "keys outside xenstore-schema:
 $found"
-found=$(grep -nE '\b(xenbus_(read|write)_[a-z0-9]+|xenbus_remove)\([^;]*"' $others)
+found=$(grep -nE '\b(xenbus_(read|write)_(u64|u32|flag|text|string)|xenbus_remove)\([^;]*"' $others)
 [ -z "$found" ] || bad "a key's name given outside xenstore-schema:
 $found"
 found=$(grep -nE '"/local/domain|"/libxl|"@(release|introduce)Domain' $others)
@@ -81,6 +83,39 @@ found=$(grep -nE '__atomic_|__sync_|_Atomic|stdatomic|\batomic_[a-z]+\(|\bxen_[r
 	common/*.[ch] xenstore-schema/*.[ch] backend/*.[ch] frontend/*.[ch] tools/*.[ch] |
 	grep -v '^common/ring\.h:')
 [ -z "$found" ] || bad "atomics outside common/ring.h:
+$found"
+
+# ---- sizes and first lines -----------------------------------------------------------
+
+# Functions begin with "{" and end with "}" in the first column.
+size_problems()
+{
+	awk '
+	function end_of_file() { if (name && lines > 900) print name ": " lines " lines; 900 at most" }
+	FNR == 1 { end_of_file(); name = FILENAME; start = 0 }
+	{ lines = FNR }
+	/^\{/ { start = FNR }
+	/^\}/ { if (start && FNR - start + 1 > 100)
+			print FILENAME ":" start ": a function of " FNR - start + 1 " lines; 100 at most"
+		start = 0 }
+	END { end_of_file() }' "$@"
+}
+
+sources=$(ls {common,xenstore-schema,backend,frontend,tools,tools/localxen,tests}/*.[ch])
+found=$(size_problems $sources)
+[ -z "$found" ] || bad "too long to be read:
+$found"
+
+scripts=$(ls tests/*.sh; grep -lI '^#!' tools/* tests/xenhost/* .ci/* 2>/dev/null)
+found=$(for file in $sources $scripts Makefile.am configure.ac; do
+	head -n 3 "$file" | grep -q 'SPDX-License-Identifier: LGPL-2.1-or-later' || echo "$file"
+done)
+[ -z "$found" ] || bad "no SPDX line at the top of:
+$found"
+
+# Code speaks of the project alone, not of the machine it was written on.
+found=$(grep -nE '/work/(wt|main|shared)|/home/[a-z]' $sources $scripts)
+[ -z "$found" ] || bad "paths of somebody's machine:
 $found"
 
 [ $failures = 0 ] || exit 1

@@ -158,7 +158,9 @@ static int quota(void)
 
 static bool try_one(struct xs_handle *xs, const char *what, const char *path)
 {
-	struct xs_permissions open_up = { .id = 0, .perms = XS_PERM_READ | XS_PERM_WRITE };
+	struct xs_permissions open_up = {
+		.id = 0, .perms = XS_PERM_READ | XS_PERM_WRITE,
+	};
 	unsigned n;
 
 	if (!strcmp(what, "read"))
@@ -252,8 +254,8 @@ static void expect(int fd, uint32_t type, uint32_t req_id, const char *what)
 	if (!hear(fd, &hdr, body))
 		die("%s: disconnected", what);
 	if (hdr.type != type || hdr.req_id != req_id)
-		die("%s: got type %u, id %u, '%s'; expected type %u, id %u", what, hdr.type,
-		    hdr.req_id, body, type, req_id);
+		die("%s: got type %u, id %u, '%s'; expected type %u, id %u", what,
+		    hdr.type, hdr.req_id, body, type, req_id);
 }
 
 static void watch_bare(int fd, const char *path, const char *token)
@@ -313,7 +315,9 @@ static int garbage(const char *kind)
 
 static int cut(void)
 {
-	struct xsd_sockmsg hdr = { .type = XS_GET_DOMAIN_PATH, .req_id = 0xabcdef, .len = 2 };
+	struct xsd_sockmsg hdr = {
+		.type = XS_GET_DOMAIN_PATH, .req_id = 0xabcdef, .len = 2,
+	};
 	char buf[sizeof(hdr) + 2];
 	int fd = connect_bare();
 	unsigned i;

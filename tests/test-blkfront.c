@@ -651,6 +651,26 @@ static void test_resize(void)
 	end();
 }
 
+/* Linux's blkback: before it connects there is only what rings need to know. */
+static void test_late_features(void)
+{
+	struct blkfront_info info;
+
+	begin();
+	fake_back.late = true;
+	fake_back.features.persistent = false;
+	fake_back.features.read_only = true;
+	UNIT_NEED(go(NULL));
+	UNIT_EQ(blkfront_read(f, DISK_BYTES - 512, big, 512), 0);
+	blkfront_info(f, &info);
+	UNIT_EQ(info.size_bytes, DISK_BYTES);
+	UNIT_OK(info.read_only);
+	UNIT_OK(!info.persistent);
+	UNIT_OK(info.max_segments > 11);
+	fake_back.late = false;
+	end();
+}
+
 /* ---- notifications ------------------------------------------------------------------------------- */
 
 static void test_batches(void)
@@ -803,6 +823,7 @@ int main(void)
 		{ "answers that cannot be true", test_lies },
 		{ "a back end that leaves", test_leaving },
 		{ "a disk that changes its size", test_resize },
+		{ "size and features that come late", test_late_features },
 		{ "one notification per batch, each way", test_batches },
 		{ "hold-off never loses a wake-up", test_hold_off },
 		{ "a wake-up at the answer that is wanted", test_hold_off_exact },

@@ -79,6 +79,7 @@ struct back {
 	struct ring_back ring;
 	struct journal *j;
 	struct journal_queue *q;
+	struct journal_recovery rec;
 	struct journal_record *taken[SLOTS];
 	uint32_t nr_taken;
 };
@@ -124,7 +125,6 @@ static void take(struct back *b, uint32_t nr)
 /* As a successor does; -ENODATA makes it a first connection. */
 static int connect_back(struct world *w, struct back *b)
 {
-	struct journal_recovery rec;
 	struct response rsp;
 	int err;
 
@@ -133,7 +133,7 @@ static int connect_back(struct world *w, struct back *b)
 	if (err)
 		return err;
 	b->q = journal_queue(b->j, 0);
-	err = journal_recover(b->q, &rec);
+	err = journal_recover(b->q, &b->rec);
 	if (err == -ENODATA) {
 		ring_back_init(&b->ring, w->ring, RING_BYTES, SLOT_BYTES,
 			       ring_back_start(w->ring));
@@ -143,16 +143,15 @@ static int connect_back(struct world *w, struct back *b)
 	}
 	if (err)
 		return err;
-	ring_back_init(&b->ring, w->ring, RING_BYTES, SLOT_BYTES, rec.rsp_prod);
+	ring_back_init(&b->ring, w->ring, RING_BYTES, SLOT_BYTES, b->rec.rsp_prod);
 	b->ring.nr_slots = SLOTS;
-	ring_back_resume(&b->ring, rec.req_cons);
-	for (uint32_t i = 0; i < rec.nr_answered; i++) {
-		memcpy(&rsp, rec.answered[i]->request, sizeof(rsp));
+	ring_back_resume(&b->ring, b->rec.req_cons);
+	for (uint32_t i = 0; i < b->rec.nr_answered; i++) {
+		memcpy(&rsp, b->rec.answered[i]->request, sizeof(rsp));
 		ring_back_put(&b->ring, &rsp, sizeof(rsp));
 	}
-	for (uint32_t i = 0; i < rec.nr_taken; i++)
-		b->taken[b->nr_taken++] = rec.taken[i];
-	journal_recovery_free(&rec);
+	for (uint32_t i = 0; i < b->rec.nr_taken; i++)
+		b->taken[b->nr_taken++] = b->rec.taken[i];
 	return 0;
 }
 
@@ -233,6 +232,7 @@ static bool live(struct world *w, struct back *b, uint32_t kill_after)
 static void bury(struct back *b)
 {
 	journal_close(b->j);
+	journal_recovery_free(&b->rec);
 	b->j = NULL;
 }
 

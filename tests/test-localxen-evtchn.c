@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <xenctrl.h>
 #include <xenevtchn.h>
+#include <xenforeignmemory.h>
 #include <xengnttab.h>
 #include "lxguest.h"
 
@@ -206,6 +207,49 @@ static void test_domain_death_virq(void)
 	xc_interface_close(xch);
 }
 
+/* What local Xen does not have fails, and says so; it never crashes. */
+static void test_not_provided(void)
+{
+	xc_interface *xch = xc_interface_open(NULL, NULL, 0);
+	xenforeignmemory_handle *fmem = xenforeignmemory_open(NULL, 0);
+	void *addr = NULL;
+	uint32_t port;
+
+	errno = 0;
+	CU_ASSERT_EQUAL(xc_domain_pause(xch, domid), -1);
+	CU_ASSERT_EQUAL(errno, ENOSYS);
+	errno = 0;
+	CU_ASSERT_PTR_NULL(xenforeignmemory_map_resource(fmem, domid, 0, 0, 0, 1, &addr,
+							 PROT_READ, 0));
+	CU_ASSERT_EQUAL(errno, ENOSYS);
+	CU_ASSERT_PTR_NULL(xc_monitor_enable(xch, domid, &port));
+	CU_ASSERT_PTR_NOT_NULL(xc_strerror(xch, EINVAL));
+	xenforeignmemory_close(fmem);
+	xc_interface_close(xch);
+}
+
+/* dom0 sees any page of a domain; the ring's page is where xenstored has it. */
+static void test_foreign_map(void)
+{
+	xenforeignmemory_handle *fmem = xenforeignmemory_open(NULL, 0);
+	xen_pfn_t gfns[3] = { 0, 1, 1u << 30 };
+	int err[3] = { 1, 1, 1 };
+	char *p = xenforeignmemory_map(fmem, domid, PROT_READ, 3, gfns, err);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(p);
+	CU_ASSERT_EQUAL(err[0], 0);
+	CU_ASSERT_EQUAL(err[1], 0);
+	CU_ASSERT_EQUAL(err[2], -EINVAL);
+	CU_ASSERT_EQUAL(p[4096], 0);
+	CU_ASSERT_EQUAL(xenforeignmemory_unmap(fmem, p, 3), 0);
+	CU_ASSERT_PTR_NULL(xenforeignmemory_map(fmem, domid, PROT_READ, 3, gfns, NULL));
+	CU_ASSERT_PTR_NULL(xenforeignmemory_map(fmem, 31000, PROT_READ, 1, gfns, err));
+	CU_ASSERT_EQUAL(errno, ESRCH);
+	CU_ASSERT_EQUAL(xenforeignmemory_restrict(fmem, domid + 1), 0);
+	CU_ASSERT_PTR_NULL(xenforeignmemory_map(fmem, domid, PROT_READ, 1, gfns, err));
+	xenforeignmemory_close(fmem);
+}
+
 /* ---- no event is lost ---- */
 
 /*
@@ -338,6 +382,8 @@ int main(void)
 	TEST(test_restrict);
 	TEST(test_peer_dies);
 	TEST(test_domain_death_virq);
+	TEST(test_not_provided);
+	TEST(test_foreign_map);
 	TEST(test_no_loss_threads);
 	TEST(test_no_loss_processes);
 	TEST(test_nothing_left);

@@ -28,8 +28,14 @@
 static uint32_t domid;
 static struct lxguest guest;
 static uint32_t refs[PAGES];
-static int ports[PORTS];
 static unsigned seed;
+
+/* The process that receives the victims' events, and its ports. */
+static pid_t receiver;
+static struct {
+	int ports[PORTS];
+	_Atomic int ready;
+} *shared;
 
 static void fail(const char *what)
 {
@@ -87,13 +93,26 @@ static void bind_loop(void)
 		int port;
 
 		/* Others try the same ports: a refusal is no failure. */
-		port = xce ? xenevtchn_bind_interdomain(xce, domid, ports[i % PORTS]) : -1;
+		port = xce ? xenevtchn_bind_interdomain(xce, domid,
+							shared->ports[i % PORTS]) : -1;
 		for (int k = 0; k < 3 && port > 0; k++)
 			xenevtchn_notify(xce, port);
 		if (port > 0 && i & 1)
 			xenevtchn_unbind(xce, port);
 		xenevtchn_close(xce);
 	}
+}
+
+static void notify_loop(void)
+{
+	xenevtchn_handle *xce = xenevtchn_open(NULL, 0);
+	int port = -1;
+
+	for (unsigned i = getpid(); port < 0; i++)
+		port = xenevtchn_bind_interdomain(xce, domid, shared->ports[i % PORTS]);
+	for (;;)
+		if (xenevtchn_notify(xce, port))
+			_exit(14);
 }
 
 static void enter_guest(void)
@@ -142,7 +161,7 @@ static void thread_loop(void)
 static pid_t start_victim(unsigned kind)
 {
 	static void (*const loops[])(void) = { copy_loop, map_loop, bind_loop, share_loop,
-					       thread_loop, copy_loop };
+					       thread_loop, notify_loop };
 	pid_t pid = fork();
 
 	if (pid < 0)
@@ -187,13 +206,6 @@ static void look(xengnttab_handle *xgt)
 		s.dest.virt = in;
 		if (xengnttab_grant_copy(xgt, 1, &s) || s.status || strcmp(in, out))
 			fail("copy from the guest");
-		/* What it had pending is taken, so that events flow. */
-		for (int k = 0; k < 4; k++) {
-			int port = lxguest_do(&guest, LXG_PENDING, 0, 0, 0);
-
-			if (port > 0)
-				lxguest_do(&guest, LXG_UNMASK, port, 0, 0);
-		}
 	}
 }
 
@@ -203,8 +215,67 @@ static void start_guest(void)
 	if (lxguest_do(&guest, LXG_SHARE, 0, PAGES, 1) < 0)
 		fail("share");
 	memcpy(refs, guest.m.refs, sizeof(refs));
+}
+
+static void receive_loop(void)
+{
+	xenevtchn_handle *xce;
+
+	enter_guest();
+	xce = xenevtchn_open(NULL, 0);
 	for (int i = 0; i < PORTS; i++)
-		ports[i] = lxguest_do(&guest, LXG_ALLOC_PORT, 0, 0, 0);
+		shared->ports[i] = xenevtchn_bind_unbound_port(xce, 0);
+	shared->ready = 1;
+	for (;;) {
+		int port = xenevtchn_pending(xce);
+
+		if (port < 0 || xenevtchn_unmask(xce, port))
+			_exit(15);
+	}
+}
+
+static void start_receiver(void)
+{
+	shared->ready = 0;
+	receiver = fork();
+	if (receiver < 0)
+		fail("fork");
+	if (!receiver) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		receive_loop();
+	}
+	while (!shared->ready)
+		usleep(100);
+}
+
+static unsigned nr_deliverable(void)
+{
+	char command[300];
+	unsigned n;
+	FILE *f;
+
+	snprintf(command, sizeof(command), "%s status --json | grep -c "
+		 "'\"domid\": %u, \"port\".*\"pending\": true, \"masked\": false, \"pid\": %d,'",
+		 getenv("LOCALXEN"), domid, receiver);
+	f = popen(command, "re");
+	if (!f || fscanf(f, "%u", &n) != 1)
+		fail(command);
+	pclose(f);
+	return n;
+}
+
+/*
+ * Nobody sends any more, and the receiver takes whatever wakes it. A port that
+ * stays deliverable has lost its wake-up with its sender.
+ */
+static void check_events(void)
+{
+	for (int i = 0; i < 400; i++) {
+		if (!nr_deliverable())
+			return;
+		usleep(50000);
+	}
+	fail("an event was lost with its sender");
 }
 
 static void one_round(unsigned kills)
@@ -214,6 +285,7 @@ static void one_round(unsigned kills)
 
 	alarm(300);	/* a lock that stayed with the dead would stop us */
 	start_guest();
+	start_receiver();
 	xgt = xengnttab_open(NULL, 0);
 	for (unsigned i = 0; i < VICTIMS; i++)
 		victim[i] = start_victim(rand());
@@ -229,6 +301,8 @@ static void one_round(unsigned kills)
 	for (unsigned i = 0; i < VICTIMS; i++)
 		kill_victim(victim[i]);
 	look(xgt);
+	check_events();
+	kill_victim(receiver);
 	xengnttab_close(xgt);
 	lxguest_stop(&guest);
 	if (lxguest_localxen("status --check --wait=20000"))
@@ -243,6 +317,10 @@ int main(void)
 	env = getenv("LOCALXEN_SEED");
 	seed = env ? strtoul(env, NULL, 10) : (unsigned)time(NULL) ^ getpid();
 	srand(seed);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
+		fail("mmap");
 	domid = lxguest_new_domain("--name=killing --gntalloc-limit=256");
 	for (done = 0; done < kills; done += ROUND)
 		one_round(ROUND);

@@ -262,7 +262,8 @@ static void client_request(struct client *c)
 	}
 }
 
-static void client_hears(struct client *c, const struct xsd_sockmsg *hdr, const char *body)
+static void client_hears(struct client *c, const struct xsd_sockmsg *hdr,
+			 const char *body)
 {
 	char expected[40];
 	uint32_t asked;

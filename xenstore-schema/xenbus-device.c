@@ -75,7 +75,7 @@ int xenbus_open_device(struct xs_handle *xs, enum xenbus_side side, uint32_t dom
 	return rc;
 }
 
-int xenbus_watch_otherend(struct xenbus_device *dev, const char *token)
+int xenbus_watch_otherend(const struct xenbus_device *dev, const char *token)
 {
 	char path[XENBUS_NODE_BYTES];
 	int rc = xenbus_join(path, dev->otherend, KEY_STATE);
@@ -86,7 +86,7 @@ int xenbus_watch_otherend(struct xenbus_device *dev, const char *token)
 	return xs_watch(dev->xs, path, token) ? 0 : xenbus_store_error();
 }
 
-int xenbus_unwatch_otherend(struct xenbus_device *dev, const char *token)
+int xenbus_unwatch_otherend(const struct xenbus_device *dev, const char *token)
 {
 	char path[XENBUS_NODE_BYTES];
 	int rc = xenbus_join(path, dev->otherend, KEY_STATE);
@@ -97,17 +97,37 @@ int xenbus_unwatch_otherend(struct xenbus_device *dev, const char *token)
 	return xs_unwatch(dev->xs, path, token) ? 0 : xenbus_store_error();
 }
 
+/* Only the store's word that nothing is there counts as gone, no failure does. */
 int xenbus_look_own_state(struct xenbus_device *dev, XenbusState *out)
 {
 	const struct link_keys keys = link_keys(dev->side);
-	char path[XENBUS_NODE_BYTES];
+	unsigned int len;
+	uint32_t state;
+	char *value;
 	int rc;
 
-	*out = xenbus_read_state(dev->xs, dev->nodename);
-	if (*out != XenbusStateUnknown)
-		return 0;
-	rc = xenbus_join(path, dev->nodename, keys.path);
-	if (rc)
-		return rc;
-	return xenbus_exists(dev->xs, XBT_NULL, path) ? 0 : -ENOENT;
+	*out = XenbusStateUnknown;
+	rc = xenbus_read_u32(dev->xs, XBT_NULL, dev->nodename, KEY_STATE,
+			     XenbusStateReconfigured, &state, NULL);
+	if (!rc)
+		*out = (XenbusState)state;
+	if (rc != -ENOENT)
+		return rc == -EINVAL ? 0 : rc;
+	rc = xenbus_read_raw(dev->xs, XBT_NULL, dev->nodename, keys.path, &value, &len);
+	if (!rc)
+		free(value);
+	return rc;
+}
+
+int xenbus_look_otherend_state(struct xenbus_device *dev, XenbusState *out)
+{
+	uint32_t state;
+	int rc;
+
+	*out = XenbusStateUnknown;
+	rc = xenbus_read_u32(dev->xs, XBT_NULL, dev->otherend, KEY_STATE,
+			     XenbusStateReconfigured, &state, NULL);
+	if (!rc)
+		*out = (XenbusState)state;
+	return rc == -ENOENT || rc == -EINVAL || rc == -EACCES ? 0 : rc;
 }

@@ -26,14 +26,18 @@ int xenbus_open_device(struct xs_handle *xs, enum xenbus_side side, uint32_t dom
 		       struct key_error *err);
 
 /* A watch on the peer's state. Events carry token; one comes at once. */
-int xenbus_watch_otherend(struct xenbus_device *dev, const char *token);
-int xenbus_unwatch_otherend(struct xenbus_device *dev, const char *token);
+int xenbus_watch_otherend(const struct xenbus_device *dev, const char *token);
+int xenbus_unwatch_otherend(const struct xenbus_device *dev, const char *token);
 
 /*
  * Waiting for the tool stack's word on our own directory: the node's state now.
  * -ENOENT: the directory has gone, or was never complete (no state node and no
- * link). A missing or bad state node alone is XenbusStateUnknown.
+ * link). A missing or bad state node alone is XenbusStateUnknown. Other -errno:
+ * the store did not answer.
  */
 int xenbus_look_own_state(struct xenbus_device *dev, XenbusState *out);
+
+/* The peer's, likewise; gone, unreadable to us or bad is XenbusStateUnknown. */
+int xenbus_look_otherend_state(struct xenbus_device *dev, XenbusState *out);
 
 #endif

@@ -143,24 +143,32 @@ served_disk()
 	esac
 }
 
-# our_disk GUEST DISK FILE [KEY=VALUE...]: by paravane-blkback, which it starts.
+# our_disk GUEST DISK FILE [KIND] [KEY=VALUE...]: by paravane-blkback, which it starts.
 our_disk()
 {
-	local guest=$1 disk=$2 file=$3
+	local guest=$1 disk=$2 file=$3 kind=vbd
 	shift 3
 
-	our_backend
-	disk_attach "$guest" "$disk" vbd params="aio:$file" "$@"
+	case $1 in vbd*) kind=$1; shift ;; esac
+	our_backend "$kind"
+	disk_attach "$guest" "$disk" "$kind" params="aio:$file" "$@"
 }
 
-# our_backend [OPTION...]: paravane-blkback for all of dom0's disks, once. The kernel's
-# would take every vbd: its module must not be there.
+declare -A our_pid
+
+# our_backend KIND [OPTION...]: paravane-blkback for all of dom0's disks of this kind,
+# once. The kernel's would take every vbd: its module must not be there.
 our_backend()
 {
-	[ ! -d /sys/module/xen_blkback ] || rmmod xen-blkback || die "xen-blkback is loaded and would take our disks"
-	if [ -n "$our_pid" ] && ! process_gone "$our_pid"; then return 0; fi
-	start_daemon paravane-blkback paravane-blkback "$@"
-	our_pid=$daemon_pid
+	local kind=$1
+	shift
+
+	if [ "$kind" = vbd ] && [ -d /sys/module/xen_blkback ]; then
+		rmmod xen-blkback || die "xen-blkback is loaded and would take our disks"
+	fi
+	if [ -n "${our_pid[$kind]}" ] && ! process_gone "${our_pid[$kind]}"; then return 0; fi
+	start_daemon "paravane-blkback-$kind" paravane-blkback --kind="$kind" "$@"
+	our_pid[$kind]=$daemon_pid
 }
 
 # served_features GUEST DISK: what the front end and the back end agreed on.

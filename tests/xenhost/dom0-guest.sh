@@ -39,7 +39,7 @@ guest_create()
 		echo "memory=$memory"
 		echo "vcpus=$vcpus"
 		guest_type_lines "$type"
-		echo "ramdisk='$ramdisk'"
+		[ "$ramdisk" = none ] || echo "ramdisk='$ramdisk'"
 		echo "disk=[$disks]"
 		echo "vif=[$vifs]"
 		printf %s "$lines"
@@ -47,24 +47,8 @@ guest_create()
 	rm -f "$xh_run/guest-$name.number"
 	say "creating guest $name ($type)"
 	guest_forget_log "$name"
-	xl_create "$name" ${paused:+-p}
-}
-
-# xl_create NAME [-p]: xl has been seen to die of a signal in its own thread's end,
-# rarely, after it had made the domain; what it made is not lost for that.
-xl_create()
-{
-	local status=0 name=$1 domid
-	shift
-
-	xl create "$@" -q $xh_run/"$name".cfg || status=$?
-	domid=$(xl domid "$name" 2>/dev/null) || domid=
-	if [ $status -gt 128 ] && [ -n "$domid" ]; then
-		say "xl died (status $status) after it had created $name"
-		status=0
-	fi
-	echo "$domid" >$xh_run/guest-"$name".domid
-	return $status
+	xl create ${paused:+-p} -q $xh_run/"$name".cfg || return
+	xl domid "$name" >$xh_run/guest-"$name".domid
 }
 
 # The lines of xl.cfg that differ between the three types.
@@ -104,7 +88,8 @@ guest_ramdisk()
 		return
 	fi
 	dir=$(mktemp -d $xh_run/files.XXXXXX)
-	for file in $2; do
+	# libgcc_s is loaded when a thread is cancelled, which ldd does not know.
+	for file in $2 $(ldconfig -p | awk '/libgcc_s.so.1 .*x86-64/ { print $NF; exit }'); do
 		need=$(ldd "$file" 2>/dev/null | awk '$2 == "=>" && $3 ~ /^\// { print $3 } $1 ~ /^\// { print $1 }') || true
 		for file in $file $need; do
 			[ -e "$dir$file" ] || { mkdir -p "$dir${file%/*}" && cp -L "$file" "$dir$file"; }
@@ -118,10 +103,10 @@ guest_ramdisk()
 	echo $xh_boot/guest-$1.cpio
 }
 
-# guest_ready NAME: waits for the guest's command loop.
+# guest_ready NAME [SECONDS]: waits for the guest's command loop.
 guest_ready()
 {
-	wait_for 120 guest_answered "$1" 0 || die "guest $1 did not boot: $(guest_log "$1" | tail -n 5)"
+	wait_for "${2:-120}" guest_answered "$1" 0 || die "guest $1 did not boot: $(guest_log "$1" | tail -n 5)"
 	say "guest $1 is up (domain $(guest_domid "$1"))"
 }
 

@@ -66,7 +66,7 @@ start_daemon()
 {
 	local name=$1
 	shift
-	"$@" >"$XH_RESULTS/$name.log" 2>&1 </dev/null &
+	"$@" >>"$XH_RESULTS/$name.log" 2>&1 </dev/null &
 	daemon_pid=$!
 	echo "$daemon_pid" >>$xh_run/daemons
 	disown

@@ -40,7 +40,7 @@ int cli_slot_of(uint32_t domid);
 bool cli_number(const char *what, const char *text, long min, long max, long *out);
 
 /* cli_env.c: where things are, and what a domain's processes see. */
-int cli_find_paths(const char *argv0);
+int cli_find_paths(void);
 const char *cli_lib_dir(void);
 /* "DIR/NAME" of a helper program or library; static storage per kind. */
 void cli_helper_path(const char *name, char *out, size_t size);

@@ -168,7 +168,8 @@ static int create(const struct lx_create *c)
 	memcpy(req.data, c, sizeof(*c));
 	rc = lx_rpc(&req, -1, &rep, sizeof(rep), NULL);
 	if (rc)
-		return cli_error("cannot make a domain: %s", strerror(-rc));
+		return cli_error("cannot make a domain: %s", rc == -ENOSPC ?
+				 "there are too many" : strerror(-rc));
 	rc = bring_up(rep.a, rep.b);
 	if (rc) {
 		destroy(rep.a);
@@ -257,7 +258,7 @@ int cmd_domain(int argc, char **argv)
 	}
 	if (optind < argc)
 		return cli_usage_error("domain", "'%s' is too much", argv[optind]);
-	rc = cli_find_paths(argv[0]);
+	rc = cli_find_paths();
 	return rc ? rc : create(&c);
 }
 
@@ -294,7 +295,7 @@ int cmd_exec(int argc, char **argv)
 		first++;
 	if (first >= argc)
 		return cli_usage_error("exec", "give a domain and a command");
-	rc = cli_find_paths(argv[0]);
+	rc = cli_find_paths();
 	if (!rc)
 		rc = cli_connect();
 	if (rc)

@@ -28,13 +28,12 @@ static bool has_libs(const char *dir)
 	return !access(path, R_OK);
 }
 
-int cli_find_paths(const char *argv0)
+int cli_find_paths(void)
 {
 	const char *env = getenv("LOCALXEN_LIBDIR");
 	char exe[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
 
-	(void)argv0;
 	if (n < 0)
 		return cli_error("/proc/self/exe: %s; is /proc mounted?", strerror(errno));
 	exe[n] = '\0';

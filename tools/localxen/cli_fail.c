@@ -152,7 +152,7 @@ static bool parse_option(int opt, struct wish *w)
 
 static bool takes_status(unsigned call)
 {
-	return call == LX_CALL_MAP || call == LX_CALL_COPY || call == LX_CALL_SHARE;
+	return call == LX_CALL_MAP || call == LX_CALL_COPY;
 }
 
 static int check_wish(const struct wish *w)

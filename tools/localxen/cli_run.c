@@ -342,7 +342,7 @@ int cmd_run(int argc, char **argv)
 	}
 	if (optind == argc)
 		return cli_usage_error("run", "no command given");
-	rc = cli_find_paths(argv[0]);
+	rc = cli_find_paths();
 	if (rc)
 		return rc;
 	prctl(PR_SET_CHILD_SUBREAPER, 1);

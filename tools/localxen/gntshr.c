@@ -143,8 +143,6 @@ static int share(xengntshr_handle *xgs, const struct lx_req *req, uint32_t *refs
 
 	if (!rc)
 		rc = -lx_fail_check(LX_CALL_SHARE);
-	if (!rc && lx_fail_status(LX_CALL_SHARE))
-		rc = -EINVAL;
 	if (!rc && (!req->a || req->a > LX_SHARE_MAX_PAGES))
 		rc = -EINVAL;
 	if (rc)

@@ -41,9 +41,14 @@ static inline void lx_entry_wait(unsigned *spins)
 		usleep(50);
 }
 
-static inline void lx_entry_unlock(struct lx_active *act)
+/*
+ * Not by a plain store: once the last hold has gone the domain's slot may get a
+ * new domain, with all locks open, before this is reached.
+ */
+static inline void lx_entry_unlock(struct lx_active *act, uint32_t self)
 {
-	atomic_store_explicit(&act->lock, 0, memory_order_release);
+	atomic_compare_exchange_strong_explicit(&act->lock, &self, 0,
+			memory_order_release, memory_order_relaxed);
 }
 
 /* After counts fell: GTF_writing and GTF_reading go with the last hold. */

@@ -25,7 +25,7 @@ static void lock_entry(struct lx_thread *t, unsigned slot, uint32_t gref)
 
 static void unlock_entry(struct lx_thread *t, struct lx_active *act)
 {
-	lx_entry_unlock(act);
+	lx_entry_unlock(act, lx_thread_id(t));
 	atomic_store_explicit(&t->intent, 0, memory_order_release);
 }
 

@@ -95,6 +95,7 @@ int hv_proc_add(uint32_t domid, pid_t pid, uint32_t flags, struct lx_rep *rep);
 void hv_proc_release(unsigned slot);
 /* Takes an entry's lock, from a dead owner if need be. */
 void hv_lock_entry(unsigned slot, uint32_t gref);
+void hv_unlock_entry(unsigned slot, uint32_t gref);
 bool hv_has_holds_on(unsigned slot);
 
 /* hv_share.c */

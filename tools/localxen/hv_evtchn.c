@@ -272,8 +272,11 @@ static bool is_deliverable(struct lx_port *p)
 }
 
 /*
- * If its port has been closed since, its token may already stand for another
- * port of that domain (evtchn.c, take_token()): one for each that waits.
+ * Whether the sender had made the port deliverable is not known, and tokens do
+ * not say whose they are: the receiver may have taken this port with another's
+ * token, or closed it and taken another's for it (evtchn.c, take_token()). So
+ * one token for the port's handle, and one for each port that waits. What is too
+ * many comes out as a spurious event.
  */
 void hv_repeat_token(unsigned slot, uint32_t port)
 {
@@ -281,11 +284,7 @@ void hv_repeat_token(unsigned slot, uint32_t port)
 
 	if (dom->state == LX_DOM_FREE)
 		return;
-	if (atomic_load(&dom->port[port].handle)) {
-		if (is_deliverable(&dom->port[port]))
-			write_token(dom->port[port].handle);
-		return;
-	}
+	write_token(atomic_load(&dom->port[port].handle));
 	for (uint32_t i = 1; i < dom->nr_ports; i++)
 		if (is_deliverable(&dom->port[i]))
 			write_token(dom->port[i].handle);

@@ -395,6 +395,7 @@ static int make_signals(void)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
 	hv.signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
 	return hv.signal_fd < 0 ? -errno : 0;
 }

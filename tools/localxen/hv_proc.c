@@ -128,7 +128,7 @@ static void mend_entry(unsigned proc, unsigned slot, uint32_t gref)
 	act->nr_read = rc.nr_read;
 	act->nr_write = rc.nr_write;
 	lx_entry_clear_flags(act, &hv.shm->dom[slot].grant[gref]);
-	lx_entry_unlock(act);
+	atomic_store(&act->lock, 0);
 }
 
 static void end_intents(unsigned proc)
@@ -178,6 +178,11 @@ void hv_lock_entry(unsigned slot, uint32_t gref)
 	}
 }
 
+void hv_unlock_entry(unsigned slot, uint32_t gref)
+{
+	lx_entry_unlock(active(slot, gref), HV_THREAD_ID);
+}
+
 /* ---- coming and going ---- */
 
 static void drop_hold(_Atomic uint64_t *hold, uint64_t v, void *arg)
@@ -196,7 +201,7 @@ static void drop_hold(_Atomic uint64_t *hold, uint64_t v, void *arg)
 		act->nr_read--;
 	lx_entry_clear_flags(act, &hv.shm->dom[slot].grant[gref]);
 	atomic_store(hold, 0);
-	lx_entry_unlock(act);
+	hv_unlock_entry(slot, gref);
 }
 
 static void free_threads(unsigned proc)

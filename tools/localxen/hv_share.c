@@ -243,7 +243,7 @@ static void keep_back(unsigned slot, uint32_t gref, uint32_t frame)
 
 	hv_lock_entry(slot, gref);
 	shm_dom(slot)->active[gref].kept = 1;
-	lx_entry_unlock(&shm_dom(slot)->active[gref]);
+	hv_unlock_entry(slot, gref);
 	if (!k)
 		return;	/* the page is lost until the domain ends */
 	*k = (struct hv_kept){ .next = hv.dom[slot].kept, .gref = gref, .frame = frame };

@@ -430,8 +430,8 @@ int xb_client_input(struct xb_client *client, const void *bytes, size_t len)
 		request(client, msg);
 	}
 	if (rc < 0)
-		say(client->mux, "a client announced a payload of %" PRIu32 " bytes, more "
-		    "than %d; disconnecting it", client->parser.hdr.len,
+		say(client->mux, "a client announced a payload of %" PRIu32 " bytes, "
+		    "more than %d; disconnecting it", client->parser.hdr.len,
 		    XENSTORE_PAYLOAD_MAX);
 	return rc;
 }
@@ -490,8 +490,8 @@ int xb_mux_ring_input(struct xb_mux *mux, const void *bytes, size_t len)
 		free(msg);
 	}
 	if (rc < 0)
-		say(mux, "the store announced a payload of %" PRIu32 " bytes, more than %d",
-		    mux->ring_in.hdr.len, XENSTORE_PAYLOAD_MAX);
+		say(mux, "the store announced a payload of %" PRIu32 " bytes, more "
+		    "than %d", mux->ring_in.hdr.len, XENSTORE_PAYLOAD_MAX);
 	return rc;
 }
 

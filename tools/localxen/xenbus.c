@@ -47,7 +47,7 @@ struct xenbus {
 	struct xenstore_domain_interface *intf;
 	struct xb_mux *mux;
 	struct conn *conn[MAX_CLIENTS];
-	unsigned nr_conns;
+	unsigned nr_conns, max_conns;
 	/* The fixed three first, then a client each. */
 	struct pollfd pfd[3 + MAX_CLIENTS];
 	time_t log_second;
@@ -167,16 +167,17 @@ static int ring_serve(struct xenbus *xb)
 	int in, out;
 
 	if (__atomic_load_n(&xb->intf->error, __ATOMIC_RELAXED))
-		return fail(xb, "xenstored gave this domain's ring up (error %u of "
-			    "xen/io/xs_wire.h); no client can be served", xb->intf->error);
-	if (__atomic_load_n(&xb->intf->connection, __ATOMIC_ACQUIRE) != XENSTORE_CONNECTED)
+		return fail(xb, "xenstored gave this domain's ring up (error %u of xen/io/"
+			    "xs_wire.h); no client can be served", xb->intf->error);
+	if (__atomic_load_n(&xb->intf->connection, __ATOMIC_ACQUIRE) !=
+	    XENSTORE_CONNECTED)
 		return 0;
 	do {
 		in = ring_read(xb);
 		out = in < 0 ? in : ring_write(xb);
 		if (out < 0)
-			return fail(xb, "the store's ring holds nonsense: req %u..%u, rsp "
-				    "%u..%u of %u bytes; stopping", xb->intf->req_cons,
+			return fail(xb, "the store's ring holds nonsense: req %u..%u, "
+				    "rsp %u..%u of %u bytes; stopping", xb->intf->req_cons,
 				    xb->intf->req_prod, xb->intf->rsp_cons,
 				    xb->intf->rsp_prod, XENSTORE_RING_SIZE);
 		moved += in + out;
@@ -205,8 +206,12 @@ static void conn_accept(struct xenbus *xb)
 	struct conn *conn;
 	int fd = accept4(xb->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-	if (fd < 0)
+	if (fd < 0) {
+		/* No descriptor is free: the next one waits until a client has gone. */
+		if (errno == EMFILE || errno == ENFILE)
+			xb->max_conns = xb->nr_conns;
 		return;
+	}
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
 	conn = xb_alloc(sizeof(*conn));
 	conn->fd = fd;
@@ -289,7 +294,7 @@ static unsigned poll_prepare(struct xenbus *xb)
 	xb->pfd[0] = (struct pollfd){ .fd = xenevtchn_fd(xb->xce), .events = POLLIN };
 	xb->pfd[1] = (struct pollfd){ .fd = xb->hypervisor_fd, .events = 0 };
 	xb->pfd[2] = (struct pollfd){
-		.fd = xb->nr_conns < MAX_CLIENTS ? xb->listen_fd : -1, .events = POLLIN,
+		.fd = xb->nr_conns < xb->max_conns ? xb->listen_fd : -1, .events = POLLIN,
 	};
 	for (i = 0; i < xb->nr_conns; i++) {
 		const struct conn *conn = xb->conn[i];
@@ -309,7 +314,8 @@ static int loop(struct xenbus *xb, const sigset_t *unblocked)
 	int more = 0;
 
 	while (!stopping) {
-		if (ppoll(xb->pfd, poll_prepare(xb), more > 0 ? &now : NULL, unblocked) < 0) {
+		if (ppoll(xb->pfd, poll_prepare(xb), more > 0 ? &now : NULL,
+			  unblocked) < 0) {
 			if (errno == EINTR)
 				continue;
 			return fail(xb, "poll: %m");
@@ -363,7 +369,8 @@ static int domain_open(struct xenbus *xb)
 	if (own < 0)
 		return fail(xb, "cannot join the hypervisor: %m");
 	if (xb->domid >= 0 && xb->domid != own)
-		return fail(xb, "started in domain %d instead; is LOCALXEN_DOMID set?", own);
+		return fail(xb, "started in domain %d instead; is LOCALXEN_DOMID set?",
+			    own);
 	xb->domid = own;
 	xb->hypervisor_fd = lx_hypervisor_fd();
 	if (!xb->port) {
@@ -401,7 +408,7 @@ static void signals_prepare(sigset_t *unblocked)
 static int usage(void)
 {
 	fputs("usage: localxen-xenbus --listen PATH|FD [--domid N] [--store-port N]\n"
-	      "Serves the store to the clients of one guest of local Xen; localxen starts it.\n"
+	      "Serves the store to the clients of one guest of local Xen; localxen starts\nit. "
 	      "FD is a listening socket. N are the domain's own by default.\n", stderr);
 	return 2;
 }
@@ -412,7 +419,9 @@ static int number(const char *text)
 	char *end;
 	unsigned long n = strtoul(text, &end, 10);
 
-	return !strchr("0123456789", *text) || !*text || *end || n > INT_MAX ? -1 : (int)n;
+	if (!*text || !strchr("0123456789", *text) || *end || n > INT_MAX)
+		return -1;
+	return n;
 }
 
 static int parse(struct xenbus *xb, int argc, char **argv)
@@ -443,7 +452,9 @@ static int parse(struct xenbus *xb, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	static struct xenbus xb = { .domid = -1, .listen_fd = -1 };
+	static struct xenbus xb = {
+		.domid = -1, .listen_fd = -1, .max_conns = MAX_CLIENTS,
+	};
 	sigset_t unblocked;
 	int rc;
 

@@ -8,7 +8,7 @@ spec() { echo "format=raw,vdev=$1,access=$2,script=$XH_DIR/hotplug,target=$3"; }
 fio_forever='fio --name=w --filename=/dev/xvda --rw=randwrite --bs=4k --ioengine=libaio --direct=1 --iodepth=16 --time_based --runtime=600'
 
 case $XH_BACKEND in
-ours)	our_backend ;;
+ours)	our_backend vbd ;;
 kernel)	modprobe loop; modprobe xen-blkback ;;
 *)	skip "xl attaches $XH_BACKEND disks without a script" ;;
 esac
@@ -44,7 +44,7 @@ check "xl destroys under I/O" xl destroy xa
 check "Xen holds nothing of the domain" wait_for 20 eval '! xl list | awk "{ print \$2 }" | grep -qx '"$domid"
 check "nothing of the back end is left" wait_for 10 eval "[ -z \"\$(xenstore-list /local/domain/0/backend/vbd/$domid 2>/dev/null)\" ]"
 if [ "$XH_BACKEND" = ours ]; then
-	check "the back end lives" eval '! process_gone $our_pid'
+	check "the back end lives" eval '! process_gone ${our_pid[vbd]}'
 	guest_start xb pv disk="$(spec xvda rw "$first")"
 	check "and serves the next guest" disk_connected xb xvda vbd
 	guest_stop xb

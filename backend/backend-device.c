@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One device of a back end: looked at, stepped, refused (backend-device.h).
+ *
+ * Hides: what of the store is believed, how a reason reaches people, what is
+ * tried again and when. Must not know: images, rings, processes, watches on the
+ * back end's directories.
+ */
+#include "backend-device.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "xenbus-device.h"
+
+#define STEPS_PER_LOOK 16	/* more than any orderly way through the states */
+#define RETRY_MS 1000		/* after the store refused a request */
+#define WHY_BYTES XENBUS_TEXT_BYTES
+
+/*
+ * A front end that closes and comes back as fast as it can costs a process each
+ * time: more than BURST openings are spread out.
+ */
+#define OPEN_BURST 40u
+#define OPEN_REFILL_MS 50u
+
+/* ---- making ---------------------------------------------------------------- */
+
+static void on_changed(void *arg)
+{
+	struct backend_device *d = arg;
+
+	d->pending = true;
+	d->env.changed(d->env.arg);
+}
+
+static const char *find_holder(void *arg, int fd)
+{
+	struct backend_device *d = arg;
+
+	return d->env.holder(d->env.arg, fd);
+}
+
+void backend_device_token(const struct backend_device *d, char *buf)
+{
+	snprintf(buf, BACKEND_TOKEN_BYTES, "front %u/%u", d->frontend_id, d->devid);
+}
+
+static void unlink_front(struct backend_device *d)
+{
+	char token[BACKEND_TOKEN_BYTES];
+
+	if (!d->linked)
+		return;
+	backend_device_token(d, token);
+	xenbus_unwatch_otherend(&d->bus, token);
+	d->linked = false;
+}
+
+void backend_device_free(struct backend_device *d)
+{
+	if (!d)
+		return;
+	unlink_front(d);
+	vbd_device_free(d->vbd);
+	free(d);
+}
+
+int backend_device_new(const struct backend_device_env *env, uint32_t frontend_id,
+		       uint32_t devid, struct backend_device **out)
+{
+	struct backend_device *d = calloc(1, sizeof(*d));
+	struct vbd_device_env vbd_env;
+	int rc;
+
+	if (!d)
+		return -ENOMEM;
+	d->env = *env;
+	d->frontend_id = frontend_id;
+	d->devid = devid;
+	d->open_tokens = OPEN_BURST;
+	log_peer_init(&d->log, "%s %u/%u", env->config->kind, frontend_id, devid);
+	d->bus.xs = env->xs;
+	vbd_env = (struct vbd_device_env){
+		.config = env->config, .loop = env->loop, .bus = &d->bus,
+		.log = &d->log, .frontend_id = frontend_id, .devid = devid,
+		.changed = on_changed, .holder = find_holder, .arg = d,
+	};
+	rc = xenbus_backend_path(d->bus.nodename, sizeof(d->bus.nodename), env->domid,
+				 env->config->kind, frontend_id, devid);
+	if (!rc)
+		rc = vbd_device_new(&vbd_env, &d->vbd);
+	if (rc) {
+		backend_device_free(d);
+		return rc;
+	}
+	log_debug("%s: found", d->log.who);
+	*out = d;
+	return 0;
+}
+
+/* ---- looking -------------------------------------------------------------- */
+
+static int read_links(struct backend_device *d, struct xenbus_device *out)
+{
+	struct key_error err = { .expected = "" };
+	int rc = xenbus_open_device(d->bus.xs, XENBUS_BACKEND, d->env.domid,
+				    d->bus.nodename, out, &err);
+
+	if (rc) {
+		log_debug("%s: not complete yet: %s", d->log.who, err.key);
+	} else if (out->otherend_id != d->frontend_id) {
+		log_peer_at(&d->log, LOG_LEVEL_ERROR, "%s says front end %u: left alone",
+			    d->bus.nodename, out->otherend_id);
+		rc = -EINVAL;
+	}
+	return rc;
+}
+
+/*
+ * Reads the links when a device is new, or has been made anew by the tool
+ * stack. Our state is what its node says: a predecessor may have written it.
+ */
+static void link_front(struct backend_device *d)
+{
+	struct xenbus_device bus;
+	char token[BACKEND_TOKEN_BYTES];
+	int rc = read_links(d, &bus);
+
+	/* Not again for the same: a new watch is an event by itself. */
+	if (!rc && d->linked && !strcmp(bus.otherend, d->bus.otherend))
+		return;
+	unlink_front(d);
+	if (rc)
+		return;
+	backend_device_token(d, token);
+	d->bus = bus;
+	rc = xenbus_watch_otherend(&d->bus, token);
+	if (rc)
+		log_peer_at(&d->log, LOG_LEVEL_ERROR, "no watch on %s: %s",
+			    d->bus.otherend, strerror(-rc));
+	d->linked = !rc;
+}
+
+/*
+ * Of our own node only the tool stack's two words count: 1 (a new device) and
+ * 5 (detach). Anything else there that we did not write is somebody's mistake.
+ */
+static void take_own_state(struct backend_device *d, XenbusState node)
+{
+	if (node == d->bus.state ||
+	    (node != XenbusStateInitialising && node != XenbusStateClosing))
+		return;
+	log_debug("%s: the tool stack says %s", d->log.who, xenbus_state_name(node));
+	d->bus.state = node;
+	d->refused = false;
+	/* Another device, perhaps of another domain of this number. */
+	if (node == XenbusStateInitialising)
+		d->was_alive = false;
+}
+
+/* A domain that has been there, and is not any more, has died. */
+static int look_front(struct backend_device *d, XenbusState *out)
+{
+	bool alive;
+
+	*out = XenbusStateUnknown;
+	if (!d->linked)
+		return 0;
+	alive = xs_is_domain_introduced(d->bus.xs, d->frontend_id);
+	if (alive)
+		d->was_alive = true;
+	if (alive || !d->was_alive)
+		return xenbus_look_otherend_state(&d->bus, out);
+	*out = XenbusStateClosed;
+	return 0;
+}
+
+static bool close_overdue(struct backend_device *d, const struct lifecycle_view *v)
+{
+	uint32_t limit = d->env.config->close_ms;
+
+	if (v->back != XenbusStateClosing || v->worker != LIFECYCLE_SERVING || !limit) {
+		d->closing_ms = 0;
+		return false;
+	}
+	if (!d->closing_ms)
+		d->closing_ms = now_ms();
+	d->look_at_ms = d->closing_ms + limit;
+	return now_ms() >= d->look_at_ms;
+}
+
+static void say_missing(struct backend_device *d, const struct lifecycle_view *v,
+			const char *why)
+{
+	bool missing = d->linked && !v->complete && v->back == XenbusStateInitialising;
+
+	if (missing && !(d->said_missing &&
+			 d->said_inputs == vbd_device_inputs(d->vbd))) {
+		log_peer_at(&d->log, LOG_LEVEL_INFO, "waits: %s", why);
+		xenbus_write_error(&d->bus, ENOENT, why);
+	} else if (!missing && d->said_missing) {
+		xenbus_clear_error(&d->bus);
+	}
+	d->said_missing = missing;
+	d->said_inputs = vbd_device_inputs(d->vbd);
+}
+
+/* -errno: the store did not answer, so nothing is known. */
+static int look(struct backend_device *d, struct lifecycle_view *v)
+{
+	char why[WHY_BYTES] = "";
+	XenbusState node;
+	int rc = xenbus_look_own_state(&d->bus, &node);
+
+	if (rc && rc != -ENOENT)
+		return rc;
+	memset(v, 0, sizeof(*v));
+	v->exists = !rc;
+	if (v->exists) {
+		take_own_state(d, node);
+		if (!d->linked || (d->bus.state == XenbusStateInitialising &&
+				   !vbd_device_is_open(d->vbd)))
+			link_front(d);
+	}
+	v->back = d->linked ? d->bus.state : XenbusStateUnknown;
+	rc = look_front(d, &v->front);
+	if (!rc)
+		rc = vbd_device_look(d->vbd, v, why, sizeof(why));
+	if (rc)
+		return rc;
+	v->close_overdue = close_overdue(d, v);
+	v->refused = d->refused && d->refused_front == v->front &&
+		d->refused_inputs == vbd_device_inputs(d->vbd);
+	say_missing(d, v, why);
+	if (v->front != XenbusStateInitialised && v->front != XenbusStateConnected)
+		d->front_ready_ms = 0;
+	else if (!d->front_ready_ms)
+		d->front_ready_ms = now_ms();
+	return 0;
+}
+
+/* ---- doing ---------------------------------------------------------------- */
+
+static int switch_state(struct backend_device *d, XenbusState to)
+{
+	log_debug("%s: %s -> %s", d->log.who, xenbus_state_name(d->bus.state),
+		  xenbus_state_name(to));
+	return xenbus_switch_state(&d->bus, to);
+}
+
+/* The reason where people look for it, and one line; then towards Closed. */
+static int refuse(struct backend_device *d, const struct lifecycle_view *v, int err,
+		  const char *why)
+{
+	/* Our directory has gone, or the store has: nobody to tell. */
+	if (err == -ENOENT && !xenbus_exists(d->bus.xs, XBT_NULL, d->bus.nodename))
+		return 0;
+	log_peer_at(&d->log, LOG_LEVEL_ERROR, "%s", why);
+	xenbus_write_error(&d->bus, err < 0 ? -err : err, why);
+	d->refused = true;
+	d->refused_front = v->front;
+	d->refused_inputs = vbd_device_inputs(d->vbd);
+	switch (d->bus.state) {
+	case XenbusStateInitialising:
+		return switch_state(d, XenbusStateClosed);
+	case XenbusStateInitWait:
+	case XenbusStateInitialised:
+	case XenbusStateConnected:
+		return switch_state(d, XenbusStateClosing);
+	default:
+		return 0;
+	}
+}
+
+static bool may_open(struct backend_device *d)
+{
+	uint64_t now = now_ms(), earned = (now - d->tokens_ms) / OPEN_REFILL_MS;
+
+	if (earned) {
+		d->open_tokens = MIN(OPEN_BURST, d->open_tokens + MIN(earned, OPEN_BURST));
+		d->tokens_ms = now;
+	}
+	if (!d->open_tokens) {
+		d->look_at_ms = d->tokens_ms + OPEN_REFILL_MS;
+		return false;
+	}
+	d->open_tokens--;
+	return true;
+}
+
+/* From any state in which the image is opened; a predecessor's 2 or 3 stays. */
+static int to_init_wait(struct backend_device *d)
+{
+	d->refused = false;
+	if (d->bus.state == XenbusStateInitWait || d->bus.state == XenbusStateInitialised)
+		return 0;
+	xenbus_clear_error(&d->bus);
+	return switch_state(d, XenbusStateInitWait);
+}
+
+static int do_open(struct backend_device *d, const struct lifecycle_view *v)
+{
+	char why[WHY_BYTES] = "";
+	int rc = vbd_device_open(d->vbd, why, sizeof(why));
+
+	return rc ? refuse(d, v, rc, why) : to_init_wait(d);
+}
+
+static int do_announce(struct backend_device *d)
+{
+	int rc = vbd_device_announce(d->vbd);
+
+	return rc ? rc : to_init_wait(d);
+}
+
+static int do_start(struct backend_device *d, const struct lifecycle_view *v, bool resume)
+{
+	char why[WHY_BYTES] = "";
+	int rc = resume ? vbd_device_resume(d->vbd, why, sizeof(why)) :
+			  vbd_device_connect(d->vbd, why, sizeof(why));
+
+	if (rc)
+		return refuse(d, v, rc, why);
+	if (resume)
+		log_info("%s: resumed after a restart", d->log.who);
+	return 0;
+}
+
+static int do_connected(struct backend_device *d)
+{
+	int rc = switch_state(d, XenbusStateConnected);
+
+	if (!rc)
+		log_peer_at(&d->log, LOG_LEVEL_INFO,
+			    "connected %llu ms after the front end was ready",
+			    (unsigned long long)(now_ms() - d->front_ready_ms));
+	return rc;
+}
+
+/*
+ * A front end that is still at 3 or 4, or was refused, has to move before it is
+ * tried again: its old ring is not one to connect to.
+ */
+static int do_closed(struct backend_device *d, const struct lifecycle_view *v)
+{
+	int rc = switch_state(d, XenbusStateClosed);
+
+	if (rc)
+		return rc;
+	if (!d->refused && (v->front == XenbusStateInitialised ||
+			    v->front == XenbusStateConnected)) {
+		d->refused = true;
+		d->refused_front = v->front;
+		d->refused_inputs = vbd_device_inputs(d->vbd);
+	}
+	vbd_device_closed(d->vbd);
+	d->failure_said = false;
+	d->closing_ms = 0;
+	log_peer_at(&d->log, LOG_LEVEL_INFO, "closed");
+	return 0;
+}
+
+static int act(struct backend_device *d, const struct lifecycle_view *v,
+	       enum lifecycle_step step)
+{
+	switch (step) {
+	case LIFECYCLE_ANNOUNCE: return do_announce(d);
+	case LIFECYCLE_OPEN: return do_open(d, v);
+	case LIFECYCLE_CONNECT: return do_start(d, v, false);
+	case LIFECYCLE_RESUME: return do_start(d, v, true);
+	case LIFECYCLE_CONNECTED: return do_connected(d);
+	case LIFECYCLE_CLOSING: return switch_state(d, XenbusStateClosing);
+	case LIFECYCLE_CLOSED: return do_closed(d, v);
+	case LIFECYCLE_STOP: vbd_device_stop(d->vbd, false); return 0;
+	case LIFECYCLE_RELEASE: vbd_device_release(d->vbd); return 0;
+	case LIFECYCLE_SCRIPT_FAILED:
+		return refuse(d, v, -EIO, "the hotplug script failed: its "
+			      "hotplug-status is 'error', expected 'connected'");
+	case LIFECYCLE_WAIT:
+	case LIFECYCLE_FORGET:
+		break;
+	}
+	return 0;
+}
+
+/* The worker gave up: people learn why before the device closes. */
+static bool say_failure(struct backend_device *d, const struct lifecycle_view *v)
+{
+	const struct worker_failure *f = vbd_device_failure(d->vbd);
+
+	if (!v->failed || d->failure_said || !v->exists)
+		return false;
+	d->failure_said = true;
+	refuse(d, v, f->err, f->reason);
+	return true;
+}
+
+static bool is_opening(enum lifecycle_step step)
+{
+	return step == LIFECYCLE_OPEN || step == LIFECYCLE_CONNECT;
+}
+
+static void retry_later(struct backend_device *d, const char *what, int rc)
+{
+	log_peer_at(&d->log, LOG_LEVEL_ERROR, "%s: XenStore: %s", what, strerror(-rc));
+	d->look_at_ms = now_ms() + RETRY_MS;
+}
+
+bool backend_device_advance(struct backend_device *d)
+{
+	struct lifecycle_view v;
+	enum lifecycle_step step;
+	int i, rc;
+
+	d->look_at_ms = 0;
+	for (i = 0; i < STEPS_PER_LOOK; i++) {
+		rc = look(d, &v);
+		if (rc) {
+			retry_later(d, "look", rc);
+			return true;
+		}
+		if (say_failure(d, &v))
+			continue;
+		step = lifecycle_next(&v);
+		if (step == LIFECYCLE_WAIT || (is_opening(step) && !may_open(d)))
+			return true;
+		if (step == LIFECYCLE_FORGET) {
+			log_debug("%s: gone", d->log.who);
+			vbd_device_closed(d->vbd);
+			return false;
+		}
+		rc = act(d, &v, step);
+		/* -ENOENT, -EAGAIN: changed under our hands; the next look sees. */
+		if (rc && rc != -ENOENT && rc != -EAGAIN) {
+			retry_later(d, lifecycle_step_name(step), rc);
+			return true;
+		}
+	}
+	d->look_at_ms = now_ms() + 1;
+	return true;
+}

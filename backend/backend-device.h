@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One device of a back end, for backend.c alone.
+ *
+ * Hides: how the store is looked at and what is done about it. Must not know:
+ * who notices that something has changed. The loop's thread.
+ */
+#ifndef PV_BACKEND_DEVICE_H
+#define PV_BACKEND_DEVICE_H
+
+#include "util.h"
+#include "vbd-device.h"
+
+#define BACKEND_TOKEN_BYTES 32
+
+struct backend_device_env {
+	const struct blkback_config *config;
+	struct evloop *loop;
+	struct xs_handle *xs;
+	uint32_t domid;			/* our own */
+	void (*changed)(void *arg);	/* a device has become pending by itself */
+	/* The name of a device that has the image of fd open, or NULL. */
+	const char *(*holder)(void *arg, int fd);
+	void *arg;
+};
+
+struct backend_device {
+	struct backend_device *next;	/* the caller's */
+	struct backend_device_env env;
+	uint32_t frontend_id, devid;
+	struct xenbus_device bus;
+	struct log_peer log;
+	bool pending;			/* to be looked at */
+	uint64_t look_at_ms;		/* the same, then; 0: only on a change */
+	/* The rest is backend-device.c's. */
+	bool linked, was_alive;
+	/* What was refused, so that the same is not tried again and again. */
+	bool refused;
+	XenbusState refused_front;
+	uint64_t refused_inputs;
+	bool failure_said, said_missing;
+	uint64_t said_inputs;
+	uint64_t closing_ms;		/* since when the tool stack waits; 0: not */
+	uint64_t front_ready_ms;	/* since when the front end waits; 0: not */
+	uint64_t tokens_ms;
+	uint32_t open_tokens;
+	struct vbd_device *vbd;
+};
+
+/* env is copied. -ENOMEM. */
+int backend_device_new(const struct backend_device_env *env, uint32_t frontend_id,
+		       uint32_t devid, struct backend_device **out);
+/* Kills what runs. Accepts NULL. */
+void backend_device_free(struct backend_device *d);
+/* What the watch on the front end's state says; buf has BACKEND_TOKEN_BYTES. */
+void backend_device_token(const struct backend_device *d, char *buf);
+/*
+ * Looks and steps until there is nothing to do. false: the device has gone from
+ * the store and nothing is left of it: free it.
+ */
+bool backend_device_advance(struct backend_device *d);
+
+#endif

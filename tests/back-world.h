@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The supervisor against a store in this process and workers that serve
+ * nothing, for test-backend and test-backend-workers.
+ *
+ * Hides: making and ending the daemon, nodes as a tool stack and a front end
+ * write them, waiting. Must not know: rings. The stub worker is $STUB_WORKER,
+ * else tests/stub-worker. One device: vbd 3/51712, on image.
+ */
+#ifndef PV_BACK_WORLD_H
+#define PV_BACK_WORLD_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include "backend.h"
+#include "fake-xenstore.h"
+#include "unit.h"
+#include "util.h"
+#include "xenbus.h"
+
+#define BACK(id) "/local/domain/0/backend/vbd/" id "/51712/"
+#define FRONT(id) "/local/domain/" id "/device/vbd/51712/"
+#define ERROR(id) "/local/domain/0/error/backend/vbd/" id "/51712/error"
+
+#define DEADLINE_MS 20000u
+
+extern char dir[], image[64], other[64];	/* images of 1 MiB in dir */
+extern struct blkback_config config;
+extern struct evloop *loop;
+extern struct backend *backend;
+extern unsigned int dead_domid;			/* not introduced */
+
+void setup(void);
+void teardown(void);		/* nothing may be left */
+void start_daemon(void);
+void end_daemon(void);
+void make_image(const char *path, off_t bytes);
+
+bool has_children(void);
+unsigned run_files(void);	/* of the run directory, but the lock */
+pid_t worker(void);		/* the device's, by its info file; 0: none */
+void read_journal(char *buf, size_t bytes);
+bool error_has(const char *words);
+
+bool pump_until(const char *path, const char *value);
+bool pump_until_idle(void);	/* no child process is left */
+void pump_quiet(void);		/* what happens without another event has happened */
+
+void attach(void);
+void attach_with(const char *params, const char *mode);
+void front_publish(const char *state);
+bool connect_all(void);
+void remove_nodes(void);
+
+int back_world_run(const char *suite, const struct unit_test *tests, size_t nr);
+
+#endif

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The supervisor: workers that die or are deaf, restarts, images that are taken,
+ * a store that fails.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/wait.h>
+#include "back-world.h"
+#include "predecessor.h"
+
+/* ---- workers -------------------------------------------------------------- */
+
+static void test_successor(void)
+{
+	char journal[16];
+	pid_t before;
+	uint64_t end;
+
+	setup();
+	UNIT_NEED(connect_all());
+	before = worker();
+	UNIT_NEED(before > 0);
+	kill(before, SIGKILL);
+	end = now_ms() + DEADLINE_MS;
+	while ((worker() == before || !worker()) && now_ms() < end)
+		evloop_turn(loop, 20);
+	UNIT_OK(worker() != before);
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	read_journal(journal, sizeof(journal));
+	UNIT_STREQ(journal, "fr");
+	UNIT_OK(!fake_xs_get(ERROR("3")));
+	remove_nodes();
+	UNIT_OK(pump_until_idle());
+	teardown();
+}
+
+static void test_gives_up(void)
+{
+	setup();
+	setenv("PV_STUB", "crash", 1);
+	attach();
+	front_publish("4");
+	UNIT_OK(pump_until(BACK("3") "state", "6"));
+	UNIT_OK(error_has("gave up after 5 crashes"));
+	pump_quiet();
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "6");
+	/* The front end may try again. */
+	unsetenv("PV_STUB");
+	fake_xs_put(FRONT("3") "state", "1");
+	UNIT_NEED(pump_until(BACK("3") "state", "2"));
+	front_publish("3");
+	UNIT_OK(pump_until(BACK("3") "state", "4"));
+	remove_nodes();
+	UNIT_OK(pump_until_idle());
+	teardown();
+}
+
+static void test_worker_words(void)
+{
+	static const char *const words[][2] = {
+		{ "fail", "gref 8 cannot be mapped" },
+		{ "broken", "req_prod is 4000000000" },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(words); i++) {
+		setup();
+		setenv("PV_STUB", words[i][0], 1);
+		attach();
+		front_publish("4");
+		UNIT_OK(pump_until(BACK("3") "state", "6"));
+		UNIT_OK(error_has(words[i][1]));
+		teardown();
+	}
+}
+
+static void test_deaf(void)
+{
+	setup();
+	config.stop_ms = 100;
+	setenv("PV_STUB", "deaf", 1);
+	UNIT_NEED(connect_all());
+	fake_xs_put(FRONT("3") "state", "5");
+	UNIT_OK(pump_until(BACK("3") "state", "6"));
+	UNIT_OK(!has_children());
+	teardown();
+}
+
+/* A detach while the worker starts; its READY comes too late for a 4. */
+static void test_detach_while_starting(void)
+{
+	setup();
+	setenv("PV_STUB", "slow", 1);
+	attach();
+	front_publish("3");
+	UNIT_NEED(pump_until(BACK("3") "state", "2"));
+	pump_quiet();
+	UNIT_OK(has_children());
+	fake_xs_put(BACK("3") "online", "0");
+	fake_xs_put(BACK("3") "state", "5");
+	fake_xs_put(FRONT("3") "state", "6");
+	UNIT_OK(pump_until(BACK("3") "state", "6"));
+	remove_nodes();
+	pump_quiet();
+	teardown();
+}
+
+/* ---- restart -------------------------------------------------------------- */
+
+static void stop_daemon(void)
+{
+	backend_shutdown(backend);
+	UNIT_EQ(evloop_run(loop), 0);
+	UNIT_OK(!has_children());
+	end_daemon();
+}
+
+static void test_restart(void)
+{
+	char journal[16];
+
+	setup();
+	UNIT_NEED(connect_all());
+	pump_quiet();
+	stop_daemon();
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	UNIT_EQ(run_files(), 2);
+	start_daemon();
+	pump_quiet();
+	UNIT_OK(worker() > 0 && !kill(worker(), 0));
+	read_journal(journal, sizeof(journal));
+	UNIT_STREQ(journal, "fr");
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	fake_xs_put(FRONT("3") "state", "5");
+	UNIT_OK(pump_until(BACK("3") "state", "6"));
+	teardown();
+}
+
+/* What changed while no daemon ran, and what it left. */
+static void test_left_behind(void)
+{
+	setup();
+	UNIT_NEED(connect_all());
+	pump_quiet();
+	stop_daemon();
+	UNIT_EQ(run_files(), 2);
+	fake_xs_put(FRONT("3") "state", "6");
+	start_daemon();
+	UNIT_OK(pump_until(BACK("3") "state", "6"));
+	UNIT_EQ(run_files(), 0);
+	fake_xs_put(FRONT("3") "state", "1");
+	UNIT_NEED(pump_until(BACK("3") "state", "2"));
+	front_publish("4");
+	UNIT_NEED(pump_until(BACK("3") "state", "4"));
+	pump_quiet();
+	stop_daemon();
+	remove_nodes();
+	start_daemon();
+	pump_quiet();
+	teardown();
+}
+
+/* A worker that outlives its daemon, here a process of any kind. */
+static void test_predecessor(void)
+{
+	struct rundir_name name = { "vbd", 3, 51712 };
+	char text[128], ring[32] = "", journal[16];
+	pid_t old, reaped;
+	uint64_t end;
+
+	setup();
+	config.stop_ms = 1000;
+	UNIT_NEED(connect_all());
+	pump_quiet();
+	stop_daemon();
+	old = fork();
+	if (!old)
+		for (;;)
+			pause();
+	rundir_read_info(&config.rundir, &name, "ring", ring, sizeof(ring));
+	snprintf(text, sizeof(text), "pid=%d\nstarted=%llu\nring=%s\n"
+		 "frontend=/local/domain/3/device/vbd/51712\n", (int)old,
+		 (unsigned long long)predecessor_start_time(old), ring);
+	UNIT_OK(predecessor_start_time(old) > 0);
+	UNIT_EQ(rundir_write_info(&config.rundir, &name, text), 0);
+	start_daemon();
+	evloop_turn(loop, 50);
+	evloop_turn(loop, 50);
+	UNIT_EQ(worker(), old);
+	/* It is killed in the end; then the device is resumed. */
+	end = now_ms() + DEADLINE_MS;
+	while ((reaped = waitpid(old, NULL, WNOHANG)) != old && now_ms() < end)
+		evloop_turn(loop, 20);
+	UNIT_NEED(reaped == old);
+	pump_quiet();
+	UNIT_OK(worker() != old && !kill(worker(), 0));
+	read_journal(journal, sizeof(journal));
+	UNIT_STREQ(journal, "fr");
+	remove_nodes();
+	UNIT_OK(pump_until_idle());
+	pump_quiet();
+	teardown();
+}
+
+/* Another back end's device: its 4 is not ours to touch. */
+static void test_foreign(void)
+{
+	setup();
+	attach();
+	front_publish("4");
+	fake_xs_put(BACK("3") "state", "4");
+	pump_quiet();
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	UNIT_OK(!has_children());
+	/* A ring that the journal is not about is as foreign. */
+	fake_xs_put(BACK("3") "state", "1");
+	UNIT_NEED(pump_until(BACK("3") "state", "4"));
+	pump_quiet();
+	stop_daemon();
+	fake_xs_put(FRONT("3") "ring-ref", "9");
+	start_daemon();
+	pump_quiet();
+	UNIT_OK(!has_children());
+	remove_nodes();
+	pump_quiet();
+	rundir_remove(&config.rundir, &(struct rundir_name){ "vbd", 3, 51712 });
+	teardown();
+}
+
+/* ---- sharing -------------------------------------------------------------- */
+
+static void attach_second(const char *mode)
+{
+	fake_xs_put(FRONT("4") "state", "1");
+	fake_xs_put(BACK("4") "frontend-id", "4");
+	fake_xs_put(BACK("4") "frontend", "/local/domain/4/device/vbd/51712");
+	fake_xs_put(BACK("4") "mode", mode);
+	fake_xs_put(BACK("4") "params", image);
+	fake_xs_put(BACK("4") "state", "1");
+}
+
+static void test_sharing(void)
+{
+	static const struct {
+		const char *first, *second, *state;
+	} table[] = {
+		{ "w", "w", "6" }, { "w", "r", "6" }, { "r", "w", "6" },
+		{ "r", "r", "2" }, { "w", "w!", "2" }, { "w!", "w", "2" },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(table); i++) {
+		const char *text;
+
+		setup();
+		attach_with(image, table[i].first);
+		UNIT_NEED(pump_until(BACK("3") "state", "2"));
+		attach_second(table[i].second);
+		UNIT_OK(pump_until(BACK("4") "state", table[i].state));
+		text = fake_xs_get(ERROR("4"));
+		if (*table[i].state == '6')
+			UNIT_OK(text && strstr(text, image) &&
+				strstr(text, "vbd 3/51712"));
+		UNIT_STREQ(fake_xs_get(BACK("3") "state"), "2");
+		teardown();
+	}
+}
+
+/* A store that does not answer is no news about a device. */
+static void test_store_fails(void)
+{
+	unsigned int n, nr;
+	pid_t before;
+
+	setup();
+	UNIT_NEED(connect_all());
+	pump_quiet();
+	before = worker();
+	nr = fake_xs_requests();
+	fake_xs_put(BACK("3") "touched", "0");
+	pump_quiet();
+	nr = fake_xs_requests() - nr;
+	UNIT_OK(nr > 5);
+	for (n = 1; n <= nr; n++) {
+		fake_xs_put(BACK("3") "touched", "1");
+		fake_xs_fail_nth(n, EIO);
+		evloop_turn(loop, 20);
+		fake_xs_fail_nth(0, 0);
+	}
+	pump_quiet();
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	UNIT_EQ(worker(), before);
+	UNIT_OK(!kill(before, 0));
+	/* The look that was put off is made up for. */
+	fake_xs_fail_nth(1, EIO);
+	fake_xs_put(FRONT("3") "state", "5");
+	UNIT_OK(pump_until(BACK("3") "state", "6"));
+	teardown();
+}
+
+static void test_lock(void)
+{
+	struct rundir second;
+	char why[200] = "", pid[16];
+
+	setup();
+	snprintf(pid, sizeof(pid), "process %d ", (int)getpid());
+	UNIT_EQ(rundir_open(&second, dir, "vbd", why, sizeof(why)), -EBUSY);
+	UNIT_OK(strstr(why, pid) != NULL);
+	UNIT_EQ(rundir_open(&second, dir, "vbd3", why, sizeof(why)), 0);
+	rundir_close(&second);
+	teardown();
+}
+
+static const struct unit_test tests[] = {
+	{ "a killed worker has a successor", test_successor },
+	{ "gives up on a worker that always dies", test_gives_up },
+	{ "a worker's reasons reach the error node", test_worker_words },
+	{ "a worker that does not stop is killed", test_deaf },
+	{ "detach while a worker starts", test_detach_while_starting },
+	{ "a restart goes on", test_restart },
+	{ "changes while no daemon ran", test_left_behind },
+	{ "a former daemon's worker is waited for", test_predecessor },
+	{ "another back end's device is left alone", test_foreign },
+	{ "sharing of an image", test_sharing },
+	{ "the store fails", test_store_fails },
+	{ "one daemon per kind", test_lock },
+};
+
+int main(void)
+{
+	return back_world_run("backend-workers", tests, UNIT_LEN(tests));
+}

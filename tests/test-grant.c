@@ -1,0 +1,546 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * grant.c and grant-cache.c against local Xen: maps, batches of which a part
+ * fails, and a cache that never gives up what is held. Runs in dom0 under
+ * `localxen run`; the granting side is a guest's process.
+ */
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "grant.h"
+#include "lxguest.h"
+#include "unit.h"
+#include "util.h"
+
+#define PAGES 300u		/* shared writable, page i tagged with i and i >> 8 */
+#define BAD_GREF 60000u
+#define RW (PROT_READ | PROT_WRITE)
+
+static xengnttab_handle *xgt;
+static uint32_t domid;
+static struct lxguest guest;
+static int region;
+static uint32_t gref[PAGES];
+
+/* ---- helpers -------------------------------------------------------------- */
+
+static void share_all(void)
+{
+	uint32_t i;
+
+	region = lxguest_do(&guest, LXG_SHARE, 0, PAGES, 1);
+	if (region < 0)
+		abort();
+	memcpy(gref, guest.m.refs, sizeof(gref));
+	for (i = 0; i < PAGES; i++) {
+		lxguest_do(&guest, LXG_POKE, region, (int)(i * 4096), (int)(i & 0xff));
+		lxguest_do(&guest, LXG_POKE, region, (int)(i * 4096 + 1), (int)(i >> 8));
+	}
+}
+
+static bool is_page(const void *page, uint32_t i)
+{
+	const uint8_t *b = page;
+
+	return b[0] == (i & 0xff) && b[1] == i >> 8;
+}
+
+static void rule(const char *options)
+{
+	char command[300];
+
+	snprintf(command, sizeof(command), "fail %s >/dev/null", options);
+	UNIT_EQ(lxguest_localxen(command), 0);
+}
+
+/* A grant of one read-only page, and the region to end it with. */
+static int share_read_only(uint32_t *out)
+{
+	int r = lxguest_do(&guest, LXG_SHARE, 0, 1, 0);
+
+	*out = guest.m.refs[0];
+	return r;
+}
+
+/* How many grants dom0 has mapped, as local Xen counts them. */
+static int nr_mapped(void)
+{
+	FILE *f = popen("${LOCALXEN:-localxen} status --json | tr '{' '\\n' | "
+			"sed -n 's/.*\"domid\": 0,.*\"maptrack_used\": \\([0-9]*\\).*/\\1/p'",
+			"re");
+	int nr = -1;
+
+	if (!f || fscanf(f, "%d", &nr) != 1)
+		nr = -1;
+	if (f)
+		pclose(f);
+	return nr;
+}
+
+/* ---- maps ----------------------------------------------------------------- */
+
+static void test_map(void)
+{
+	int before = nr_mapped();
+	uint32_t i;
+	void *addr;
+
+	UNIT_OK(before >= 0);
+	UNIT_NEED(!grant_map(xgt, domid, gref, 16, RW, &addr));
+	for (i = 0; i < 16; i++)
+		UNIT_OK(is_page((uint8_t *)addr + i * 4096, i));
+	UNIT_EQ(nr_mapped(), before + 16);
+	((uint8_t *)addr)[5 * 4096 + 77] = 123;
+	UNIT_EQ(lxguest_do(&guest, LXG_PEEK, region, 5 * 4096 + 77, 0), 123);
+	grant_unmap(xgt, addr, 16);
+	UNIT_EQ(nr_mapped(), before);
+	grant_unmap(xgt, NULL, 16);
+}
+
+static void test_map_errors(void)
+{
+	uint32_t some[3] = { gref[0], BAD_GREF, gref[1] }, read_only;
+	int before = nr_mapped(), ro_region = share_read_only(&read_only), rc;
+	void *addr = (void *)1;
+
+	UNIT_EQ(grant_map(xgt, domid, gref, 0, RW, &addr), -EINVAL);
+	rc = grant_map(xgt, domid, &some[1], 1, RW, &addr);
+	UNIT_OK(rc == -EINVAL || rc == -ENOENT);
+	/* One bad gref among good ones: none stays mapped. */
+	rc = grant_map(xgt, domid, some, 3, RW, &addr);
+	UNIT_OK(rc == -EINVAL || rc == -ENOENT);
+	UNIT_EQ(nr_mapped(), before);
+	UNIT_OK(grant_map(xgt, domid, &read_only, 1, RW, &addr) < 0);
+	UNIT_OK(grant_map(xgt, 31999, gref, 1, RW, &addr) < 0);
+	rule("--call=map --errno=ENOSPC");
+	UNIT_EQ(grant_map(xgt, domid, gref, 1, RW, &addr), -ENOSPC);
+	UNIT_EQ(lxguest_localxen("fail --clear"), 0);
+	UNIT_OK(addr == (void *)1);
+	UNIT_EQ(grant_map(xgt, domid, &read_only, 1, PROT_READ, &addr), 0);
+	grant_unmap(xgt, addr, 1);
+	lxguest_do(&guest, LXG_UNSHARE, ro_region, 0, 0);
+}
+
+/* ---- batches --------------------------------------------------------------- */
+
+static void test_copy(void)
+{
+	uint8_t in[8] = { 0 }, out[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+	struct grant_batch b;
+
+	UNIT_NEED(!grant_batch_open(&b, xgt, 4));
+	UNIT_EQ(grant_batch_flush(&b), 0);
+	UNIT_EQ(grant_batch_from(&b, in, domid, gref[7], 0, 2), 0);
+	UNIT_EQ(grant_batch_to(&b, domid, gref[8], 4088, out, 8), 0);
+	UNIT_EQ(grant_batch_flush(&b), 0);
+	UNIT_OK(is_page(in, 7));
+	UNIT_EQ(lxguest_do(&guest, LXG_PEEK, region, 8 * 4096 + 4088, 0), 1);
+	UNIT_EQ(lxguest_do(&guest, LXG_PEEK, region, 8 * 4096 + 4095, 0), 8);
+	UNIT_EQ(b.nr, 0);
+	UNIT_EQ(grant_batch_across(&b, domid, gref[8], 4088, domid, gref[9], 100, 8), 0);
+	UNIT_EQ(grant_batch_flush(&b), 0);
+	UNIT_EQ(lxguest_do(&guest, LXG_PEEK, region, 9 * 4096 + 107, 0), 8);
+	grant_batch_close(&b);
+	grant_batch_close(&b);
+}
+
+static void test_batch_limits(void)
+{
+	static uint8_t page[4096];
+	struct grant_batch b;
+
+	UNIT_NEED(!grant_batch_open(&b, xgt, 3));
+	UNIT_EQ(grant_batch_from(&b, page, domid, gref[0], 1, 4096), -EINVAL);
+	UNIT_EQ(grant_batch_from(&b, page, domid, gref[0], 4095, 2), -EINVAL);
+	UNIT_EQ(grant_batch_from(&b, page, domid, gref[0], 65535, 2), -EINVAL);
+	UNIT_EQ(grant_batch_from(&b, page, domid, gref[0], 4095, 65534), -EINVAL);
+	UNIT_EQ(grant_batch_to(&b, domid, gref[0], 4096, page, 1), -EINVAL);
+	UNIT_EQ(grant_batch_across(&b, domid, gref[0], 0, domid, gref[1], 2, 4095),
+		-EINVAL);
+	UNIT_EQ(grant_batch_across(&b, domid, gref[0], 2, domid, gref[1], 0, 4095),
+		-EINVAL);
+	UNIT_EQ(b.nr, 0);
+	UNIT_EQ(grant_batch_from(&b, page, domid, gref[0], 0, 4096), 0);
+	UNIT_EQ(grant_batch_from(&b, page, domid, gref[1], 0, 4096), 0);
+	UNIT_EQ(grant_batch_from(&b, page, domid, gref[2], 4095, 1), 0);
+	UNIT_EQ(grant_batch_from(&b, page, domid, gref[3], 0, 1), -ENOSPC);
+	UNIT_EQ(grant_batch_to(&b, domid, gref[3], 0, page, 1), -ENOSPC);
+	UNIT_EQ(grant_batch_across(&b, domid, gref[0], 0, domid, gref[1], 0, 1), -ENOSPC);
+	UNIT_EQ(grant_batch_flush(&b), 0);
+	UNIT_EQ(grant_batch_from(&b, page, domid, gref[3], 0, 1), 0);
+	UNIT_EQ(grant_batch_flush(&b), 0);
+	grant_batch_close(&b);
+}
+
+/* One bad gref, one read-only page: the others were copied, and we know which. */
+static void test_batch_partly_fails(void)
+{
+	uint8_t in[4][2] = { { 0 } };
+	struct grant_batch b;
+	uint32_t read_only;
+	int ro_region = share_read_only(&read_only);
+
+	UNIT_NEED(!grant_batch_open(&b, xgt, 8));
+	UNIT_EQ(grant_batch_from(&b, in[0], domid, gref[20], 0, 2), 0);
+	UNIT_EQ(grant_batch_from(&b, in[1], domid, BAD_GREF, 0, 2), 0);
+	UNIT_EQ(grant_batch_from(&b, in[2], domid, gref[21], 0, 2), 0);
+	UNIT_EQ(grant_batch_to(&b, domid, read_only, 0, in[3], 2), 0);
+	UNIT_EQ(grant_batch_from(&b, in[3], domid, gref[22], 0, 2), 0);
+	UNIT_EQ(grant_batch_flush(&b), -EIO);
+	UNIT_EQ(grant_batch_status(&b, 0), GNTST_okay);
+	UNIT_OK(grant_batch_status(&b, 1) < 0);
+	UNIT_EQ(grant_batch_status(&b, 2), GNTST_okay);
+	UNIT_OK(grant_batch_status(&b, 3) < 0);
+	UNIT_EQ(grant_batch_status(&b, 4), GNTST_okay);
+	UNIT_OK(is_page(in[0], 20) && is_page(in[2], 21) && is_page(in[3], 22));
+	grant_batch_close(&b);
+	lxguest_do(&guest, LXG_UNSHARE, ro_region, 0, 0);
+}
+
+/* The call itself fails: no status of an earlier batch may say it was done. */
+static void test_batch_call_fails(void)
+{
+	uint8_t in[2][2];
+	struct grant_batch b;
+
+	UNIT_NEED(!grant_batch_open(&b, xgt, 2));
+	UNIT_EQ(grant_batch_from(&b, in[0], domid, gref[0], 0, 2), 0);
+	UNIT_EQ(grant_batch_flush(&b), 0);
+	UNIT_EQ(grant_batch_status(&b, 0), GNTST_okay);
+	rule("--call=copy --errno=EFAULT");
+	UNIT_EQ(grant_batch_from(&b, in[0], domid, gref[0], 0, 2), 0);
+	UNIT_EQ(grant_batch_from(&b, in[1], domid, gref[1], 0, 2), 0);
+	UNIT_EQ(grant_batch_flush(&b), -EFAULT);
+	UNIT_OK(grant_batch_status(&b, 0) < 0 && grant_batch_status(&b, 1) < 0);
+	UNIT_EQ(lxguest_localxen("fail --clear"), 0);
+	UNIT_EQ(grant_batch_flush(&b), 0);	/* emptied all the same */
+	grant_batch_close(&b);
+}
+
+/* ---- the cache --------------------------------------------------------------- */
+
+static struct grant_cache_stats stats_of(const struct grant_cache *c)
+{
+	struct grant_cache_stats s;
+
+	grant_cache_stats(c, &s);
+	return s;
+}
+
+/* Gets and puts one page; whether it was there already. */
+static bool touch(struct grant_cache *c, uint32_t i)
+{
+	uint64_t hits = stats_of(c).hits;
+	void *page;
+
+	UNIT_EQ(grant_cache_get(c, &gref[i], 1, &page), 0);
+	UNIT_OK(is_page(page, i));
+	grant_cache_put(c, &gref[i], 1);
+	return stats_of(c).hits > hits;
+}
+
+static void test_cache_hits(void)
+{
+	int before = nr_mapped();
+	struct grant_cache *c;
+	void *page[8];
+	uint32_t i;
+
+	UNIT_NEED(!grant_cache_open(xgt, domid, 8, RW, &c));
+	UNIT_EQ(grant_cache_get(c, gref, 8, page), 0);
+	for (i = 0; i < 8; i++)
+		UNIT_OK(is_page(page[i], i));
+	grant_cache_put(c, gref, 8);
+	for (i = 0; i < 100; i++)
+		UNIT_OK(touch(c, i % 8));
+	UNIT_EQ(stats_of(c).misses, 8);
+	UNIT_EQ(stats_of(c).hits, 100);
+	UNIT_EQ(stats_of(c).evictions, 0);
+	UNIT_EQ(stats_of(c).mapped_pages, 8);
+	UNIT_EQ(nr_mapped(), before + 8);
+	grant_cache_close(c);
+	UNIT_EQ(nr_mapped(), before);
+	grant_cache_close(NULL);
+	UNIT_EQ(grant_cache_open(xgt, domid, 0, RW, &c), -EINVAL);
+}
+
+static void test_cache_evicts_oldest(void)
+{
+	struct grant_cache *c;
+	uint32_t i;
+
+	UNIT_NEED(!grant_cache_open(xgt, domid, 4, RW, &c));
+	for (i = 0; i < 4; i++)
+		UNIT_OK(!touch(c, i));
+	UNIT_OK(touch(c, 0));		/* now 1 is the oldest, then 2, 3, 0 */
+	UNIT_OK(!touch(c, 10));
+	UNIT_OK(touch(c, 0) && touch(c, 2) && touch(c, 3));
+	UNIT_OK(!touch(c, 1));		/* gone; 10 goes for it */
+	UNIT_OK(!touch(c, 10));		/* 0 goes */
+	UNIT_OK(touch(c, 2) && touch(c, 3) && touch(c, 1));
+	UNIT_OK(!touch(c, 0));
+	UNIT_EQ(stats_of(c).mapped_pages, 4);
+	UNIT_EQ(stats_of(c).evictions, 4);
+	grant_cache_close(c);
+}
+
+static void test_cache_keeps_held(void)
+{
+	int before = nr_mapped();
+	void *held[3], *page[2];
+	struct grant_cache *c;
+	uint32_t i;
+
+	UNIT_NEED(!grant_cache_open(xgt, domid, 4, RW, &c));
+	UNIT_EQ(grant_cache_get(c, gref, 3, held), 0);
+	for (i = 10; i < 60; i++)
+		UNIT_OK(!touch(c, i));
+	for (i = 0; i < 3; i++)
+		UNIT_OK(is_page(held[i], i));
+	/* Two more do not fit beside three; none of the two stays held. */
+	UNIT_EQ(grant_cache_get(c, &gref[70], 2, page), -ENOSPC);
+	UNIT_EQ(grant_cache_get(c, &gref[70], 1, page), 0);
+	UNIT_EQ(grant_cache_get(c, &gref[71], 1, page), -ENOSPC);
+	grant_cache_put(c, &gref[70], 1);
+	UNIT_EQ(grant_cache_get(c, &gref[71], 1, page), 0);
+	grant_cache_put(c, &gref[71], 1);
+	UNIT_EQ(grant_cache_sweep(c, 0, 100), 1);
+	UNIT_EQ(nr_mapped(), before + 3);
+	for (i = 0; i < 3; i++)
+		UNIT_OK(is_page(held[i], i));
+	grant_cache_put(c, gref, 3);
+	UNIT_EQ(grant_cache_sweep(c, 0, 100), 3);
+	UNIT_EQ(nr_mapped(), before);
+	grant_cache_close(c);
+}
+
+static void test_cache_same_gref_twice(void)
+{
+	uint32_t same[3] = { gref[5], gref[5], gref[6] };
+	struct grant_cache *c;
+	void *page[3];
+
+	UNIT_NEED(!grant_cache_open(xgt, domid, 2, RW, &c));
+	UNIT_EQ(grant_cache_get(c, same, 3, page), 0);
+	UNIT_OK(page[0] == page[1] && page[0] != page[2]);
+	UNIT_EQ(stats_of(c).mapped_pages, 2);
+	grant_cache_put(c, same, 1);
+	/* Still held once. */
+	UNIT_EQ(grant_cache_sweep(c, 0, 100), 0);
+	UNIT_OK(is_page(page[1], 5));
+	grant_cache_put(c, &same[1], 2);
+	UNIT_EQ(grant_cache_sweep(c, 0, 100), 2);
+	grant_cache_close(c);
+}
+
+/* The third of four cannot be mapped: nothing is held, the good ones stay known. */
+static void test_cache_all_or_nothing(void)
+{
+	uint32_t some[4] = { gref[1], gref[2], BAD_GREF, gref[3] };
+	struct grant_cache *c;
+	void *page[4];
+	int rc;
+
+	UNIT_NEED(!grant_cache_open(xgt, domid, 8, RW, &c));
+	rc = grant_cache_get(c, some, 4, page);
+	UNIT_OK(rc == -EINVAL || rc == -ENOENT);
+	UNIT_OK(stats_of(c).mapped_pages <= 2);
+	grant_cache_sweep(c, 0, 100);
+	UNIT_EQ(stats_of(c).mapped_pages, 0);
+	rule("--call=map --nth=3 --errno=ENOMEM");
+	UNIT_EQ(grant_cache_get(c, gref, 4, page), -ENOMEM);
+	UNIT_EQ(lxguest_localxen("fail --clear"), 0);
+	UNIT_EQ(grant_cache_get(c, gref, 4, page), 0);
+	grant_cache_put(c, gref, 4);
+	grant_cache_close(c);
+}
+
+static void test_cache_sweep_ages(void)
+{
+	struct grant_cache *c;
+	uint32_t i;
+
+	UNIT_NEED(!grant_cache_open(xgt, domid, 8, RW, &c));
+	for (i = 0; i < 8; i++)
+		touch(c, i);
+	/* Used in this period: not idle for one whole period yet. */
+	UNIT_EQ(grant_cache_sweep(c, 1, 100), 0);
+	touch(c, 0);
+	touch(c, 1);
+	UNIT_EQ(grant_cache_sweep(c, 1, 4), 4);
+	UNIT_EQ(grant_cache_sweep(c, 2, 100), 2);
+	UNIT_OK(touch(c, 0) && touch(c, 1));
+	UNIT_OK(!touch(c, 7));
+	UNIT_EQ(stats_of(c).mapped_pages, 3);
+	grant_cache_close(c);
+}
+
+/* A gref number that was given up, revoked and granted again is mapped anew. */
+static void test_cache_after_revoke(void)
+{
+	int r = lxguest_do(&guest, LXG_SHARE, 0, 1, 1), again;
+	uint32_t g = guest.m.refs[0];
+	struct grant_cache *c;
+	void *page;
+
+	lxguest_do(&guest, LXG_POKE, r, 0, 11);
+	UNIT_NEED(!grant_cache_open(xgt, domid, 4, RW, &c));
+	UNIT_EQ(grant_cache_get(c, &g, 1, &page), 0);
+	UNIT_EQ(*(uint8_t *)page, 11);
+	grant_cache_put(c, &g, 1);
+	UNIT_EQ(grant_cache_sweep(c, 0, 1), 1);
+	UNIT_EQ(lxguest_do(&guest, LXG_UNSHARE, r, 0, 0), 0);
+	UNIT_OK(grant_cache_get(c, &g, 1, &page) < 0);
+	again = lxguest_do(&guest, LXG_SHARE, 0, 1, 1);
+	UNIT_NEED(guest.m.refs[0] == g);
+	lxguest_do(&guest, LXG_POKE, again, 0, 22);
+	UNIT_EQ(grant_cache_get(c, &g, 1, &page), 0);
+	UNIT_EQ(*(uint8_t *)page, 22);
+	grant_cache_put(c, &g, 1);
+	grant_cache_close(c);
+	lxguest_do(&guest, LXG_UNSHARE, again, 0, 0);
+}
+
+/*
+ * Random requests against what must hold at any time: the right page for each
+ * gref, nothing held is lost, the bound is kept. Small caps make the hash
+ * table's removals meet each other.
+ */
+struct held_request {
+	uint32_t first, nr;
+	uint32_t grefs[11];
+	void *pages[11];
+};
+
+static void random_request(struct held_request *r, uint32_t *seed)
+{
+	uint32_t i;
+
+	*seed = *seed * 1664525u + 1013904223u;
+	r->nr = *seed >> 28 ? (*seed >> 24) % 11 + 1 : 1;
+	r->first = (*seed >> 8) % PAGES;
+	for (i = 0; i < r->nr; i++)
+		r->grefs[i] = gref[(r->first + i * 7) % PAGES];
+}
+
+static bool request_intact(const struct held_request *r)
+{
+	uint32_t i;
+
+	for (i = 0; i < r->nr; i++)
+		if (!is_page(r->pages[i], (r->first + i * 7) % PAGES))
+			return false;
+	return true;
+}
+
+static void random_walk(uint32_t cap, uint32_t seed)
+{
+	uint32_t steps, wrong = 0, over = 0, refused = 0;
+	struct held_request held[4] = { { 0 } };
+	struct grant_cache *c;
+
+	UNIT_NEED(!grant_cache_open(xgt, domid, cap, RW, &c));
+	for (steps = 0; steps < 3000; steps++) {
+		struct held_request *r = &held[steps % 4];
+		int rc;
+
+		wrong += !request_intact(r);
+		grant_cache_put(c, r->grefs, r->nr);
+		random_request(r, &seed);
+		rc = grant_cache_get(c, r->grefs, r->nr, r->pages);
+		if (rc)
+			r->nr = 0;
+		refused += rc == -ENOSPC;
+		wrong += rc && rc != -ENOSPC;
+		over += stats_of(c).mapped_pages > cap;
+		if (seed >> 26 == 0)
+			grant_cache_sweep(c, 1, seed % 7);
+	}
+	for (steps = 0; steps < 4; steps++) {
+		wrong += !request_intact(&held[steps]);
+		grant_cache_put(c, held[steps].grefs, held[steps].nr);
+	}
+	UNIT_EQ(wrong, 0);
+	UNIT_EQ(over, 0);
+	UNIT_OK(cap >= 44 ? !refused : refused > 0);
+	UNIT_OK(stats_of(c).evictions > 0);
+	grant_cache_close(c);
+}
+
+static void test_cache_random(void)
+{
+	int before = nr_mapped();
+
+	random_walk(16, 1);
+	random_walk(31, 2);
+	random_walk(64, 3);
+	random_walk(PAGES - 1, 4);
+	UNIT_EQ(nr_mapped(), before);
+}
+
+static void test_cache_speed(void)
+{
+	enum { ROUNDS = 20000, NR = 32 };
+	struct grant_cache *c;
+	void *page[NR];
+	uint64_t began;
+	int i;
+
+	UNIT_NEED(!grant_cache_open(xgt, domid, 1056, RW, &c));
+	began = now_ns();
+	for (i = 0; i < ROUNDS; i++) {
+		const uint32_t *g = &gref[i * NR % (PAGES - NR)];
+
+		if (grant_cache_get(c, g, NR, page))
+			abort();
+		grant_cache_put(c, g, NR);
+	}
+	printf("(%.1f ns a page, %llu misses) ",
+	       (double)(now_ns() - began) / ROUNDS / NR,
+	       (unsigned long long)stats_of(c).misses);
+	UNIT_OK(stats_of(c).misses <= PAGES);
+	grant_cache_close(c);
+}
+
+static void test_nothing_left(void)
+{
+	lxguest_do(&guest, LXG_UNSHARE, region, 0, 0);
+	UNIT_EQ(lxguest_localxen("status --check"), 0);
+}
+
+int main(void)
+{
+	static const struct unit_test tests[] = {
+		{ "map and unmap", test_map },
+		{ "maps that fail leave nothing", test_map_errors },
+		{ "copies in three directions", test_copy },
+		{ "what a batch refuses", test_batch_limits },
+		{ "a batch of which a part fails", test_batch_partly_fails },
+		{ "a batch whose call fails", test_batch_call_fails },
+		{ "cache: hits", test_cache_hits },
+		{ "cache: the longest unused goes", test_cache_evicts_oldest },
+		{ "cache: held pages stay", test_cache_keeps_held },
+		{ "cache: one gref twice", test_cache_same_gref_twice },
+		{ "cache: all or nothing", test_cache_all_or_nothing },
+		{ "cache: sweeps", test_cache_sweep_ages },
+		{ "cache: a gref number used again", test_cache_after_revoke },
+		{ "cache: random requests", test_cache_random },
+		{ "cache: the cost of a hit", test_cache_speed },
+		{ "nothing is left", test_nothing_left },
+	};
+	int rc;
+
+	rc = grant_open(&xgt);
+	if (rc) {
+		fprintf(stderr, "grant_open: %s\n", strerror(-rc));
+		return 1;
+	}
+	domid = lxguest_new_domain("");
+	lxguest_start(&guest, domid);
+	share_all();
+	rc = unit_run("grant", tests, UNIT_LEN(tests));
+	lxguest_stop(&guest);
+	xengnttab_close(xgt);
+	return rc;
+}

@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A whole worker, as its supervisor and its front end see it: worker_main() in
+ * a thread, or in a process that is killed, over fake-xen and an image on
+ * tmpfs. Must not know the worker's insides.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include "blk-guest.h"
+#include "journal.h"
+#include "unit.h"
+#include "util.h"
+#include "worker-main.h"
+#include "worker.h"
+
+#define PAGE 4096u
+#define IMAGE_BYTES (1u << 20)
+#define SECTORS (IMAGE_BYTES / 512)
+#define PATIENCE_MS 20000
+
+struct rig {
+	struct worker_start start;
+	struct guest guest[2];
+	struct guest *g;
+	uint32_t order;
+	int sock;			/* the supervisor's end; -1: closed */
+	int image, journal;
+	pthread_t thread;
+	int status;			/* of worker_main() */
+	int worker_sock;
+};
+
+static void *run_worker(void *arg)
+{
+	struct rig *r = arg;
+
+	r->status = worker_main(r->worker_sock);
+	close(r->worker_sock);
+	return NULL;
+}
+
+/* START and its descriptors, as the supervisor sends them. */
+static void send_start(struct rig *r)
+{
+	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_START };
+	int sv[2], fds[2];
+	char path[64];
+
+	UNIT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
+	r->sock = sv[0];
+	r->worker_sock = sv[1];
+	/* anew for each worker: the fence is a lock of the open file description */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", r->image);
+	fds[0] = open(path, O_RDWR | O_CLOEXEC);
+	fds[1] = r->journal;
+	msg.start = r->start;
+	UNIT_EQ(worker_send(r->sock, &msg, fds, 2), 0);
+	close(fds[0]);
+}
+
+static void start(struct rig *r)
+{
+	send_start(r);
+	UNIT_EQ(pthread_create(&r->thread, NULL, run_worker, r), 0);
+}
+
+/* The next message is of the type. */
+static void hear(struct rig *r, enum worker_type type, struct worker_msg *msg)
+{
+	struct pollfd p = { .fd = r->sock, .events = POLLIN };
+
+	memset(msg, 0, sizeof(*msg));
+	UNIT_EQ(poll(&p, 1, PATIENCE_MS), 1);
+	UNIT_EQ(worker_receive(r->sock, msg, NULL, NULL), 0);
+	UNIT_EQ(msg->type, type);
+	if (msg->type == WORKER_FAILED && type != WORKER_FAILED)
+		fprintf(stderr, "\n  (%s)", msg->failure.reason);
+}
+
+static void rig_open(struct rig *r, uint32_t nr_queues)
+{
+	struct worker_start *s = &r->start;
+	bool persistent = s->front.persistent;
+
+	log_open("test-worker", getenv("PV_VERBOSE") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
+	fake_reset();
+	s->frontend_id = FAKE_DOMID;
+	s->devid = 51712;
+	s->features = (struct vbd_features){
+		.sectors = SECTORS, .sector_bytes = 512, .flush = true, .barrier = true,
+		.persistent = true, .discard = true, .max_indirect_segments = 256,
+	};
+	s->front = (struct vbd_frontend){ .nr_queues = nr_queues, .persistent = persistent };
+	for (uint32_t i = 0; i < nr_queues; i++) {
+		guest_open(&r->guest[i], VBD_ABI_NATIVE, r->order, i);
+		s->front.queue[i].order = r->order;
+		s->front.queue[i].port = r->guest[i].port;
+		memcpy(s->front.queue[i].gref, r->guest[i].ring_gref,
+		       sizeof(r->guest[i].ring_gref));
+	}
+	r->g = &r->guest[0];
+	r->image = memfd_create("image", MFD_CLOEXEC);
+	r->journal = memfd_create("journal", MFD_CLOEXEC);
+	UNIT_EQ(ftruncate(r->image, IMAGE_BYTES), 0);
+}
+
+static void ask_stop(struct rig *r)
+{
+	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_STOP };
+
+	UNIT_EQ(worker_send(r->sock, &msg, NULL, 0), 0);
+	hear(r, WORKER_STOPPED, &msg);
+}
+
+/* The worker is gone, and all it had. */
+static void rig_close(struct rig *r, int status)
+{
+	pthread_join(r->thread, NULL);
+	UNIT_EQ(r->status, status);
+	UNIT_EQ(fake_mapped(), 0);
+	UNIT_EQ(fake_handles(), 0);
+	close_fd(&r->sock);
+	close(r->image);
+	close(r->journal);
+}
+
+static bool answer(struct guest *g, struct guest_response *rsp)
+{
+	uint64_t end = now_ms() + PATIENCE_MS;
+
+	while (!guest_response(g, rsp))
+		if (now_ms() > end || (usleep(50), false))
+			return false;
+	return true;
+}
+
+static void expect(struct guest *g, uint64_t id, int16_t status)
+{
+	struct guest_response rsp;
+
+	UNIT_NEED(answer(g, &rsp));
+	UNIT_EQ(rsp.id, id);
+	UNIT_EQ(rsp.status, status);
+}
+
+static struct blkif_request_segment whole_page(uint32_t page)
+{
+	return (struct blkif_request_segment){ .gref = fake_grant(page, false),
+					       .first_sect = 0, .last_sect = 7 };
+}
+
+/* ---- serving -------------------------------------------------------------------------------- */
+
+/* Asleep between all requests, so each needs its event. */
+static void serve(struct rig *r)
+{
+	struct blkif_request_segment s;
+	struct worker_msg msg;
+	uint8_t seen[PAGE];
+
+	rig_open(r, 1);
+	s = whole_page(GUEST_DATA_PAGE);
+	start(r);
+	hear(r, WORKER_READY, &msg);
+	UNIT_OK(msg.engine[0]);
+	for (uint32_t i = 0; i < 20; i++) {
+		memset(fake_page(GUEST_DATA_PAGE), (int)i + 1, PAGE);
+		guest_rw(r->g, BLKIF_OP_WRITE, i, i * 8, 1, &s);
+		guest_push(r->g);
+		expect(r->g, i, BLKIF_RSP_OKAY);
+		UNIT_EQ(pread(r->image, seen, PAGE, i * PAGE), PAGE);
+		UNIT_EQ(memcmp(seen, fake_page(GUEST_DATA_PAGE), PAGE), 0);
+		usleep(2000);
+	}
+	guest_rw(r->g, BLKIF_OP_FLUSH_DISKCACHE, 100, 0, 0, NULL);
+	guest_push(r->g);
+	expect(r->g, 100, BLKIF_RSP_OKAY);
+	UNIT_OK(fake_guest_events(r->g->port) >= 1);
+	ask_stop(r);
+	rig_close(r, 0);
+}
+
+static void test_serve(void)
+{
+	struct rig sleepy = { .start.poll_us = 0 }, eager = { .start.poll_us = 500 };
+	struct rig direct = { .start.engine = WORKER_ENGINE_DIRECT, .start.poll_us = 50 };
+	struct rig persistent = { .start.front.persistent = true, .order = 4 };
+
+	serve(&sleepy);
+	serve(&eager);
+	serve(&direct);
+	serve(&persistent);
+}
+
+static void test_resize(void)
+{
+	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_RESIZE,
+				  .sectors = 2 * SECTORS };
+	struct blkif_request_segment s;
+	struct guest_response rsp;
+	struct worker_msg ready;
+	struct rig r = { .order = 0 };
+
+	rig_open(&r, 1);
+	s = whole_page(GUEST_DATA_PAGE);
+	start(&r);
+	hear(&r, WORKER_READY, &ready);
+	guest_rw(r.g, BLKIF_OP_WRITE, 1, SECTORS, 1, &s);
+	guest_push(r.g);
+	expect(r.g, 1, BLKIF_RSP_ERROR);
+	UNIT_EQ(ftruncate(r.image, 2 * IMAGE_BYTES), 0);
+	UNIT_EQ(worker_send(r.sock, &msg, NULL, 0), 0);
+	/* no answer to RESIZE is defined: asked until it has been heard */
+	do {
+		guest_rw(r.g, BLKIF_OP_WRITE, 2, SECTORS, 1, &s);
+		guest_push(r.g);
+		UNIT_NEED(answer(r.g, &rsp));
+	} while (rsp.status != BLKIF_RSP_OKAY);
+	ask_stop(&r);
+	rig_close(&r, 0);
+}
+
+/* ---- ends -------------------------------------------------------------------------------------- */
+
+static void broken(uint32_t before_start)
+{
+	struct worker_msg msg;
+	struct rig r = { .order = 0 };
+
+	rig_open(&r, 1);
+	r.g->front.req_prod_pvt += before_start;
+	guest_push(r.g);
+	start(&r);
+	hear(&r, WORKER_READY, &msg);
+	if (!before_start) {
+		r.g->front.req_prod_pvt += 1000;
+		guest_push(r.g);
+	}
+	hear(&r, WORKER_BROKEN, &msg);
+	UNIT_EQ(msg.failure.err, EPROTO);
+	UNIT_OK(msg.failure.reason[0]);
+	ask_stop(&r);
+	rig_close(&r, 0);
+}
+
+static void test_broken(void)
+{
+	broken(0);
+	broken(77);
+}
+
+/* The supervisor went: what was taken is answered, nothing stays mapped. */
+static void test_orphan(void)
+{
+	struct worker_msg msg;
+	struct rig r = { .order = 0 };
+
+	rig_open(&r, 1);
+	start(&r);
+	hear(&r, WORKER_READY, &msg);
+	guest_rw(r.g, BLKIF_OP_FLUSH_DISKCACHE, 1, 0, 0, NULL);
+	guest_push(r.g);
+	expect(r.g, 1, BLKIF_RSP_OKAY);
+	close_fd(&r.sock);
+	rig_close(&r, 1);
+}
+
+static void fails(struct rig *r, const char *says)
+{
+	struct worker_msg msg;
+
+	start(r);
+	hear(r, WORKER_FAILED, &msg);
+	UNIT_OK(msg.failure.err > 0);
+	UNIT_OK(strstr(msg.failure.reason, says) != NULL);
+	if (!strstr(msg.failure.reason, says))
+		fprintf(stderr, "\n  (said: %s)", msg.failure.reason);
+	rig_close(r, 0);
+}
+
+static void test_failures(void)
+{
+	struct rig r = { .order = 0 };
+
+	rig_open(&r, 1);
+	r.start.front.queue[0].gref[0] = 3333;
+	fails(&r, "gref 3333");
+	rig_open(&r, 1);
+	r.start.front.queue[0].port = 3;
+	fails(&r, "event channel 3");
+	rig_open(&r, 1);
+	UNIT_EQ(write(r.journal, "not a journal at all", 20), 20);
+	fails(&r, "journal");
+	rig_open(&r, 1);
+	r.start.front.nr_queues = 0;
+	fails(&r, "0 queues");
+	rig_open(&r, 2);
+	r.start.front.queue[1].port = r.start.front.queue[0].port;
+	fails(&r, "event channel");
+	r.order = 1;
+	rig_open(&r, 1);
+	r.start.front.queue[0].gref[1] = 4444;
+	fails(&r, "ring");
+}
+
+static void test_not_start(void)
+{
+	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_STOP };
+	struct rig r = { .order = 0 };
+	int sv[2];
+
+	rig_open(&r, 1);
+	UNIT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
+	r.sock = sv[0];
+	r.worker_sock = sv[1];
+	UNIT_EQ(worker_send(r.sock, &msg, NULL, 0), 0);
+	UNIT_EQ(pthread_create(&r.thread, NULL, run_worker, &r), 0);
+	hear(&r, WORKER_FAILED, &msg);
+	rig_close(&r, 0);
+}
+
+/* ---- events ----------------------------------------------------------------------------------------- */
+
+/*
+ * XSA-332: events without requests. Those that are heard are far fewer than
+ * those sent; a request is answered in the end all the same.
+ */
+static void test_event_storm(void)
+{
+	uint32_t sent = 0, heard, before;
+	struct worker_msg msg;
+	uint64_t begun, ms;
+	struct rig r = { .start.poll_us = 50 };
+
+	rig_open(&r, 1);
+	start(&r);
+	hear(&r, WORKER_READY, &msg);
+	usleep(10000);
+	before = fake_taken_events(r.g->port);
+	begun = now_ms();
+	do {
+		fake_guest_notify(r.g->port);
+		sent++;
+		ms = now_ms() - begun;
+		usleep(20);
+	} while (ms < 500);
+	heard = fake_taken_events(r.g->port) - before;
+	/* some at once, then one for each delay: 1, 2, 4, 8, 16, 16 ... ms */
+	UNIT_OK(heard <= 30 + ms / 8);
+	UNIT_OK(sent > 2 * heard);
+	guest_rw(r.g, BLKIF_OP_FLUSH_DISKCACHE, 1, 0, 0, NULL);
+	guest_push(r.g);
+	expect(r.g, 1, BLKIF_RSP_OKAY);
+	ask_stop(&r);
+	rig_close(&r, 0);
+}
+
+static uint64_t cpu_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* At rest: no wake-ups, and a small part of the time. */
+static void test_idle(void)
+{
+	struct worker_msg msg;
+	struct rig r = { .start.poll_us = 1000, .start.front.persistent = true };
+	struct blkif_request_segment s;
+	struct journal_counters c, later;
+	uint64_t cpu;
+
+	rig_open(&r, 2);
+	s = whole_page(GUEST_DATA_PAGE);
+	start(&r);
+	hear(&r, WORKER_READY, &msg);
+	guest_rw(r.g, BLKIF_OP_READ, 1, 0, 1, &s);
+	guest_push(r.g);
+	expect(r.g, 1, BLKIF_RSP_OKAY);
+	usleep(200000);
+	journal_read_counters(r.journal, &c);
+	cpu = cpu_ns();
+	usleep(500000);
+	UNIT_OK(cpu_ns() - cpu < 100000000);
+	journal_read_counters(r.journal, &later);
+	UNIT_EQ(later.wakeups, c.wakeups);
+	UNIT_EQ(later.spins_missed, c.spins_missed);
+	ask_stop(&r);
+	rig_close(&r, 0);
+}
+
+/* ---- two queues, a thread each ------------------------------------------------------------------------- */
+
+static void test_two_queues(void)
+{
+	struct rig r = { .start.poll_us = 20, .start.front.persistent = true };
+	struct blkif_request_segment s[2];
+	struct guest_response rsp;
+	uint32_t put[2] = { 0, 0 }, got[2] = { 0, 0 }, nr = 3000;
+	uint64_t end = now_ms() + PATIENCE_MS;
+	struct worker_msg msg;
+
+	rig_open(&r, 2);
+	s[0] = whole_page(GUEST_DATA_PAGE);
+	s[1] = whole_page(GUEST_DATA_PAGE + 1);
+	start(&r);
+	hear(&r, WORKER_READY, &msg);
+	while ((got[0] < nr || got[1] < nr) && now_ms() < end) {
+		for (uint32_t q = 0; q < 2; q++) {
+			struct guest *g = &r.guest[q];
+
+			for (; put[q] < nr && ring_front_free(&g->front); put[q]++)
+				guest_rw(g, put[q] % 50 == q ? BLKIF_OP_WRITE_BARRIER :
+					 put[q] % 2, put[q], put[q] % SECTORS & ~7u, 1, &s[q]);
+			guest_push(g);
+			while (guest_response(g, &rsp))
+				got[q] += rsp.status == BLKIF_RSP_OKAY;
+		}
+	}
+	UNIT_EQ(got[0], nr);
+	UNIT_EQ(got[1], nr);
+	ask_stop(&r);
+	rig_close(&r, 0);
+}
+
+/* Stopped with both queues full of work and barriers: what was taken is answered. */
+static void test_stop_busy(void)
+{
+	struct rig r = { .start.poll_us = 20 };
+	struct blkif_request_segment s;
+	struct guest_response rsp;
+	struct journal_counters c;
+	struct worker_msg msg;
+	uint32_t got = 0;
+
+	rig_open(&r, 2);
+	s = whole_page(GUEST_DATA_PAGE);
+	for (uint32_t q = 0; q < 2; q++) {
+		for (uint32_t i = 0; i < 32; i++)
+			guest_rw(&r.guest[q], i % 3 ? BLKIF_OP_WRITE : BLKIF_OP_WRITE_BARRIER,
+				 i, i * 8, 1, &s);
+		guest_push(&r.guest[q]);
+	}
+	start(&r);
+	hear(&r, WORKER_READY, &msg);
+	ask_stop(&r);
+	for (uint32_t q = 0; q < 2; q++)
+		while (guest_response(&r.guest[q], &rsp))
+			got++;
+	UNIT_EQ(journal_read_counters(r.journal, &c), 0);
+	UNIT_EQ(got, c.responses);
+	rig_close(&r, 0);
+}
+
+/* ---- killed --------------------------------------------------------------------------------------------- */
+
+static pid_t start_process(struct rig *r)
+{
+	pid_t pid;
+
+	send_start(r);
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		close(r->sock);
+		_exit(worker_main(r->worker_sock));
+	}
+	close(r->worker_sock);
+	return pid;
+}
+
+/* What was in the image after all writes, whoever did them. */
+static bool image_right(struct rig *r, uint32_t nr)
+{
+	uint8_t page[PAGE], want[PAGE];
+
+	for (uint32_t i = 0; i < nr; i++) {
+		memset(want, (int)(i % 250) + 1, PAGE);
+		if (pread(r->image, page, PAGE, i * PAGE) != PAGE || memcmp(page, want, PAGE))
+			return false;
+	}
+	return true;
+}
+
+static uint32_t count_once(struct guest *g, uint8_t *seen, uint32_t nr)
+{
+	struct guest_response rsp;
+	uint32_t got = 0;
+
+	while (guest_response(g, &rsp)) {
+		if (rsp.id >= nr || seen[rsp.id]++ || rsp.status != BLKIF_RSP_OKAY)
+			CU_FAIL("a wrong answer, or one twice");
+		got++;
+	}
+	return got;
+}
+
+/*
+ * A worker is killed at a random instant with up to 64 requests on two rings;
+ * the next one, in the journal's eyes a successor, does the rest.
+ */
+static void killed_once(uint32_t delay_us)
+{
+	struct rig r = { .start.replay = 1 };
+	uint8_t seen[2][32] = { { 0 } };
+	uint32_t got = 0;
+	struct worker_msg msg;
+	uint64_t end;
+	pid_t pid;
+
+	rig_open(&r, 2);
+	for (uint32_t i = 0; i < 64; i++) {
+		struct blkif_request_segment s = whole_page(GUEST_DATA_PAGE + i);
+
+		memset(fake_page(GUEST_DATA_PAGE + i), (int)i + 1, PAGE);
+		guest_rw(&r.guest[i / 32], i % 32 == 9 ? BLKIF_OP_WRITE_BARRIER :
+			 BLKIF_OP_WRITE, i % 32, i * 8, 1, &s);
+	}
+	guest_push(&r.guest[0]);
+	guest_push(&r.guest[1]);
+	pid = start_process(&r);
+	usleep(delay_us);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	close(r.sock);
+	for (uint32_t q = 0; q < 2; q++)
+		got += count_once(&r.guest[q], seen[q], 32);
+	start(&r);
+	hear(&r, WORKER_READY, &msg);
+	for (end = now_ms() + PATIENCE_MS; got < 64 && now_ms() < end;)
+		for (uint32_t q = 0; q < 2; q++)
+			got += count_once(&r.guest[q], seen[q], 32);
+	UNIT_EQ(got, 64);
+	UNIT_OK(image_right(&r, 64));
+	ask_stop(&r);
+	rig_close(&r, 0);
+}
+
+static void test_killed(void)
+{
+	uint32_t nr = getenv("PV_FULL") ? 1000 : 60, seed = 5;
+
+	for (uint32_t i = 0; i < nr; i++) {
+		seed = seed * 1664525 + 1013904223;
+		killed_once((seed >> 8) % 4000);
+	}
+	if (!getenv("PV_FULL"))
+		printf("\ndeferred: 1000 kills of a worker (60 run)\n");
+}
+
+static const struct unit_test tests[] = {
+	{ "a life", test_serve },
+	{ "resize", test_resize },
+	{ "an insane ring", test_broken },
+	{ "the supervisor goes", test_orphan },
+	{ "what cannot start says why", test_failures },
+	{ "not START", test_not_start },
+	{ "events without requests", test_event_storm },
+	{ "at rest", test_idle },
+	{ "two queues and barriers", test_two_queues },
+	{ "stopped while busy", test_stop_busy },
+	{ "killed and succeeded", test_killed },
+};
+
+int main(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+	return unit_run("worker", tests, UNIT_LEN(tests));
+}
