@@ -17,7 +17,7 @@
 #define PAGE 4096
 
 struct fake_back fake_back;
-int fake_gnt_limit;
+int fake_gnt_limit, fake_gnt_run_max;
 
 /* ---- grants ------------------------------------------------------------------------ */
 
@@ -49,7 +49,8 @@ void *xengntshr_share_pages(xengntshr_handle *xgs, uint32_t domid, int count,
 
 	(void)xgs;
 	(void)domid;
-	if (count <= 0 || (int)nr_shared + count > fake_gnt_limit) {
+	if (count <= 0 || (int)nr_shared + count > fake_gnt_limit ||
+	    (fake_gnt_run_max && count > fake_gnt_run_max)) {
 		errno = ENOSPC;
 		return NULL;
 	}
@@ -450,6 +451,7 @@ void fake_front_reset(size_t disk_bytes)
 		.max_indirect_segments = 256, .max_ring_order = 4, .max_queues = 4,
 	};
 	fake_gnt_limit = 4096;
+	fake_gnt_run_max = 0;
 	notifies = 0;
 	notified = 0;
 	fake_xs_reset();
