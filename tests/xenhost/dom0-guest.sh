@@ -13,7 +13,7 @@ guest_start()
 	guest_create "$@" || die "xl create of $1 failed"
 	case " $* " in
 	*" paused=1 "*) ;;
-	*) guest_ready "$1" ;;
+	*) guest_ready "$1" $([ "$2" != hvm ] || echo 300) ;;	# firmware and QEMU, all emulated
 	esac
 }
 
