@@ -5,6 +5,7 @@
  * the device.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,11 +17,19 @@
 #define HINT_S 2
 
 static struct front_linux *to_stop;
+static pthread_t main_thread;
 static volatile sig_atomic_t interrupted;
 
+/*
+ * libxenstore's reader thread may be the one that gets the signal; it is the
+ * main thread whose system call has to end.
+ */
 static void on_signal(int signo)
 {
-	(void)signo;
+	if (!pthread_equal(pthread_self(), main_thread)) {
+		pthread_kill(main_thread, signo);
+		return;
+	}
 	interrupted = 1;
 	if (to_stop)
 		front_linux_stop(to_stop);
@@ -36,6 +45,7 @@ static void catch_signals(struct front_linux *fl)
 	struct sigaction sa = { .sa_handler = on_signal };
 
 	to_stop = fl;
+	main_thread = pthread_self();
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGHUP, &sa, NULL);
