@@ -428,6 +428,7 @@ bool backend_device_advance(struct backend_device *d)
 			return true;
 		if (step == LIFECYCLE_FORGET) {
 			log_debug("%s: gone", d->log.who);
+			vbd_device_closed(d->vbd);
 			return false;
 		}
 		rc = act(d, &v, step);

@@ -113,6 +113,11 @@ static void mark_all(struct backend *b)
 
 /* ---- what is there -------------------------------------------------------- */
 
+static void mark_left(void *arg, uint32_t frontend_id, uint32_t devid)
+{
+	mark(arg, frontend_id, devid);
+}
+
 static int found(void *arg, uint32_t frontend_id, uint32_t devid)
 {
 	mark(arg, frontend_id, devid);
@@ -295,6 +300,8 @@ int backend_open(struct evloop *loop, struct xs_handle *xs,
 		return rc;
 	}
 	watch_domains(b);
+	/* Also what only a former daemon knew: its worker may run yet. */
+	rundir_each(&config->rundir, config->kind, mark_left, b);
 	*out = b;
 	return 0;
 }

@@ -6,6 +6,7 @@
  */
 #include "rundir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -182,6 +183,33 @@ int rundir_read_info(const struct rundir *r, const struct rundir_name *name,
 		return 0;
 	}
 	return -ENOENT;
+}
+
+/* "vbd-3-51712.journal" */
+static bool parse_name(const char *file, const char *kind, uint32_t *frontend_id,
+		       uint32_t *devid)
+{
+	size_t kind_bytes = strlen(kind);
+	int end = 0;
+
+	if (strncmp(file, kind, kind_bytes) ||
+	    sscanf(file + kind_bytes, "-%u-%u.journal%n", frontend_id, devid, &end) != 2)
+		return false;
+	return end && !file[kind_bytes + (size_t)end];
+}
+
+void rundir_each(const struct rundir *r, const char *kind,
+		 void (*fn)(void *arg, uint32_t frontend_id, uint32_t devid), void *arg)
+{
+	uint32_t frontend_id, devid;
+	DIR *dir = opendir(r->path);
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir)))
+		if (parse_name(e->d_name, kind, &frontend_id, &devid))
+			fn(arg, frontend_id, devid);
+	if (dir)
+		closedir(dir);
 }
 
 void rundir_remove(const struct rundir *r, const struct rundir_name *name)

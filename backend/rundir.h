@@ -54,6 +54,9 @@ int rundir_write_info(const struct rundir *r, const struct rundir_name *name,
 /* The value of one key. -ENOENT: no file, or no such key. */
 int rundir_read_info(const struct rundir *r, const struct rundir_name *name,
 		     const char *key, char *buf, size_t bytes);
+/* Calls fn for each device of kind that has a journal. */
+void rundir_each(const struct rundir *r, const char *kind,
+		 void (*fn)(void *arg, uint32_t frontend_id, uint32_t devid), void *arg);
 /* Both files; missing ones are fine. */
 void rundir_remove(const struct rundir *r, const struct rundir_name *name);
 

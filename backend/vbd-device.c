@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "image.h"
+#include "predecessor.h"
 #include "util.h"
 
 #define INDIRECT_SEGMENTS 256u
@@ -31,6 +32,7 @@ struct vbd_device {
 	enum vbd_cache cache;
 	struct image_info info;
 	struct vbd_features features;
+	struct predecessor *predecessor;	/* while one runs yet */
 	/* What serves it, from connect to its end. */
 	struct vbd_serve *serve;
 	bool is_ready, stopping, failed;
@@ -38,14 +40,40 @@ struct vbd_device {
 	uint64_t connect_ms;
 };
 
+static struct rundir_name run_name(const struct vbd_device *v)
+{
+	return (struct rundir_name){ .kind = v->env.config->kind,
+				     .frontend_id = v->env.frontend_id,
+				     .devid = v->env.devid };
+}
+
+static void on_predecessor_gone(void *arg)
+{
+	struct vbd_device *v = arg;
+
+	predecessor_close(v->predecessor);
+	v->predecessor = NULL;
+	v->env.changed(v->env.arg);
+}
+
 int vbd_device_new(const struct vbd_device_env *env, struct vbd_device **out)
 {
 	struct vbd_device *v = calloc(1, sizeof(*v));
+	struct rundir_name name;
+	int rc;
 
 	if (!v)
 		return -ENOMEM;
 	v->env = *env;
 	v->image_fd = -1;
+	name = run_name(v);
+	rc = predecessor_open(env->loop, &env->config->rundir, &name,
+			      env->config->stop_ms, on_predecessor_gone, v,
+			      &v->predecessor);
+	if (rc && rc != -ESRCH) {
+		vbd_device_free(v);
+		return rc;
+	}
 	*out = v;
 	return 0;
 }
@@ -54,17 +82,11 @@ void vbd_device_free(struct vbd_device *v)
 {
 	if (!v)
 		return;
+	predecessor_close(v->predecessor);
 	vbd_serve_free(v->serve);
 	close_fd(&v->image_fd);
 	vbd_free_toolstack(&v->ts);
 	free(v);
-}
-
-static struct rundir_name run_name(const struct vbd_device *v)
-{
-	return (struct rundir_name){ .kind = v->env.config->kind,
-				     .frontend_id = v->env.frontend_id,
-				     .devid = v->env.devid };
 }
 
 static void say_key(const struct key_error *e, const char *whose, char *why,
@@ -158,10 +180,10 @@ static bool resumable(struct vbd_device *v, const struct lifecycle_view *view)
 
 static enum lifecycle_worker worker_phase(const struct vbd_device *v)
 {
+	if (v->stopping || v->predecessor)
+		return LIFECYCLE_STOPPING;
 	if (!v->serve)
 		return LIFECYCLE_IDLE;
-	if (v->stopping)
-		return LIFECYCLE_STOPPING;
 	return v->is_ready ? LIFECYCLE_SERVING : LIFECYCLE_STARTING;
 }
 
@@ -326,7 +348,11 @@ void vbd_device_release(struct vbd_device *v)
 
 void vbd_device_closed(struct vbd_device *v)
 {
+	struct rundir_name name = run_name(v);
+
 	v->failed = false;
+	/* A predecessor's, if it has not been resumed. */
+	rundir_remove(&v->env.config->rundir, &name);
 }
 
 /* ---- serving -------------------------------------------------------------- */

@@ -56,7 +56,7 @@ int vbd_device_resume(struct vbd_device *v, char *why, size_t why_bytes);
 void vbd_device_stop(struct vbd_device *v, bool keep);
 bool vbd_device_is_served(const struct vbd_device *v);
 void vbd_device_release(struct vbd_device *v);
-/* The device has been closed: a failure is over. */
+/* The device has been closed, or has gone: failures and run files are over. */
 void vbd_device_closed(struct vbd_device *v);
 
 /* Whether it has the image of fd, by a descriptor of its own. */

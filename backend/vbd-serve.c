@@ -9,18 +9,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "image.h"
+#include "predecessor.h"
 #include "util.h"
 
 #define CRASHES_MAX 5u
 #define CRASH_WINDOW_MS 10000u
 #define CRASH_DELAY_MS 50
-#define POLL_EVERY_MS 5
 
 #define INFO_VERSION "1"
 #define INFO_BYTES 4096
@@ -33,9 +32,6 @@ struct vbd_serve {
 	struct evloop *loop;
 	struct worker *worker;
 	struct evsource *retry;		/* timer of a delayed successor */
-	struct evsource *pred_poll;	/* timer: does it live yet? */
-	pid_t predecessor;		/* a dead daemon's worker; 0: none */
-	uint64_t pred_started, pred_killed_ms;
 	bool stopping, keep;
 	bool journal_used;		/* a worker has been ready with it */
 	uint32_t restarts, nr_crashes;
@@ -81,31 +77,6 @@ static const char *cache_name(enum vbd_cache cache)
 	}
 }
 
-/*
- * A process id is used again one day; with its start time it is not. 0: there is
- * no such process, or what is left of one.
- */
-static uint64_t start_time(pid_t pid)
-{
-	char path[48], text[1024], *at, state;
-	unsigned long long ticks = 0;
-	autoclose int fd = -1;
-	ssize_t got;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	got = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (got <= 0)
-		return 0;
-	text[got] = '\0';
-	/* The name, in brackets, may hold anything; fields 3 and 22 follow. */
-	at = strrchr(text, ')');
-	if (!at || sscanf(at + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u "
-			  "%*d %*d %*d %*d %*d %*d %llu", &state, &ticks) != 2)
-		return 0;
-	return state == 'Z' || state == 'X' ? 0 : ticks;
-}
-
 static void write_info(const struct vbd_serve *s, const char *engine)
 {
 	const struct vbd_serve_what *w = &s->what;
@@ -121,7 +92,7 @@ static void write_info(const struct vbd_serve *s, const char *engine)
 		     "image=%s\nmode=%s\ncache=%s\nabi=%s\nqueues=%u\nring-pages=%u\n"
 		     "persistent=%d\nindirect-segments=%u\n"
 		     "journal=%s\nfrontend=%s\nring=%s\n", (int)pid,
-		     (unsigned long long)start_time(pid), s->restarts, engine,
+		     (unsigned long long)predecessor_start_time(pid), s->restarts, engine,
 		     w->image, w->mode, cache_name(w->start.cache), abi_name(f->abi),
 		     f->nr_queues, 1u << f->queue[0].order,
 		     f->persistent && w->start.features.persistent,
@@ -314,56 +285,6 @@ static void on_ended(void *arg, const struct worker_report *report)
 		finish(s, &copy);
 }
 
-/* ---- a dead daemon's worker ----------------------------------------------- */
-
-/*
- * Its socket has closed, so it ends when what is in flight is answered. It is no
- * child of ours: it can only be looked for.
- */
-static void on_predecessor(void *arg, uint32_t events)
-{
-	struct vbd_serve *s = arg;
-
-	(void)events;
-	if (start_time(s->predecessor) != s->pred_started) {
-		evloop_set_timer(s->pred_poll, -1, 0);
-		s->predecessor = 0;
-		on_retry(s, 0);
-	} else if (now_ms() >= s->pred_killed_ms) {
-		log_peer_at(s->what.log, LOG_LEVEL_WARNING,
-			    "the former worker does not end: killed");
-		kill(s->predecessor, SIGKILL);
-		s->pred_killed_ms = now_ms() + s->what.config->stop_ms;
-	}
-}
-
-static bool read_number(const struct vbd_serve *s, const char *key, uint64_t max,
-			uint64_t *out)
-{
-	char text[32];
-
-	return !rundir_read_info(&s->what.config->rundir, &s->what.name, key, text,
-				 sizeof(text)) && !parse_u64(text, max, out);
-}
-
-/* -ESRCH: there is none to wait for. */
-static int wait_for_predecessor(struct vbd_serve *s)
-{
-	uint64_t pid;
-	int rc;
-
-	if (!read_number(s, "pid", INT32_MAX, &pid) ||
-	    !read_number(s, "started", UINT64_MAX, &s->pred_started) ||
-	    !s->pred_started || start_time((pid_t)pid) != s->pred_started)
-		return -ESRCH;
-	s->predecessor = (pid_t)pid;
-	s->pred_killed_ms = now_ms() + s->what.config->stop_ms;
-	rc = evloop_add_timer(s->loop, on_predecessor, s, &s->pred_poll);
-	if (!rc)
-		rc = evloop_set_timer(s->pred_poll, 0, POLL_EVERY_MS);
-	return rc;
-}
-
 /* ---- start and stop ------------------------------------------------------- */
 
 int vbd_serve_start(struct evloop *loop, const struct vbd_serve_what *what,
@@ -380,9 +301,7 @@ int vbd_serve_start(struct evloop *loop, const struct vbd_serve_what *what,
 	s->arg = arg;
 	s->loop = loop;
 	s->journal_used = resume;
-	rc = resume ? wait_for_predecessor(s) : -ESRCH;
-	if (rc == -ESRCH)
-		rc = start_worker(s);
+	rc = start_worker(s);
 	if (rc) {
 		vbd_serve_free(s);
 		return rc;
@@ -397,7 +316,7 @@ void vbd_serve_stop(struct vbd_serve *s, bool keep)
 	s->keep = keep;
 	if (s->worker)
 		worker_stop(s->worker);
-	else if (!s->predecessor)
+	else
 		start_later(s, 0);
 }
 
@@ -407,6 +326,5 @@ void vbd_serve_free(struct vbd_serve *s)
 		return;
 	worker_free(s->worker);
 	evloop_remove(s->retry);
-	evloop_remove(s->pred_poll);
 	free(s);
 }

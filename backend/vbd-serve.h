@@ -3,8 +3,7 @@
  * A connected block device, served by one worker after another.
  *
  * Hides: crashes and successors, the journal that goes from one to the next,
- * the info file, waiting for the worker of a daemon that died. Must not know:
- * XenStore, device states. The loop's thread.
+ * the info file. Must not know: XenStore, device states. The loop's thread.
  */
 #ifndef PV_VBD_SERVE_H
 #define PV_VBD_SERVE_H
@@ -48,8 +47,9 @@ struct vbd_serve_events {
 };
 
 /*
- * Starts a worker. resume: goes on with a predecessor's journal, once its worker
- * has ended; otherwise with a fresh one. what's strings must live as long.
+ * Starts a worker. resume: goes on with a predecessor's journal, whose worker has
+ * ended (predecessor.h); otherwise with a fresh one. what's strings must live as
+ * long.
  * -errno of files or processes.
  */
 int vbd_serve_start(struct evloop *loop, const struct vbd_serve_what *what,

@@ -142,9 +142,24 @@ int blkfront_read_back(struct blkfront *f, struct vbd_features *out)
 	return 0;
 }
 
+/*
+ * What rings need to know. Linux's blkback publishes the size and the features only
+ * when it connects, after our keys; they are read again then.
+ */
+static int read_before_connect(struct blkfront *f)
+{
+	struct key_error key = { .expected = NULL };
+	int r = vbd_read_features(f->dev.bus.xs, f->dev.bus.otherend, &f->back, &key);
+
+	if (r != -ENOENT)
+		return blkfront_read_back(f, &f->back);
+	f->back.persistent = true;
+	return 0;
+}
+
 static int negotiate(struct blkfront *f, const struct blkfront_options *o)
 {
-	int r = blkfront_read_back(f, &f->back);
+	int r = read_before_connect(f);
 
 	if (r < 0)
 		return r;
@@ -241,6 +256,7 @@ static int open_steps(struct blkfront *f, const struct blkfront_options *o, int 
 	/* Sizes and features of an earlier back end may have been read before it left. */
 	if (r == 0)
 		r = blkfront_read_back(f, &f->back);
+	f->persistent = f->persistent && f->back.persistent;
 	return r;
 }
 

@@ -10,6 +10,7 @@
 #include "blk-guest.h"
 #include "blkback.h"
 #include "disk-memory.h"
+#include "fake-xen.h"
 
 #define DISK_BYTES (4u << 20)
 #define SECTORS (DISK_BYTES / 512)

@@ -7,8 +7,6 @@
 #include "blk-abis.h"
 #include "blk-guest.h"
 
-#define PAGE 4096u
-
 static bool is_i386(const struct guest *g)
 {
 #ifdef __i386__
@@ -23,18 +21,13 @@ static size_t slot_bytes(const struct guest *g)
 	return is_i386(g) ? sizeof(struct i386_rw) : sizeof(struct amd64_rw);
 }
 
-void guest_open(struct guest *g, enum vbd_abi abi, uint32_t order, uint32_t index)
+void guest_attach(struct guest *g, enum vbd_abi abi, void *ring, uint32_t ring_bytes)
 {
-	uint32_t first = index * GUEST_RING_PAGES_MAX;
-
 	memset(g, 0, sizeof(*g));
 	g->abi = abi;
-	g->port = FAKE_PORT + index;
-	g->ring = fake_page(first);
-	g->ring_bytes = PAGE << order;
-	for (uint32_t i = 0; i < 1u << order; i++)
-		g->ring_gref[i] = fake_grant(first + i, false);
-	ring_front_init(&g->front, g->ring, g->ring_bytes, slot_bytes(g));
+	g->ring = ring;
+	g->ring_bytes = ring_bytes;
+	ring_front_init(&g->front, ring, ring_bytes, slot_bytes(g));
 }
 
 /* A slot's unused bytes are noise. */
@@ -95,12 +88,6 @@ void guest_indirect(struct guest *g, uint8_t inner, uint64_t id, uint64_t sector
 	else
 		PUT(amd64, indirect, BLKIF_OP_INDIRECT, inner, nr_segments, id, sector, 0,
 		    { gref });
-}
-
-void guest_push(struct guest *g)
-{
-	if (ring_front_push(&g->front))
-		fake_guest_notify(g->port);
 }
 
 static bool clean(const uint8_t *bytes, size_t from, size_t to)

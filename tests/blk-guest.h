@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A guest's end of a block ring in any ABI, for tests of a back end over
- * fake-xen: it writes any request, valid or not. Must not know the back end.
- *
- * The ring takes the first pages of the fake guest's memory, page by page.
+ * A guest's end of a block ring in any ABI: it writes any request, valid or
+ * not. Must not know the back end, nor how pages are shared.
  */
 #ifndef PV_BLK_GUEST_H
 #define PV_BLK_GUEST_H
 
 #include <stdbool.h>
-#include "fake-xen.h"
+#include <stdint.h>
 #include "ring.h"
 #include "vbd.h"
 #include <xen/io/blkif.h>
@@ -33,17 +31,23 @@ struct guest_response {
 	bool padding_clean;
 };
 
-/* Ring number index (0 or 1) of 1 << order pages; fake_reset() was called. */
-void guest_open(struct guest *g, enum vbd_abi abi, uint32_t order, uint32_t index);
+/* A fresh ring in memory of the caller's. */
+void guest_attach(struct guest *g, enum vbd_abi abi, void *ring, uint32_t ring_bytes);
 
-/* nr_segments is written as it is; at most 11 of segs are. Then guest_push(). */
+/*
+ * Over fake-xen (blk-guest-fake.c): ring number index (0 or 1) of 1 << order
+ * pages, the first of the fake guest's memory; fake_reset() was called.
+ */
+void guest_open(struct guest *g, enum vbd_abi abi, uint32_t order, uint32_t index);
+void guest_push(struct guest *g);
+
+/* nr_segments is written as it is; at most 11 of segs are. Then push. */
 void guest_rw(struct guest *g, uint8_t operation, uint64_t id, uint64_t sector,
 	      uint8_t nr_segments, const struct blkif_request_segment *segs);
 void guest_discard(struct guest *g, uint64_t id, uint64_t sector, uint64_t nr_sectors,
 		   uint8_t flag);
 void guest_indirect(struct guest *g, uint8_t inner, uint64_t id, uint64_t sector,
 		    uint16_t nr_segments, uint32_t gref);
-void guest_push(struct guest *g);
 /* False: there is none. */
 bool guest_response(struct guest *g, struct guest_response *out);
 /* Scribbles over all slots of the ring. */

@@ -17,7 +17,7 @@
 #define PAGE 4096
 
 struct fake_back fake_back;
-int fake_gnt_limit;
+int fake_gnt_limit, fake_gnt_run_max;
 
 /* ---- grants ------------------------------------------------------------------------ */
 
@@ -49,7 +49,8 @@ void *xengntshr_share_pages(xengntshr_handle *xgs, uint32_t domid, int count,
 
 	(void)xgs;
 	(void)domid;
-	if (count <= 0 || (int)nr_shared + count > fake_gnt_limit) {
+	if (count <= 0 || (int)nr_shared + count > fake_gnt_limit ||
+	    (fake_gnt_run_max && count > fake_gnt_run_max)) {
 		errno = ENOSPC;
 		return NULL;
 	}
@@ -341,6 +342,8 @@ static void connect_rings(struct fake_back *b, struct xs_handle *xs)
 		ring_back_init(b->ring + q, fake_gnt_find(b->front.queue[q].gref[0], NULL),
 			       (size_t)PAGE << b->front.queue[q].order,
 			       sizeof(union blkif_sring_entry), 0);
+	if (b->late)
+		vbd_write_features(xs, XBT_NULL, FAKE_BACK_DIR, &b->features);
 	b->connected = true;
 	set_state(XenbusStateConnected);
 }
@@ -448,6 +451,7 @@ void fake_front_reset(size_t disk_bytes)
 		.max_indirect_segments = 256, .max_ring_order = 4, .max_queues = 4,
 	};
 	fake_gnt_limit = 4096;
+	fake_gnt_run_max = 0;
 	notifies = 0;
 	notified = 0;
 	fake_xs_reset();
@@ -467,7 +471,13 @@ struct front_env *fake_front_env(void)
 {
 	struct xs_handle *xs = fake_xs_open(0);
 
-	vbd_write_features(xs, XBT_NULL, FAKE_BACK_DIR, &fake_back.features);
+	if (fake_back.late) {
+		fake_xs_put(FAKE_BACK_DIR "/max-ring-page-order", "4");
+		fake_xs_put(FAKE_BACK_DIR "/multi-queue-max-queues", "2");
+		fake_xs_put(FAKE_BACK_DIR "/feature-max-indirect-segments", "256");
+	} else {
+		vbd_write_features(xs, XBT_NULL, FAKE_BACK_DIR, &fake_back.features);
+	}
 	xs_close(xs);
 	if (env.xs)
 		return &env;

@@ -27,6 +27,7 @@
 /* ---- grants and ports ------------------------------------------------------------ */
 
 extern int fake_gnt_limit;		/* pages that may be shared at a time */
+extern int fake_gnt_run_max;		/* pages in one call; 0: any number */
 unsigned int fake_gnt_pages(void);	/* shared now */
 void *fake_gnt_find(uint32_t gref, bool *writable);	/* NULL: not granted */
 unsigned int fake_evtchn_ports(void);	/* bound now */
@@ -43,6 +44,7 @@ enum fake_leave {
 struct fake_back {
 	struct vbd_features features;
 	enum fake_leave leave;
+	bool late;			/* size and features only when it connects: Linux */
 	bool mute;			/* no reaction to states at all */
 	bool refuse;			/* goes to Closing instead of Connected */
 	bool stuck;			/* takes no requests */

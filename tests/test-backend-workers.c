@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/wait.h>
 #include "back-world.h"
+#include "predecessor.h"
 
 /* ---- workers -------------------------------------------------------------- */
 
@@ -139,6 +141,72 @@ static void test_restart(void)
 	teardown();
 }
 
+/* What changed while no daemon ran, and what it left. */
+static void test_left_behind(void)
+{
+	setup();
+	UNIT_NEED(connect_all());
+	pump_quiet();
+	stop_daemon();
+	UNIT_EQ(run_files(), 2);
+	fake_xs_put(FRONT("3") "state", "6");
+	start_daemon();
+	UNIT_OK(pump_until(BACK("3") "state", "6"));
+	UNIT_EQ(run_files(), 0);
+	fake_xs_put(FRONT("3") "state", "1");
+	UNIT_NEED(pump_until(BACK("3") "state", "2"));
+	front_publish("4");
+	UNIT_NEED(pump_until(BACK("3") "state", "4"));
+	pump_quiet();
+	stop_daemon();
+	remove_nodes();
+	start_daemon();
+	pump_quiet();
+	teardown();
+}
+
+/* A worker that outlives its daemon, here a process of any kind. */
+static void test_predecessor(void)
+{
+	struct rundir_name name = { "vbd", 3, 51712 };
+	char text[128], ring[32] = "", journal[16];
+	pid_t old, reaped;
+	uint64_t end;
+
+	setup();
+	config.stop_ms = 1000;
+	UNIT_NEED(connect_all());
+	pump_quiet();
+	stop_daemon();
+	old = fork();
+	if (!old)
+		for (;;)
+			pause();
+	rundir_read_info(&config.rundir, &name, "ring", ring, sizeof(ring));
+	snprintf(text, sizeof(text), "pid=%d\nstarted=%llu\nring=%s\n"
+		 "frontend=/local/domain/3/device/vbd/51712\n", (int)old,
+		 (unsigned long long)predecessor_start_time(old), ring);
+	UNIT_OK(predecessor_start_time(old) > 0);
+	UNIT_EQ(rundir_write_info(&config.rundir, &name, text), 0);
+	start_daemon();
+	evloop_turn(loop, 50);
+	evloop_turn(loop, 50);
+	UNIT_EQ(worker(), old);
+	/* It is killed in the end; then the device is resumed. */
+	end = now_ms() + DEADLINE_MS;
+	while ((reaped = waitpid(old, NULL, WNOHANG)) != old && now_ms() < end)
+		evloop_turn(loop, 20);
+	UNIT_NEED(reaped == old);
+	pump_quiet();
+	UNIT_OK(worker() != old && !kill(worker(), 0));
+	read_journal(journal, sizeof(journal));
+	UNIT_STREQ(journal, "fr");
+	remove_nodes();
+	UNIT_OK(pump_until_idle());
+	pump_quiet();
+	teardown();
+}
+
 /* Another back end's device: its 4 is not ours to touch. */
 static void test_foreign(void)
 {
@@ -256,6 +324,8 @@ static const struct unit_test tests[] = {
 	{ "a worker that does not stop is killed", test_deaf },
 	{ "detach while a worker starts", test_detach_while_starting },
 	{ "a restart goes on", test_restart },
+	{ "changes while no daemon ran", test_left_behind },
+	{ "a former daemon's worker is waited for", test_predecessor },
 	{ "another back end's device is left alone", test_foreign },
 	{ "sharing of an image", test_sharing },
 	{ "the store fails", test_store_fails },

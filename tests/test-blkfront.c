@@ -339,6 +339,36 @@ static void test_fresh_shortage(void)
 	end();
 }
 
+static void test_pool_in_pieces(void)
+{
+	struct blkfront_options o = { .pool_pages = 5, .ring_order = -1 };
+
+	begin();
+	fake_gnt_run_max = 2;
+	UNIT_NEED(go(&o));
+	UNIT_EQ(f->pool.nr_pages, 5);
+	UNIT_EQ(f->pool.nr_chunks, 3);
+	fill(big, 20 * PAGE, 6);
+	UNIT_EQ(blkfront_write(f, 0, big, 20 * PAGE), 0);
+	UNIT_OK(!memcmp(fake_back.disk, big, 20 * PAGE));
+	end();
+}
+
+/* What memory held before must not reach the other domain. */
+static void test_pages_are_zeroed(void)
+{
+	struct blkfront_options o = { .pool_pages = 64 };
+	static const uint8_t zero[40 * PAGE];
+	void *buf;
+
+	begin();
+	UNIT_NEED(go(&o));
+	UNIT_EQ(blkfront_buffer_get(f, sizeof(zero), &buf), 0);
+	UNIT_OK(!memcmp(buf, zero, sizeof(zero)));
+	blkfront_buffer_put(f, buf, sizeof(zero));
+	end();
+}
+
 static void test_buffers(void)
 {
 	struct blkfront_options o = { .pool_pages = 100 };
@@ -426,6 +456,17 @@ static void test_withdrawn(void)
 	end();
 }
 
+static void test_flush_withdrawn(void)
+{
+	begin();
+	fake_back.status[BLKIF_OP_FLUSH_DISKCACHE] = BLKIF_RSP_EOPNOTSUPP;
+	UNIT_NEED(go(NULL));
+	UNIT_EQ(blkfront_flush(f), -EOPNOTSUPP);
+	UNIT_EQ(blkfront_flush(f), -EOPNOTSUPP);	/* never claims what it cannot know */
+	UNIT_EQ(fake_back.nr_log, 1);
+	end();
+}
+
 static void test_no_cache(void)
 {
 	begin();
@@ -456,6 +497,13 @@ static bool old_id(struct fake_back *b, struct blkif_response *rsp)
 {
 	(void)b;
 	rsp->id -= 1ull << 32;
+	return true;
+}
+
+/* The id that the same entry had for an earlier request. */
+static bool replayed_id(struct fake_back *b, struct blkif_response *rsp)
+{
+	rsp->id = b->log[0].id;
 	return true;
 }
 
@@ -512,6 +560,8 @@ static void lie(bool (*twist)(struct fake_back *b, struct blkif_response *rsp),
 	UNIT_EQ(res[2].result, -EPROTO);
 	for (i = 0; i < 3; i++)
 		UNIT_EQ(res[i].calls, 1);
+	if (twist != twice && twist != other_id)
+		UNIT_EQ(res[0].result, -EPROTO);
 	UNIT_EQ(blkfront_problem(f)->err, -EPROTO);
 	if (!strstr(blkfront_problem(f)->text, reason))
 		fprintf(stderr, "\n%s\n", blkfront_problem(f)->text);
@@ -529,6 +579,7 @@ static void test_lies(void)
 	lie(bad_id, "request id 3735928559");
 	lie(other_id, "not in flight");
 	lie(old_id, "not in flight");
+	lie(replayed_id, "not in flight");
 	lie(other_op, "answered operation 0 with operation 6");
 	lie(odd_status, "status 17");
 	lie(jump, "more responses");
@@ -600,6 +651,26 @@ static void test_resize(void)
 	end();
 }
 
+/* Linux's blkback: before it connects there is only what rings need to know. */
+static void test_late_features(void)
+{
+	struct blkfront_info info;
+
+	begin();
+	fake_back.late = true;
+	fake_back.features.persistent = false;
+	fake_back.features.read_only = true;
+	UNIT_NEED(go(NULL));
+	UNIT_EQ(blkfront_read(f, DISK_BYTES - 512, big, 512), 0);
+	blkfront_info(f, &info);
+	UNIT_EQ(info.size_bytes, DISK_BYTES);
+	UNIT_OK(info.read_only);
+	UNIT_OK(!info.persistent);
+	UNIT_OK(info.max_segments > 11);
+	fake_back.late = false;
+	end();
+}
+
 /* ---- notifications ------------------------------------------------------------------------------- */
 
 static void test_batches(void)
@@ -663,6 +734,47 @@ static void test_hold_off(void)
 	end();
 }
 
+static unsigned int answers_left;
+
+static bool only_some(struct fake_back *b, struct blkif_response *rsp)
+{
+	(void)b;
+	(void)rsp;
+	return answers_left && answers_left--;
+}
+
+/* The back end answers as many as are wanted, and the rest not at all. */
+static void test_hold_off_exact(void)
+{
+	static struct blkfront_io io[16];
+	struct result res;
+	struct blkfront_iov iov = { big, PAGE };
+	struct blkfront_options o = { .nr_queues = 1 };
+	unsigned int wanted, i;
+
+	for (o.nr_queues = 1; o.nr_queues <= 4; o.nr_queues += 3)
+		for (wanted = 1; wanted <= 16; wanted++) {
+			begin();
+			UNIT_NEED(go(&o));
+			res.calls = 0;
+			answers_left = wanted;
+			fake_back.twist = only_some;
+			for (i = 0; i < 16; i++) {
+				io[i] = (struct blkfront_io){ .op = BLKFRONT_READ, .queue = i,
+					.iov = &iov, .nr_iov = 1, .done = on_done, .arg = &res };
+				UNIT_EQ(blkfront_submit(f, io + i), 0);
+			}
+			UNIT_EQ(blkfront_wait(f, wanted, -1), wanted);
+			UNIT_EQ(res.calls, wanted);
+			fake_back.leave = FAKE_CLOSE_AT_ONCE;
+			fake_back.twist = NULL;
+			UNIT_EQ(blkfront_close(f, 10, NULL), 0);
+			UNIT_EQ(res.calls, 16);
+			UNIT_EQ(fake_gnt_pages(), 0);
+			fake_front_end();
+		}
+}
+
 static void storm(struct fake_back *b)
 {
 	if (b->sleeps < 4000)
@@ -700,16 +812,21 @@ int main(void)
 		{ "pool exhaustion", test_pool_exhaustion },
 		{ "several queues", test_queues },
 		{ "fresh grants run out", test_fresh_shortage },
+		{ "a pool in pieces", test_pool_in_pieces },
+		{ "pages are zeroed", test_pages_are_zeroed },
 		{ "buffers leave pages for copies", test_buffers },
 		{ "bad input", test_bad_input },
 		{ "errors", test_errors },
 		{ "features withdrawn at run time", test_withdrawn },
+		{ "flush withdrawn, no barrier", test_flush_withdrawn },
 		{ "no cache, no flush", test_no_cache },
 		{ "answers that cannot be true", test_lies },
 		{ "a back end that leaves", test_leaving },
 		{ "a disk that changes its size", test_resize },
+		{ "size and features that come late", test_late_features },
 		{ "one notification per batch, each way", test_batches },
 		{ "hold-off never loses a wake-up", test_hold_off },
+		{ "a wake-up at the answer that is wanted", test_hold_off_exact },
 		{ "an event storm", test_storm },
 	};
 

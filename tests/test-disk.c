@@ -364,6 +364,8 @@ static void cut_short(struct bench *b)
 	UNIT_EQ(move_pages(b, DISK_READ, BYTES / 2 - PAGE, 2 * PAGE, 1), -EIO);
 	UNIT_EQ(move_pages(b, DISK_READ, BYTES - PAGE, PAGE, 1), -EIO);
 	UNIT_EQ(move_pages(b, DISK_READ, BYTES / 2 - PAGE, PAGE, 1), 0);
+	sys.nowait_errno = EAGAIN;	/* the same in a helper thread */
+	UNIT_EQ(move_pages(b, DISK_READ, BYTES / 2 - PAGE, 2 * PAGE, 1), -EIO);
 }
 
 static void test_cut_short(void)

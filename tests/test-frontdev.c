@@ -179,8 +179,8 @@ static void test_left_over(void)
 		fake_front_reset(DISK_BYTES);
 		fake_xs_put(FAKE_FRONT_DIR "/state", left[i].front);
 		fake_xs_put(FAKE_BACK_DIR "/state", left[i].back);
-		/* A larger ring than ours: its nodes must not mix with ours. */
-		fake_xs_put(FAKE_FRONT_DIR "/ring-page-order", "9");
+		/* More rings than ours: their nodes must not mix with ours. */
+		fake_xs_put(FAKE_FRONT_DIR "/multi-queue-num-queues", "3");
 		fake_back.connected = left[i].connected;
 		fake_back.stuck = true;
 		UNIT_EQ(open_disk(1000), 0);
@@ -192,8 +192,26 @@ static void test_left_over(void)
 	}
 }
 
+static int write_something(void *arg, xs_transaction_t t)
+{
+	struct frontdev *dev = arg;
+
+	return xenbus_write_text(dev->bus.xs, t, dev->bus.nodename, "something", "else");
+}
+
 static void test_collisions(void)
 {
+	struct frontdev dev;
+	int left = 1000;
+
+	fake_front_reset(DISK_BYTES);
+	UNIT_EQ(frontdev_open(&dev, fake_front_env(), "vbd", FAKE_DEVID, &left), 0);
+	fake_xs_refuse_commits(5);
+	UNIT_EQ(frontdev_publish(&dev, write_something, &dev), 0);
+	UNIT_STREQ(fake_xs_get(FAKE_FRONT_DIR "/something"), "else");
+	UNIT_STREQ(fake_xs_get(FAKE_FRONT_DIR "/state"), "3");
+	frontdev_destroy(&dev);
+	fake_front_end();
 	fake_front_reset(DISK_BYTES);
 	fake_xs_refuse_commits(5);
 	UNIT_EQ(open_disk(1000), 0);

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "blk-guest.h"
+#include "fake-xen.h"
 #include "journal.h"
 #include "unit.h"
 #include "util.h"

@@ -239,7 +239,9 @@ int vbd_read_features(struct xs_handle *xs, const char *back_dir,
 	int rc;
 
 	memset(out, 0, sizeof(*out));
-	rc = read_geometry(xs, back_dir, out, err);
+	rc = read_transport(xs, back_dir, out);
+	if (!rc)
+		rc = read_geometry(xs, back_dir, out, err);
 	if (!rc)
 		rc = read_offer(xs, back_dir, KEY_PHYSICAL_SECTOR_SIZE,
 				out->sector_bytes, &out->physical_sector_bytes);
@@ -254,7 +256,5 @@ int vbd_read_features(struct xs_handle *xs, const char *back_dir,
 				       &out->persistent);
 	if (!rc)
 		rc = read_discard(xs, back_dir, out);
-	if (!rc)
-		rc = read_transport(xs, back_dir, out);
 	return rc;
 }

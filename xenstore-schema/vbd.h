@@ -64,7 +64,8 @@ int vbd_write_features(struct xs_handle *xs, xs_transaction_t t,
 		       const char *back_dir, const struct vbd_features *f);
 /*
  * As a front end meets them from any back end: what is missing is off.
- * -EINVAL/-ENOENT with err for sectors, sector-size, info.
+ * -EINVAL/-ENOENT with err for sectors, sector-size, info; the transport's part (queues,
+ * ring order, indirect segments) is filled in even then.
  */
 int vbd_read_features(struct xs_handle *xs, const char *back_dir,
 		      struct vbd_features *out, struct key_error *err);

@@ -84,7 +84,9 @@ disk_detach()
 	local be
 
 	be=$(disk_be "$1" "$2" "$3")
-	xenstore-write "$be/online" 0 "$be/state" 5
+	xenstore-write "$be/online" 0
+	# As libxl: a back end whose front end left by itself is closed already.
+	disk_closed "$be" || xenstore-write "$be/state" 5
 	if ! wait_for "${4:-30}" disk_closed "$be"; then
 		echo "$2 of $1: the back end stays in state $(xs "$be/state")," \
 			"the front end in state $(xs "$(disk_fe "$1" "$2")/state")" >&2
@@ -94,7 +96,7 @@ disk_detach()
 	xenstore-rm "$be" 2>/dev/null || true
 }
 
-# The kernel's back end removes its directory's state node never, QEMU's may.
+# QEMU removes the node, the others leave it at Closed.
 disk_closed()
 {
 	case $(xs "$1/state") in 6|"") ;; *) return 1 ;; esac

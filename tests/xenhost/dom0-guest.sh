@@ -13,7 +13,7 @@ guest_start()
 	guest_create "$@" || die "xl create of $1 failed"
 	case " $* " in
 	*" paused=1 "*) ;;
-	*) guest_ready "$1" ;;
+	*) guest_ready "$1" $([ "$2" != hvm ] || echo 300) ;;	# firmware and QEMU, all emulated
 	esac
 }
 
@@ -39,7 +39,7 @@ guest_create()
 		echo "memory=$memory"
 		echo "vcpus=$vcpus"
 		guest_type_lines "$type"
-		echo "ramdisk='$ramdisk'"
+		[ "$ramdisk" = none ] || echo "ramdisk='$ramdisk'"
 		echo "disk=[$disks]"
 		echo "vif=[$vifs]"
 		printf %s "$lines"
@@ -103,10 +103,10 @@ guest_ramdisk()
 	echo $xh_boot/guest-$1.cpio
 }
 
-# guest_ready NAME: waits for the guest's command loop.
+# guest_ready NAME [SECONDS]: waits for the guest's command loop.
 guest_ready()
 {
-	wait_for 120 guest_answered "$1" 0 || die "guest $1 did not boot: $(guest_log "$1" | tail -n 5)"
+	wait_for "${2:-120}" guest_answered "$1" 0 || die "guest $1 did not boot: $(guest_log "$1" | tail -n 5)"
 	say "guest $1 is up (domain $(guest_domid "$1"))"
 }
 

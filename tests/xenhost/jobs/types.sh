@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: guests of the types PVH and HVM, which the other jobs build on
 # needs: paravane-blkback
-# timeout: 300
+# timeout: 450
 
 for type in pvh hvm; do
 	file=$(image $type 16)
