@@ -21,12 +21,21 @@
 
 #define CACHE_PAGE_BYTES 4096u
 
+/*
+ * A large read from the cache is one long copy, and one thread copies no faster
+ * than its CPU: of several that come together a helper is offered half, if it
+ * has nothing left to do, and the disk's thread does what it has not begun. From this size on that outweighs waking it. (Writes are
+ * not shared: the file's lock lets one in at a time.)
+ */
+#define SHARE_BYTES (64u * 1024)
+
 struct buffered {
 	struct disk disk;
 	struct disk_config cfg;
 	struct disk_pool *pool;
 	bool in_memory;			/* tmpfs: nothing ever waits for a device */
 	bool nowait_reads, nowait_writes;	/* not yet refused */
+	bool may_share;			/* there is a CPU for a helper */
 };
 
 /* Where there is no device behind the cache a plain call is the inline call. */
@@ -57,6 +66,7 @@ static int buffered_open(const struct disk_config *cfg, struct disk **out,
 	b->cfg = *cfg;
 	b->in_memory = file_in_memory(cfg->fd);
 	b->nowait_reads = b->nowait_writes = true;
+	b->may_share = sysconf(_SC_NPROCESSORS_ONLN) > 1;
 	err = disk_pool_open(&b->disk, cfg, &b->pool);
 	if (err) {
 		snprintf(why, why_bytes, "no eventfd for the helper threads");
@@ -136,14 +146,40 @@ static void run(struct buffered *b, struct disk_io *io)
 		disk_done(&b->disk, io, n < 0 ? (int)n : 0);
 }
 
+static bool is_large_read(const struct disk_io *io)
+{
+	return io->op == DISK_READ && io->bytes >= SHARE_BYTES;
+}
+
+/* How many of the chain's large reads a helper shall take: the first ones. */
+static uint32_t helpers_share(const struct buffered *b, const struct disk_io *chain)
+{
+	uint32_t nr = 0;
+
+	if (!b->may_share || disk_pool_busy(b->pool))
+		return 0;
+	for (; chain; chain = chain->next)
+		nr += is_large_read(chain);
+	return nr / 2;
+}
+
 static void buffered_submit(struct disk *d, struct disk_io *chain)
 {
+	struct buffered *b = (struct buffered *)d;
+	uint32_t share = helpers_share(b, chain);
 	struct disk_io *next;
 
 	for (; chain; chain = next) {
 		next = chain->next;	/* done may use the operation again */
-		run((struct buffered *)d, chain);
+		if (share && is_large_read(chain)) {
+			share--;
+			disk_pool_share(b->pool, chain);
+		} else {
+			run(b, chain);
+		}
 	}
+	while ((chain = disk_pool_take_back(b->pool)))
+		run(b, chain);
 }
 
 static void buffered_reap(struct disk *d)

@@ -31,8 +31,9 @@ struct disk_pool {
 
 	pthread_mutex_t lock;		/* over what follows */
 	pthread_cond_t work, gone;
-	struct io_list todo, done;
-	uint32_t nr_todo, nr_threads, nr_idle;
+	struct io_list todo, shared, done;
+	uint32_t nr_todo;		/* in the first two */
+	uint32_t nr_threads, nr_idle;
 	bool closing;
 };
 
@@ -61,6 +62,13 @@ static struct disk_io *list_take(struct io_list *l)
 
 /* ---- a helper thread ------------------------------------------------------- */
 
+/* With the lock held. What blocks goes first: only helpers can do that. */
+static struct disk_io *next_work(struct disk_pool *p)
+{
+	p->nr_todo--;
+	return list_take(p->todo.first ? &p->todo : &p->shared);
+}
+
 /* Waits for work, with the lock held. False: none came, or the pool closes. */
 static bool wait_for_work(struct disk_pool *p)
 {
@@ -70,10 +78,10 @@ static bool wait_for_work(struct disk_pool *p)
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += IDLE_SECONDS;
 	p->nr_idle++;
-	while (!p->todo.first && !p->closing && err != ETIMEDOUT)
+	while (!p->nr_todo && !p->closing && err != ETIMEDOUT)
 		err = pthread_cond_timedwait(&p->work, &p->lock, &until);
 	p->nr_idle--;
-	return p->todo.first != NULL;
+	return p->nr_todo != 0;
 }
 
 static void wake_disk(struct disk_pool *p)
@@ -90,10 +98,9 @@ static void *helper(void *arg)
 
 	pthread_mutex_lock(&p->lock);
 	while (wait_for_work(p)) {
-		struct disk_io *io = list_take(&p->todo);
+		struct disk_io *io = next_work(p);
 		bool first;
 
-		p->nr_todo--;
 		pthread_mutex_unlock(&p->lock);
 		io->err = disk_perform(&p->cfg, io);
 		pthread_mutex_lock(&p->lock);
@@ -150,6 +157,7 @@ int disk_pool_open(struct disk *d, const struct disk_config *cfg, struct disk_po
 	pthread_cond_init(&p->gone, &attr);
 	pthread_condattr_destroy(&attr);
 	list_clear(&p->todo);
+	list_clear(&p->shared);
 	list_clear(&p->done);
 	*out = p;
 	return 0;
@@ -174,9 +182,9 @@ void disk_pool_close(struct disk_pool *p)
 }
 
 /* With the lock held. A thread for each waiting operation, up to the limit. */
-static void ensure_helper(struct disk_pool *p)
+static void ensure_helper(struct disk_pool *p, uint32_t max_threads)
 {
-	if (p->nr_todo <= p->nr_idle || p->nr_threads == DISK_POOL_THREADS_MAX)
+	if (p->nr_todo <= p->nr_idle || p->nr_threads >= max_threads)
 		return;
 	p->nr_threads++;
 	if (start_helper(p))
@@ -191,17 +199,47 @@ void disk_pool_submit(struct disk_pool *p, struct disk_io *io)
 	pthread_mutex_lock(&p->lock);
 	list_add(&p->todo, io);
 	p->nr_todo++;
-	ensure_helper(p);
-	if (!p->nr_threads) {	/* no thread to be had: slow, but served */
-		mine = list_take(&p->todo);
-		p->nr_todo--;
-	}
+	ensure_helper(p, DISK_POOL_THREADS_MAX);
+	if (!p->nr_threads)	/* no thread to be had: slow, but served */
+		mine = next_work(p);
 	pthread_cond_signal(&p->work);
 	pthread_mutex_unlock(&p->lock);
 	if (!mine)
 		return;
 	p->outstanding--;
 	disk_done(p->disk, mine, disk_perform(&p->cfg, mine));
+}
+
+void disk_pool_share(struct disk_pool *p, struct disk_io *io)
+{
+	p->outstanding++;
+	pthread_mutex_lock(&p->lock);
+	list_add(&p->shared, io);
+	p->nr_todo++;
+	ensure_helper(p, 1);
+	pthread_cond_signal(&p->work);
+	pthread_mutex_unlock(&p->lock);
+}
+
+struct disk_io *disk_pool_take_back(struct disk_pool *p)
+{
+	struct disk_io *io = NULL;
+
+	if (!p->outstanding)
+		return NULL;
+	pthread_mutex_lock(&p->lock);
+	if (p->shared.first) {
+		io = list_take(&p->shared);
+		p->nr_todo--;
+		p->outstanding--;
+	}
+	pthread_mutex_unlock(&p->lock);
+	return io;
+}
+
+bool disk_pool_busy(const struct disk_pool *p)
+{
+	return p->outstanding != 0;
 }
 
 void disk_pool_reap(struct disk_pool *p)

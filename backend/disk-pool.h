@@ -21,6 +21,14 @@ int disk_pool_open(struct disk *d, const struct disk_config *cfg, struct disk_po
 void disk_pool_close(struct disk_pool *p);
 /* In order of arrival, several at a time; where no thread starts, done here. */
 void disk_pool_submit(struct disk_pool *p, struct disk_io *io);
+/*
+ * For work that does not block and that the caller could do as well: a helper may
+ * take it (one at most is started for it). The caller must then take back, until
+ * NULL, what none has begun.
+ */
+void disk_pool_share(struct disk_pool *p, struct disk_io *io);
+struct disk_io *disk_pool_take_back(struct disk_pool *p);
+bool disk_pool_busy(const struct disk_pool *p);
 void disk_pool_reap(struct disk_pool *p);
 /* An eventfd, readable when reap has something to do. */
 int disk_pool_fd(const struct disk_pool *p);

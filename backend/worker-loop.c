@@ -168,20 +168,17 @@ static void wait_for_events(struct worker_queue *q)
 	q->masked = false;
 }
 
-static bool work_ready(struct worker_queue *q)
-{
-	return blkback_pending(q->b) != 0 ||
-		(blkback_busy(q->b) && blkback_drain_pass(q->b));
-}
-
-/* Looks at the ring for as long as that has paid lately. */
+/*
+ * Looks at the ring for as long as that has paid lately. Not while a device or a
+ * helper thread has work of ours: they wake us, and a helper may want this CPU.
+ */
 static bool spin_for_work(struct worker_queue *q)
 {
-	uint32_t budget = spin_budget(&q->spin);
+	uint32_t budget = blkback_busy(q->b) ? 0 : spin_budget(&q->spin);
 	uint64_t start = spin_now_cycles(), took = 0;
 
 	while (took < budget) {
-		if (work_ready(q)) {
+		if (blkback_pending(q->b) != 0) {
 			spin_hit(&q->spin, took);
 			q->count->spins_hit++;
 			return true;

@@ -331,6 +331,44 @@ static void test_many(void)
 	each(many_at_once);
 }
 
+/* Large enough to be shared with a helper, again and again, behind small ones. */
+static void large_together(struct bench *b)
+{
+	enum { NR = 8, LARGE = BYTES / NR };
+	struct io ios[NR];
+
+	fill(b->buffer, BYTES, 6);
+	memcpy(b->model, b->buffer, BYTES);
+	UNIT_EQ(move_pages(b, DISK_WRITE, 0, BYTES, 8), 0);
+	for (uint32_t round = 0; round < 200; round++) {
+		struct disk_io *chain = NULL;
+
+		memset(b->buffer, 0xee, BYTES);
+		for (uint32_t i = 0; i < NR; i++) {
+			uint64_t bytes = i == round % NR ? PAGE : LARGE;
+
+			set_io(&ios[i], DISK_READ, i * LARGE, bytes);
+			set_pieces(&ios[i], b->buffer + i * LARGE, 8);
+			ios[i].io.next = chain;
+			chain = &ios[i].io;
+		}
+		disk_submit(b->disk, chain);
+		for (uint32_t i = 0; i < NR; i++) {
+			uint64_t bytes = i == round % NR ? PAGE : LARGE;
+
+			wait_done(b->disk, &ios[i]);
+			UNIT_EQ(ios[i].done, 1);
+			UNIT_EQ(ios[i].err, 0);
+			UNIT_NEED(!memcmp(b->buffer + i * LARGE, b->model + i * LARGE, bytes));
+		}
+	}
+}
+
+static void test_large(void)
+{
+	each(large_together);
+}
+
 /* Guest pages begin on pages, their sectors anywhere in them. */
 static void misaligned(struct bench *b)
 {
@@ -603,6 +641,7 @@ static const struct unit_test tests[] = {
 	{ "reads and writes", test_data },
 	{ "discard", test_discard },
 	{ "64 at once", test_many },
+	{ "large reads together", test_large },
 	{ "memory and sectors not aligned to pages", test_misaligned },
 	{ "an image cut short", test_cut_short },
 	{ "calls that stop short", test_stop_short },
