@@ -95,6 +95,26 @@ else
 	echo "deferred: ext4 (no mke2fs; Debian package e2fsprogs)"
 fi
 
+# A signal ends a read that waits for the reader of its output, in order.
+mkfifo "$tmp/pipe"
+sleep 1000 <"$tmp/pipe" &
+reader=$!
+"$LOCALXEN" exec $g -- sh -c 'echo $$ >"$1"; exec "$2" read' sh "$tmp/pid" "$BLKFRONT" \
+	>"$tmp/pipe" 2>"$tmp/said" &
+reading=$!
+pipe_is_full() { [ -s "$tmp/pid" ] && grep -q pipe_write "/proc/$(cat "$tmp/pid")/wchan"; }
+wait_for $wait_s pipe_is_full || fail "the read does not fill the pipe"
+kill "$(cat "$tmp/pid")"
+read_is_over() { ! [ -d "/proc/$(cat "$tmp/pid")" ]; }
+wait_for $wait_s read_is_over || fail "the read goes on after SIGTERM"
+wait $reading
+status=$?
+[ $status = 130 ] || fail "the interrupted read ended with $status"
+front_is_closed() { [ "$(xenstore-read /local/domain/$g/device/vbd/51712/state)" = 6 ]; }
+front_is_closed || fail "the interrupted read did not close the device: $(cat "$tmp/said")"
+kill $reader
+wait $reader 2>/dev/null
+
 # The other way for the back end to reach our pages.
 stop_serving()
 {

@@ -44,12 +44,15 @@ static int write_all(struct transfer *t, const void *data, size_t bytes)
 	ssize_t n;
 
 	while (bytes) {
+		/* A signal in the middle of a write ends it early, not with EINTR. */
+		if (session_interrupted())
+			return -EINTR;
 		n = write(t->fd, at, bytes);
-		if (n < 0 && errno == EINTR && !session_interrupted())
+		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
 			t->file_err = n < 0 ? errno : ENOSPC;
-			return session_interrupted() ? -EINTR : -t->file_err;
+			return -t->file_err;
 		}
 		at += n;
 		bytes -= (size_t)n;
@@ -64,12 +67,14 @@ static ssize_t read_all(struct transfer *t, void *data, size_t bytes)
 	ssize_t n;
 
 	while (got < bytes) {
+		if (session_interrupted())
+			return -EINTR;
 		n = read(t->fd, at + got, bytes - got);
-		if (n < 0 && errno == EINTR && !session_interrupted())
+		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
 			t->file_err = errno;
-			return session_interrupted() ? -EINTR : -t->file_err;
+			return -t->file_err;
 		}
 		if (n == 0)
 			break;
