@@ -173,6 +173,24 @@ our_backend()
 	our_pid[$kind]=$daemon_pid
 }
 
+# guest_writes GUEST DISK: random writes in the background, each turn of the loop
+# verifies what it wrote. They go on until guest_writes_end, so that a job has load for
+# as long as it needs it, on a machine of any speed.
+guest_writes()
+{
+	guest_background "$1" writes 'rm -f /tmp/writes.stop; while [ ! -e /tmp/writes.stop ]; do
+		fio --name=v --filename=/dev/'"$2"' --rw=randwrite --bs=4k --size=40m --ioengine=libaio --direct=1 \
+			--iodepth=32 --verify=crc32c --verify_fatal=1 --minimal >/tmp/fio || { cat /tmp/fio; exit 1; }
+	done'
+}
+
+# guest_writes_end GUEST: lets the turn that runs verify; returns fio's status.
+guest_writes_end()
+{
+	guest_run "$1" 'touch /tmp/writes.stop'
+	guest_wait "$1" writes 200
+}
+
 # served_features GUEST DISK: what the front end and the back end agreed on.
 served_features()
 {

@@ -34,8 +34,7 @@ progress()
 	[ "$(completed)" -gt "$1" ]
 }
 
-guest_background cr io 'for i in 1 2 3 4; do fio --name=v --filename=/dev/xvda --rw=randwrite --bs=4k --size=40m \
-	--ioengine=libaio --direct=1 --iodepth=32 --verify=crc32c --verify_fatal=1 --minimal >/tmp/fio || { cat /tmp/fio; exit 1; }; done'
+guest_writes cr xvda
 for round in $(seq $rounds); do
 	check "the guest writes ($round)" wait_for 60 progress "$(completed)"
 	old=$(worker)
@@ -49,7 +48,7 @@ kill -9 "${our_pid[vbd]}"
 wait_for 10 process_gone "${our_pid[vbd]}"
 our_backend vbd
 check "the guest writes after a new supervisor came" wait_for 60 progress "$(completed)"
-check "fio verified everything" guest_wait cr io 200
+check "fio verified everything" guest_writes_end cr
 check "the guest saw no error" guest_run cr '! dmesg | grep -iE "I/O error|blkfront.*(fail|error)"'
 check "the disk goes" disk_detach cr xvda vbd
 guest_stop cr

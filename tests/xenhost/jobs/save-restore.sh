@@ -11,8 +11,7 @@ esac
 file=$(image save 48)
 guest_start sr pv disk="format=raw,vdev=xvda,access=rw,script=$XH_DIR/hotplug,target=$file"
 check "the disk connects" disk_connected sr xvda vbd
-guest_background sr io 'for i in 1 2 3; do fio --name=v --filename=/dev/xvda --rw=randwrite --bs=4k --size=40m \
-	--ioengine=libaio --direct=1 --iodepth=32 --verify=crc32c --verify_fatal=1 --minimal >/tmp/fio || { cat /tmp/fio; exit 1; }; done'
+guest_writes sr xvda
 for round in 1 2; do
 	check "the guest writes ($round)" wait_for 60 guest_run sr '[ $(awk "{ print \$5 }" /sys/block/xvda/stat) -gt 500 ]'
 	old=$(guest_domid sr)
@@ -24,6 +23,6 @@ for round in 1 2; do
 	check "the disk connects again ($round)" disk_connected sr xvda vbd
 	check "the guest answers ($round)" guest_run sr true
 done
-check "fio verified everything" guest_wait sr io 200
+check "fio verified everything" guest_writes_end sr
 check "the guest saw no I/O error" guest_run sr '! dmesg | grep -iE "I/O error"'
 guest_stop sr
