@@ -123,6 +123,10 @@
 #define KEY_VLAN		"vlan"		/* Tb, text, none, l */
 #define KEY_GATEWAYDEV		"gatewaydev"	/* Tb, text, none, l */
 #define KEY_RATE		"rate"		/* Tb, text "BYTES,USEC", unlimited, l */
+#define KEY_RATE_BITS		"rate-bits"	/* Tb, u64 bits per second, unlimited, P: over rate */
+#define KEY_ISOLATED		"isolated"	/* Tb, flag, 0, P: exchanges frames with ports
+						   that are not, only */
+#define KEY_ANY_SOURCE		"any-source"	/* Tb, flag, 0, P: may send from any address */
 #define KEY_MTU			"mtu"		/* Tb Tf, u32 bytes, 1500, n */
 
 /* ---- vif: back end to front end ------------------------------------------ */
@@ -155,6 +159,8 @@
 #define KEY_EVENT_CHANNEL_RX	"event-channel-rx" /* F, u32 port, event-channel, n */
 #define KEY_EVENT_CHANNEL_CTRL	"event-channel-ctrl" /* F, u32 port, none, n */
 #define KEY_REQUEST_RX_COPY	"request-rx-copy" /* F, flag, 0, n: 0 asks for flip */
+#define KEY_REQUEST_RX_FLIP	"request-rx-flip" /* F, flag, 0, P: with request-rx-copy 0:
+						   flip, which absence alone never means */
 #define KEY_FEATURE_RX_NOTIFY	"feature-rx-notify" /* F, flag, 0, n: F tells of new buffers */
 #define KEY_REQUEST_MULTICAST_CONTROL "request-multicast-control" /* F, flag, 0, n */
 #define KEY_XDP_HEADROOM	"xdp-headroom"	/* F, u32 bytes, 0, L */
