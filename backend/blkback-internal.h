@@ -78,7 +78,7 @@ struct blkback {
 	struct segment_pool *pool;
 	struct blk_large *large;
 	bool left_behind;		/* the last pass left requests for want of room */
-	bool starved;			/* ... and none has come back since */
+	bool no_room;			/* ... and none has come back since */
 	struct blk_request *free;	/* used before; last used first */
 	uint32_t nr_used;		/* of requests[], ever */
 

@@ -85,13 +85,13 @@ bool blkback_busy(const struct blkback *b)
 
 int blkback_pending(const struct blkback *b)
 {
-	return b->starved ? 0 : ring_back_pending(&b->ring);
+	return b->no_room ? 0 : ring_back_pending(&b->ring);
 }
 
-/* What a starved queue waits for is its own requests' end. */
+/* What a queue without room waits for is its own requests' end. */
 int blkback_final(struct blkback *b)
 {
-	return b->starved ? 0 : ring_back_final(&b->ring);
+	return b->no_room ? 0 : ring_back_final(&b->ring);
 }
 
 /* ---- starting ------------------------------------------------------------------- */
@@ -261,8 +261,8 @@ static bool next_fits(struct blkback *b)
 	uint8_t head[BLKABI_HEAD_BYTES];
 
 	ring_back_peek(&b->ring, head, sizeof(head));
-	b->left_behind = b->starved = !has_room(b, head);
-	return !b->starved;
+	b->left_behind = b->no_room = !has_room(b, head);
+	return !b->no_room;
 }
 
 /* Into records first, all of a pass: one store counts them. Returns how many. */
@@ -346,7 +346,7 @@ int blkback_pass(struct blkback *b)
 
 	disk_reap(b->cfg.disk);
 	nr = ring_back_pending(&b->ring);
-	b->left_behind = b->starved = false;
+	b->left_behind = b->no_room = false;
 	if (nr > 0)
 		nr = (int)take_and_execute(b, (uint32_t)nr);
 	settle(b);
