@@ -32,7 +32,8 @@ static const char usage[] =
 	"Serves every block device of this domain, as XenStore lists them.\n"
 	"\n"
 	"      --kind=KIND         back end directory to serve: vbd (default) or vbd3\n"
-	"      --engine=ENGINE     auto (default), buffered, direct\n"
+	"      --engine=ENGINE     auto (default), buffered, direct; null loses\n"
+	"                          all data: for measurements only\n"
 	"      --grants=GRANTS     auto (default), map, copy\n"
 	"      --poll-us=N         longest wait by polling before sleeping, in\n"
 	"                          microseconds; 0: never (default 50)\n"
@@ -97,7 +98,7 @@ static uint32_t number(const char *option, const char *value, uint64_t max)
 static const char *const kinds[] = { "vbd", "vbd3", NULL };
 static const char *const engines[] = {
 	[WORKER_ENGINE_AUTO] = "auto", [WORKER_ENGINE_BUFFERED] = "buffered",
-	[WORKER_ENGINE_DIRECT] = "direct", NULL,
+	[WORKER_ENGINE_DIRECT] = "direct", [WORKER_ENGINE_NULL] = "null", NULL,
 };
 static const char *const grants[] = {
 	[WORKER_GRANTS_AUTO] = "auto", [WORKER_GRANTS_MAP] = "map",
