@@ -105,6 +105,7 @@ static int open_disk(struct worker *w, struct worker_queue *q,
 		.fd = w->image,
 		.is_device = w->start.image_is_device,
 		.dsync = w->start.cache == VBD_CACHE_WRITETHROUGH,
+		.secure_overwrite = w->start.secure_overwrite,
 		.depth = nr_slots(w, q->index),
 		.max_iov = BLKBACK_SEGMENTS_MAX,
 	};

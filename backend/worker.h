@@ -60,6 +60,7 @@ struct worker_start {
 	uint32_t poll_us;		/* longest spin before sleeping; 0: never */
 	uint8_t replay;			/* a predecessor may have left requests */
 	uint8_t image_is_device;
+	uint8_t secure_overwrite;	/* disk.h: of secure discards */
 };
 
 struct worker_failure {

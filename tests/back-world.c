@@ -72,7 +72,7 @@ void setup(void)
 	unsetenv("PV_STUB");
 	config = (struct blkback_config){
 		.kind = "vbd", .program = stub ? stub : "tests/stub-worker",
-		.log_level = "error", .stop_ms = 10000,
+		.log_level = "error", .stop_ms = 10000, .max_segments = 256,
 	};
 	snprintf(image, sizeof(image), "%s/image", dir);
 	snprintf(other, sizeof(other), "%s/other", dir);

@@ -39,6 +39,45 @@ static void test_life(void)
 	teardown();
 }
 
+static void wish(const char *key, const char *value)
+{
+	char path[100];
+
+	snprintf(path, sizeof(path), "%s%s", BACK("3"), key);
+	fake_xs_put(path, value);
+}
+
+/* What the tool stack asks of the device shows in what is published. */
+static void test_wishes(void)
+{
+	setup();
+	wish("logical-block-size", "4096");
+	wish("physical-block-size", "65536");
+	wish("max-indirect-segments", "1000");
+	wish("discard-secure-enable", "1");
+	UNIT_NEED(connect_all());
+	UNIT_STREQ(fake_xs_get(BACK("3") "sectors"), "2048");
+	UNIT_STREQ(fake_xs_get(BACK("3") "sector-size"), "4096");
+	UNIT_STREQ(fake_xs_get(BACK("3") "physical-sector-size"), "65536");
+	UNIT_STREQ(fake_xs_get(BACK("3") "discard-granularity"), "4096");
+	UNIT_STREQ(fake_xs_get(BACK("3") "discard-secure"), "1");
+	UNIT_STREQ(fake_xs_get(BACK("3") "feature-max-indirect-segments"), "1000");
+	remove_nodes();
+	UNIT_OK(pump_until_idle());
+	teardown();
+
+	setup();
+	wish("flush-enable", "0");
+	UNIT_NEED(connect_all());
+	UNIT_STREQ(fake_xs_get(BACK("3") "feature-barrier"), "1");
+	UNIT_STREQ(fake_xs_get(BACK("3") "feature-flush-cache"), "0");
+	UNIT_OK(!fake_xs_get(BACK("3") "feature-max-indirect-segments"));
+	UNIT_STREQ(fake_xs_get(BACK("3") "discard-secure"), "0");
+	remove_nodes();
+	UNIT_OK(pump_until_idle());
+	teardown();
+}
+
 /* mini-os goes from 1 to 4, closes by 5 and 6, comes back by 1. */
 static void test_reconnect(void)
 {
@@ -381,6 +420,7 @@ static void test_storm(void)
 
 static const struct unit_test tests[] = {
 	{ "attach, connect, close", test_life },
+	{ "what the tool stack asks of the device", test_wishes },
 	{ "1 to 4, and back three times", test_reconnect },
 	{ "GRUB: 4 to 6, then 1", test_grub },
 	{ "detach waits for the front end", test_detach },
