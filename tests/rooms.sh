@@ -58,6 +58,13 @@ for room in "${!allowed[@]}"; do
 done
 [ $nr -gt 20 ] || bad "only $nr files seen"
 
+# What decides about frames is pure: no ring, grant, log or clock, of ours or Xen's.
+pure=$(ls backend/{vswitch,frame}*.[ch])
+found=$(grep -nE '^[ \t]*#[ \t]*include' $pure |
+	grep -vE '"(vswitch|frame)[a-z-]*\.h"|<(assert|endian|errno|std[a-z]+|string|sys/random|xen/io/netif|xen/grant_table|xen/event_channel)\.h>')
+[ -z "$found" ] || bad "not for pure functions:
+$found"
+
 # ---- keys ------------------------------------------------------------------------
 
 # Words with a hyphen are keys and nothing else; plain words ("mode") are keys
