@@ -61,7 +61,7 @@ static void take_event(struct front_env *env)
 	for (dev = env->devices; dev; dev = dev->next)
 		for (i = 0; i < dev->nr_ports; i++)
 			if (dev->port[i] == (uint32_t)port)
-				dev->port_events |= 1u << i;
+				dev->port_events |= UINT64_C(1) << i;
 }
 
 int frontdev_wait(struct front_env *env, unsigned int what, int *left_ms)

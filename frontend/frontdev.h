@@ -19,7 +19,7 @@
 #include "front.h"
 #include "xenbus.h"
 
-#define FRONTDEV_PORTS_MAX 16u
+#define FRONTDEV_PORTS_MAX 33u	/* 16 queues of two, and one for control */
 #define FRONTDEV_PAGE_BYTES 4096u
 
 struct frontdev {
@@ -34,7 +34,7 @@ struct frontdev {
 	XenbusState peer;		/* the back end's state as last read */
 	uint32_t nr_ports;
 	uint32_t port[FRONTDEV_PORTS_MAX];
-	uint32_t port_events;		/* bit i: port[i] had an event */
+	uint64_t port_events;		/* bit i: port[i] had an event */
 	struct front_problem problem;
 };
 

@@ -121,6 +121,7 @@
 #define KEY_FEATURE_LARGE_SECTOR_SIZE "feature-large-sector-size"
 						/* F, flag, 0, b: deprecated, not written */
 #define KEY_MULTI_QUEUE_NUM_QUEUES "multi-queue-num-queues" /* F, u32 1 up, 1, b n */
+#define KEY_QUEUE_PREFIX	"queue-"	/* what their names begin with */
 #define KEY_QUEUE_N		"queue-%u"	/* F, directory, none, b n: holds the ring and
 						   event channel keys when queues > 1 */
 
@@ -141,6 +142,8 @@
 #define KEY_MTU			"mtu"		/* Tb Tf, u32 bytes, 1500, n */
 
 /* ---- vif: back end to front end ------------------------------------------ */
+
+#define KEY_FEATURE_PREFIX	"feature-"	/* what all features' keys begin with */
 
 #define KEY_CARRIER		"carrier"	/* B, flag, 1, n: link up */
 #define KEY_FEATURE_SG		"feature-sg"	/* B F, flag, 0, n: several slots a packet */

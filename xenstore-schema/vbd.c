@@ -2,9 +2,8 @@
 /*
  * What the tool stack says of a block device: image, mode, cache, hotplug.
  *
- * Hides: prefixes of params, the block script's spellings of mode, when a
- * hotplug script is still to be waited for. Must not know: features and rings
- * (vbd-back.c, vbd-front.c), stdio. Runs without an operating system.
+ * Hides: prefixes of params, the block script's spellings of mode. Must not
+ * know: features and rings (vbd-back.c, vbd-front.c), stdio. Runs without an operating system.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,21 +12,6 @@
 #include "keys.h"
 #include "vbd.h"
 #include "xenbus-internal.h"
-
-/* As xenbus_read_string, with blame; a missing node gives NULL and 0. */
-static int read_optional(struct xs_handle *xs, const char *dir, const char *key,
-			 const char *expected, char **out, struct key_error *err)
-{
-	int rc = xenbus_read_string(xs, XBT_NULL, dir, key, out);
-
-	if (!rc)
-		return 0;
-	*out = NULL;
-	if (rc == -ENOENT)
-		return 0;
-	xenbus_blame(err, key, "", 0, expected);
-	return rc;
-}
 
 /* ---- params and physical-device ------------------------------------------ */
 
@@ -113,11 +97,11 @@ static int read_physical(struct xs_handle *xs, const char *dir,
 	char *value;
 	int rc;
 
-	rc = read_optional(xs, dir, KEY_PHYSICAL_DEVICE_PATH, "a path",
+	rc = xenbus_read_optional(xs, dir, KEY_PHYSICAL_DEVICE_PATH, "a path",
 			   &ts->physical_device_path, err);
 	if (rc || ts->physical_device_path)
 		return rc;
-	rc = read_optional(xs, dir, KEY_PHYSICAL_DEVICE,
+	rc = xenbus_read_optional(xs, dir, KEY_PHYSICAL_DEVICE,
 			   "MAJOR:MINOR in hexadecimal", &value, err);
 	if (rc || !value)
 		return rc;
@@ -130,7 +114,7 @@ static int read_params(struct xs_handle *xs, const char *dir, bool has_script,
 		       struct vbd_toolstack *ts, struct key_error *err)
 {
 	static const char expected[] = "the path of an image file or block device";
-	int rc = read_optional(xs, dir, KEY_PARAMS, expected, &ts->params, err);
+	int rc = xenbus_read_optional(xs, dir, KEY_PARAMS, expected, &ts->params, err);
 
 	if (rc || !ts->params)
 		return rc;
@@ -218,21 +202,6 @@ static int read_cache(struct xs_handle *xs, const char *dir, enum vbd_cache *out
 	return rc == -ENOENT ? 0 : rc;
 }
 
-static int read_hotplug(struct xs_handle *xs, const char *dir, bool has_script,
-			struct vbd_toolstack *ts, struct key_error *err)
-{
-	char *status;
-	int rc = read_optional(xs, dir, KEY_HOTPLUG_STATUS, "connected or error",
-			       &status, err);
-
-	if (rc)
-		return rc;
-	ts->hotplug_error = status && !strcmp(status, "error");
-	ts->hotplug_pending = status ? strcmp(status, "connected") != 0 : has_script;
-	free(status);
-	return 0;
-}
-
 static int read_flags(struct xs_handle *xs, const char *dir,
 		      struct vbd_toolstack *ts, struct key_error *err)
 {
@@ -248,7 +217,7 @@ static int read_flags(struct xs_handle *xs, const char *dir,
 		rc = xenbus_read_flag(xs, XBT_NULL, dir, KEY_ONLINE, true,
 				      &ts->online, err);
 	if (!rc)
-		rc = read_optional(xs, dir, KEY_DEVICE_TYPE, "disk or cdrom", &type,
+		rc = xenbus_read_optional(xs, dir, KEY_DEVICE_TYPE, "disk or cdrom", &type,
 				   err);
 	if (rc)
 		return rc;
@@ -319,45 +288,37 @@ static int read_wishes(struct xs_handle *xs, const char *dir, struct vbd_wishes 
 	return rc ? rc : read_discard_secure(xs, dir, out, err);
 }
 
-/* xl writes an empty script for none. */
-static int read_has_script(struct xs_handle *xs, const char *dir, bool *out,
-			   struct key_error *err)
-{
-	char *script;
-	int rc = read_optional(xs, dir, KEY_SCRIPT, "a path", &script, err);
-
-	if (rc)
-		return rc;
-	*out = script && *script;
-	free(script);
-	return 0;
-}
-
 int vbd_read_toolstack(struct xs_handle *xs, const char *back_dir,
 		       struct vbd_toolstack *out, struct key_error *err)
 {
-	bool has_script = false;
+	struct xenbus_hotplug hotplug;
 	int rc;
 
 	memset(out, 0, sizeof(*out));
-	rc = read_has_script(xs, back_dir, &has_script, err);
+	rc = xenbus_read_hotplug(xs, back_dir, &hotplug, err);
 	if (!rc)
 		rc = read_physical(xs, back_dir, out, err);
 	if (!rc)
-		rc = read_params(xs, back_dir, has_script, out, err);
+		rc = read_params(xs, back_dir, hotplug.script, out, err);
 	if (!rc)
 		rc = read_mode(xs, back_dir, &out->share, err);
 	if (!rc)
 		rc = read_cache(xs, back_dir, &out->cache, err);
 	if (!rc)
-		rc = read_hotplug(xs, back_dir, has_script, out, err);
-	if (!rc)
 		rc = read_flags(xs, back_dir, out, err);
+<<<<<<< HEAD
 	if (!rc)
 		rc = read_wishes(xs, back_dir, &out->wishes, err);
 	if (rc)
+=======
+	if (rc) {
+>>>>>>> nf
 		vbd_free_toolstack(out);
-	return rc;
+		return rc;
+	}
+	out->hotplug_pending = hotplug.pending;
+	out->hotplug_error = hotplug.error;
+	return 0;
 }
 
 void vbd_free_toolstack(struct vbd_toolstack *ts)
