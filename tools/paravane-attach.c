@@ -239,7 +239,7 @@ static int already_there(struct attach *a)
 	domain_label(&a->store, a->disk.domid, domain, sizeof(domain));
 	device_label(a->disk.devid, device, sizeof(device));
 	if (inventory_find(a->store.xs, a->store.own_domid, INVENTORY_ANY, a->disk.domid,
-			   a->disk.devid, &disk))
+			   a->disk.devid, NULL, &disk))
 		return complain(STATUS_EXISTS,
 				"%s of %s exists (its front end's directory is there without a back end); choose another device",
 				device, domain);
@@ -286,7 +286,7 @@ static int create(struct attach *a, bool *created)
 		struct inventory_disk disk;
 
 		if (!inventory_find(a->store.xs, a->store.own_domid, INVENTORY_ANY,
-				    a->disk.domid, a->disk.devid, &disk))
+				    a->disk.domid, a->disk.devid, NULL, &disk))
 			return already_there(a);
 	}
 	status = disk_image_conflict(&a->store, a->disk.backend_domid, &a->image,
@@ -355,7 +355,7 @@ static int wait_connected(struct attach *a, bool created)
 				       disk.domid, disk.devid, a->common.wait_ms, &view);
 	if (!ret)
 		return STATUS_OK;
-	explain(&a->store, &disk, &view, why, sizeof(why));
+	waits_for(&a->store, &disk, &view, why, sizeof(why));
 	if (ret != -ETIMEDOUT)
 		return refused(a, *why ? why : strerror(-ret), created);
 	device_label(disk.devid, device, sizeof(device));
