@@ -32,7 +32,13 @@
  */
 #define COPY_PAGES_MAX 64u
 
-#define BATCH_SEGMENTS (2 * BLKBACK_SEGMENTS_MAX)
+/* The copies of a pass go in batches of so many, or of one larger request's. */
+#define BATCH_SEGMENTS 512u
+/*
+ * A larger request would drive out of the cache most of what small ones have in
+ * it, and comes rarely twice with the same pages.
+ */
+#define CACHED_SEGMENTS_MAX 256u
 #define SECTOR_BYTES 512u
 
 /* Memory for copies that two sweeps have seen unused is given back. */
@@ -47,9 +53,19 @@
 /* A page of segments must be had before anything else: so often, RETRY_MS apart. */
 #define FETCH_TRIES 500u
 
+/* Pages for what fits a slot, and for the pool if it is used. */
 static size_t bounce_bytes(const struct blkback *b)
 {
-	return (size_t)b->cfg.nr_slots * b->max_pages * GRANT_PAGE_BYTES;
+	size_t pages = (size_t)b->cfg.nr_slots * BLKABI_DIRECT_MAX;
+
+	if (b->limits.max_indirect_segments)
+		pages += SEGMENT_POOL_SIZE;
+	return pages * GRANT_PAGE_BYTES;
+}
+
+static uint32_t batch_segments(const struct blkback *b)
+{
+	return MAX(BATCH_SEGMENTS, b->limits.max_indirect_segments);
 }
 
 static void *reserve(size_t bytes)
@@ -82,20 +98,18 @@ int blk_data_open(struct blkback *b)
 	blk_list_clear(&b->copying_in);
 	blk_list_clear(&b->copying_out);
 	blk_list_clear(&b->starved);
-	b->max_pages = BLKABI_DIRECT_MAX;
-	if (b->limits.max_indirect_segments > b->max_pages)
-		b->max_pages = b->limits.max_indirect_segments;
 	b->bounce = reserve(bounce_bytes(b));
-	b->large = reserve(b->cfg.nr_slots * sizeof(*b->large));
+	b->large = reserve(sizeof(*b->large));
 	if (!b->bounce || !b->large)
 		return -ENOMEM;
 	err = open_cache(b);
 	if (!err)
-		err = grant_batch_open(&b->copies_in, b->cfg.xgt, BATCH_SEGMENTS);
+		err = grant_batch_open(&b->copies_in, b->cfg.xgt, batch_segments(b));
 	if (!err)
-		err = grant_batch_open(&b->copies_out, b->cfg.xgt, BATCH_SEGMENTS);
+		err = grant_batch_open(&b->copies_out, b->cfg.xgt, batch_segments(b));
 	if (!err)
-		err = grant_batch_open(&b->fetch, b->cfg.xgt, 1);
+		err = grant_batch_open(&b->fetch, b->cfg.xgt,
+				       BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST);
 	return err;
 }
 
@@ -108,7 +122,7 @@ void blk_data_close(struct blkback *b)
 	if (b->bounce)
 		munmap(b->bounce, bounce_bytes(b));
 	if (b->large)
-		munmap(b->large, b->cfg.nr_slots * sizeof(*b->large));
+		munmap(b->large, sizeof(*b->large));
 }
 
 /* ---- shortage ------------------------------------------------------------------- */
@@ -281,10 +295,12 @@ static int attach_mapped(struct blkback *b, struct blk_request *req)
 
 static void attach_copied(struct blkback *b, struct blk_request *req)
 {
-	size_t slot = (size_t)(req - b->requests);
+	size_t page = (size_t)(req - b->requests) * BLKABI_DIRECT_MAX;
 
+	if (req->pool_at != SEGMENT_POOL_NONE)
+		page = (size_t)b->cfg.nr_slots * BLKABI_DIRECT_MAX + req->pool_at;
 	req->how = BLK_PAGES_COPIED;
-	req->base = b->bounce + slot * b->max_pages * GRANT_PAGE_BYTES;
+	req->base = b->bounce + page * GRANT_PAGE_BYTES;
 	b->bounce_used = b->bounce_held = true;
 }
 
@@ -307,7 +323,8 @@ static bool prefers_copy(const struct blkback *b, const struct blk_request *req)
  */
 static void choose_pages(struct blkback *b, struct blk_request *req)
 {
-	if (b->cache && attach_cached(b, req) == 0)
+	if (b->cache && req->plan.nr_segments <= CACHED_SEGMENTS_MAX &&
+	    attach_cached(b, req) == 0)
 		return;
 	if (!prefers_copy(b, req) && attach_mapped(b, req) == 0)
 		return;
@@ -464,34 +481,46 @@ void blk_data_detach(struct blkback *b, struct blk_request *req)
 	req->how = BLK_PAGES_NONE;
 }
 
-/* One of its own kind: the request is not known yet, so it cannot wait its turn. */
-static int fetch_copied(struct blkback *b, void *to, uint32_t gref, size_t bytes)
-{
-	int err;
-
-	for (uint32_t tries = 0; tries < FETCH_TRIES; tries++) {
-		err = grant_batch_from(&b->fetch, to, b->cfg.domid, gref, 0, (uint16_t)bytes);
-		assert(!err);
-		err = grant_batch_flush(&b->fetch);
-		if (!err || !grant_status_is_short(grant_batch_status(&b->fetch, 0)))
-			return err;
-		poll(NULL, 0, RETRY_MS);
-	}
-	return err;
-}
-
 /*
  * With persistent grants the page that holds the segments is persistent too. It
  * is shared memory: read once, into ours.
  */
-int blk_data_fetch_segments(struct blkback *b, struct blk_request *req, uint32_t gref)
+static bool fetch_cached(struct blkback *b, void *to, uint32_t gref, size_t bytes)
 {
-	size_t bytes = req->plan.nr_segments * sizeof(req->segs[0]);
 	void *page;
 
 	if (!b->cache || grant_cache_get(b->cache, &gref, 1, &page))
-		return fetch_copied(b, req->segs, gref, bytes);
-	ring_copy_out(req->segs, page, bytes);
+		return false;
+	ring_copy_out(to, page, bytes);
 	grant_cache_put(b->cache, &gref, 1);
-	return 0;
+	return true;
+}
+
+static int fetch_all(struct blkback *b, struct blk_request *req, const uint32_t *grefs)
+{
+	uint32_t nr = req->plan.nr_segments;
+
+	for (uint32_t at = 0; at < nr; at += BLKABI_SEGMENTS_PER_PAGE, grefs++) {
+		size_t bytes = MIN(nr - at, BLKABI_SEGMENTS_PER_PAGE) * sizeof(req->segs[0]);
+
+		if (fetch_cached(b, &req->segs[at], *grefs, bytes))
+			continue;
+		if (grant_batch_from(&b->fetch, &req->segs[at], b->cfg.domid, *grefs, 0,
+				     (uint16_t)bytes))
+			assert(!"a page of segments, and at most 8 of them");
+	}
+	return b->fetch.nr ? grant_batch_flush(&b->fetch) : 0;
+}
+
+/* Until it is known what the request is, nothing can go past it: so it waits here. */
+int blk_data_fetch_segments(struct blkback *b, struct blk_request *req,
+			    const uint32_t *grefs)
+{
+	int err = fetch_all(b, req, grefs);
+
+	for (uint32_t tries = 0; grant_is_short(err) && tries < FETCH_TRIES; tries++) {
+		poll(NULL, 0, RETRY_MS);
+		err = fetch_all(b, req, grefs);
+	}
+	return err;
 }

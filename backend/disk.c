@@ -103,9 +103,9 @@ static int move_all(const struct disk_config *cfg, struct disk_io *io)
 {
 	while (io->bytes) {
 		ssize_t n = io->op == DISK_READ ?
-			preadv2(cfg->fd, io->iov, (int)io->nr_iov,
+			preadv2(cfg->fd, io->iov, (int)disk_iov_now(io),
 				(off_t)io->offset_bytes, 0) :
-			pwritev2(cfg->fd, io->iov, (int)io->nr_iov,
+			pwritev2(cfg->fd, io->iov, (int)disk_iov_now(io),
 				 (off_t)io->offset_bytes, cfg->dsync ? RWF_DSYNC : 0);
 
 		if (n == 0)

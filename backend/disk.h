@@ -17,6 +17,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#define DISK_IOV_MAX 1024u		/* Linux's UIO_MAXIOV */
+
 enum disk_op { DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_DISCARD };
 
 /*
@@ -95,6 +97,14 @@ int disk_fd(struct disk *d);
 
 /* Hands an operation back. */
 void disk_done(struct disk *d, struct disk_io *io, int err);
+/*
+ * How much of io->iov one system call may be given: the kernel takes no more. The
+ * rest follows as after any short transfer.
+ */
+static inline uint32_t disk_iov_now(const struct disk_io *io)
+{
+	return io->nr_iov < DISK_IOV_MAX ? io->nr_iov : DISK_IOV_MAX;
+}
 /* Takes what was moved off the front of io: offset, bytes and iov. */
 void disk_advance(struct disk_io *io, uint64_t moved_bytes);
 /*

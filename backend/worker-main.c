@@ -377,7 +377,7 @@ static void replay_all(struct worker *w, const struct replay *all)
 		const struct replay_item *item = &all->items[i];
 		bool barrier = blkback_record_is_barrier(item->record);
 
-		if (barrier)
+		if (barrier || !blkback_has_room(item->q->b, item->record))
 			worker_drain_all(w);
 		blkback_replay(item->q->b, item->record);
 		if (barrier)

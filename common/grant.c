@@ -276,10 +276,10 @@ int grant_batch_flush(struct grant_batch *b)
 		return fail_all(b, nr, grant_is_short(err) ? GNTST_eagain :
 				GNTST_general_error, err);
 	}
-	for (i = 0; i < nr; i++)
+	for (i = 0, err = 0; i < nr && err != -EIO; i++)
 		if (b->seg[i].status != GNTST_okay)
-			return -EIO;
-	return 0;
+			err = grant_status_is_short(b->seg[i].status) ? -EAGAIN : -EIO;
+	return err;
 }
 
 int16_t grant_batch_status(const struct grant_batch *b, uint32_t i)

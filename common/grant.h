@@ -61,9 +61,10 @@ int grant_batch_across(struct grant_batch *b,
 		       uint16_t bytes);
 /*
  * Runs the batch and empties it. 0: every copy succeeded. Otherwise -errno of
- * the call, or -EIO when a copy failed: then grant_batch_status(i) says which
- * (valid until the next add), i counted in the order of adding. A call that
- * failed for want of something of ours leaves GNTST_eagain in all.
+ * the call, or -EIO when a copy failed, -EAGAIN when all that failed were short of
+ * something of ours: then grant_batch_status(i) says which (valid until the next
+ * add), i counted in the order of adding. A call that was short of something
+ * leaves GNTST_eagain in all.
  */
 int grant_batch_flush(struct grant_batch *b);
 int16_t grant_batch_status(const struct grant_batch *b, uint32_t i);
