@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "backend.h"
+#include "blkback.h"
 #include "sandbox.h"
 #include "util.h"
 #include "worker-main.h"
@@ -36,13 +37,17 @@ static const char usage[] =
 	"Serves every block device of this domain, as XenStore lists them.\n"
 	"\n"
 	"      --kind=KIND         back end directory to serve: vbd (default) or vbd3\n"
-	"      --engine=ENGINE     auto (default), buffered, direct\n"
+	"      --engine=ENGINE     auto (default), buffered, direct; null loses\n"
+	"                          all data: for measurements only\n"
 	"      --grant-mode=MODE   how pages of guests are reached: auto (default),\n"
 	"                          persistent, map, copy; a disk's grant-mode goes first\n"
 	"      --persistent-pages=N  most pages of a device that stay mapped; 0: none,\n"
 	"                          and not offered (default 4224)\n"
 	"      --persistent-idle=S seconds after which an unused one is unmapped\n"
 	"                          (default 60)\n"
+	"      --indirect-segments=N  pages of one request, at most, that guests are\n"
+	"                          offered: 0 to 4096 (default 256); what a disk's\n"
+	"                          own nodes say goes first\n"
 	"      --poll-us=N         longest wait by polling before sleeping, in\n"
 	"                          microseconds; 0: never (default 50)\n"
 	"      --close-timeout=S   seconds a front end may take to detach; 0: no limit\n"
@@ -106,7 +111,7 @@ static uint32_t number(const char *option, const char *value, uint64_t max)
 static const char *const kinds[] = { "vbd", "vbd3", NULL };
 static const char *const engines[] = {
 	[WORKER_ENGINE_AUTO] = "auto", [WORKER_ENGINE_BUFFERED] = "buffered",
-	[WORKER_ENGINE_DIRECT] = "direct", NULL,
+	[WORKER_ENGINE_DIRECT] = "direct", [WORKER_ENGINE_NULL] = "null", NULL,
 };
 /* From VBD_GRANTS_AUTO on. */
 static const char *const grants[] = { "auto", "persistent", "map", "copy", NULL };
@@ -121,6 +126,7 @@ static const struct option long_options[] = {
 	{ vbd_grants_key, required_argument, NULL, 'g' },
 	{ "persistent-pages", required_argument, NULL, 'P' },
 	{ "persistent-idle", required_argument, NULL, 'i' },
+	{ "indirect-segments", required_argument, NULL, 'm' },
 	{ "poll-us", required_argument, NULL, 'p' },
 	{ "close-timeout", required_argument, NULL, 'c' },
 	{ "stop-timeout", required_argument, NULL, 's' },
@@ -147,6 +153,10 @@ static void take_option(struct options *o, int option, const char *value)
 	case 'i':
 		o->config.persistent_idle_ms = 1000 * number("persistent-idle", value,
 							     SECONDS_MAX);
+		break;
+	case 'm':
+		o->config.max_segments = number("indirect-segments", value,
+						VBD_INDIRECT_SEGMENTS_MAX);
 		break;
 	case 'p': o->config.poll_us = number("poll-us", value, POLL_US_MAX); break;
 	case 'c':
@@ -176,6 +186,7 @@ static void read_options(struct options *o, int argc, char **argv)
 			    .grants = VBD_GRANTS_AUTO,
 			    .persistent_pages = PERSISTENT_PAGES_DEFAULT,
 			    .persistent_idle_ms = PERSISTENT_IDLE_MS_DEFAULT,
+			    .max_segments = BLKBACK_SEGMENTS_DEFAULT,
 			    .poll_us = POLL_US_DEFAULT, .stop_ms = STOP_MS_DEFAULT,
 			    .log_level = levels[LOG_LEVEL_INFO] },
 		.log_level = LOG_LEVEL_INFO,

@@ -19,6 +19,7 @@ struct blkback_config {
 	enum worker_engine engine;
 	enum vbd_grants grants;		/* where the tool stack says nothing */
 	uint32_t persistent_pages, persistent_idle_ms;	/* worker.h */
+	uint32_t max_segments;		/* of an indirect request; 0: none are offered */
 	uint32_t poll_us;
 	uint32_t stop_ms;		/* a worker's, from STOP to SIGKILL */
 	uint32_t close_ms;		/* a front end's, to detach; 0: no limit */

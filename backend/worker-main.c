@@ -92,6 +92,8 @@ static const struct disk_ops *wanted_engine(const struct worker_start *s)
 		return &disk_buffered;
 	case WORKER_ENGINE_DIRECT:
 		return &disk_direct;
+	case WORKER_ENGINE_NULL:
+		return &disk_null;
 	case WORKER_ENGINE_AUTO:
 		break;
 	}
@@ -108,6 +110,7 @@ static int open_disk(struct worker *w, struct worker_queue *q,
 		.fd = w->image,
 		.is_device = w->start.image_is_device,
 		.dsync = w->start.cache == VBD_CACHE_WRITETHROUGH,
+		.secure_overwrite = w->start.secure_overwrite,
 		.depth = nr_slots(w, q->index),
 		.max_iov = BLKBACK_SEGMENTS_MAX,
 	};
