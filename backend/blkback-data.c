@@ -24,16 +24,32 @@
  */
 #define COPY_PAGES_MAX 64u
 
-#define BATCH_SEGMENTS (2 * BLKBACK_SEGMENTS_MAX)
+/* The copies of a pass go in batches of so many, or of one larger request's. */
+#define BATCH_SEGMENTS 512u
+/*
+ * A larger request would drive out of the cache most of what small ones have in
+ * it, and comes rarely twice with the same pages.
+ */
+#define CACHED_SEGMENTS_MAX 256u
 #define SECTOR_BYTES 512u
 
 /* A persistent page that so many sweeps have seen unused is unmapped. */
 #define SWEEP_AGE 6u
 #define SWEEP_PAGES 128u
 
+/* Pages for what fits a slot, and for the pool if it is used. */
 static size_t bounce_bytes(const struct blkback *b)
 {
-	return (size_t)b->cfg.nr_slots * b->max_pages * GRANT_PAGE_BYTES;
+	size_t pages = (size_t)b->cfg.nr_slots * BLKABI_DIRECT_MAX;
+
+	if (b->limits.max_indirect_segments)
+		pages += SEGMENT_POOL_SIZE;
+	return pages * GRANT_PAGE_BYTES;
+}
+
+static uint32_t batch_segments(const struct blkback *b)
+{
+	return MAX(BATCH_SEGMENTS, b->limits.max_indirect_segments);
 }
 
 static void *reserve(size_t bytes)
@@ -50,11 +66,8 @@ int blk_data_open(struct blkback *b)
 
 	blk_list_clear(&b->copying_in);
 	blk_list_clear(&b->copying_out);
-	b->max_pages = BLKABI_DIRECT_MAX;
-	if (b->limits.max_indirect_segments > b->max_pages)
-		b->max_pages = b->limits.max_indirect_segments;
 	b->bounce = reserve(bounce_bytes(b));
-	b->large = reserve(b->cfg.nr_slots * sizeof(*b->large));
+	b->large = reserve(sizeof(*b->large));
 	if (!b->bounce || !b->large)
 		return -ENOMEM;
 	if (b->cfg.persistent) {
@@ -63,11 +76,12 @@ int blk_data_open(struct blkback *b)
 		if (err)
 			return err;
 	}
-	err = grant_batch_open(&b->copies_in, b->cfg.xgt, BATCH_SEGMENTS);
+	err = grant_batch_open(&b->copies_in, b->cfg.xgt, batch_segments(b));
 	if (!err)
-		err = grant_batch_open(&b->copies_out, b->cfg.xgt, BATCH_SEGMENTS);
+		err = grant_batch_open(&b->copies_out, b->cfg.xgt, batch_segments(b));
 	if (!err)
-		err = grant_batch_open(&b->fetch, b->cfg.xgt, 1);
+		err = grant_batch_open(&b->fetch, b->cfg.xgt,
+				       BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST);
 	return err;
 }
 
@@ -80,7 +94,7 @@ void blk_data_close(struct blkback *b)
 	if (b->bounce)
 		munmap(b->bounce, bounce_bytes(b));
 	if (b->large)
-		munmap(b->large, b->cfg.nr_slots * sizeof(*b->large));
+		munmap(b->large, sizeof(*b->large));
 }
 
 /* True: memory for copies is still held, since it was used not long ago. */
@@ -181,10 +195,12 @@ static int attach_mapped(struct blkback *b, struct blk_request *req)
 
 static void attach_copied(struct blkback *b, struct blk_request *req)
 {
-	size_t slot = (size_t)(req - b->requests);
+	size_t page = (size_t)(req - b->requests) * BLKABI_DIRECT_MAX;
 
+	if (req->pool_at != SEGMENT_POOL_NONE)
+		page = (size_t)b->cfg.nr_slots * BLKABI_DIRECT_MAX + req->pool_at;
 	req->how = BLK_PAGES_COPIED;
-	req->base = b->bounce + slot * b->max_pages * GRANT_PAGE_BYTES;
+	req->base = b->bounce + page * GRANT_PAGE_BYTES;
 	b->bounce_used = b->bounce_held = true;
 }
 
@@ -204,7 +220,8 @@ static int choose_pages(struct blkback *b, struct blk_request *req)
 {
 	int err;
 
-	if (b->cache && attach_cached(b, req) == 0)
+	if (b->cache && req->plan.nr_segments <= CACHED_SEGMENTS_MAX &&
+	    attach_cached(b, req) == 0)
 		return 0;
 	if (!prefers_copy(b, req)) {
 		err = attach_mapped(b, req);
@@ -322,26 +339,34 @@ void blk_data_detach(struct blkback *b, struct blk_request *req)
 	req->how = BLK_PAGES_NONE;
 }
 
-static int fetch_copied(struct blkback *b, void *to, uint32_t gref, size_t bytes)
-{
-	int err = grant_batch_from(&b->fetch, to, b->cfg.domid, gref, 0, (uint16_t)bytes);
-
-	assert(!err);
-	return grant_batch_flush(&b->fetch);
-}
-
 /*
  * With persistent grants the page that holds the segments is persistent too. It
  * is shared memory: read once, into ours.
  */
-int blk_data_fetch_segments(struct blkback *b, struct blk_request *req, uint32_t gref)
+static bool fetch_cached(struct blkback *b, void *to, uint32_t gref, size_t bytes)
 {
-	size_t bytes = req->plan.nr_segments * sizeof(req->segs[0]);
 	void *page;
 
 	if (!b->cache || grant_cache_get(b->cache, &gref, 1, &page))
-		return fetch_copied(b, req->segs, gref, bytes);
-	ring_copy_out(req->segs, page, bytes);
+		return false;
+	ring_copy_out(to, page, bytes);
 	grant_cache_put(b->cache, &gref, 1);
-	return 0;
+	return true;
+}
+
+int blk_data_fetch_segments(struct blkback *b, struct blk_request *req,
+			    const uint32_t *grefs)
+{
+	uint32_t nr = req->plan.nr_segments;
+
+	for (uint32_t at = 0; at < nr; at += BLKABI_SEGMENTS_PER_PAGE, grefs++) {
+		size_t bytes = MIN(nr - at, BLKABI_SEGMENTS_PER_PAGE) * sizeof(req->segs[0]);
+
+		if (fetch_cached(b, &req->segs[at], *grefs, bytes))
+			continue;
+		if (grant_batch_from(&b->fetch, &req->segs[at], b->cfg.domid, *grefs, 0,
+				     (uint16_t)bytes))
+			assert(!"a page of segments, and at most 8 of them");
+	}
+	return b->fetch.nr ? grant_batch_flush(&b->fetch) : 0;
 }

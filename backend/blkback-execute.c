@@ -169,7 +169,9 @@ static void run_unordered(struct blkback *b)
 
 /*
  * Another queue's barrier. What this queue has taken until now, at the latest
- * in the pass that calls, goes before it; what comes later, after it.
+ * in the pass that calls, goes before it; what comes later, after it. What could
+ * not be taken for want of room was published as early as the rest: it is waited
+ * for, unless a barrier of this queue stands before it.
  */
 static void meet_at_gate(struct blkback *b)
 {
@@ -180,6 +182,8 @@ static void meet_at_gate(struct blkback *b)
 	if (closing != b->stopping_for) {
 		b->stopped = false;
 		run_unordered(b);
+		if (closing && b->left_behind && !b->held.first)
+			return;		/* and look again: look_at_gate is set */
 		b->stopping_for = closing;
 		b->stopped = closing != 0;
 		if (closing && b->epoch <= epoch)

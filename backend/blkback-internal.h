@@ -3,7 +3,8 @@
  * What the steps of one queue share: the request on its way, and the queue.
  * For blkback*.c only.
  *
- * A request is in one place at a time: on the free list; held (a barrier is
+ * A request that needs more room than the segment pool has stays in the ring,
+ * and so does all that follows it. Once taken, it is in one place at a time: on the free list; held (a barrier is
  * before it); with the disk; in the batch of copies; answered, and free again.
  */
 #ifndef PV_BLKBACK_INTERNAL_H
@@ -14,6 +15,7 @@
 #include "blkback-parse.h"
 #include "grant.h"
 #include "ring.h"
+#include "segment-pool.h"
 
 /*
  * Responses are published in groups, so that the front end refills the ring
@@ -24,12 +26,15 @@
 /* How a request's pages came into our hands, and so how they go. */
 enum blk_pages { BLK_PAGES_NONE, BLK_PAGES_CACHED, BLK_PAGES_MAPPED, BLK_PAGES_COPIED };
 
-/* The arrays of a request with more segments than fit a slot. */
+/*
+ * The arrays of all requests with more segments than fit a slot: each has a run
+ * of the pool's numbers, and that part of each array. Memory only once used.
+ */
 struct blk_large {
-	struct blkif_request_segment segs[BLKBACK_SEGMENTS_MAX];
-	uint32_t grefs[BLKBACK_SEGMENTS_MAX];
-	void *pages[BLKBACK_SEGMENTS_MAX];
-	struct iovec iov[BLKBACK_SEGMENTS_MAX];
+	struct blkif_request_segment segs[SEGMENT_POOL_SIZE];
+	uint32_t grefs[SEGMENT_POOL_SIZE];
+	void *pages[SEGMENT_POOL_SIZE];
+	struct iovec iov[SEGMENT_POOL_SIZE];
 };
 
 struct blk_request {
@@ -42,7 +47,8 @@ struct blk_request {
 	enum blk_pages how;
 	uint32_t copies_at;		/* where its copies are in their batch */
 	uint32_t barrier_step, nr_iov;
-	/* nr_segments of each, in the arrays below or in a blk_large */
+	uint32_t pool_at;		/* SEGMENT_POOL_NONE: the arrays below */
+	/* nr_segments of each, in the arrays below or in the queue's blk_large */
 	struct blkif_request_segment *segs;
 	uint32_t *grefs;
 	void **pages;
@@ -69,14 +75,17 @@ struct blkback {
 	struct journal_counters *count;
 
 	struct blk_request *requests;	/* one per slot */
-	struct blk_large *large;	/* one per slot; memory only once used */
+	struct segment_pool *pool;
+	struct blk_large *large;
+	bool left_behind;		/* the last pass left requests for want of room */
+	bool no_room;			/* ... and none has come back since */
 	struct blk_request *free;	/* used before; last used first */
 	uint32_t nr_used;		/* of requests[], ever */
 
 	struct grant_cache *cache;	/* NULL: the front end offers none */
 	struct grant_batch copies_in, copies_out, fetch;
-	uint8_t *bounce;		/* max_pages per slot; memory only once used */
-	uint32_t max_pages;
+	/* A slot's worth of pages per slot, then the pool's; memory only once used. */
+	uint8_t *bounce;
 	struct blk_list copying_in, copying_out;	/* what the batches hold */
 	bool bounce_used, bounce_held;	/* since the last sweep; has memory */
 	uint64_t swept_ms;
@@ -122,10 +131,11 @@ static inline struct blk_request *blk_list_take(struct blk_list *l)
 int blk_data_open(struct blkback *b);
 void blk_data_close(struct blkback *b);
 /*
- * Copies the segments of an indirect request, once, into req->segs. -errno as
- * of grant.h.
+ * Copies the segments of an indirect request, once, into req->segs. grefs: the
+ * pages that hold them, as many as are needed. -errno as of grant.h.
  */
-int blk_data_fetch_segments(struct blkback *b, struct blk_request *req, uint32_t gref);
+int blk_data_fetch_segments(struct blkback *b, struct blk_request *req,
+			    const uint32_t *grefs);
 /*
  * Brings the request's pages into reach and builds its iov. 0: the request is
  * in ready, or will be after blk_data_copy_in(). -errno: not to be had; nothing

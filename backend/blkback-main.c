@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "backend.h"
+#include "blkback.h"
 #include "sandbox.h"
 #include "util.h"
 #include "worker-main.h"
@@ -32,8 +33,12 @@ static const char usage[] =
 	"Serves every block device of this domain, as XenStore lists them.\n"
 	"\n"
 	"      --kind=KIND         back end directory to serve: vbd (default) or vbd3\n"
-	"      --engine=ENGINE     auto (default), buffered, direct\n"
+	"      --engine=ENGINE     auto (default), buffered, direct; null loses\n"
+	"                          all data: for measurements only\n"
 	"      --grants=GRANTS     auto (default), map, copy\n"
+	"      --indirect-segments=N  pages of one request, at most, that guests are\n"
+	"                          offered: 0 to 4096 (default 256); what a disk's\n"
+	"                          own nodes say goes first\n"
 	"      --poll-us=N         longest wait by polling before sleeping, in\n"
 	"                          microseconds; 0: never (default 50)\n"
 	"      --close-timeout=S   seconds a front end may take to detach; 0: no limit\n"
@@ -97,7 +102,7 @@ static uint32_t number(const char *option, const char *value, uint64_t max)
 static const char *const kinds[] = { "vbd", "vbd3", NULL };
 static const char *const engines[] = {
 	[WORKER_ENGINE_AUTO] = "auto", [WORKER_ENGINE_BUFFERED] = "buffered",
-	[WORKER_ENGINE_DIRECT] = "direct", NULL,
+	[WORKER_ENGINE_DIRECT] = "direct", [WORKER_ENGINE_NULL] = "null", NULL,
 };
 static const char *const grants[] = {
 	[WORKER_GRANTS_AUTO] = "auto", [WORKER_GRANTS_MAP] = "map",
@@ -112,6 +117,7 @@ static const struct option long_options[] = {
 	{ "kind", required_argument, NULL, 'k' },
 	{ "engine", required_argument, NULL, 'e' },
 	{ "grants", required_argument, NULL, 'g' },
+	{ "indirect-segments", required_argument, NULL, 'm' },
 	{ "poll-us", required_argument, NULL, 'p' },
 	{ "close-timeout", required_argument, NULL, 'c' },
 	{ "stop-timeout", required_argument, NULL, 's' },
@@ -129,6 +135,10 @@ static void take_option(struct options *o, int option, const char *value)
 	case 'k': o->config.kind = kinds[choose("kind", value, kinds)]; break;
 	case 'e': o->config.engine = choose("engine", value, engines); break;
 	case 'g': o->config.grants = choose("grants", value, grants); break;
+	case 'm':
+		o->config.max_segments = number("indirect-segments", value,
+						VBD_INDIRECT_SEGMENTS_MAX);
+		break;
 	case 'p': o->config.poll_us = number("poll-us", value, POLL_US_MAX); break;
 	case 'c':
 		o->config.close_ms = 1000 * number("close-timeout", value, SECONDS_MAX);
@@ -154,6 +164,7 @@ static void read_options(struct options *o, int argc, char **argv)
 
 	*o = (struct options){
 		.config = { .kind = kinds[0], .program = "/proc/self/exe",
+			    .max_segments = BLKBACK_SEGMENTS_DEFAULT,
 			    .poll_us = POLL_US_DEFAULT, .stop_ms = STOP_MS_DEFAULT,
 			    .log_level = levels[LOG_LEVEL_INFO] },
 		.log_level = LOG_LEVEL_INFO,

@@ -28,7 +28,12 @@
 
 /* Pages of a front end that stay mapped, per queue: 32 requests of 33 pages. */
 #define BLKBACK_PERSISTENT_PAGES 1056u
-#define BLKBACK_SEGMENTS_MAX 256u
+/*
+ * Segments of one request: what the protocol's 8 indirect pages describe, and
+ * what is offered unless the tool stack or the command line asks for more.
+ */
+#define BLKBACK_SEGMENTS_MAX 4096u
+#define BLKBACK_SEGMENTS_DEFAULT 256u
 
 struct blkback;
 struct blkback_gate;
@@ -83,7 +88,8 @@ uint32_t blkback_nr_slots(enum vbd_abi abi, uint32_t order);
 int blkback_start(struct blkback *b, void *ring, size_t bytes,
 		  const struct journal_recovery *recovery,
 		  xenevtchn_handle *xce, evtchn_port_t port);
-/* Executes a request that a predecessor took. */
+/* Executes a request that a predecessor took; blkback_has_room() said true. */
+bool blkback_has_room(const struct blkback *b, const struct journal_record *record);
 void blkback_replay(struct blkback *b, struct journal_record *record);
 bool blkback_record_is_barrier(const struct journal_record *record);
 

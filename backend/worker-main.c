@@ -87,6 +87,8 @@ static const struct disk_ops *wanted_engine(const struct worker_start *s)
 		return &disk_buffered;
 	case WORKER_ENGINE_DIRECT:
 		return &disk_direct;
+	case WORKER_ENGINE_NULL:
+		return &disk_null;
 	case WORKER_ENGINE_AUTO:
 		break;
 	}
@@ -103,6 +105,7 @@ static int open_disk(struct worker *w, struct worker_queue *q,
 		.fd = w->image,
 		.is_device = w->start.image_is_device,
 		.dsync = w->start.cache == VBD_CACHE_WRITETHROUGH,
+		.secure_overwrite = w->start.secure_overwrite,
 		.depth = nr_slots(w, q->index),
 		.max_iov = BLKBACK_SEGMENTS_MAX,
 	};
@@ -304,7 +307,7 @@ static void replay_all(struct worker *w, const struct replay *all)
 		const struct replay_item *item = &all->items[i];
 		bool barrier = blkback_record_is_barrier(item->record);
 
-		if (barrier)
+		if (barrier || !blkback_has_room(item->q->b, item->record))
 			worker_drain_all(w);
 		blkback_replay(item->q->b, item->record);
 		if (barrier)

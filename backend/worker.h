@@ -44,7 +44,10 @@ enum worker_type {
 	WORKER_READY = 16, WORKER_FAILED, WORKER_BROKEN, WORKER_STOPPED,
 };
 
-enum worker_engine { WORKER_ENGINE_AUTO, WORKER_ENGINE_BUFFERED, WORKER_ENGINE_DIRECT };
+enum worker_engine {
+	WORKER_ENGINE_AUTO, WORKER_ENGINE_BUFFERED, WORKER_ENGINE_DIRECT,
+	WORKER_ENGINE_NULL,		/* loses all data: for measurements */
+};
 enum worker_grants { WORKER_GRANTS_AUTO, WORKER_GRANTS_MAP, WORKER_GRANTS_COPY };
 
 struct worker_start {
@@ -57,6 +60,7 @@ struct worker_start {
 	uint32_t poll_us;		/* longest spin before sleeping; 0: never */
 	uint8_t replay;			/* a predecessor may have left requests */
 	uint8_t image_is_device;
+	uint8_t secure_overwrite;	/* disk.h: of secure discards */
 };
 
 struct worker_failure {

@@ -68,7 +68,8 @@ void device_open(struct device *d)
 	if (!d->features.sector_bytes)
 		d->features.sector_bytes = 512;
 	d->features.flush = d->features.barrier = d->features.discard = true;
-	d->features.max_indirect_segments = 256;
+	if (!d->features.max_indirect_segments)
+		d->features.max_indirect_segments = BLKBACK_SEGMENTS_DEFAULT;
 	log_open("test-blkback", getenv("PV_VERBOSE") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
 	log_peer_init(&d->log, "vbd");
 	fake_reset();

@@ -208,25 +208,40 @@ int xengnttab_unmap(xengnttab_handle *xgt, void *start, uint32_t count)
 	return 0;
 }
 
-static int16_t copy_one(xengnttab_grant_copy_segment_t *s)
+/* One side of a copy: our memory, or a page of the guest's. */
+static int16_t side(bool is_gref, uint16_t domid, uint32_t gref, uint32_t offset,
+		    uint32_t bytes, bool write, void *virt, uint8_t **out)
 {
-	bool from = s->flags == GNTCOPY_source_gref;
-	const struct grant *g = from ?
-		granted(s->source.foreign.domid, s->source.foreign.ref) :
-		granted(s->dest.foreign.domid, s->dest.foreign.ref);
-	uint32_t offset = from ? s->source.foreign.offset : s->dest.foreign.offset;
+	const struct grant *g;
 
+	*out = virt;
+	if (!is_gref)
+		return GNTST_okay;
+	g = granted(domid, gref);
 	if (!g)
 		return GNTST_bad_gntref;
-	if (offset + s->len > PAGE)
+	if (offset + bytes > PAGE)
 		return GNTST_bad_copy_arg;
-	if (!from && g->read_only)
+	if (write && g->read_only)
 		return GNTST_permission_denied;
-	if (from)
-		memcpy(s->dest.virt, fake_page(g->page) + offset, s->len);
-	else
-		memcpy(fake_page(g->page) + offset, s->source.virt, s->len);
+	*out = fake_page(g->page) + offset;
 	return GNTST_okay;
+}
+
+static int16_t copy_one(xengnttab_grant_copy_segment_t *s)
+{
+	uint8_t *from, *to;
+	int16_t status = side(s->flags & GNTCOPY_source_gref, s->source.foreign.domid,
+			      s->source.foreign.ref, s->source.foreign.offset, s->len, false,
+			      s->source.virt, &from);
+
+	if (!status)
+		status = side(s->flags & GNTCOPY_dest_gref, s->dest.foreign.domid,
+			      s->dest.foreign.ref, s->dest.foreign.offset, s->len, true,
+			      s->dest.virt, &to);
+	if (!status)
+		memmove(to, from, s->len);
+	return status;
 }
 
 int xengnttab_grant_copy(xengnttab_handle *xgt, uint32_t count,

@@ -73,6 +73,7 @@ int session_close(struct session *s, int status)
 	struct front_problem problem = { .err = 0 };
 	int r;
 
+	front_signals_closing();
 	if (s->fl)
 		front_linux_resume(s->fl);
 	r = blkfront_close(s->f, s->args->timeout_ms, &problem);
@@ -81,7 +82,7 @@ int session_close(struct session *s, int status)
 		if (status == EXIT_OK)
 			status = EXIT_ERROR;
 	}
-	front_signals_catch(NULL);
+	front_signals_release();
 	front_linux_close(s->fl);
 	return front_signals_caught() ? EXIT_INTERRUPTED : status;
 }

@@ -12,8 +12,12 @@
 
 #include "front-linux.h"
 
-/* SIGINT, SIGTERM and SIGHUP stop its waits (-EINTR). NULL: no longer. */
+/* SIGINT, SIGTERM and SIGHUP stop its waits (-EINTR) and end system calls that block. */
 void front_signals_catch(struct front_linux *fl);
+/* What was interrupted is over; the next signal ends the wait for the back end. */
+void front_signals_closing(void);
+/* Before fl is closed. */
+void front_signals_release(void);
 bool front_signals_caught(void);
 /* Says text (static) once if nobody took it back (NULL) within two seconds. */
 void front_signals_hint(const char *text);

@@ -58,6 +58,7 @@ int session_close(struct session *s, int status)
 	struct front_problem problem = { .err = 0 };
 	int r;
 
+	front_signals_closing();
 	if (s->fl)
 		front_linux_resume(s->fl);
 	r = netfront_close(s->n, s->args->timeout_ms, &problem);
@@ -66,7 +67,7 @@ int session_close(struct session *s, int status)
 		if (status == EXIT_OK)
 			status = EXIT_ERROR;
 	}
-	front_signals_catch(NULL);
+	front_signals_release();
 	front_linux_close(s->fl);
 	return front_signals_caught() && status != EXIT_OK ? EXIT_INTERRUPTED : status;
 }

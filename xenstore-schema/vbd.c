@@ -226,6 +226,68 @@ static int read_flags(struct xs_handle *xs, const char *dir,
 	return 0;
 }
 
+/* A power of two from 512 up, 0 when missing. */
+static int read_block_size(struct xs_handle *xs, const char *dir, const char *key,
+			   uint32_t max, uint32_t *out, struct key_error *err)
+{
+	int rc = xenbus_read_u32(xs, XBT_NULL, dir, key, UINT32_MAX, out, err);
+
+	if (rc == -ENOENT) {
+		*out = 0;
+		return 0;
+	}
+	if (rc || (*out >= VBD_SECTOR_BYTES && *out <= max && !(*out & (*out - 1))))
+		return rc;
+	xenbus_blame_u64(err, key, *out, max == VBD_LOGICAL_BLOCK_BYTES_MAX ?
+			 "a power of two from 512 to 4096" :
+			 "a power of two from 512 to 1048576");
+	return -EINVAL;
+}
+
+static int read_max_segments(struct xs_handle *xs, const char *dir,
+			     struct vbd_wishes *out, struct key_error *err)
+{
+	int rc = xenbus_read_u32(xs, XBT_NULL, dir, KEY_MAX_INDIRECT_SEGMENTS, UINT32_MAX,
+				 &out->max_indirect_segments, err);
+
+	out->limits_segments = !rc;
+	if (rc || out->max_indirect_segments <= VBD_INDIRECT_SEGMENTS_MAX)
+		return rc == -ENOENT ? 0 : rc;
+	xenbus_blame_u64(err, KEY_MAX_INDIRECT_SEGMENTS, out->max_indirect_segments,
+			 "a number from 0 to 4096");
+	return -EINVAL;
+}
+
+static int read_discard_secure(struct xs_handle *xs, const char *dir,
+			       struct vbd_wishes *out, struct key_error *err)
+{
+	uint64_t on;
+	int rc = xenbus_read_u64(xs, XBT_NULL, dir, KEY_DISCARD_SECURE_ENABLE, 1, &on, err);
+
+	if (!rc)
+		out->discard_secure = on ? VBD_SECURE_OVERWRITE : VBD_SECURE_NEVER;
+	return rc == -ENOENT ? 0 : rc;
+}
+
+static int read_wishes(struct xs_handle *xs, const char *dir, struct vbd_wishes *out,
+		       struct key_error *err)
+{
+	bool flush = true;
+	int rc = read_block_size(xs, dir, KEY_LOGICAL_BLOCK_SIZE,
+				 VBD_LOGICAL_BLOCK_BYTES_MAX, &out->logical_block_bytes, err);
+
+	if (!rc)
+		rc = read_block_size(xs, dir, KEY_PHYSICAL_BLOCK_SIZE,
+				     VBD_PHYSICAL_BLOCK_BYTES_MAX,
+				     &out->physical_block_bytes, err);
+	if (!rc)
+		rc = read_max_segments(xs, dir, out, err);
+	if (!rc)
+		rc = xenbus_read_flag(xs, XBT_NULL, dir, KEY_FLUSH_ENABLE, true, &flush, err);
+	out->barriers_only = !flush;
+	return rc ? rc : read_discard_secure(xs, dir, out, err);
+}
+
 int vbd_read_toolstack(struct xs_handle *xs, const char *back_dir,
 		       struct vbd_toolstack *out, struct key_error *err)
 {
@@ -244,7 +306,13 @@ int vbd_read_toolstack(struct xs_handle *xs, const char *back_dir,
 		rc = read_cache(xs, back_dir, &out->cache, err);
 	if (!rc)
 		rc = read_flags(xs, back_dir, out, err);
+<<<<<<< HEAD
+	if (!rc)
+		rc = read_wishes(xs, back_dir, &out->wishes, err);
+	if (rc)
+=======
 	if (rc) {
+>>>>>>> nf
 		vbd_free_toolstack(out);
 		return rc;
 	}

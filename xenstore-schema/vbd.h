@@ -15,6 +15,9 @@
 #define VBD_RING_PAGES_MAX (1u << VBD_RING_ORDER_MAX)
 #define VBD_QUEUES_MAX 16u
 #define VBD_SECTOR_BYTES 512u			/* the unit of `sectors`, always */
+#define VBD_LOGICAL_BLOCK_BYTES_MAX 4096u	/* a segment is a page at most */
+#define VBD_PHYSICAL_BLOCK_BYTES_MAX (1u << 20)
+#define VBD_INDIRECT_SEGMENTS_MAX 4096u		/* 8 pages of 512 */
 
 /* ---- what the tool stack wrote into the back end's directory ------------- */
 
@@ -30,12 +33,27 @@ enum vbd_cache {		/* key cache, ours; direct-io-safe selects none */
 	VBD_CACHE_NONE,
 };
 
+/* What the tool stack may ask of the device itself, by Paravane's own keys; 0: nothing. */
+struct vbd_wishes {
+	uint32_t logical_block_bytes, physical_block_bytes;	/* 0: as the image has it */
+	bool limits_segments;		/* to the next, instead of the daemon's option */
+	uint32_t max_indirect_segments;
+	/*
+	 * Barriers are all that is offered, and no flush. Then no indirect requests are: Linux's
+	 * front end would have to send a large write with FUA as an indirect barrier,
+	 * which does not exist, and stops at an assertion of its own.
+	 */
+	bool barriers_only;
+	enum { VBD_SECURE_IF_DEVICE, VBD_SECURE_NEVER, VBD_SECURE_OVERWRITE } discard_secure;
+};
+
 struct vbd_toolstack {
 	char *params;			/* prefix removed; malloc'd; NULL: missing */
 	char *physical_device_path;	/* malloc'd; NULL: missing */
 	enum vbd_share share;
 	enum vbd_cache cache;
 	bool cdrom, removable, discard_enable, online;
+	struct vbd_wishes wishes;
 	bool hotplug_pending;		/* hotplug-status exists and is not "connected",
 					   or `script` is set and it does not exist */
 	bool hotplug_error;		/* hotplug-status = error */
