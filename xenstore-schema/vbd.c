@@ -306,13 +306,9 @@ int vbd_read_toolstack(struct xs_handle *xs, const char *back_dir,
 		rc = read_cache(xs, back_dir, &out->cache, err);
 	if (!rc)
 		rc = read_flags(xs, back_dir, out, err);
-<<<<<<< HEAD
 	if (!rc)
 		rc = read_wishes(xs, back_dir, &out->wishes, err);
-	if (rc)
-=======
 	if (rc) {
->>>>>>> nf
 		vbd_free_toolstack(out);
 		return rc;
 	}

@@ -65,15 +65,16 @@ nic_detach()
 	xenstore-rm "$be" 2>/dev/null || true
 }
 
-# kernel_nic GUEST NUMBER ADDRESS [KEY=VALUE...]: by the kernel's netback; its end of
-# the interface in dom0 gets ADDRESS (10.0.0.1/24). Sets $nic_dev.
+# kernel_nic GUEST NUMBER ADDRESS [KEY=VALUE...]: by the kernel's netback, which wants a
+# script named though it runs none; its end of the interface in dom0 gets ADDRESS
+# (10.0.0.1/24). Sets $nic_dev.
 kernel_nic()
 {
 	local guest=$1 number=$2 address=$3
 	shift 3
 
 	modprobe xen-netback
-	nic_attach "$guest" "$number" "$@"
+	nic_attach "$guest" "$number" script=/bin/true "$@"
 	nic_dev=vif$(guest_domid "$guest").$number
 	wait_for 30 test -e "/sys/class/net/$nic_dev" || die "netback made no $nic_dev"
 	ip address add "$address" dev "$nic_dev"
