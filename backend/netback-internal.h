@@ -61,6 +61,7 @@ struct nb_frame {
 	/* From a guest: */
 	const char *fault;		/* NULL: none yet */
 	bool group;			/* not a frame: joins or leaves a group */
+	bool lost;			/* a copy to some receiver failed */
 	uint16_t nr_slots, nr_extras, nr_pieces;
 	uint32_t copy_first, copy_nr;	/* of its header, in nb->heads */
 	struct nb_piece piece[NETBACK_SLOTS_MAX];
@@ -73,7 +74,7 @@ struct nb_delivery {
 	struct nb_frame *frame;
 	uint64_t since_ms;
 	uint32_t cut_at;		/* segments of a large packet that are out already */
-	uint16_t vlan;
+	uint16_t tci;			/* for PUSH and SET */
 	uint8_t tag;			/* enum vswitch_tag */
 };
 
@@ -200,7 +201,7 @@ void nb_frame_put(struct nb_frame *f);
 
 /* netback-rx.c: frames to guests */
 void nb_rx_enqueue(struct nb_queue *q, struct nb_frame *f, const struct vswitch_out *out,
-		   uint16_t vlan);
+		   uint16_t tci);
 /* Fills slots of q from its fifo as far as they go. Returns the number of frames. */
 uint32_t nb_rx_fill(struct netback *nb, struct nb_queue *q);
 /* Runs the copies and writes the responses. */
@@ -220,17 +221,11 @@ bool nb_suits(const struct nb_frame *f, bool gso_tcpv4, bool gso_tcpv6,
 	      bool ipv4_csum, bool ipv6_csum);
 /* f is in our memory: its checksum is filled in if it was blank. */
 void nb_complete_checksum(struct netback *nb, struct nb_frame *f);
-/*
- * The checksum of a segment whose parts do not lie together: the header holds
- * the pseudo header's sum where it goes.
- */
-void nb_finish_segment(uint8_t *header, const struct frame_segment *s, const struct frame *f,
-		       const uint8_t *payload);
 
 /* netback-uplink.c */
 void nb_uplink_gather(struct netback *nb, struct nb_port *p);
 void nb_uplink_enqueue(struct nb_port *p, struct nb_frame *f, const struct vswitch_out *out,
-		       uint16_t vlan);
+		       uint16_t tci);
 uint32_t nb_uplink_flush(struct netback *nb, struct nb_port *p);
 
 /* netback-control.c */
@@ -243,7 +238,7 @@ struct nb_part {
 	const uint8_t *at;
 	uint32_t bytes;
 };
-uint32_t nb_head_parts(const struct nb_frame *f, uint8_t tag, uint16_t vlan, uint8_t tag_bytes[4],
+uint32_t nb_head_parts(const struct nb_frame *f, uint8_t tag, uint16_t tci, uint8_t tag_bytes[4],
 		       struct nb_part part[3]);
 
 #endif

@@ -38,19 +38,20 @@ static void deliver(struct netback *nb, struct nb_frame *f, const struct vswitch
 	if (p->broken)
 		return;
 	if (p->is_uplink)
-		nb_uplink_enqueue(p, f, out, nb->decision.vlan);
+		nb_uplink_enqueue(p, f, out, nb->decision.tci);
 	else
 		nb_rx_enqueue(p->queue[nb_choose_queue(p, f, &hash, &type)], f, out,
-			      nb->decision.vlan);
+			      nb->decision.tci);
 }
 
 static void forward(struct netback *nb, struct nb_frame *f)
 {
 	if (!f->fault && !f->group && !offloads_fit(f))
 		f->fault = "a large packet is not the TCP that it is said to be";
-	if (f->fault && f->from)
+	if (f->fault) {
 		log_peer_at(f->port->log, LOG_LEVEL_WARNING, "%s", f->fault);
-	if (!f->fault && !f->group) {
+		vswitch_refuse(nb->sw, f->port->number, f->bytes, VSWITCH_MALFORMED);
+	} else if (!f->group) {
 		vswitch_forward(nb->sw, f->port->number, f->head, f->head_bytes, f->bytes,
 				nb->now_ms, &nb->decision);
 		for (uint32_t i = 0; i < nb->decision.nr; i++)

@@ -50,7 +50,7 @@ static bool may_wait(struct nb_queue *q, const struct nb_frame *f)
 }
 
 void nb_rx_enqueue(struct nb_queue *q, struct nb_frame *f, const struct vswitch_out *out,
-		   uint16_t vlan)
+		   uint16_t tci)
 {
 	struct nb_port *p = q->port;
 	struct netback *nb = p->nb;
@@ -64,17 +64,20 @@ void nb_rx_enqueue(struct nb_queue *q, struct nb_frame *f, const struct vswitch_
 		return;
 	}
 	if ((f->gso && !p->sg) ||
-	    !nb_suits(f, p->gso_tcpv4, p->gso_tcpv6, p->ipv4_csum, p->ipv6_csum))
-		f = nb_pull(nb, f);
-	if (!f) {
-		lose(p, 0, VSWITCH_QUEUE_FULL);
-		return;
+	    !nb_suits(f, p->gso_tcpv4, p->gso_tcpv6, p->ipv4_csum, p->ipv6_csum)) {
+		struct nb_frame *m = nb_pull(nb, f);
+
+		if (!m) {
+			lose(p, f->bytes, VSWITCH_QUEUE_FULL);
+			return;
+		}
+		f = m;
 	}
 	f->refs++;
 	if (!f->from)
 		p->nr_buffers++;
 	q->fifo[(q->fifo_head + q->fifo_nr++) & (NB_FIFO - 1)] = (struct nb_delivery){
-		.frame = f, .since_ms = nb->now_ms, .vlan = vlan, .tag = out->tag,
+		.frame = f, .since_ms = nb->now_ms, .tci = tci, .tag = out->tag,
 	};
 	nb_activate(q);
 }
@@ -262,7 +265,7 @@ static bool place_whole(struct netback *nb, struct nb_queue *q, struct nb_delive
 	struct nb_plan *plan;
 	struct cursor c;
 
-	nr_parts = nb_head_parts(f, d->tag, d->vlan, scratch(nb), part);
+	nr_parts = nb_head_parts(f, d->tag, d->tci, scratch(nb), part);
 	like.bytes = parts_bytes(part, nr_parts) + f->bytes - f->head_bytes;
 	note_hash(q, f, &like);
 	plan = new_plan(nb, q, f, &like, nr);
@@ -294,14 +297,16 @@ static bool place_segment(struct netback *nb, struct nb_queue *q, struct nb_deli
 	struct nb_plan *plan;
 	struct cursor c;
 
-	nr_parts = nb_head_parts(&view, d->tag, d->vlan, scratch(nb), part);
+	nr_parts = nb_head_parts(&view, d->tag, d->tci, scratch(nb), part);
 	like.bytes = parts_bytes(part, nr_parts) + s->payload_bytes;
 	note_hash(q, f, &like);
 	plan = new_plan(nb, q, f, &like, nr);
 	if (!plan)
 		return false;
 	if (!blank)
-		nb_finish_segment(header, s, &f->frame, f->data + s->payload_offset);
+		frame_complete_headers(header, &s->frame,
+				       frame_sum(0, f->data + s->payload_offset,
+						 s->payload_bytes));
 	c = cursor_of(nb, plan);
 	for (uint32_t i = 0; i < nr_parts; i++)
 		put_part(&c, part[i].at, part[i].bytes);
@@ -441,8 +446,8 @@ static void respond(struct netback *nb, const struct nb_plan *plan, bool failed)
 }
 
 /*
- * Whose fault a failed copy is cannot be told from the status: the receiver is
- * told that the slots hold nothing, and that is all.
+ * Whose fault a failed copy is cannot be told from the status: both are told. Other
+ * receivers of the frame are not concerned.
  */
 void nb_rx_flush(struct netback *nb)
 {
@@ -459,7 +464,8 @@ void nb_rx_flush(struct netback *nb)
 			failed |= grant_batch_status(&nb->copies, plan->copy_first + j) != GNTST_okay;
 		respond(nb, plan, failed);
 		if (failed) {
-			lose(plan->queue->port, plan->bytes, VSWITCH_MALFORMED);
+			plan->frame->lost = true;
+			lose(plan->queue->port, plan->frame->bytes, VSWITCH_MALFORMED);
 			log_peer_at(plan->queue->port->log, LOG_LEVEL_WARNING,
 				    "a copy into an rx slot failed: its grant, or the sender's, is not valid");
 		}

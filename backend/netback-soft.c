@@ -27,7 +27,7 @@ struct nb_frame *nb_buffer_get(struct netback *nb)
 	m->gso_bytes = 0;
 	m->parsed = false;
 	m->fault = NULL;
-	m->group = false;
+	m->group = m->lost = false;
 	m->nr_pieces = 0;
 	return m;
 }
@@ -123,14 +123,4 @@ void nb_complete_checksum(struct netback *nb, struct nb_frame *f)
 		f->fault = "a blank checksum is of neither TCP nor UDP";
 	f->csum_blank = false;
 	nb->stats.completed_in_software++;
-}
-
-void nb_finish_segment(uint8_t *header, const struct frame_segment *s, const struct frame *f,
-		       const uint8_t *payload)
-{
-	uint16_t at = (uint16_t)(f->l4_offset + frame_checksum_offset(f));
-	uint64_t sum = frame_sum(0, header + f->l4_offset, s->header_bytes - f->l4_offset);
-	uint16_t folded = frame_fold(frame_sum(sum, payload, s->payload_bytes));
-
-	memcpy(header + at, &folded, sizeof(folded));
 }

@@ -181,7 +181,7 @@ static struct nb_frame *new_frame(struct nb_queue *q)
 	f->gso_bytes = 0;
 	f->parsed = false;
 	f->fault = NULL;
-	f->group = false;
+	f->group = f->lost = false;
 	f->nr_slots = f->nr_extras = f->nr_pieces = 0;
 	f->copy_nr = 0;
 	return f;
@@ -289,7 +289,7 @@ void nb_frame_put(struct nb_frame *f)
 	if (--f->refs)
 		return;
 	if (f->from) {
-		nb_tx_answer(f, f->fault ? NETIF_RSP_ERROR : NETIF_RSP_OKAY);
+		nb_tx_answer(f, f->fault || f->lost ? NETIF_RSP_ERROR : NETIF_RSP_OKAY);
 		return;
 	}
 	f->next = f->port->nb->free_buffers;

@@ -93,7 +93,7 @@ void nb_uplink_gather(struct netback *nb, struct nb_port *p)
 /* ---- to the kernel ------------------------------------------------------------------ */
 
 void nb_uplink_enqueue(struct nb_port *p, struct nb_frame *f, const struct vswitch_out *out,
-		       uint16_t vlan)
+		       uint16_t tci)
 {
 	struct netback *nb = p->nb;
 	struct nb_frame *m = p->fifo_nr < NB_TAKEN ? nb_pull(nb, f) : NULL;
@@ -104,7 +104,7 @@ void nb_uplink_enqueue(struct nb_port *p, struct nb_frame *f, const struct vswit
 	}
 	m->refs++;
 	p->fifo[p->fifo_nr++] = (struct nb_delivery){
-		.frame = m, .since_ms = nb->now_ms, .vlan = vlan, .tag = out->tag,
+		.frame = m, .since_ms = nb->now_ms, .tci = tci, .tag = out->tag,
 	};
 }
 
@@ -165,7 +165,7 @@ static bool write_whole(struct netback *nb, struct nb_port *p, struct nb_deliver
 		m->fault = "offload wishes do not fit the frame";
 	if (m->fault)
 		return false;
-	nr = nb_head_parts(m, d->tag, d->vlan, tag, part);
+	nr = nb_head_parts(m, d->tag, d->tci, tag, part);
 	return write_parts(p, &h, part, nr, NULL, 0);
 }
 
@@ -189,8 +189,10 @@ static bool write_cut(struct netback *nb, struct nb_port *p, struct nb_delivery 
 		if (!frame_cut_next(&cut, header, &s))
 			break;
 		view.head_bytes = s.header_bytes;
-		nb_finish_segment(header, &s, &m->frame, m->data + s.payload_offset);
-		nr = nb_head_parts(&view, d->tag, d->vlan, tag, part);
+		frame_complete_headers(header, &s.frame,
+				       frame_sum(0, m->data + s.payload_offset,
+						 s.payload_bytes));
+		nr = nb_head_parts(&view, d->tag, d->tci, tag, part);
 		all &= write_parts(p, &h, part, nr, m->data + s.payload_offset,
 				   s.payload_bytes);
 	}

@@ -53,27 +53,26 @@ bool nb_parse(struct nb_frame *f)
 	return f->parsed;
 }
 
-uint32_t nb_head_parts(const struct nb_frame *f, uint8_t tag, uint16_t vlan,
+uint32_t nb_head_parts(const struct nb_frame *f, uint8_t tag, uint16_t tci,
 		       uint8_t tag_bytes[4], struct nb_part part[3])
 {
 	const uint32_t macs = 2 * VSWITCH_MAC_BYTES;
+	uint32_t skip = tag == VSWITCH_TAG_PUSH ? 0 : FRAME_TAG_BYTES;
 
 	if (tag == VSWITCH_TAG_KEEP) {
 		part[0] = (struct nb_part){ f->head, f->head_bytes };
 		return 1;
 	}
 	part[0] = (struct nb_part){ f->head, macs };
-	if (tag == VSWITCH_TAG_POP) {
-		part[1] = (struct nb_part){ f->head + macs + FRAME_TAG_BYTES,
-					    f->head_bytes - macs - FRAME_TAG_BYTES };
+	part[1] = (struct nb_part){ f->head + macs + skip, f->head_bytes - macs - skip };
+	if (tag == VSWITCH_TAG_POP)
 		return 2;
-	}
+	part[2] = part[1];
 	tag_bytes[0] = 0x81;
 	tag_bytes[1] = 0x00;
-	tag_bytes[2] = (uint8_t)(vlan >> 8);
-	tag_bytes[3] = (uint8_t)vlan;
+	tag_bytes[2] = (uint8_t)(tci >> 8);
+	tag_bytes[3] = (uint8_t)tci;
 	part[1] = (struct nb_part){ tag_bytes, FRAME_TAG_BYTES };
-	part[2] = (struct nb_part){ f->head + macs, f->head_bytes - macs };
 	return 3;
 }
 

@@ -207,8 +207,12 @@ bool net_guest_receive(struct net_guest *g, struct net_guest_got *out)
 	for (i = 0; i < g->front.nr_queues; i++)
 		if (ring_front_pending(&g->queue[i].rx) > 0)
 			break;
-	if (i == g->front.nr_queues)
+	if (i == g->front.nr_queues) {
+		/* As before a sleep: the next shall wake us. */
+		for (i = 0; i < g->front.nr_queues; i++)
+			ring_front_final(&g->queue[i].rx, 1);
 		return false;
+	}
 	q = &g->queue[i];
 	memset(out, 0, offsetof(struct net_guest_got, data));
 	out->queue = i;

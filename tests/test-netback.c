@@ -90,6 +90,7 @@ static void test_flood(void)
 
 	world_open(&w);
 	net_plain(frame, 5000, 0x77, 0, 1);
+	memset(frame, 0xff, 6);
 	net_guest_send(&w.guest[0], frame, 5000, NULL);
 	world_run(&w);
 	expect(&w, 1, frame, 5000);
@@ -451,6 +452,7 @@ static void test_vlans(void)
 	vswitch_set_port(netback_switch(w.nb), w.port[1], &w.config[1]);
 	vswitch_set_port(netback_switch(w.nb), w.port[2], &trunk);
 	net_plain(frame, 4096, 0x55, 0, 1);
+	memset(frame, 0xff, 6);
 	net_guest_send(&w.guest[0], frame, 4096, NULL);
 	world_run(&w);
 	expect(&w, 1, frame, 4096);
