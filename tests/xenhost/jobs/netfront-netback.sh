@@ -10,14 +10,14 @@ guest_start nf pv memory=320 vcpus=2 files="$front $(command -v iperf3)" \
 before=$(grants_held nf)
 
 kernel_nic nf 0 10.9.0.1/24
-check "opens" guest_run nf "$front info --timeout 60"
-check "the features of netback" guest_run nf "$front info --json --timeout 60 | grep -q '\"sg\":1,\"gso_tcpv4\":1,\"gso_tcpv6\":1,\"ipv6_checksum\":1,\"split_event_channels\":1'"
-check "pings dom0" guest_run nf "$front ping --timeout 60 --address 10.9.0.2 10.9.0.1 --count 5 --wait-ms 20000" 120
+check "opens" guest_run nf "$front info --timeout 40" 100
+check "the features of netback" guest_run nf "$front info --json --timeout 40 | grep -q '\"sg\":1,\"gso_tcpv4\":1,\"gso_tcpv6\":1,\"ipv6_checksum\":1,\"split_event_channels\":1'"  100
+check "pings dom0" guest_run nf "$front ping --timeout 40 --address 10.9.0.2 10.9.0.1 --count 5 --wait-ms 20000" 120
 check "pings with frames of 1,400 bytes" guest_run nf \
-	"$front ping --timeout 60 --address 10.9.0.2 10.9.0.1 --count 3 --size 1400 --wait-ms 20000 --no-split --no-rx-notify" 120
-check "sends frames that netback takes" guest_run nf "$front bench tx --timeout 60 --seconds 2 --json" 120
+	"$front ping --timeout 40 --address 10.9.0.2 10.9.0.1 --count 3 --size 1400 --wait-ms 20000 --no-split --no-rx-notify" 120
+check "sends frames that netback takes" guest_run nf "$front bench tx --timeout 40 --seconds 2 --json" 120
 
-guest_background nf serve "$front ping --serve --address 10.9.0.3 --timeout 60"
+guest_background nf serve "$front ping --serve --address 10.9.0.3 --timeout 40"
 check "dom0 pings it" wait_for 60 ping -c 2 -W 10 10.9.0.3
 guest_run nf 'kill $(pidof paravane-netfront)'
 guest_wait nf serve 60 || true
@@ -26,7 +26,7 @@ guest_wait nf serve 60 || true
 iperf3 -s -D -I $xh_run/iperf3.pid --logfile /dev/null
 tap()
 {
-	guest_background nf tap "$front tap --timeout 60 $*"
+	guest_background nf tap "$front tap --timeout 40 $*"
 	check "tap $*: comes up" wait_for 60 guest_run nf '[ -e /sys/class/net/pv0 ]'
 	guest_run nf 'ip addr add 10.9.0.2/24 dev pv0'
 	check "tap $*: pings dom0" wait_for 60 guest_run nf 'ping -c 1 -W 10 10.9.0.1'
