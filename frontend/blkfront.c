@@ -237,7 +237,7 @@ static int publish(struct blkfront *f)
 	f->published.abi = VBD_ABI_NATIVE;
 	f->published.persistent = f->persistent;
 	f->published.nr_queues = f->nr_queues;
-	return frontdev_publish(&f->dev, write_frontend, f);
+	return frontdev_publish(&f->dev, XenbusStateInitialised, write_frontend, f);
 }
 
 static int open_steps(struct blkfront *f, const struct blkfront_options *o, int *left_ms)

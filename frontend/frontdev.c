@@ -351,7 +351,7 @@ static int publish_once(struct frontdev *dev,
 	return r;
 }
 
-int frontdev_publish(struct frontdev *dev,
+int frontdev_publish(struct frontdev *dev, XenbusState to,
 		     int (*write)(void *arg, xs_transaction_t t), void *arg)
 {
 	int tries, r = -EAGAIN;
@@ -362,7 +362,7 @@ int frontdev_publish(struct frontdev *dev,
 		return frontdev_fail(dev, r, "may this domain write its own device nodes?",
 				     "cannot publish rings and event channels in %s",
 				     dev->bus.nodename);
-	return switch_state(dev, XenbusStateInitialised);
+	return switch_state(dev, to);
 }
 
 int frontdev_connect(struct frontdev *dev, int *left_ms)
@@ -373,7 +373,8 @@ int frontdev_connect(struct frontdev *dev, int *left_ms)
 		r = -ECONNABORTED;
 	if (r < 0)
 		return waited_in_vain(dev, r, "reach Connected");
-	r = switch_state(dev, XenbusStateConnected);
+	if (dev->bus.state != XenbusStateConnected)
+		r = switch_state(dev, XenbusStateConnected);
 	if (r == 0)
 		xenbus_clear_error(&dev->bus);
 	return r;

@@ -63,12 +63,13 @@ int frontdev_add_port(struct frontdev *dev, uint32_t *out);
 
 /*
  * Runs write in a transaction, again if the store says that it collided, then
- * goes to Initialised. The callback returns 0 or -errno, which ends it.
+ * goes to state to: Initialised, or Connected at once, which is what network back
+ * ends wait for. The callback returns 0 or -errno, which ends it.
  */
-int frontdev_publish(struct frontdev *dev,
+int frontdev_publish(struct frontdev *dev, XenbusState to,
 		     int (*write)(void *arg, xs_transaction_t t), void *arg);
 
-/* Waits for the back end's Connected, then writes our own. As frontdev_open(). */
+/* Waits for the back end's Connected, then writes ours if it is not. As frontdev_open(). */
 int frontdev_connect(struct frontdev *dev, int *left_ms);
 
 /*

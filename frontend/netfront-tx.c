@@ -255,7 +255,8 @@ static void copy_out(const struct netfront_frame *frame, uint32_t *piece, uint32
 		k = frame->piece[*piece].bytes - *at;
 		if (k > bytes)
 			k = bytes;
-		memcpy(to, (const uint8_t *)frame->piece[*piece].base + *at, k);
+		if (k)
+			memcpy(to, (const uint8_t *)frame->piece[*piece].base + *at, k);
 		to += k;
 		bytes -= k;
 		*at += k;

@@ -156,7 +156,7 @@ static int publish(struct netfront *n)
 {
 	/* What an earlier user left would be read together with ours. */
 	vif_remove_frontend(n->dev.bus.xs, n->dev.bus.nodename);
-	return frontdev_publish(&n->dev, write_frontend, n);
+	return frontdev_publish(&n->dev, XenbusStateConnected, write_frontend, n);
 }
 
 static int open_pages(struct netfront *n)

@@ -465,8 +465,7 @@ static void step(struct fake_netback *b)
 		if (!b->connected && strcmp(fake_xs_get(FAKE_BACK_DIR "/state"), "5"))
 			set_state(XenbusStateInitWait);
 		break;
-	case XenbusStateInitialised:
-	case XenbusStateConnected:
+	case XenbusStateConnected:	/* Linux takes Initialised for nothing */
 		if (!b->connected && !strcmp(fake_xs_get(FAKE_BACK_DIR "/state"), "2"))
 			connect_rings(b, xs);
 		break;

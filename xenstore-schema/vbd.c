@@ -3,7 +3,8 @@
  * What the tool stack says of a block device: image, mode, cache, hotplug.
  *
  * Hides: prefixes of params, the block script's spellings of mode. Must not
- * know: features and rings (vbd-back.c, vbd-front.c), stdio. Runs without an operating system.
+ * know: features and rings (vbd-back.c, vbd-front.c), stdio. Runs without an
+ * operating system.
  */
 #include <errno.h>
 #include <stdlib.h>
