@@ -87,6 +87,8 @@ int blk_data_open(struct blkback *b)
 
 void blk_data_close(struct blkback *b)
 {
+	if (b->cache)
+		disk_settle(b->cfg.disk);
 	grant_cache_close(b->cache);
 	grant_batch_close(&b->copies_in);
 	grant_batch_close(&b->copies_out);
@@ -215,6 +217,11 @@ static bool prefers_copy(const struct blkback *b, const struct blk_request *req)
  * Persistent first. Where that fails (cache full of held pages, or pages
  * granted read-only) the request is treated as if it had not been offered, and
  * a map that fails for want of room as one too small to map.
+ *
+ * No request is mapped where the disk releases pages late. A PV dom0's gntdev
+ * then puts off the end of the grant and lets munmap() go on: the page is freed
+ * under the mapping, and the kernel's memory is corrupt (Linux 6.1: "Bad page
+ * map in process", then failing I/O). Cached pages are unmapped long after.
  */
 static int choose_pages(struct blkback *b, struct blk_request *req)
 {
@@ -223,7 +230,7 @@ static int choose_pages(struct blkback *b, struct blk_request *req)
 	if (b->cache && req->plan.nr_segments <= CACHED_SEGMENTS_MAX &&
 	    attach_cached(b, req) == 0)
 		return 0;
-	if (!prefers_copy(b, req)) {
+	if (!prefers_copy(b, req) && !disk_releases_late(b->cfg.disk)) {
 		err = attach_mapped(b, req);
 		if (err != -ENOSPC && err != -ENOMEM)
 			return err;

@@ -28,6 +28,7 @@ struct toolstack_disk {
 	enum vbd_share share;
 	enum vbd_cache cache;
 	bool cdrom, removable;
+	struct vbd_wishes wishes;
 	const char *script;		/* NULL: none */
 	bool libxl;			/* write /libxl too, so that xl lists it */
 };
