@@ -33,11 +33,12 @@ static const char usage[] =
 	"Serves every block device of this domain, as XenStore lists them.\n"
 	"\n"
 	"      --kind=KIND         back end directory to serve: vbd (default) or vbd3\n"
-	"      --engine=ENGINE     auto (default), buffered, direct\n"
+	"      --engine=ENGINE     auto (default), buffered, direct; null loses\n"
+	"                          all data: for measurements only\n"
 	"      --grants=GRANTS     auto (default), map, copy\n"
 	"      --indirect-segments=N  pages of one request, at most, that guests are\n"
-	"                          offered: 0 to 4096 (default 256); a disk's own\n"
-	"                          max-indirect-segments goes first\n"
+	"                          offered: 0 to 4096 (default 256); what a disk's\n"
+	"                          own nodes say goes first\n"
 	"      --poll-us=N         longest wait by polling before sleeping, in\n"
 	"                          microseconds; 0: never (default 50)\n"
 	"      --close-timeout=S   seconds a front end may take to detach; 0: no limit\n"
@@ -101,7 +102,7 @@ static uint32_t number(const char *option, const char *value, uint64_t max)
 static const char *const kinds[] = { "vbd", "vbd3", NULL };
 static const char *const engines[] = {
 	[WORKER_ENGINE_AUTO] = "auto", [WORKER_ENGINE_BUFFERED] = "buffered",
-	[WORKER_ENGINE_DIRECT] = "direct", NULL,
+	[WORKER_ENGINE_DIRECT] = "direct", [WORKER_ENGINE_NULL] = "null", NULL,
 };
 static const char *const grants[] = {
 	[WORKER_GRANTS_AUTO] = "auto", [WORKER_GRANTS_MAP] = "map",

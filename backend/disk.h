@@ -96,6 +96,7 @@ struct disk {
 
 extern const struct disk_ops disk_buffered;	/* page cache: disk-buffered.c */
 extern const struct disk_ops disk_direct;	/* O_DIRECT: disk-uring.c */
+extern const struct disk_ops disk_null;		/* moves nothing: disk-null.c */
 
 int disk_open(const struct disk_ops *ops, const struct disk_config *cfg,
 	      struct disk **out, char *why, size_t why_bytes);

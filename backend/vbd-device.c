@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "image.h"
+#include "keys.h"
 #include "predecessor.h"
 #include "util.h"
 
@@ -342,7 +343,7 @@ int vbd_device_open(struct vbd_device *v, char *why, size_t why_bytes)
 		return rc;
 	if (!image_path(&v->ts)) {
 		snprintf(why, why_bytes, "the hotplug script wrote no "
-			 "physical-device-path, and params has no path");
+			 KEY_PHYSICAL_DEVICE_PATH ", and " KEY_PARAMS " has no path");
 		return -EINVAL;
 	}
 	snprintf(v->image, sizeof(v->image), "%s", image_path(&v->ts));

@@ -87,6 +87,8 @@ static const struct disk_ops *wanted_engine(const struct worker_start *s)
 		return &disk_buffered;
 	case WORKER_ENGINE_DIRECT:
 		return &disk_direct;
+	case WORKER_ENGINE_NULL:
+		return &disk_null;
 	case WORKER_ENGINE_AUTO:
 		break;
 	}

@@ -44,7 +44,10 @@ enum worker_type {
 	WORKER_READY = 16, WORKER_FAILED, WORKER_BROKEN, WORKER_STOPPED,
 };
 
-enum worker_engine { WORKER_ENGINE_AUTO, WORKER_ENGINE_BUFFERED, WORKER_ENGINE_DIRECT };
+enum worker_engine {
+	WORKER_ENGINE_AUTO, WORKER_ENGINE_BUFFERED, WORKER_ENGINE_DIRECT,
+	WORKER_ENGINE_NULL,		/* loses all data: for measurements */
+};
 enum worker_grants { WORKER_GRANTS_AUTO, WORKER_GRANTS_MAP, WORKER_GRANTS_COPY };
 
 struct worker_start {

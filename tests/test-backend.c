@@ -97,9 +97,7 @@ static void test_reconnect(void)
 		front_publish("4");
 	}
 	UNIT_NEED(pump_until(BACK("3") "state", "4"));
-	remove_nodes();
-	UNIT_OK(pump_until_idle());
-	teardown();
+	remove_and_teardown();
 }
 
 static void test_grub(void)
@@ -116,13 +114,8 @@ static void test_grub(void)
 	xs_rm(h, XBT_NULL, FRONT("3") "ring-ref");
 	xs_rm(h, XBT_NULL, FRONT("3") "event-channel");
 	xs_close(h);
-	fake_xs_put(FRONT("3") "state", "1");
-	UNIT_NEED(pump_until(BACK("3") "state", "2"));
-	front_publish("3");
-	UNIT_OK(pump_until(BACK("3") "state", "4"));
-	remove_nodes();
-	UNIT_OK(pump_until_idle());
-	teardown();
+	UNIT_OK(reconnect("3"));
+	remove_and_teardown();
 }
 
 /* The front end flushes first; one of Linux up to 5.13 stays at 5 meanwhile. */
@@ -164,8 +157,7 @@ static void test_detach_unanswered(void)
 static void test_detach_unconnected(void)
 {
 	setup();
-	attach();
-	UNIT_NEED(pump_until(BACK("3") "state", "2"));
+	UNIT_NEED(attach_waits());
 	fake_xs_put(BACK("3") "online", "0");
 	fake_xs_put(BACK("3") "state", "5");
 	UNIT_OK(pump_until(BACK("3") "state", "6"));
@@ -228,16 +220,13 @@ static void test_domain_dies(void)
 	/* The same without a look in between, and nodes before the domain. */
 	remove_nodes();
 	dead_domid = 3;
-	attach();
-	UNIT_NEED(pump_until(BACK("3") "state", "2"));
+	UNIT_NEED(attach_waits());
 	pump_quiet();
 	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "2");
 	dead_domid = 99;
 	front_publish("4");
 	UNIT_OK(pump_until(BACK("3") "state", "4"));
-	remove_nodes();
-	UNIT_OK(pump_until_idle());
-	teardown();
+	remove_and_teardown();
 }
 
 /* The same directory made anew before we looked. */
@@ -323,8 +312,7 @@ static void test_bad_front(void)
 
 	for (i = 0; i < ARRAY_LEN(bad); i++) {
 		setup();
-		attach();
-		UNIT_NEED(pump_until(BACK("3") "state", "2"));
+		UNIT_NEED(attach_waits());
 		fake_xs_put(FRONT("3") "ring-ref", "8");
 		fake_xs_put(FRONT("3") "event-channel", "5");
 		snprintf(path, sizeof(path), FRONT("3") "%s", bad[i].key);
@@ -346,10 +334,7 @@ static void test_bad_front(void)
 		front_publish("3");
 		UNIT_OK(pump_until(BACK("3") "state", "4"));
 		UNIT_OK(!fake_xs_get(ERROR("3")));
-		remove_nodes();
-		UNIT_OK(pump_until_idle());
-		pump_quiet();
-		teardown();
+		remove_and_teardown();
 	}
 }
 
@@ -370,17 +355,14 @@ static void test_script(void)
 	fake_xs_put(BACK("3") "hotplug-status", "connected");
 	UNIT_OK(pump_until(BACK("3") "state", "4"));
 	UNIT_STREQ(fake_xs_get(BACK("3") "sectors"), "2048");
-	remove_nodes();
-	UNIT_OK(pump_until_idle());
-	teardown();
+	remove_and_teardown();
 }
 
 static void test_script_fails(void)
 {
 	setup();
 	fake_xs_put(BACK("3") "script", "/etc/xen/scripts/block");
-	attach();
-	UNIT_NEED(pump_until(BACK("3") "state", "2"));
+	UNIT_NEED(attach_waits());
 	fake_xs_put(BACK("3") "hotplug-status", "error");
 	UNIT_OK(pump_until(BACK("3") "state", "6"));
 	UNIT_OK(error_has("hotplug script failed"));
@@ -432,14 +414,8 @@ static void test_storm(void)
 	}
 	fake_xs_put(FRONT("3") "state", "6");
 	UNIT_NEED(pump_until(BACK("3") "state", "6"));
-	fake_xs_put(FRONT("3") "state", "1");
-	UNIT_NEED(pump_until(BACK("3") "state", "2"));
-	front_publish("3");
-	UNIT_OK(pump_until(BACK("3") "state", "4"));
-	remove_nodes();
-	UNIT_OK(pump_until_idle());
-	pump_quiet();
-	teardown();
+	UNIT_OK(reconnect("3"));
+	remove_and_teardown();
 }
 
 static const struct unit_test tests[] = {

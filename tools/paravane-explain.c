@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "keys.h"
 #include "paravane.h"
 #include "paravane-runinfo.h"
 
@@ -52,7 +53,7 @@ static void waiting_back(struct store *store, const struct inventory_disk *disk,
 			 label);
 	else if (hotplug)
 		snprintf(buf, bytes,
-			 "the back end waits for the hotplug script to write hotplug-status=connected");
+			 "the back end waits for the hotplug script to write " KEY_HOTPLUG_STATUS "=connected");
 	else
 		snprintf(buf, bytes,
 			 "the back end (state %s) has not connected to the front end in %s (state %s): see the log of %s",
