@@ -31,6 +31,11 @@ published()
 	xenstore-read "$(disk_be pr "$1" vbd)/$2"
 }
 
+silent_dom0()
+{
+	! dmesg | grep -E 'BUG:|WARNING:|Bad page|Oops'
+}
+
 # Verified fio on a disk: fio_on DISK OPTIONS.
 fio_on()
 {
@@ -104,7 +109,9 @@ check "both" disk_detach pr xvdc vbd
 
 # ---- block devices: direct I/O, discards, what their queues say ----
 
-# device_disk DISK DEVICE: verified I/O and discards; the device is named as a script does.
+# device_disk DISK DEVICE: verified I/O and discards; the device is named as a script
+# does. The discard begins where a granule of scsi_debug's begins: it is the guest that
+# leaves out parts of granules, by what we published.
 device_disk()
 {
 	local disk=$1 device=$2 sys=/sys/block/${2#/dev/}
@@ -119,8 +126,8 @@ device_disk()
 	check "and no secure discard, which it lacks" equal 0 "$(published "$disk" discard-secure)"
 	check "fio verifies" fio_on "$disk" "--rw=randrw --bsrange=4k-128k --size=24m --io_size=16m --iodepth=16 --fsync=50"
 	check "the guest writes and discards" guest_run pr "
-		head -c 4M /dev/zero | tr '\\0' x >/tmp/x && dd if=/tmp/x of=/dev/$disk bs=64k conv=fsync 2>/dev/null &&
-		/sbin/blkdiscard --offset 1M --length 2M /dev/$disk"
+		head -c 4194304 /dev/zero | tr '\\0' x >/tmp/x && dd if=/tmp/x of=/dev/$disk bs=64k conv=fsync 2>/dev/null &&
+		/sbin/blkdiscard --offset $((1048576 + 4096)) --length 2M /dev/$disk"
 	check "discarded data are gone, their neighbours not" equal "1048576 1048576" "$(
 		dd if="$device" bs=1M count=1 iflag=direct status=none | tr -d '\0' | wc -c) $(
 		dd if="$device" bs=1M count=3 skip=1 iflag=direct status=none | tr -d '\0' | wc -c)"
@@ -139,6 +146,8 @@ scsi_disk()
 check "scsi_debug made a disk" wait_for 20 scsi_disk
 device_disk xvde "/dev/$(basename "$(dirname "$(dirname "$(grep -l scsi_debug /sys/block/sd*/device/model | head -n 1)")")")"
 
+# Direct I/O to pages that are unmapped too early shows here (blkback-data.c).
+check "dom0's kernel found nothing wrong" silent_dom0
 check "the guest's dmesg shows no error" guest_run pr '! dmesg | grep -iE "I/O error|blkfront.*(fail|error)|WARN"'
 guest_stop pr
 rmmod scsi_debug || true
