@@ -27,6 +27,7 @@ struct toolstack_disk {
 	const char *params;		/* "aio:/path", "/dev/vg/lv", ... */
 	enum vbd_share share;
 	enum vbd_cache cache;
+	enum vbd_grants grants;
 	bool cdrom, removable;
 	struct vbd_wishes wishes;
 	const char *script;		/* NULL: none */
