@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "backend.h"
+#include "keys.h"
 #include "blkback.h"
 #include "sandbox.h"
 #include "util.h"
@@ -124,7 +125,7 @@ static const char *const levels[] = {
 static const struct option long_options[] = {
 	{ "kind", required_argument, NULL, 'k' },
 	{ "engine", required_argument, NULL, 'e' },
-	{ vbd_grants_key, required_argument, NULL, 'g' },
+	{ KEY_GRANT_MODE, required_argument, NULL, 'g' },
 	{ "persistent-pages", required_argument, NULL, 'P' },
 	{ "persistent-idle", required_argument, NULL, 'i' },
 	{ "indirect-segments", required_argument, NULL, 'm' },
@@ -145,7 +146,7 @@ static void take_option(struct options *o, int option, const char *value)
 	case 'k': o->config.kind = kinds[choose("kind", value, kinds)]; break;
 	case 'e': o->config.engine = choose("engine", value, engines); break;
 	case 'g':
-		o->config.grants = VBD_GRANTS_AUTO + choose(vbd_grants_key, value, grants);
+		o->config.grants = VBD_GRANTS_AUTO + choose(KEY_GRANT_MODE, value, grants);
 		break;
 	case 'P':
 		o->config.persistent_pages = number("persistent-pages", value,
