@@ -48,30 +48,38 @@ detach_by_hand "$domid"
 
 script=${abs_top_srcdir:-$srcdir}/tools/block-paravane
 
-# script_add DOMID PARAMS MODE: a new disk and the script, as xl runs it.
+# script_add DOMID PARAMS MODE: a new disk and the script, as xl runs it, which reads
+# what it wrote and ends.
 script_add()
 {
 	xenstore-rm "$(back_dir "$1")" 2>/dev/null
 	attach_by_hand "$1" "$2" "$3" "$(back_dir "$1")/script" "$script"
 	back_reaches "$1" 2
-	XENBUS_PATH=backend/vbd/$1/51712 XENBUS_TYPE=vbd XENBUS_BASE_PATH=backend "$script" add
+	(
+		XENBUS_PATH=backend/vbd/$1/51712 XENBUS_TYPE=vbd XENBUS_BASE_PATH=backend "$script" add
+		rc=$?
+		xenstore-read "$b/hotplug-status" >"$tmp/status"
+		xenstore-read "$b/hotplug-error" >"$tmp/error" 2>&1
+		exit $rc
+	)
 }
 
-# script_refuses DOMID PARAMS MODE STATUS TEXT: and the back end closes.
+# script_refuses DOMID PARAMS MODE STATUS TEXT: and nothing of the disk stays.
 script_refuses()
 {
 	! script_add "$1" "$2" "$3" || fail "the script takes $2 in mode $3"
-	b=$(back_dir "$1")
-	reads "$4" xenstore-read "$b/hotplug-status"
-	case $(xenstore-read "$b/hotplug-error") in
-	*"$5"*) ;;
-	*) fail "hotplug-error is '$(xenstore-read "$b/hotplug-error")', expected '$5'" ;;
-	esac
-	back_reaches "$1" 6
-	remove_nodes "$1"
+	reads "$4" cat "$tmp/status"
+	grep -qF "$5" "$tmp/error" || fail "hotplug-error is '$(cat "$tmp/error")', expected '$5'"
+	wait_for $wait_s no_nodes "$1" || fail "left: $(xenstore-ls -f / | grep "/vbd/$1\|/$1/device/vbd")"
 }
 
-script_takes() { script_add "$@" || fail "$2 in mode $3: $(xenstore-read "$(back_dir "$1")/hotplug-error")"; }
+no_nodes()
+{
+	! xenstore-exists "$(back_dir "$1")" && ! xenstore-exists "$(front_dir "$1")" &&
+		! xenstore-exists "/local/domain/0/error/backend/vbd/$1/51712"
+}
+
+script_takes() { script_add "$@" || fail "$2 in mode $3: $(cat "$tmp/error")"; }
 
 say "the shipped script: paths"
 ln -s "$tmp/image" "$tmp/link"
