@@ -435,6 +435,10 @@ bool backend_device_advance(struct backend_device *d)
 		if (step == LIFECYCLE_FORGET) {
 			log_debug("%s: gone", d->log.who);
 			vbd_device_closed(d->vbd);
+			/* Nobody else would: libxl does not know of it. */
+			toolstack_remove_error(d->bus.xs, d->env.domid,
+					       d->env.config->kind, d->frontend_id,
+					       d->devid);
 			return false;
 		}
 		rc = act(d, &v, step);

@@ -292,6 +292,15 @@ int toolstack_remove_closed(struct xs_handle *xs, uint32_t backend_domid,
 	return 0;
 }
 
+int toolstack_remove_error(struct xs_handle *xs, uint32_t backend_domid,
+			   const char *kind, uint32_t domid, uint32_t devid)
+{
+	struct toolstack_dirs dirs;
+	int rc = toolstack_dirs(&dirs, backend_domid, kind, domid, devid);
+
+	return rc ? rc : xenbus_transact(xs, remove_back_error, &dirs);
+}
+
 int toolstack_detach(struct xs_handle *xs, uint32_t backend_domid, const char *kind,
 		     uint32_t domid, uint32_t devid, int timeout_ms, bool force,
 		     struct toolstack_view *view)

@@ -76,6 +76,9 @@ int toolstack_remove_disk(struct xs_handle *xs, uint32_t backend_domid,
  */
 int toolstack_remove_closed(struct xs_handle *xs, uint32_t backend_domid,
 			    const char *kind, uint32_t domid, uint32_t devid);
+/* What a back end said of a disk that has gone, and parents that became empty. */
+int toolstack_remove_error(struct xs_handle *xs, uint32_t backend_domid,
+			   const char *kind, uint32_t domid, uint32_t devid);
 /*
  * Both steps. force: removes after the deadline all the same. -ENOENT: no such
  * device. -ETIMEDOUT: nothing was removed.
