@@ -221,8 +221,8 @@ int image_set_sectors(struct image_info *info, uint32_t logical_bytes,
 		      size_t why_bytes)
 {
 	if (logical_bytes && logical_bytes < info->sector_bytes) {
-		snprintf(why, why_bytes, "%s: logical-block-size is %u, expected at least "
-			 "the device's own sector of %u bytes", path, logical_bytes,
+		snprintf(why, why_bytes, "%s: sectors of %u bytes are asked for, expected "
+			 "at least the device's own of %u", path, logical_bytes,
 			 info->sector_bytes);
 		return -EINVAL;
 	}
