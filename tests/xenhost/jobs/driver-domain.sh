@@ -17,9 +17,6 @@ check "it has no privcmd" guest_run dd 'umount /proc/xen; rmmod xenfs xen_privcm
 check "the driver domain has images" guest_run dd 'mkdir /images && dd if=/dev/zero of=/images/a bs=1M count=48 && dd if=/dev/zero of=/images/b bs=1M count=8'
 guest_background dd back "$(command -v paravane-blkback) --driver-domain --log-level=debug"
 check "the daemon is ready" wait_for 30 guest_run dd 'grep ready: /tmp/back.log'
-check "it has what a driver domain has" guest_run dd '
-	readlink /proc/$(pidof paravane-blkback | tr " " "\n" | tail -n 1)/fd/* | sort -u | grep xen
-	lsmod; [ ! -e /dev/xen/privcmd ] && [ ! -e /run/xenstored ]'
 
 guest_start gg pv disk="$(dd_disk xvda /images/a)"
 domid=$(guest_domid gg)
@@ -29,6 +26,9 @@ check "verified writes" guest_run gg 'fio --name=v --filename=/dev/xvda --rw=ran
 check "the driver domain holds the guest's grants" eval '[ $(grants_held gg) -gt 0 ]'
 check "a process of its own serves it" guest_run dd 'grep -l -a worker /proc/[0-9]*/cmdline'
 
+check "it has what a driver domain has" guest_run dd '
+	ls -l $(for pid in $(pidof paravane-blkback); do echo /proc/$pid/fd; done) | grep -o "/dev/xen.*" | sort | uniq -c
+	lsmod; [ ! -e /dev/xen/privcmd ] && [ ! -e /run/xenstored ]'
 check "xl attaches a second" xl block-attach gg "$(dd_disk xvdb /images/b)"
 check "it connects" connected gg xvdb
 check "it works" guest_run gg 'seq 1000 >/tmp/a; dd if=/tmp/a of=/dev/xvdb conv=fsync'
@@ -38,6 +38,13 @@ check "xl detaches it" xl block-detach gg xvdb
 say "in $((SECONDS - start)) s"
 check "nothing of it is left" nothing_left "$domid" "$(disk_number xvdb)"
 check "the guest has no xvdb any more" wait_for 10 guest_run gg '[ ! -e /sys/block/xvdb ]'
+
+start=$SECONDS
+check "an image that is in use is refused" eval '! xl block-attach gg "$(dd_disk xvdb /images/a)"'
+say "in $((SECONDS - start)) s; the driver domain says: $(xs "/local/domain/$dd/error/backend/vbd/$domid/$(disk_number xvdb)/error")"
+check "with a reason" eval "xs /local/domain/$dd/error/backend/vbd/$domid/$(disk_number xvdb)/error | grep -q 'in use by vbd $domid/51712'"
+check "xl detaches what it left" xl block-detach gg xvdb
+check "nothing of that is left" nothing_left "$domid" "$(disk_number xvdb)"
 
 guest_writes gg xvda
 check "the guest writes" wait_for 30 guest_run gg '[ $(awk "{ print \$5 }" /sys/block/xvda/stat) -gt 100 ]'
