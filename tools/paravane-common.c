@@ -180,6 +180,36 @@ int store_device(const char *text, uint32_t *devid)
 	return STATUS_OK;
 }
 
+int store_disk(struct store *store, const struct common_options *common,
+	       const char *domain, const char *device, struct inventory_disk *out)
+{
+	uint32_t domid, devid, backend_domid;
+	char label[96];
+	int status, ret;
+
+	status = store_device(device, &devid);
+	if (!status)
+		status = store_domain(store, domain, &domid);
+	if (!status)
+		status = store_backend(store, common, INVENTORY_ANY, &backend_domid);
+	if (status)
+		return status;
+	ret = inventory_find(store->xs, store->own_domid, backend_domid, domid, devid, out);
+	if (ret == -ENOTUNIQ && !common->kind)
+		return complain(STATUS_USAGE,
+				"several back ends have a disk %s for domain %u: say which with --backend and --kind",
+				device, domid);
+	if (ret == -ENOENT)
+		return complain(STATUS_NO_SUCH,
+				"%s has no disk %s (\"paravane list\" shows what there is)",
+				domain_label(store, domid, label, sizeof(label)), device);
+	if (ret < 0 && ret != -ENOTUNIQ)
+		return complain(STATUS_ERROR, "looking for %s: %s", device, strerror(-ret));
+	if (common->kind)
+		out->kind = common->kind;
+	return STATUS_OK;
+}
+
 const char *domain_label(struct store *store, uint32_t domid, char *buf, size_t bytes)
 {
 	char name[64];

@@ -31,7 +31,8 @@ struct subcommand {
 	int (*run)(int argc, char **argv);	/* argv[0] is the name; a STATUS_ */
 };
 
-extern const struct subcommand attach_disk_command, detach_command, list_command;
+extern const struct subcommand attach_disk_command, detach_command, list_command,
+	resize_command;
 
 /* The options that several subcommands take. */
 struct common_options {
@@ -78,6 +79,9 @@ int store_domain(struct store *store, const char *text, uint32_t *domid);
 int store_backend(struct store *store, const struct common_options *common,
 		  uint32_t fallback, uint32_t *domid);
 int store_device(const char *text, uint32_t *devid);
+/* The disk that DOMAIN DEVICE and the common options mean. */
+int store_disk(struct store *store, const struct common_options *common,
+	       const char *domain, const char *device, struct inventory_disk *out);
 
 /* "guest1 (domain 3)", or "domain 3". */
 const char *domain_label(struct store *store, uint32_t domid, char *buf, size_t bytes);
