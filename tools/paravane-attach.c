@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "keys.h"
 #include "paravane.h"
 #include "paravane-image.h"
 #include "paravane-script.h"
@@ -78,7 +79,7 @@ enum { OPT_MODE = 256, OPT_CACHE, OPT_GRANT_MODE, OPT_CDROM, OPT_REMOVABLE, OPT_
 static const struct option options[] = {
 	{ "mode", required_argument, NULL, OPT_MODE },
 	{ "cache", required_argument, NULL, OPT_CACHE },
-	{ vbd_grants_key, required_argument, NULL, OPT_GRANT_MODE },
+	{ KEY_GRANT_MODE, required_argument, NULL, OPT_GRANT_MODE },
 	{ "cdrom", no_argument, NULL, OPT_CDROM },
 	{ "removable", no_argument, NULL, OPT_REMOVABLE },
 	{ "sector", required_argument, NULL, OPT_SECTOR },

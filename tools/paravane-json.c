@@ -93,6 +93,7 @@ static void json_counters(const struct runinfo *r)
 	const struct journal_counters *c = &r->counters;
 
 	json_text("engine", r->engine);
+	json_text("grant_mode", r->grants);
 	if (r->worker_pid)
 		json_number("worker_pid", r->worker_pid);
 	json_number("worker_restarts", r->restarts);
