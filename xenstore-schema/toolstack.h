@@ -29,6 +29,7 @@ struct toolstack_disk {
 	enum vbd_cache cache;
 	enum vbd_grants grants;
 	bool cdrom, removable;
+	struct vbd_wishes wishes;
 	const char *script;		/* NULL: none */
 	bool libxl;			/* write /libxl too, so that xl lists it */
 };

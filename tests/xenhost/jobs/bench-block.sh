@@ -5,7 +5,8 @@
 # boot: own clock=count
 #
 # Writes lines "TABLE DISK ROW OPERATIONS MS" to figures, in the order measured. TURN=N
-# lets another disk go first; TABLES and ROWS select.
+# lets another disk go first; TABLES, DISKS and ROWS
+# select; TSC is the guest's tsc_mode; OURS holds options of our daemon.
 
 mib=256
 rows=${ROWS:-"randread-4k randwrite-4k read-128k write-128k"}
@@ -41,26 +42,7 @@ measure()
 		say "$1 $2 $row: $figures"
 		echo "$1 $2 $row $figures" >>"$XH_RESULTS/figures"
 	done
-	[ -z "$STRACE" ] || [ "$4" != vbd3 ] || system_calls "$2" "$3"
 	check "$1: $2 goes" disk_detach bench "$3" "$4" 60
-}
-
-# system_calls NAME DISK: what the worker calls for one row, and what it counts.
-system_calls()
-{
-	local pid row
-
-	pid=$(pgrep -P "${our_pid[vbd3]}" | tail -n 1)
-	for row in $rows; do
-		strace -c -f -p "$pid" -o "$XH_RESULTS/strace-$1-$row" &
-		wait_for 20 test -s "/proc/$!/status"
-		sleep 1
-		fio_row "$2" "$row" >/dev/null
-		kill %% && wait %% || true
-		say "system calls of $1, $row:"
-		cat "$XH_RESULTS/strace-$1-$row"
-	done
-	paravane list --json >"$XH_RESULTS/list-$1.json" || true
 }
 
 # serve_vbd3 OPTION...: our daemon for kind vbd3, anew with these options.
@@ -98,7 +80,7 @@ attach_device()
 }
 
 for table in ${TABLES:-cached direct}; do
-	guest_start bench pv memory=400
+	guest_start bench pv memory=400 extra="tsc_mode='${TSC:-default}'"
 	letters=(xvda xvdb xvdc xvdd)
 	n=0
 	case $table in
