@@ -55,6 +55,8 @@ static const char usage[] =
 	"      --close-timeout=S   seconds a front end may take to detach; 0: no limit\n"
 	"                          (default)\n"
 	"      --stop-timeout=S    seconds a worker may take to stop (default 30)\n"
+	"      --driver-domain     no tool stack runs here: no hotplug script is waited\n"
+	"                          for, detached disks' directories are removed\n"
 	"      --rundir=DIR        instead of $PARAVANE_RUNDIR or /run/paravane\n"
 	"      --log-level=LEVEL   error, warning, info (default), debug\n"
 	"      --help, --version\n"
@@ -131,6 +133,7 @@ static const struct option long_options[] = {
 	{ "indirect-segments", required_argument, NULL, 'm' },
 	{ "poll-us", required_argument, NULL, 'p' },
 	{ "close-timeout", required_argument, NULL, 'c' },
+	{ "driver-domain", no_argument, NULL, 'd' },
 	{ "stop-timeout", required_argument, NULL, 's' },
 	{ "rundir", required_argument, NULL, 'r' },
 	{ "log-level", required_argument, NULL, 'l' },
@@ -167,6 +170,7 @@ static void take_option(struct options *o, int option, const char *value)
 	case 's':
 		o->config.stop_ms = 1000 * number("stop-timeout", value, SECONDS_MAX);
 		break;
+	case 'd': o->config.driver_domain = true; break;
 	case 'r': o->rundir = value; break;
 	case 'l':
 		o->log_level = choose("log-level", value, levels);

@@ -55,6 +55,7 @@ void disk_submit(struct disk *d, struct disk_io *chain)
 {
 	for (struct disk_io *io = chain; io; io = io->next) {
 		check_io(d, io);
+		io->staged = NULL;
 		io->in_engine = true;
 		d->in_flight++;
 	}

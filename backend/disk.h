@@ -31,6 +31,7 @@ struct disk_io {
 	uint32_t nr_iov;		/* READ, WRITE: at least 1 */
 	struct iovec *iov;		/* sums to bytes */
 	uint64_t offset_bytes, bytes;	/* of the image; not for FLUSH */
+	bool foreign;			/* iov is mapped memory of another domain */
 	/*
 	 * err: 0 when all bytes were moved, else -errno; -EOPNOTSUPP: the image
 	 * cannot do this at all. Runs in the disk's thread, inside disk_submit()
@@ -40,6 +41,8 @@ struct disk_io {
 
 	/* The engine's, while it owns the operation. */
 	struct disk_io *next;
+	void *staged;
+	uint64_t staged_bytes;
 	int err;
 	bool in_engine;
 };
@@ -55,6 +58,11 @@ struct disk_config {
 	 * copy-on-write file system, a snapshot or a flash device keep.
 	 */
 	bool secure_overwrite;
+	/*
+	 * Foreign pages are slow to hand to a device: in a PV domain each takes the
+	 * kernel's long way to its struct page.
+	 */
+	bool slow_foreign;
 	uint32_t depth;			/* operations at a time, at most */
 	uint32_t max_iov;		/* of one operation */
 };

@@ -161,11 +161,12 @@ static void wait_for_events(struct worker_queue *q)
 		return;
 	if (!delay_ms) {
 		wait_for(q, true, blkback_housekeep(q->b));
-		return;
+	} else {
+		wait_for(q, false, delay_ms);
+		xenevtchn_unmask(q->xce, q->port);
+		q->masked = false;
 	}
-	wait_for(q, false, delay_ms);
-	xenevtchn_unmask(q->xce, q->port);
-	q->masked = false;
+	q->looked_cycles = spin_now_cycles();	/* at all that look_around() looks at */
 }
 
 /*
