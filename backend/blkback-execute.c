@@ -93,18 +93,24 @@ void blk_execute(struct blkback *b, struct blk_list *admitted)
 		return;
 	blk_list_clear(&ready);
 	while ((req = blk_list_take(admitted))) {
-		int err = 0;
-
 		b->executing++;
 		if (req->plan.nr_segments)
-			err = blk_data_attach(b, req, &ready);
+			blk_data_attach(b, req, &ready);
 		else
 			blk_list_add(&ready, req);
-		if (err)
-			blk_finish(b, req, err);
 	}
 	blk_data_copy_in(b, &ready);
 	submit(b, &ready);
+}
+
+void blk_run_starved(struct blkback *b)
+{
+	struct blk_list ready;
+
+	blk_list_clear(&ready);
+	blk_data_retry(b, &ready);
+	if (ready.first)
+		submit(b, &ready);
 }
 
 /* ---- order ------------------------------------------------------------------------ */

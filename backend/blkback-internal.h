@@ -4,8 +4,9 @@
  * For blkback*.c only.
  *
  * A request that needs more room than the segment pool has stays in the ring,
- * and so does all that follows it. Once taken, it is in one place at a time: on the free list; held (a barrier is
- * before it); with the disk; in the batch of copies; answered, and free again.
+ * and so does all that follows it. Once taken, it is in one place at a time: on
+ * the free list; held (a barrier is before it); with the disk; in the batch of
+ * copies; starved (a copy is to be tried again); answered, and free again.
  */
 #ifndef PV_BLKBACK_INTERNAL_H
 #define PV_BLKBACK_INTERNAL_H
@@ -87,8 +88,14 @@ struct blkback {
 	/* A slot's worth of pages per slot, then the pool's; memory only once used. */
 	uint8_t *bounce;
 	struct blk_list copying_in, copying_out;	/* what the batches hold */
+	struct blk_list starved;	/* their copies found no room on our side */
 	bool bounce_used, bounce_held;	/* since the last sweep; has memory */
-	uint64_t swept_ms;
+	uint64_t swept_ms, ticked_ms;	/* the bounce memory; the cache */
+	uint64_t cache_wake_ms;		/* when it wants to be ticked */
+	uint64_t retry_ms;		/* of the starved */
+	uint64_t no_map_until_ms;	/* since there were no entries for a map; or 0 */
+	uint64_t complained_ms;
+	uint64_t shortages, misses;	/* of the cache, at its last tick */
 
 	struct blk_list held;		/* taken, behind a barrier */
 	uint32_t executing;		/* begun, not finished */
@@ -137,11 +144,10 @@ void blk_data_close(struct blkback *b);
 int blk_data_fetch_segments(struct blkback *b, struct blk_request *req,
 			    const uint32_t *grefs);
 /*
- * Brings the request's pages into reach and builds its iov. 0: the request is
- * in ready, or will be after blk_data_copy_in(). -errno: not to be had; nothing
- * is held.
+ * Brings the request's pages into reach and builds its iov. The request is in
+ * ready, or will be after blk_data_copy_in(), or was finished with an error.
  */
-int blk_data_attach(struct blkback *b, struct blk_request *req, struct blk_list *ready);
+void blk_data_attach(struct blkback *b, struct blk_request *req, struct blk_list *ready);
 /*
  * Runs the copies that wait and moves their requests into ready; finishes those
  * whose copy failed.
@@ -149,6 +155,8 @@ int blk_data_attach(struct blkback *b, struct blk_request *req, struct blk_list 
 void blk_data_copy_in(struct blkback *b, struct blk_list *ready);
 /* A read that succeeded: true when its data must still be copied (copying_out). */
 bool blk_data_copy_back(struct blkback *b, struct blk_request *req);
+/* Puts the starved (there are some), when it is time, into the batches again. */
+void blk_data_retry(struct blkback *b, struct blk_list *ready);
 /* Runs the copies of copying_out and finishes those requests. */
 void blk_data_copy_out(struct blkback *b);
 /* After this the front end may have its pages back. */
@@ -159,6 +167,8 @@ void blk_data_detach(struct blkback *b, struct blk_request *req);
 /* A parsed request: into ready, or held. */
 void blk_admit(struct blkback *b, struct blk_request *req, struct blk_list *ready);
 void blk_execute(struct blkback *b, struct blk_list *ready);
+/* Requests whose copies found no room, if there are some: tries again. */
+void blk_run_starved(struct blkback *b);
 /*
  * After a pass has taken what there was: executes what nothing holds back any
  * longer, and does this queue's part for a barrier of another.

@@ -335,6 +335,8 @@ uint32_t blkback_drain_pass(struct blkback *b)
 	uint64_t before = b->count->responses;
 
 	disk_reap(b->cfg.disk);
+	if (b->starved.first)
+		blk_run_starved(b);
 	settle(b);
 	return (uint32_t)(b->count->responses - before);
 }
@@ -345,6 +347,8 @@ int blkback_pass(struct blkback *b)
 	int nr;
 
 	disk_reap(b->cfg.disk);
+	if (b->starved.first)
+		blk_run_starved(b);
 	nr = ring_back_pending(&b->ring);
 	b->left_behind = b->no_room = false;
 	if (nr > 0)

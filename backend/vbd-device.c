@@ -30,6 +30,7 @@ struct vbd_device {
 	char image[PATH_BYTES];
 	enum vbd_share share;
 	enum vbd_cache cache;
+	enum vbd_grants grants;
 	struct image_info info;
 	struct vbd_features features;
 	uint32_t least_segments;	/* what a predecessor has offered */
@@ -120,8 +121,8 @@ static uint64_t hash_inputs(const struct vbd_toolstack *ts, const char *complain
 	const struct vbd_wishes *w = &ts->wishes;
 	char flags[96];
 
-	snprintf(flags, sizeof(flags), "%d%d%d%d%d%d%d", ts->share, ts->cache,
-		 ts->cdrom, ts->removable, ts->discard_enable, ts->hotplug_pending,
+	snprintf(flags, sizeof(flags), "%d%d%d%d%d%d%d%d", ts->share, ts->cache,
+		 ts->grants, ts->cdrom, ts->removable, ts->discard_enable, ts->hotplug_pending,
 		 ts->hotplug_error);
 	hash = hash_text(hash, flags);
 	snprintf(flags, sizeof(flags), "%u %u %d %u %d %d", w->logical_block_bytes,
@@ -224,6 +225,20 @@ const struct worker_failure *vbd_device_failure(const struct vbd_device *v)
 
 /* ---- image and features --------------------------------------------------- */
 
+static enum vbd_grants grants_of(const struct vbd_device *v)
+{
+	return v->ts.grants == VBD_GRANTS_DEFAULT ? v->env.config->grants : v->ts.grants;
+}
+
+/* A front end that is offered persistent grants copies everything itself. */
+static bool offers_persistent(const struct vbd_device *v)
+{
+	enum vbd_grants grants = grants_of(v);
+
+	return v->env.config->persistent_pages &&
+	       (grants == VBD_GRANTS_AUTO || grants == VBD_GRANTS_PERSISTENT);
+}
+
 static uint32_t max_segments(const struct vbd_device *v)
 {
 	const struct vbd_wishes *w = &v->ts.wishes;
@@ -242,7 +257,7 @@ static void own_features(struct vbd_device *v)
 		.removable = v->ts.removable,
 		.flush = !v->ts.wishes.barriers_only,
 		.barrier = true,
-		.persistent = true,
+		.persistent = offers_persistent(v),
 		.max_indirect_segments = max_segments(v),
 		.max_ring_order = VBD_RING_ORDER_MAX,
 		.max_queues = WORKER_MAX_QUEUES,
@@ -349,6 +364,7 @@ int vbd_device_open(struct vbd_device *v, char *why, size_t why_bytes)
 	snprintf(v->image, sizeof(v->image), "%s", image_path(&v->ts));
 	v->share = v->ts.share;
 	v->cache = v->ts.cache;
+	v->grants = grants_of(v);
 	rc = image_open(v->image, v->share == VBD_READ_ONLY, &v->image_fd, &v->info,
 			why, why_bytes);
 	if (!rc)
@@ -441,7 +457,9 @@ static int serve(struct vbd_device *v, bool resume, char *why, size_t why_bytes)
 		.start = {
 			.frontend_id = v->env.frontend_id, .devid = v->env.devid,
 			.features = v->features, .engine = config->engine,
-			.grants = config->grants, .cache = v->cache,
+			.grants = v->grants, .cache = v->cache,
+			.persistent_pages = config->persistent_pages,
+			.persistent_idle_ms = config->persistent_idle_ms,
 			.poll_us = config->poll_us,
 			.image_is_device = v->info.is_device,
 			.secure_overwrite = v->features.discard_secure &&

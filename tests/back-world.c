@@ -73,6 +73,7 @@ void setup(void)
 	config = (struct blkback_config){
 		.kind = "vbd", .program = stub ? stub : "tests/stub-worker",
 		.log_level = "error", .stop_ms = 10000, .max_segments = 256,
+		.grants = VBD_GRANTS_AUTO, .persistent_pages = 4224,
 	};
 	snprintf(image, sizeof(image), "%s/image", dir);
 	snprintf(other, sizeof(other), "%s/other", dir);

@@ -142,7 +142,7 @@ stop_serving()
 stop_serving
 seeded 0 16M >"$tmp/disk"
 cp "$tmp/disk" "$tmp/want"
-start_daemon --grants=copy
+start_daemon --grant-mode=copy
 attach_by_hand $g "$tmp/disk" w
 all_ways
 stop_serving

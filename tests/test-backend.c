@@ -39,6 +39,48 @@ static void test_life(void)
 	teardown();
 }
 
+/* Persistent grants are offered where they are wanted. The disk's word goes first. */
+static void test_grant_mode(void)
+{
+	static const struct {
+		enum vbd_grants daemon;
+		const char *key, *offered, *info;
+	} t[] = {
+		{ VBD_GRANTS_AUTO, NULL, "1", "auto" },
+		{ VBD_GRANTS_COPY, NULL, "0", "copy" },
+		{ VBD_GRANTS_MAP, "persistent", "1", "persistent" },
+		{ VBD_GRANTS_PERSISTENT, "map", "0", "map" },
+		{ VBD_GRANTS_AUTO, "copy", "0", "copy" },
+	};
+	struct rundir_name name = { "vbd", 3, 51712 };
+	char text[80];
+
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		setup();
+		config.grants = t[i].daemon;
+		if (t[i].key)
+			fake_xs_put(BACK("3") "grant-mode", t[i].key);
+		UNIT_NEED(connect_all());
+		UNIT_STREQ(fake_xs_get(BACK("3") "feature-persistent"), t[i].offered);
+		UNIT_EQ(rundir_read_info(&config.rundir, &name, "grants", text, 80), 0);
+		UNIT_STREQ(text, t[i].info);
+		remove_nodes();
+		UNIT_OK(pump_until_idle());
+		teardown();
+	}
+	setup();
+	fake_xs_put(BACK("3") "grant-mode", "mapped");
+	attach();
+	UNIT_OK(pump_until(BACK("3") "state", "6"));
+	UNIT_OK(error_has("grant-mode is 'mapped', expected auto, persistent, map or copy"));
+	/* Corrected, it is tried again. */
+	fake_xs_put(BACK("3") "grant-mode", "map");
+	UNIT_OK(pump_until(BACK("3") "state", "2"));
+	remove_nodes();
+	UNIT_OK(pump_until_idle());
+	teardown();
+}
+
 static void wish(const char *key, const char *value)
 {
 	char path[100];
@@ -419,6 +461,7 @@ static void test_storm(void)
 }
 
 static const struct unit_test tests[] = {
+	{ "grant modes", test_grant_mode },
 	{ "attach, connect, close", test_life },
 	{ "what the tool stack asks of the device", test_wishes },
 	{ "1 to 4, and back three times", test_reconnect },

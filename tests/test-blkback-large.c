@@ -180,11 +180,11 @@ static void refusals(struct device *d)
 static void in_all_ways(void (*test)(struct device *d))
 {
 	for (int abi = 0; abi < 3; abi++)
-		for (int way = 0; way < 4; way++) {
+		for (int way = VBD_GRANTS_AUTO; way <= VBD_GRANTS_COPY; way++) {
 			unsigned before = CU_get_number_of_failures();
-			struct device d = { .abi = abi, .persistent = way == 3,
+			struct device d = { .abi = abi, .persistent = way == VBD_GRANTS_PERSISTENT,
 					    .features.max_indirect_segments = LARGE,
-					    .grants = way == 3 ? WORKER_GRANTS_AUTO : way };
+					    .grants = way };
 
 			device_open(&d);
 			test(&d);

@@ -260,6 +260,49 @@ static void test_cache(void)
 	}
 }
 
+static void test_grants(void)
+{
+	static const struct {
+		const char *text;
+		enum vbd_grants want;
+	} t[] = {
+		{ NULL, VBD_GRANTS_DEFAULT }, { "auto", VBD_GRANTS_AUTO },
+		{ "persistent", VBD_GRANTS_PERSISTENT }, { "map", VBD_GRANTS_MAP },
+		{ "copy", VBD_GRANTS_COPY },
+	};
+	static const char *const bad[] = { "", "Map", "copy ", "1", "persistentpersistentpersistent!!!" };
+	struct vbd_toolstack ts;
+	struct key_error err;
+	enum vbd_grants parsed;
+
+	for (size_t i = 0; i < UNIT_LEN(t); i++) {
+		struct xs_handle *xs = start_toolstack();
+
+		if (t[i].text)
+			fake_xs_put(BACK "/grant-mode", t[i].text);
+		UNIT_EQ(vbd_read_toolstack(xs, BACK, &ts, &err), 0);
+		UNIT_EQ(ts.grants, t[i].want);
+		vbd_free_toolstack(&ts);
+		xs_close(xs);
+		if (!t[i].text)
+			continue;
+		UNIT_EQ(vbd_grants_parse(t[i].text, &parsed), 0);
+		UNIT_EQ(parsed, t[i].want);
+		UNIT_STREQ(vbd_grants_name(t[i].want), t[i].text);
+	}
+	UNIT_OK(!vbd_grants_name(VBD_GRANTS_DEFAULT));
+	for (size_t i = 0; i < UNIT_LEN(bad); i++) {
+		struct xs_handle *xs = start_toolstack();
+
+		fake_xs_put(BACK "/grant-mode", bad[i]);
+		UNIT_EQ(vbd_read_toolstack(xs, BACK, &ts, &err), -EINVAL);
+		UNIT_STREQ(err.key, "grant-mode");
+		UNIT_STREQ(err.expected, "auto, persistent, map or copy");
+		UNIT_EQ(vbd_grants_parse(bad[i], &parsed), -EINVAL);
+		xs_close(xs);
+	}
+}
+
 static void test_hotplug(void)
 {
 	static const struct {
@@ -812,6 +855,7 @@ int main(void)
 		{ "tool stack: mode", test_mode },
 	{ "what the tool stack asks of the device", test_wishes },
 		{ "tool stack: cache and direct-io-safe", test_cache },
+		{ "tool stack: grant-mode", test_grants },
 		{ "tool stack: hotplug", test_hotplug },
 		{ "tool stack: flags", test_toolstack_flags },
 		{ "tool stack: any request fails", test_toolstack_store_fails },

@@ -86,6 +86,8 @@
 #define KEY_SPECIFICATION	"specification"	/* Tb, text, xen, l: xen, virtio */
 #define KEY_CACHE		"cache"		/* Tb, text, writeback, P: writeback
 						   writethrough none; over direct-io-safe */
+#define KEY_GRANT_MODE		"grant-mode"	/* Tb, text, the daemon's, P: auto persistent
+						   map copy */
 #define KEY_VIRTUAL_DEVICE	"virtual-device" /* Tf, u32, -, b: MAJOR << 8 | MINOR, or
 						   1 << 28 | DISK << 8 | PARTITION */
 

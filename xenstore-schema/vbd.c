@@ -218,6 +218,47 @@ static int read_cache(struct xs_handle *xs, const char *dir, enum vbd_cache *out
 	return rc == -ENOENT ? 0 : rc;
 }
 
+const char vbd_grants_key[] = KEY_GRANT_MODE;
+
+static const struct word grants_words[] = {
+	{ "auto", VBD_GRANTS_AUTO },
+	{ "persistent", VBD_GRANTS_PERSISTENT },
+	{ "map", VBD_GRANTS_MAP },
+	{ "copy", VBD_GRANTS_COPY },
+	{ NULL, 0 },
+};
+
+const char *vbd_grants_name(enum vbd_grants grants)
+{
+	const struct word *w = grants_words;
+
+	while (w->text && w->value != (int)grants)
+		w++;
+	return w->text;
+}
+
+int vbd_grants_parse(const char *text, enum vbd_grants *out)
+{
+	for (const struct word *w = grants_words; w->text; w++) {
+		if (!strcmp(w->text, text)) {
+			*out = (enum vbd_grants)w->value;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static int read_grants(struct xs_handle *xs, const char *dir, enum vbd_grants *out,
+		       struct key_error *err)
+{
+	int v = VBD_GRANTS_DEFAULT;
+	int rc = read_word(xs, dir, KEY_GRANT_MODE, grants_words,
+			   "auto, persistent, map or copy", &v, err);
+
+	*out = (enum vbd_grants)v;
+	return rc == -ENOENT ? 0 : rc;
+}
+
 static int read_hotplug(struct xs_handle *xs, const char *dir, bool has_script,
 			struct vbd_toolstack *ts, struct key_error *err)
 {
@@ -349,6 +390,8 @@ int vbd_read_toolstack(struct xs_handle *xs, const char *back_dir,
 		rc = read_mode(xs, back_dir, &out->share, err);
 	if (!rc)
 		rc = read_cache(xs, back_dir, &out->cache, err);
+	if (!rc)
+		rc = read_grants(xs, back_dir, &out->grants, err);
 	if (!rc)
 		rc = read_hotplug(xs, back_dir, has_script, out, err);
 	if (!rc)

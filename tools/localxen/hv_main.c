@@ -360,9 +360,9 @@ static int make_signals(void)
 	return hv.signal_fd < 0 ? -errno : 0;
 }
 
-static int start(void)
+static int start(uint32_t maptrack_frames)
 {
-	struct lx_create dom0 = { .name = "Domain-0" };
+	struct lx_create dom0 = { .name = "Domain-0", .maptrack_frames = maptrack_frames };
 	struct lx_rep rep;
 	int rc = make_shm();
 
@@ -409,22 +409,23 @@ static void run(void)
 }
 
 /*
- * hypervisor DIR PARENT READY_FD: serves until told to end, or until PARENT is
- * gone. Writes one byte to READY_FD when clients may come.
+ * hypervisor DIR PARENT READY_FD MAPTRACK: serves until told to end, or until
+ * PARENT is gone. Writes one byte to READY_FD when clients may come. MAPTRACK is
+ * dom0's, in frames; 0: the default.
  */
 int hv_main(int argc, char **argv)
 {
 	int rc, ready;
 	pid_t parent;
 
-	if (argc != 4)
+	if (argc != 5)
 		return 2;
 	hv.dir = argv[1];
 	parent = atoi(argv[2]);
 	ready = atoi(argv[3]);
 	prctl(PR_SET_NAME, "localxen-hv");
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	rc = start();
+	rc = start((uint32_t)atoi(argv[4]));
 	if (rc) {
 		fprintf(stderr, "localxen: hypervisor in %s: %s\n", hv.dir, strerror(-rc));
 		return 1;
