@@ -368,6 +368,7 @@ static int direct_fd(struct disk *disk)
 
 const struct disk_ops disk_direct = {
 	.name = "direct",
+	.late_release = true,
 	.open = direct_open,
 	.close = direct_close,
 	.submit = direct_submit,

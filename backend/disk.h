@@ -76,6 +76,12 @@ struct disk;
 struct disk_ops {
 	const char *name;
 	/*
+	 * The kernel refers to the pages of an operation for a moment after it has
+	 * been done (direct I/O drops its references after it has told of the end).
+	 * That is no matter but to who unmaps them: disk_settle().
+	 */
+	bool late_release;
+	/*
 	 * -EOPNOTSUPP: this machine or image refuses the engine; why says what
 	 * was refused. Other -errno: a failure.
 	 */
@@ -108,6 +114,12 @@ void disk_submit(struct disk *d, struct disk_io *chain);
 /* Cheap when nothing is in flight: call it every pass. */
 void disk_reap(struct disk *d);
 int disk_fd(struct disk *d);
+bool disk_releases_late(const struct disk *d);
+/*
+ * Returns when the kernel refers to no page of what has been done. Takes some
+ * milliseconds, where it does anything: for the end of a device's life.
+ */
+void disk_settle(const struct disk *d);
 
 /* ---- for engines ----------------------------------------------------------- */
 

@@ -47,6 +47,7 @@ struct lifecycle_view {
 	bool failed;			/* what served it gave up: error is written */
 	bool resumable;			/* a predecessor's journal fits the front end */
 	bool close_overdue;		/* the deadline of a detach has passed */
+	bool removes;			/* detached directories are ours to remove */
 };
 
 enum lifecycle_step {
@@ -60,6 +61,7 @@ enum lifecycle_step {
 	LIFECYCLE_STOP,		/* ask the worker to end */
 	LIFECYCLE_RELEASE,	/* close the backing store */
 	LIFECYCLE_CLOSED,	/* write state 6 */
+	LIFECYCLE_REMOVE,	/* remove our directory */
 	LIFECYCLE_SCRIPT_FAILED, /* refuse: the hotplug script said error */
 	LIFECYCLE_FORGET,	/* free the device */
 };

@@ -149,6 +149,8 @@ static int read_toolstack(struct vbd_device *v, char *why, size_t why_bytes)
 	int rc = vbd_read_toolstack(v->env.bus->xs, v->env.bus->nodename, &ts, &err);
 
 	why[0] = '\0';
+	if (!rc && v->env.config->driver_domain)
+		ts.hotplug_pending = false;
 	if (rc && rc != -ENOENT && rc != -EINVAL) {
 		snprintf(why, why_bytes, "XenStore: %s", strerror(-rc));
 		return rc;

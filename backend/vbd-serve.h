@@ -23,6 +23,9 @@ struct blkback_config {
 	uint32_t poll_us;
 	uint32_t stop_ms;		/* a worker's, from STOP to SIGKILL */
 	uint32_t close_ms;		/* a front end's, to detach; 0: no limit */
+	/* No tool stack runs in this domain: no script does, and directories of
+	 * disks that are closed and offline are ours to remove. */
+	bool driver_domain;
 	struct rundir rundir;
 };
 

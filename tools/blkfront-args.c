@@ -41,7 +41,7 @@ static const struct option_line {
 } lines[] = {
 	{ "offset", "BYTES", OPT_OFFSET, RANGE, "where to begin (4096, 64K, 1M, 2G)" },
 	{ "length", "BYTES", OPT_LENGTH, RANGE, "how much; default: to the end of the disk" },
-	{ "holes", "zero|discard|skip", OPT_HOLES, COPY,
+	{ "holes", "zero|discard|erase|skip", OPT_HOLES, COPY,
 	  "copy in: what becomes of holes in the file (default zero)" },
 	{ "pattern-test", NULL, OPT_PATTERN_TEST, VERIFY,
 	  "write a pattern and read it back; needs --overwrite" },
@@ -213,7 +213,7 @@ static int set_device(struct args *a, const char *value)
 
 static int set_holes(struct args *a, const char *value)
 {
-	static const char *const names[] = { "zero", "discard", "skip" };
+	static const char *const names[] = { "zero", "discard", "erase", "skip" };
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_LEN(names); i++)
@@ -221,7 +221,7 @@ static int set_holes(struct args *a, const char *value)
 			a->holes = (enum holes)i;
 			return -1;
 		}
-	return usage(a, "holes", value, "zero, discard or skip");
+	return usage(a, "holes", value, "zero, discard, erase or skip");
 }
 
 static int set_pattern(struct args *a, const char *value)

@@ -218,8 +218,6 @@ static int read_cache(struct xs_handle *xs, const char *dir, enum vbd_cache *out
 	return rc == -ENOENT ? 0 : rc;
 }
 
-const char vbd_grants_key[] = KEY_GRANT_MODE;
-
 static const struct word grants_words[] = {
 	{ "auto", VBD_GRANTS_AUTO },
 	{ "persistent", VBD_GRANTS_PERSISTENT },
@@ -263,12 +261,13 @@ static int read_hotplug(struct xs_handle *xs, const char *dir, bool has_script,
 			struct vbd_toolstack *ts, struct key_error *err)
 {
 	char *status;
-	int rc = read_optional(xs, dir, KEY_HOTPLUG_STATUS, "connected or error",
+	int rc = read_optional(xs, dir, KEY_HOTPLUG_STATUS, "connected, error or busy",
 			       &status, err);
 
 	if (rc)
 		return rc;
-	ts->hotplug_error = status && !strcmp(status, "error");
+	/* xl's scripts say busy of an image that another guest has. */
+	ts->hotplug_error = status && (!strcmp(status, "error") || !strcmp(status, "busy"));
 	ts->hotplug_pending = status ? strcmp(status, "connected") != 0 : has_script;
 	free(status);
 	return 0;

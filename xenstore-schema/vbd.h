@@ -74,7 +74,6 @@ int vbd_read_toolstack(struct xs_handle *xs, const char *back_dir,
 		       struct vbd_toolstack *out, struct key_error *err);
 void vbd_free_toolstack(struct vbd_toolstack *ts);
 /* As the key has it; NULL for the default. The other way: -EINVAL. */
-extern const char vbd_grants_key[];	/* its name, for options called the same */
 const char *vbd_grants_name(enum vbd_grants grants);
 int vbd_grants_parse(const char *text, enum vbd_grants *out);
 
