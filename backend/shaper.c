@@ -22,8 +22,6 @@ static void fill(struct shaper *s, uint64_t now_us)
 		s->credit = s->full;
 	else
 		s->credit += (int64_t)(elapsed_us * s->bytes);
-	if (s->credit > s->full)
-		s->credit = s->full;
 }
 
 int shaper_configure(struct shaper *s, uint64_t bytes, uint64_t interval_us,

@@ -100,6 +100,11 @@ static void test_burst(void)
 	begin(10, 1000, 10);
 	UNIT_EQ(shaper_take(&s, SHAPER_BURST_MIN, now), 0);
 	UNIT_OK(shaper_take(&s, 1, now));
+	/* Nor less than an interval's. */
+	begin(500000, 1000, 10);
+	for (nr = 0; !shaper_take(&s, 1000, now);)
+		nr++;
+	UNIT_EQ(nr, 500);
 }
 
 static void test_wait(void)
@@ -146,6 +151,10 @@ static void test_extremes(void)
 	now += SHAPER_MAX;
 	UNIT_OK(shaper_take(&s, 1, now));
 	UNIT_EQ(shaper_take(&s, 1, UINT64_MAX), 0);
+	/* More than that counts as that. */
+	begin(1, SHAPER_MAX, SHAPER_MAX);
+	UNIT_EQ(shaper_take(&s, UINT32_MAX, now), 0);
+	UNIT_EQ(shaper_take(&s, 1, now), SHAPER_MAX);
 	begin(SHAPER_MAX, SHAPER_MAX, SHAPER_MAX);
 	UNIT_EQ(shaper_take(&s, SHAPER_MAX, now), 0);
 	UNIT_EQ(shaper_take(&s, 5, now), 5);
@@ -165,6 +174,13 @@ static void test_live_change(void)
 	UNIT_EQ(shaper_configure(&s, 1000, 1000, 0, now), 0);
 	UNIT_EQ(shaper_take(&s, SHAPER_BURST_MIN, now), 0);
 	UNIT_OK(shaper_take(&s, 1, now));
+	/* What was saved under the old rate, up to this moment. */
+	begin(1000, 1000, 0);
+	UNIT_EQ(shaper_take(&s, SHAPER_BURST_MIN, now), 0);
+	now += 5000;
+	UNIT_EQ(shaper_configure(&s, 1, 1000, 0, now), 0);
+	UNIT_EQ(shaper_take(&s, 5000, now), 0);
+	UNIT_EQ(shaper_take(&s, 1, now), 1000);
 	/* A debt stays one. */
 	begin(1000, 1000, 0);
 	UNIT_EQ(shaper_take(&s, 2 * SHAPER_BURST_MIN, now), 0);
