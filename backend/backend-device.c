@@ -7,6 +7,7 @@
  * back end's directories.
  */
 #include "backend-device.h"
+#include "keys.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -377,7 +378,7 @@ static int act(struct backend_device *d, const struct lifecycle_view *v,
 	case LIFECYCLE_RELEASE: vbd_device_release(d->vbd); return 0;
 	case LIFECYCLE_SCRIPT_FAILED:
 		return refuse(d, v, -EIO, "the hotplug script failed: its "
-			      "hotplug-status is 'error', expected 'connected'");
+			      KEY_HOTPLUG_STATUS " is 'error', expected 'connected'");
 	case LIFECYCLE_WAIT:
 	case LIFECYCLE_FORGET:
 		break;

@@ -225,9 +225,9 @@ static void prepare(struct direct *d, struct disk_io *io)
 
 	assert(sqe);	/* as many entries as operations, disk.c counts them */
 	if (io->op == DISK_READ)
-		io_uring_prep_readv(sqe, 0, io->iov, io->nr_iov, io->offset_bytes);
+		io_uring_prep_readv(sqe, 0, io->iov, disk_iov_now(io), io->offset_bytes);
 	else
-		io_uring_prep_writev2(sqe, 0, io->iov, io->nr_iov, io->offset_bytes,
+		io_uring_prep_writev2(sqe, 0, io->iov, disk_iov_now(io), io->offset_bytes,
 				      d->dsync ? RWF_DSYNC : 0);
 	sqe->flags |= IOSQE_FIXED_FILE;
 	io_uring_sqe_set_data(sqe, io);

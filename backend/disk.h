@@ -17,6 +17,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#define DISK_IOV_MAX 1024u		/* Linux's UIO_MAXIOV */
+
 enum disk_op { DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_DISCARD };
 
 /*
@@ -46,6 +48,13 @@ struct disk_config {
 	int fd;				/* the caller's; kept open by it */
 	bool is_device;			/* a block device, not a file */
 	bool dsync;			/* a write is done when it is durable */
+	/*
+	 * How a secure discard is done. False: by the device's own command. True: the
+	 * range is overwritten with zeros in place, made durable, and then discarded.
+	 * What then still holds the old contents is below the image: copies that a
+	 * copy-on-write file system, a snapshot or a flash device keep.
+	 */
+	bool secure_overwrite;
 	uint32_t depth;			/* operations at a time, at most */
 	uint32_t max_iov;		/* of one operation */
 };
@@ -81,6 +90,7 @@ struct disk {
 
 extern const struct disk_ops disk_buffered;	/* page cache: disk-buffered.c */
 extern const struct disk_ops disk_direct;	/* O_DIRECT: disk-uring.c */
+extern const struct disk_ops disk_null;		/* moves nothing: disk-null.c */
 
 int disk_open(const struct disk_ops *ops, const struct disk_config *cfg,
 	      struct disk **out, char *why, size_t why_bytes);
@@ -95,6 +105,14 @@ int disk_fd(struct disk *d);
 
 /* Hands an operation back. */
 void disk_done(struct disk *d, struct disk_io *io, int err);
+/*
+ * How much of io->iov one system call may be given: the kernel takes no more. The
+ * rest follows as after any short transfer.
+ */
+static inline uint32_t disk_iov_now(const struct disk_io *io)
+{
+	return io->nr_iov < DISK_IOV_MAX ? io->nr_iov : DISK_IOV_MAX;
+}
 /* Takes what was moved off the front of io: offset, bytes and iov. */
 void disk_advance(struct disk_io *io, uint64_t moved_bytes);
 /*

@@ -90,11 +90,12 @@ static void write_info(const struct vbd_serve *s, const char *engine)
 	n = snprintf(text, sizeof(text), "version=" INFO_VERSION "\n"
 		     "pid=%d\nstarted=%llu\nrestarts=%u\nengine=%s\n"
 		     "image=%s\nmode=%s\ncache=%s\nabi=%s\nqueues=%u\nring-pages=%u\n"
-		     "persistent=%d\nindirect-segments=%u\n"
+		     "grants=%s\npersistent=%d\nindirect-segments=%u\n"
 		     "journal=%s\nfrontend=%s\nring=%s\n", (int)pid,
 		     (unsigned long long)predecessor_start_time(pid), s->restarts, engine,
 		     w->image, w->mode, cache_name(w->start.cache), abi_name(f->abi),
 		     f->nr_queues, 1u << f->queue[0].order,
+		     vbd_grants_name(w->start.grants),
 		     f->persistent && w->start.features.persistent,
 		     w->start.features.max_indirect_segments, journal, w->frontend,
 		     ring);
@@ -169,7 +170,8 @@ static int open_fds(struct vbd_serve *s, int fds[2])
 static int start_worker(struct vbd_serve *s)
 {
 	struct worker_msg msg;
-	struct worker_options o = { .program = s->what.config->program,
+	struct process_options o = { .name = "paravane-blkback",
+				    .program = s->what.config->program,
 				    .log_level = s->what.config->log_level,
 				    .stop_ms = s->what.config->stop_ms };
 	char title[80];

@@ -160,7 +160,7 @@ static void wait_for_events(struct worker_queue *q)
 	if (blkback_final(q->b) != 0)
 		return;
 	if (!delay_ms) {
-		wait_for(q, true, blkback_sweep(q->b) ? (int)BLKBACK_SWEEP_MS : -1);
+		wait_for(q, true, blkback_housekeep(q->b));
 		return;
 	}
 	wait_for(q, false, delay_ms);
@@ -211,6 +211,7 @@ static void look_around(struct worker_queue *q)
 	if (now - q->looked_cycles < CONTROL_US * q->w->cycles_per_us)
 		return;
 	q->looked_cycles = now;
+	blkback_housekeep(q->b);
 	wait_for(q, false, 0);
 }
 
@@ -218,7 +219,7 @@ static void drain(struct worker_queue *q)
 {
 	while (blkback_busy(q->b))
 		if (!blkback_drain_pass(q->b))
-			wait_for(q, false, -1);
+			wait_for(q, false, blkback_housekeep(q->b));
 	blkback_leave(q->b);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The parts of a block front end, for its own three files: the pool of shared
- * pages, a queue with its table of what is in flight, the device.
+ * The parts of a block front end, for its own three files: a queue with its
+ * table of what is in flight, the device.
  *
  * Hides: nothing from blkfront*.c. Nobody else includes it but their tests.
  */
@@ -15,54 +15,17 @@
 
 #include "blkfront.h"
 #include "frontdev.h"
+#include "pool.h"
 #include "ring.h"
 #include "spin.h"
 #include "vbd.h"
 
 #define BLKFRONT_PAGE_BYTES FRONTDEV_PAGE_BYTES
-#define BLKFRONT_SEGMENTS_MAX 512u	/* what one indirect page describes */
-#define BLKFRONT_QUEUES_MAX FRONTDEV_PORTS_MAX
+#define BLKFRONT_LISTS_MAX BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST
+#define BLKFRONT_LIST_SEGMENTS 512u	/* what one indirect page describes */
+#define BLKFRONT_SEGMENTS_MAX (BLKFRONT_LISTS_MAX * BLKFRONT_LIST_SEGMENTS)
+#define BLKFRONT_QUEUES_MAX VBD_QUEUES_MAX
 #define BLKFRONT_DIRECT_MAX BLKIF_MAX_SEGMENTS_PER_REQUEST
-#define POOL_CHUNKS_MAX 64u
-#define POOL_NONE UINT32_MAX
-
-/* ---- blkfront-pool.c: pages shared once, used for ever -------------------------- */
-
-struct pool_chunk {		/* one share call's run of pages */
-	uint8_t *base;
-	uint32_t first, nr;	/* page numbers */
-};
-
-struct pool_page {
-	uint8_t *addr;
-	uint32_t gref;
-	uint32_t next, prev;	/* in the free list; next also in a request's chain */
-	bool free;
-};
-
-struct pool {
-	struct frontdev *dev;
-	struct pool_page *page;
-	struct pool_chunk chunk[POOL_CHUNKS_MAX];
-	uint32_t nr_chunks, nr_pages, nr_free;
-	uint32_t head;		/* the last freed comes first: its lines are warm */
-	uint32_t reserve;	/* pages that buffers must leave to requests */
-};
-
-/*
- * Shares up to want pages; as many as the system gives if fewer, in as few
- * runs as it allows. -ENOSPC: none.
- */
-int pool_open(struct pool *p, struct frontdev *dev, uint32_t want);
-void pool_close(struct pool *p);
-/* One page, or POOL_NONE. */
-uint32_t pool_take(struct pool *p);
-void pool_put(struct pool *p, uint32_t i);
-/* A contiguous run that leaves reserve pages; NULL if there is none. */
-void *pool_get_run(struct pool *p, uint32_t nr);
-void pool_put_run(struct pool *p, void *addr, uint32_t nr);
-/* The page that holds addr when bytes from there lie within one run; POOL_NONE if not. */
-uint32_t pool_find(const struct pool *p, const void *addr, size_t bytes);
 
 /* ---- what is in flight ---------------------------------------------------------------- */
 
@@ -72,13 +35,13 @@ struct shadow {
 	uint32_t next_free;
 	uint32_t bytes;
 	uint32_t chain;			/* pool pages holding the data, POOL_NONE: none */
-	uint32_t indirect_page, indirect_gref;
+	uint32_t lists;			/* pool pages holding the segments, the same */
 	unsigned int iov_i;		/* where in io->iov the data belongs */
 	size_t iov_at;
 	void *fresh;			/* pages shared for this request alone */
 	uint32_t nr_fresh;
 	uint8_t op;			/* as the response must echo it */
-	bool indirect;
+	uint8_t nr_lists;		/* 0: a direct request */
 };
 
 struct blkfront_queue {
@@ -112,7 +75,9 @@ struct blkfront {
 	struct blkfront_io *instant;	/* need no request; complete in the next poll */
 	struct blkfront_io orphan;	/* takes responses nobody waits for */
 	struct vbd_frontend published;
+	/* Of the request being made. */
 	struct blkif_request_segment seg[BLKFRONT_SEGMENTS_MAX];
+	uint32_t fresh_grefs[BLKFRONT_SEGMENTS_MAX + BLKFRONT_LISTS_MAX];
 };
 
 /* ---- blkfront.c ------------------------------------------------------------------------ */

@@ -186,7 +186,7 @@ static int open_pool(struct blkfront *f, const struct blkfront_options *o)
 	if (f->fresh)
 		return 0;
 	f->pool_wanted = o->pool_pages ? o->pool_pages : POOL_PAGES_DEFAULT;
-	r = pool_open(&f->pool, &f->dev, f->pool_wanted);
+	r = pool_open(&f->pool, &f->dev, f->pool_wanted, true);
 	if (r < 0)
 		return frontdev_fail(&f->dev, r, GRANTS_ADVICE,
 				     "cannot share a page for data with domain %u",
@@ -237,7 +237,7 @@ static int publish(struct blkfront *f)
 	f->published.abi = VBD_ABI_NATIVE;
 	f->published.persistent = f->persistent;
 	f->published.nr_queues = f->nr_queues;
-	return frontdev_publish(&f->dev, write_frontend, f);
+	return frontdev_publish(&f->dev, XenbusStateInitialised, write_frontend, f);
 }
 
 static int open_steps(struct blkfront *f, const struct blkfront_options *o, int *left_ms)

@@ -23,6 +23,8 @@
 struct front_linux {
 	struct front_env env;
 	int wake_fd;
+	int also_fd;		/* the caller's, -1: none */
+	short also_events;
 	volatile int stop;
 	uint64_t rest_ns;	/* time waited that is not a whole millisecond yet */
 	int claim_fd[CLAIMS_MAX];
@@ -65,12 +67,13 @@ static int caller_wants(struct front_linux *fl)
 static int linux_wait(void *ctx, unsigned int what, int *left_ms)
 {
 	struct front_linux *fl = ctx;
-	struct pollfd fds[3] = {
+	struct pollfd fds[4] = {
 		{ .fd = fl->wake_fd, .events = POLLIN },
 		{ .fd = what & FRONT_WAIT_STORE ? xs_fileno(fl->env.xs) : -1,
 		  .events = POLLIN },
 		{ .fd = what & FRONT_WAIT_EVENT ? xenevtchn_fd(fl->env.xce) : -1,
 		  .events = POLLIN },
+		{ .fd = fl->also_fd, .events = fl->also_events },
 	};
 	uint64_t start;
 	int r = 0;
@@ -78,7 +81,7 @@ static int linux_wait(void *ctx, unsigned int what, int *left_ms)
 	if (fl->stop)
 		return -EINTR;
 	start = *left_ms > 0 ? now_ns() : 0;
-	if (poll(fds, 3, *left_ms) < 0 && errno != EINTR)
+	if (poll(fds, 4, *left_ms) < 0 && errno != EINTR)
 		return -errno;
 	if (start)
 		take_off(fl, now_ns() - start, left_ms);
@@ -87,6 +90,8 @@ static int linux_wait(void *ctx, unsigned int what, int *left_ms)
 		if (r < 0)
 			return r;
 	}
+	if (fds[3].revents)
+		r |= FRONT_WAIT_CALLER;
 	if (fds[1].revents)
 		r |= FRONT_WAIT_STORE;
 	if (fds[2].revents & POLLIN)
@@ -103,6 +108,12 @@ void front_linux_wake(struct front_linux *fl)
 	ssize_t n = write(fl->wake_fd, &one, sizeof(one));
 
 	(void)n;	/* full means: it is awake already */
+}
+
+void front_linux_also(struct front_linux *fl, int fd, short events)
+{
+	fl->also_fd = fd;
+	fl->also_events = events;
 }
 
 void front_linux_stop(struct front_linux *fl)
@@ -178,6 +189,7 @@ int front_linux_open(struct front_linux **out, struct front_problem *problem)
 	*out = NULL;
 	if (!fl)
 		return -ENOMEM;
+	fl->also_fd = -1;
 	fl->env.wait = linux_wait;
 	fl->env.wait_ctx = fl;
 	r = open_handles(fl, problem);
@@ -258,8 +270,9 @@ int front_linux_claim(struct front_linux *fl, const char *kind, uint32_t devid,
 
 	if (kernel_has_it(kind, devid))
 		return busy(problem, kind, devid, "a driver of this kernel",
-			    "unmount it, then unbind it: echo its name (vbd-N) into "
-			    "/sys/bus/xen/drivers/vbd/unbind");
+			    "take it out of use (unmount it, or ip link set it down), then "
+			    "unbind it: echo its name (vbd-N, vif-N) into "
+			    "/sys/bus/xen/drivers/vbd/unbind or .../vif/unbind");
 	if (fl->nr_claims == CLAIMS_MAX)
 		return -ENOSPC;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -270,7 +283,7 @@ int front_linux_claim(struct front_linux *fl, const char *kind, uint32_t devid,
 		close(fd);
 		return err == EADDRINUSE ?
 		       busy(problem, kind, devid, "another process of this domain",
-			    "end that process first (another paravane-blkfront?)") : -err;
+			    "end that process first (another paravane-blkfront or paravane-netfront?)") : -err;
 	}
 	fl->claim_fd[fl->nr_claims++] = fd;
 	return 0;

@@ -39,6 +39,11 @@ int front_linux_claim(struct front_linux *fl, const char *kind, uint32_t devid,
 
 /* The wait under way, or the next one, returns FRONT_WAIT_CALLER. */
 void front_linux_wake(struct front_linux *fl);
+/*
+ * From now on waits also return FRONT_WAIT_CALLER when poll(2) has one of events for fd,
+ * which stays the caller's; fd -1: no longer.
+ */
+void front_linux_also(struct front_linux *fl, int fd, short events);
 /* Waits return -EINTR until front_linux_resume(). */
 void front_linux_stop(struct front_linux *fl);
 void front_linux_resume(struct front_linux *fl);

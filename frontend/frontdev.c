@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "frontdev.h"
+#include "keys.h"
 #include "otherend.h"
 
 #define PUBLISH_TRIES 64
@@ -60,7 +61,7 @@ static void take_event(struct front_env *env)
 	for (dev = env->devices; dev; dev = dev->next)
 		for (i = 0; i < dev->nr_ports; i++)
 			if (dev->port[i] == (uint32_t)port)
-				dev->port_events |= 1u << i;
+				dev->port_events |= UINT64_C(1) << i;
 }
 
 int frontdev_wait(struct front_env *env, unsigned int what, int *left_ms)
@@ -149,7 +150,7 @@ static int waited_in_vain(struct frontdev *dev, int err, const char *for_what)
 			 "that domain, and does it serve this kind?";
 	else if (dev->peer == XenbusStateInitWait)
 		advice = "the back end may wait for its hotplug script: look at "
-			 "hotplug-status in its directory";
+			 KEY_HOTPLUG_STATUS " in its directory";
 	return frontdev_fail(dev, err,
 			     advice, "waiting for the back end in domain %u to %s, but it %s %s (%s)%s%s",
 			     (uint64_t)dev->bus.otherend_id, for_what,
@@ -350,7 +351,7 @@ static int publish_once(struct frontdev *dev,
 	return r;
 }
 
-int frontdev_publish(struct frontdev *dev,
+int frontdev_publish(struct frontdev *dev, XenbusState to,
 		     int (*write)(void *arg, xs_transaction_t t), void *arg)
 {
 	int tries, r = -EAGAIN;
@@ -361,7 +362,7 @@ int frontdev_publish(struct frontdev *dev,
 		return frontdev_fail(dev, r, "may this domain write its own device nodes?",
 				     "cannot publish rings and event channels in %s",
 				     dev->bus.nodename);
-	return switch_state(dev, XenbusStateInitialised);
+	return switch_state(dev, to);
 }
 
 int frontdev_connect(struct frontdev *dev, int *left_ms)
@@ -372,7 +373,8 @@ int frontdev_connect(struct frontdev *dev, int *left_ms)
 		r = -ECONNABORTED;
 	if (r < 0)
 		return waited_in_vain(dev, r, "reach Connected");
-	r = switch_state(dev, XenbusStateConnected);
+	if (dev->bus.state != XenbusStateConnected)
+		r = switch_state(dev, XenbusStateConnected);
 	if (r == 0)
 		xenbus_clear_error(&dev->bus);
 	return r;

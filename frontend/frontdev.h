@@ -19,7 +19,7 @@
 #include "front.h"
 #include "xenbus.h"
 
-#define FRONTDEV_PORTS_MAX 16u
+#define FRONTDEV_PORTS_MAX 33u	/* 16 queues of two, and one for control */
 #define FRONTDEV_PAGE_BYTES 4096u
 
 struct frontdev {
@@ -34,7 +34,7 @@ struct frontdev {
 	XenbusState peer;		/* the back end's state as last read */
 	uint32_t nr_ports;
 	uint32_t port[FRONTDEV_PORTS_MAX];
-	uint32_t port_events;		/* bit i: port[i] had an event */
+	uint64_t port_events;		/* bit i: port[i] had an event */
 	struct front_problem problem;
 };
 
@@ -63,12 +63,13 @@ int frontdev_add_port(struct frontdev *dev, uint32_t *out);
 
 /*
  * Runs write in a transaction, again if the store says that it collided, then
- * goes to Initialised. The callback returns 0 or -errno, which ends it.
+ * goes to state to: Initialised, or Connected at once, which is what network back
+ * ends wait for. The callback returns 0 or -errno, which ends it.
  */
-int frontdev_publish(struct frontdev *dev,
+int frontdev_publish(struct frontdev *dev, XenbusState to,
 		     int (*write)(void *arg, xs_transaction_t t), void *arg);
 
-/* Waits for the back end's Connected, then writes our own. As frontdev_open(). */
+/* Waits for the back end's Connected, then writes ours if it is not. As frontdev_open(). */
 int frontdev_connect(struct frontdev *dev, int *left_ms);
 
 /*

@@ -34,7 +34,8 @@ struct netfront;
 /* All zero is the default of each. */
 struct netfront_options {
 	unsigned int nr_queues;		/* 0: one */
-	unsigned int tx_pages, rx_pages;	/* pool of each queue; 0: a page per slot */
+	unsigned int tx_pages, rx_pages;	/* pool of each queue; 0: a page per slot,
+					   fewer with many queues */
 	uint32_t poll_cycles;		/* longest look at the rings before sleeping, in the
 					   CPU's own counter; 0: never */
 	bool no_sg, no_gso, no_checksum;	/* refuse to receive them */
@@ -86,29 +87,30 @@ struct netfront_frame {
 	enum netfront_gso gso;
 	uint16_t gso_bytes;		/* payload of each segment */
 	uint32_t hash, hash_type;	/* received with hashing on; 0: none */
-	uint16_t queue;
-	/*
-	 * Sent frames: told when the back end has answered, then the pieces are the
-	 * caller's again. 0, or -EIO (dropped), -ECONNABORTED.
-	 */
-	uintptr_t tag;
 };
 
 /*
  * Sends up to nr frames of one queue, in order; their contents are copied into shared
- * pages. Nothing is told to the back end before netfront_kick(). Returns how many
- * were taken (fewer: no room now; netfront_wait() for NETFRONT_SENDABLE).
- * -EMSGSIZE, -EOPNOTSUPP: the first frame is one that cannot be sent.
+ * pages, so that the pieces are the caller's again at once. Nothing is told to the back
+ * end before netfront_kick(). Returns how many were taken (fewer: no room now;
+ * netfront_wait() for NETFRONT_SENDABLE). -EMSGSIZE, -EOPNOTSUPP, -EINVAL: the first
+ * frame is one that cannot be sent (too long or short; GSO that the back end does not
+ * take; GSO without checksum_blank). -EPROTO, -ECONNABORTED: see netfront_problem().
+ * Answers are counted (netfront_stats()), not told one by one.
  */
 int netfront_send(struct netfront *n, unsigned int queue,
 		  const struct netfront_frame *frames, unsigned int nr);
 /*
- * Buffers to build frames in, which saves the copy: a page of the queue's tx pool.
- * -ENOBUFS. A frame whose pieces are all such pages is sent from where it is, and
- * the pages go back to the pool by themselves once answered.
+ * A page of the queue's tx pool to build frames in, which saves the copy. -ENOBUFS.
+ * A frame all of whose pieces are in such pages, the first of 14 bytes at least, is sent
+ * from where it is, and the pages go back to the pool by themselves once answered: they
+ * are no longer the caller's when netfront_send() has taken the frame. Pages of a frame
+ * that was copied for another reason go back too. Give back with put what was not sent.
  */
 int netfront_buffer_get(struct netfront *n, unsigned int queue, void **page);
 void netfront_buffer_put(struct netfront *n, unsigned int queue, void *page);
+/* Frames sent and not answered, all queues. */
+unsigned int netfront_inflight(const struct netfront *n);
 void netfront_kick(struct netfront *n);
 
 /*
@@ -118,45 +120,66 @@ void netfront_kick(struct netfront *n);
  */
 int netfront_receive(struct netfront *n, unsigned int queue,
 		     struct netfront_frame *frames, unsigned int nr);
+/* Each received piece exactly once; what is not a received piece is left alone. */
 void netfront_release(struct netfront *n, unsigned int queue,
 		      const struct netfront_frame *frames, unsigned int nr);
 
 #define NETFRONT_RECEIVABLE 1u
-#define NETFRONT_SENDABLE 2u	/* room for a frame of NETFRONT_PIECES_MAX pieces, on every queue */
+#define NETFRONT_SENDABLE 2u	/* room for the largest frame, on every queue */
 
 /*
  * Kicks, then sleeps until one of want is true for a queue, the store or the caller
- * (FRONT_WAIT_CALLER) has something, or timeout_ms is over. Returns what is
- * true now (0: time, store or caller), or -errno: -ECONNABORTED, -EPROTO.
+ * (FRONT_WAIT_CALLER) has something, or timeout_ms is over (-1: never). Returns what is
+ * true now (0: time, store or caller), or -errno: -ECONNABORTED (the back end left and
+ * all that it had sent was received), -EPROTO, and those of the wait function. Looks at
+ * the rings for a while when that has been paying. Answers to sent frames wake nobody
+ * who does not want NETFRONT_SENDABLE, and then only when half of them are there.
  */
 int netfront_wait(struct netfront *n, unsigned int want, int timeout_ms);
-/* The same without sleeping. */
+/* The same without sleeping: what is true now. */
 int netfront_poll(struct netfront *n);
 
 /* ---- groups, hashing, static grants ----------------------------------------------------- */
 
-/* -EOPNOTSUPP: the back end filters nothing. */
-int netfront_join(struct netfront *n, const uint8_t *mac);
-int netfront_leave(struct netfront *n, const uint8_t *mac);
+/*
+ * Groups to receive when multicast control is on. -EOPNOTSUPP: the back end filters
+ * nothing. -EIO: it refused (it keeps no more groups). -ETIMEDOUT, -ENOBUFS.
+ */
+int netfront_join(struct netfront *n, const uint8_t *mac, int timeout_ms);
+int netfront_leave(struct netfront *n, const uint8_t *mac, int timeout_ms);
+/* Turns the filter on or off. -EOPNOTSUPP: not while connected, or not at all. */
 int netfront_multicast_control(struct netfront *n, bool on);
 
 /*
  * One control message and its answer: type and data as xen/io/netif.h has them.
  * *status as XEN_NETIF_CTRL_STATUS_*; *data may be NULL. -EOPNOTSUPP: no
- * control ring; -ETIMEDOUT.
+ * control ring; -ETIMEDOUT (the answer is then taken when it comes); -ENOBUFS.
  */
 int netfront_control(struct netfront *n, uint16_t type, const uint32_t args[3],
 		     int timeout_ms, uint32_t *status, uint32_t *data);
-/* Toeplitz over types (XEN_NETIF_CTRL_HASH_TYPE_*), key of 40 bytes, map of queues. */
+/*
+ * Toeplitz over types (XEN_NETIF_CTRL_HASH_TYPE_*), a key of NETFRONT_HASH_KEY_BYTES, a
+ * map from hash to queue of nr_map entries, at most NETFRONT_HASH_MAP_MAX (0: hash modulo
+ * queues). types 0: off. -EOPNOTSUPP, -EINVAL, -E2BIG: the back end's answer; -EBUSY: a
+ * message that timed out still uses the page.
+ */
+#define NETFRONT_HASH_KEY_BYTES 40u
+#define NETFRONT_HASH_MAP_MAX 1024u
 int netfront_set_hash(struct netfront *n, uint32_t types, const uint8_t *key,
 		      const uint32_t *map, unsigned int nr_map, int timeout_ms);
-/* Has the back end keep all pages of the pools mapped (messages 8 to 10). */
+/*
+ * Has the back end keep pages of the pools mapped, as many as it takes (messages 8 and
+ * 9). Returns their number; -errno as netfront_set_hash(). Unmap: message 10; returns
+ * how many it let go.
+ */
 int netfront_map_pools(struct netfront *n, int timeout_ms);
+int netfront_unmap_pools(struct netfront *n, int timeout_ms);
 
 /* ---- what it cost -------------------------------------------------------------------------- */
 
 struct netfront_stats {
-	uint64_t sent_frames, sent_bytes, send_errors;
+	uint64_t sent_frames, sent_bytes, send_errors;	/* as answered */
+	uint64_t copied_bytes;		/* into tx pages */
 	uint64_t received_frames, received_bytes, receive_errors;
 	uint64_t notifies_sent, wakeups, spurious_wakeups;
 	uint64_t spins, spin_hits, spin_cycles;

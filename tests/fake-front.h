@@ -1,37 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A front end's whole world inside the test's own process: page sharing and
- * event channels instead of libxengnttab and libxenevtchn, and a block back end
- * that does what a test tells it to, runs when the front end sleeps, and may lie.
+ * A block back end inside the test's own process, that does what a test tells
+ * it to, runs when the front end sleeps, and may lie.
  *
- * Hides: grefs, ports, the back end's handshake. Must not know: the front
- * end's inside. A front end that sleeps with nothing left that could wake it
- * gets -EDEADLK from the wait: a lost wake-up fails the test at once.
+ * Hides: the back end's handshake. Must not know: the front end's inside.
  */
 #ifndef PV_FAKE_FRONT_H
 #define PV_FAKE_FRONT_H
 
-#include "fake-xenstore.h"
-#include "front.h"
+#include "fake-env.h"
 #include "ring.h"
 #include "vbd.h"
 
 #include <xen/io/blkif.h>
 
-#define FAKE_DOMID 3u
 #define FAKE_DEVID 51712u
 #define FAKE_FRONT_DIR "/local/domain/3/device/vbd/51712"
 #define FAKE_BACK_DIR "/local/domain/0/backend/vbd/3/51712"
 #define FAKE_LOG_MAX 4096
-
-/* ---- grants and ports ------------------------------------------------------------ */
-
-extern int fake_gnt_limit;		/* pages that may be shared at a time */
-extern int fake_gnt_run_max;		/* pages in one call; 0: any number */
-unsigned int fake_gnt_pages(void);	/* shared now */
-void *fake_gnt_find(uint32_t gref, bool *writable);	/* NULL: not granted */
-unsigned int fake_evtchn_ports(void);	/* bound now */
-unsigned int fake_evtchn_notifies(void);	/* by the front end, so far */
 
 /* ---- the back end -------------------------------------------------------------------- */
 

@@ -124,7 +124,7 @@ static int write_keys(void *arg, xs_transaction_t t)
 
 void hostile_publish(struct hostile *h)
 {
-	if (frontdev_publish(&h->dev, write_keys, h))
+	if (frontdev_publish(&h->dev, XenbusStateInitialised, write_keys, h))
 		hostile_die(h, "%s", h->dev.problem.text);
 }
 

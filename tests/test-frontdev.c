@@ -207,7 +207,7 @@ static void test_collisions(void)
 	fake_front_reset(DISK_BYTES);
 	UNIT_EQ(frontdev_open(&dev, fake_front_env(), "vbd", FAKE_DEVID, &left), 0);
 	fake_xs_refuse_commits(5);
-	UNIT_EQ(frontdev_publish(&dev, write_something, &dev), 0);
+	UNIT_EQ(frontdev_publish(&dev, XenbusStateInitialised, write_something, &dev), 0);
 	UNIT_STREQ(fake_xs_get(FAKE_FRONT_DIR "/something"), "else");
 	UNIT_STREQ(fake_xs_get(FAKE_FRONT_DIR "/state"), "3");
 	frontdev_destroy(&dev);

@@ -165,6 +165,7 @@ static void test_create_as_xl(void)
 		{ BACK "/device-type", "disk" }, { BACK "/discard-enable", "1" },
 		{ BACK "/specification", "xen" },
 		{ BACK "/script", NULL }, { BACK "/cache", NULL },
+		{ BACK "/grant-mode", NULL },
 		{ BACK "/direct-io-safe", NULL }, { BACK "/hotplug-status", NULL },
 		{ FRONT "/backend", BACK }, { FRONT "/backend-id", "0" },
 		{ FRONT "/state", "1" }, { FRONT "/virtual-device", "51712" },
@@ -243,12 +244,14 @@ static void test_create_is_readable(void)
 	d.params = "aio:/images/disk";
 	d.share = VBD_SHARED_WRITE;
 	d.cache = VBD_CACHE_WRITETHROUGH;
+	d.grants = VBD_GRANTS_COPY;
 	d.script = "block";
 	UNIT_EQ(toolstack_create_disk(xs, &d), 0);
 	UNIT_EQ(vbd_read_toolstack(xs, BACK, &ts, &err), 0);
 	UNIT_STREQ(ts.params, "/images/disk");
 	UNIT_EQ(ts.share, VBD_SHARED_WRITE);
 	UNIT_EQ(ts.cache, VBD_CACHE_WRITETHROUGH);
+	UNIT_EQ(ts.grants, VBD_GRANTS_COPY);
 	UNIT_OK(ts.hotplug_pending && ts.online && ts.discard_enable);
 	vbd_free_toolstack(&ts);
 	xs_close(xs);

@@ -260,7 +260,7 @@ static int set_device_option(struct args *a, int id, const char *name, const cha
 	case OPT_DEPTH:
 		return set_uint(a, name, value, 1, 4096, &a->blk.depth);
 	case OPT_SEGMENTS:
-		return set_uint(a, name, value, 1, 512, &a->blk.max_segments);
+		return set_uint(a, name, value, 1, 4096, &a->blk.max_segments);
 	case OPT_QUEUES:
 		return set_uint(a, name, value, 1, 16, &a->blk.nr_queues);
 	case OPT_POLL:

@@ -5,55 +5,21 @@
  * the device.
  */
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "blkfront-cmd.h"
-
-#define HINT_S 2
-
-static struct front_linux *to_stop;
-static pthread_t main_thread;
-static volatile sig_atomic_t interrupted;
-
-/*
- * libxenstore's reader thread may be the one that gets the signal; it is the
- * main thread whose system call has to end.
- */
-static void on_signal(int signo)
-{
-	if (!pthread_equal(pthread_self(), main_thread)) {
-		pthread_kill(main_thread, signo);
-		return;
-	}
-	interrupted = 1;
-	if (to_stop)
-		front_linux_stop(to_stop);
-}
+#include "front-signals.h"
 
 bool session_interrupted(void)
 {
-	return interrupted;
-}
-
-static void catch_signals(struct front_linux *fl)
-{
-	struct sigaction sa = { .sa_handler = on_signal };
-
-	to_stop = fl;
-	main_thread = pthread_self();
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGHUP, &sa, NULL);
+	return front_signals_caught();
 }
 
 static int print_problem(const struct args *a, const struct front_problem *p, int err)
 {
-	if (interrupted)
+	if (front_signals_caught())
 		return EXIT_INTERRUPTED;
 	fprintf(stderr, "paravane-blkfront %s: %s: %s\n", a->command, a->device,
 		p->text[0] ? p->text : strerror(-err));
@@ -62,29 +28,17 @@ static int print_problem(const struct args *a, const struct front_problem *p, in
 	return EXIT_ERROR;
 }
 
-/* A device that does not come at once may be a slip of the pen. */
-static void on_alarm(int signo)
-{
-	static const char text[] = "paravane-blkfront: still waiting for the device to be "
-				   "attached and served\n";
-	ssize_t n = write(STDERR_FILENO, text, sizeof(text) - 1);
-
-	(void)signo;
-	(void)n;
-}
-
 static int open_device(struct session *s, const struct blkfront_options *o,
 		       struct front_problem *problem)
 {
 	const struct args *a = s->args;
-	struct sigaction sa = { .sa_handler = on_alarm };
 	int r;
 
-	sigaction(SIGALRM, &sa, NULL);
 	if (!a->quiet)
-		alarm(HINT_S);
+		front_signals_hint("paravane-blkfront: still waiting for the device to be "
+				   "attached and served\n");
 	r = blkfront_open(front_linux_env(s->fl), a->devid, o, a->timeout_ms, &s->f, problem);
-	alarm(0);
+	front_signals_hint(NULL);
 	return r;
 }
 
@@ -100,7 +54,7 @@ int session_open(struct session *s, const struct args *args)
 		r = front_linux_claim(s->fl, "vbd", args->devid, &problem);
 	if (r < 0)
 		return print_problem(args, &problem, r);
-	catch_signals(s->fl);
+	front_signals_catch(s->fl);
 	o.poll_cycles = front_linux_cycles(args->poll_us);
 	r = open_device(s, &o, &problem);
 	if (r < 0)
@@ -119,17 +73,18 @@ int session_close(struct session *s, int status)
 	struct front_problem problem = { .err = 0 };
 	int r;
 
+	front_signals_closing();
 	if (s->fl)
 		front_linux_resume(s->fl);
 	r = blkfront_close(s->f, s->args->timeout_ms, &problem);
-	if (r < 0 && !interrupted) {
+	if (r < 0 && !front_signals_caught()) {
 		print_problem(s->args, &problem, r);
 		if (status == EXIT_OK)
 			status = EXIT_ERROR;
 	}
-	to_stop = NULL;
+	front_signals_release();
 	front_linux_close(s->fl);
-	return interrupted ? EXIT_INTERRUPTED : status;
+	return front_signals_caught() ? EXIT_INTERRUPTED : status;
 }
 
 int session_error(struct session *s, int err, const char *fmt, ...)
@@ -137,7 +92,7 @@ int session_error(struct session *s, int err, const char *fmt, ...)
 	const struct front_problem *p = blkfront_problem(s->f);
 	va_list ap;
 
-	if (interrupted)
+	if (front_signals_caught())
 		return EXIT_INTERRUPTED;
 	fprintf(stderr, "paravane-blkfront %s: %s: ", s->args->command, s->args->device);
 	va_start(ap, fmt);

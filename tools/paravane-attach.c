@@ -32,6 +32,8 @@ static const char help_text[] =
 "\n"
 "  --mode MODE      r, w (alone, the default) or w! (shared; no check)\n"
 "  --cache CACHE    writeback (the default), writethrough or none\n"
+"  --grant-mode MODE  auto, persistent, map or copy: how the back end reaches the\n"
+"                   guest's pages; default: what the back end was told\n"
 "  --cdrom          a read-only, removable CD\n"
 "  --removable      a removable disk\n"
 "  --backend DOMAIN the domain whose back end serves it; default: this one\n"
@@ -62,12 +64,13 @@ struct attach {
 	bool idempotent;
 };
 
-enum { OPT_MODE = 256, OPT_CACHE, OPT_CDROM, OPT_REMOVABLE, OPT_SCRIPT, OPT_LIBXL,
+enum { OPT_MODE = 256, OPT_CACHE, OPT_GRANT_MODE, OPT_CDROM, OPT_REMOVABLE, OPT_SCRIPT, OPT_LIBXL,
        OPT_NO_LIBXL, OPT_IDEMPOTENT };
 
 static const struct option options[] = {
 	{ "mode", required_argument, NULL, OPT_MODE },
 	{ "cache", required_argument, NULL, OPT_CACHE },
+	{ vbd_grants_key, required_argument, NULL, OPT_GRANT_MODE },
 	{ "cdrom", no_argument, NULL, OPT_CDROM },
 	{ "removable", no_argument, NULL, OPT_REMOVABLE },
 	{ "script", required_argument, NULL, OPT_SCRIPT },
@@ -109,6 +112,15 @@ static int parse_cache(const char *text, enum vbd_cache *cache)
 	return STATUS_OK;
 }
 
+static int parse_grants(const char *text, enum vbd_grants *grants)
+{
+	if (vbd_grants_parse(text, grants))
+		return complain_usage(&attach_disk_command,
+				      "--grant-mode \"%s\": auto, persistent, map or copy is expected",
+				      text);
+	return STATUS_OK;
+}
+
 static int parse_option(struct attach *a, int opt, const char *value)
 {
 	switch (opt) {
@@ -116,6 +128,8 @@ static int parse_option(struct attach *a, int opt, const char *value)
 		return parse_mode(value, &a->disk.share);
 	case OPT_CACHE:
 		return parse_cache(value, &a->disk.cache);
+	case OPT_GRANT_MODE:
+		return parse_grants(value, &a->disk.grants);
 	case OPT_CDROM:
 		a->disk.cdrom = a->disk.removable = true;
 		a->disk.share = VBD_READ_ONLY;
@@ -239,7 +253,7 @@ static int already_there(struct attach *a)
 	domain_label(&a->store, a->disk.domid, domain, sizeof(domain));
 	device_label(a->disk.devid, device, sizeof(device));
 	if (inventory_find(a->store.xs, a->store.own_domid, INVENTORY_ANY, a->disk.domid,
-			   a->disk.devid, &disk))
+			   a->disk.devid, NULL, &disk))
 		return complain(STATUS_EXISTS,
 				"%s of %s exists (its front end's directory is there without a back end); choose another device",
 				device, domain);
@@ -286,7 +300,7 @@ static int create(struct attach *a, bool *created)
 		struct inventory_disk disk;
 
 		if (!inventory_find(a->store.xs, a->store.own_domid, INVENTORY_ANY,
-				    a->disk.domid, a->disk.devid, &disk))
+				    a->disk.domid, a->disk.devid, NULL, &disk))
 			return already_there(a);
 	}
 	status = disk_image_conflict(&a->store, a->disk.backend_domid, &a->image,
@@ -355,7 +369,7 @@ static int wait_connected(struct attach *a, bool created)
 				       disk.domid, disk.devid, a->common.wait_ms, &view);
 	if (!ret)
 		return STATUS_OK;
-	explain(&a->store, &disk, &view, why, sizeof(why));
+	waits_for(&a->store, &disk, &view, why, sizeof(why));
 	if (ret != -ETIMEDOUT)
 		return refused(a, *why ? why : strerror(-ret), created);
 	device_label(disk.devid, device, sizeof(device));

@@ -84,7 +84,7 @@ static int wait_init_wait(struct store *store, const struct inventory_disk *disk
 			break;
 		nanosleep(&pause, NULL);
 	}
-	explain(store, disk, &view, why, why_bytes);
+	waits_for(store, disk, &view, why, why_bytes);
 	return -ETIMEDOUT;
 }
 

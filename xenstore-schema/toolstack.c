@@ -137,6 +137,7 @@ static int write_back(struct xs_handle *xs, xs_transaction_t t,
 		/* QEMU knows only this key, and only it reads it. */
 		{ KEY_DIRECT_IO_SAFE, d->cache == VBD_CACHE_NONE ? "1" : NULL },
 		{ KEY_CACHE, cache_name(d->cache) },
+		{ KEY_GRANT_MODE, vbd_grants_name(d->grants) },
 		{ KEY_DISCARD_ENABLE, d->share == VBD_READ_ONLY ? "0" : "1" },
 		{ KEY_SPECIFICATION, "xen" },
 	};

@@ -27,6 +27,7 @@ struct toolstack_disk {
 	const char *params;		/* "aio:/path", "/dev/vg/lv", ... */
 	enum vbd_share share;
 	enum vbd_cache cache;
+	enum vbd_grants grants;
 	bool cdrom, removable;
 	const char *script;		/* NULL: none */
 	bool libxl;			/* write /libxl too, so that xl lists it */

@@ -95,28 +95,6 @@ int vbd_write_size(struct xenbus_device *back, uint64_t sectors)
 
 /* ---- reading, as a front end does ---------------------------------------- */
 
-/* Missing counts as fallback; so does nonsense in what is only an offer. */
-static int read_offer(struct xs_handle *xs, const char *dir, const char *key,
-		      uint32_t fallback, uint32_t *out)
-{
-	int rc = xenbus_read_u32(xs, XBT_NULL, dir, key, UINT32_MAX, out, NULL);
-
-	if (!rc)
-		return 0;
-	*out = fallback;
-	return rc == -ENOENT || rc == -EINVAL ? 0 : rc;
-}
-
-static int read_offered_flag(struct xs_handle *xs, const char *dir,
-			     const char *key, bool *out)
-{
-	uint32_t v;
-	int rc = read_offer(xs, dir, key, 0, &v);
-
-	*out = v;
-	return rc;
-}
-
 static bool has_part(const char *dir, const char *part)
 {
 	size_t n = strlen(part);
@@ -178,17 +156,17 @@ static int read_geometry(struct xs_handle *xs, const char *dir,
 static int read_discard(struct xs_handle *xs, const char *dir,
 			struct vbd_features *f)
 {
-	int rc = read_offered_flag(xs, dir, KEY_FEATURE_DISCARD, &f->discard);
+	int rc = xenbus_read_offered_flag(xs, dir, KEY_FEATURE_DISCARD, &f->discard);
 
 	if (rc || !f->discard)
 		return rc;
-	rc = read_offer(xs, dir, KEY_DISCARD_GRANULARITY, f->sector_bytes,
+	rc = xenbus_read_offer(xs, dir, KEY_DISCARD_GRANULARITY, f->sector_bytes,
 			&f->discard_granularity_bytes);
 	if (!rc)
-		rc = read_offer(xs, dir, KEY_DISCARD_ALIGNMENT, 0,
+		rc = xenbus_read_offer(xs, dir, KEY_DISCARD_ALIGNMENT, 0,
 				&f->discard_alignment_bytes);
 	if (!rc)
-		rc = read_offered_flag(xs, dir, KEY_DISCARD_SECURE,
+		rc = xenbus_read_offered_flag(xs, dir, KEY_DISCARD_SECURE,
 				       &f->discard_secure);
 	return rc;
 }
@@ -202,7 +180,7 @@ static int read_ring_order(struct xs_handle *xs, const char *dir,
 				 UINT32_MAX, &f->max_ring_order, NULL);
 
 	if (rc == -ENOENT) {
-		rc = read_offer(xs, dir, KEY_MAX_RING_PAGES, 1, &pages);
+		rc = xenbus_read_offer(xs, dir, KEY_MAX_RING_PAGES, 1, &pages);
 		f->max_ring_order = 0;
 		while (pages >>= 1)
 			f->max_ring_order++;
@@ -218,11 +196,11 @@ static int read_ring_order(struct xs_handle *xs, const char *dir,
 static int read_transport(struct xs_handle *xs, const char *dir,
 			  struct vbd_features *f)
 {
-	int rc = read_offer(xs, dir, KEY_FEATURE_MAX_INDIRECT_SEGMENTS, 0,
+	int rc = xenbus_read_offer(xs, dir, KEY_FEATURE_MAX_INDIRECT_SEGMENTS, 0,
 			    &f->max_indirect_segments);
 
 	if (!rc)
-		rc = read_offer(xs, dir, KEY_MULTI_QUEUE_MAX_QUEUES, 1,
+		rc = xenbus_read_offer(xs, dir, KEY_MULTI_QUEUE_MAX_QUEUES, 1,
 				&f->max_queues);
 	if (rc)
 		return rc;
@@ -243,16 +221,16 @@ int vbd_read_features(struct xs_handle *xs, const char *back_dir,
 	if (!rc)
 		rc = read_geometry(xs, back_dir, out, err);
 	if (!rc)
-		rc = read_offer(xs, back_dir, KEY_PHYSICAL_SECTOR_SIZE,
+		rc = xenbus_read_offer(xs, back_dir, KEY_PHYSICAL_SECTOR_SIZE,
 				out->sector_bytes, &out->physical_sector_bytes);
 	if (!rc)
-		rc = read_offered_flag(xs, back_dir, KEY_FEATURE_BARRIER,
+		rc = xenbus_read_offered_flag(xs, back_dir, KEY_FEATURE_BARRIER,
 				       &out->barrier);
 	if (!rc)
-		rc = read_offered_flag(xs, back_dir, KEY_FEATURE_FLUSH_CACHE,
+		rc = xenbus_read_offered_flag(xs, back_dir, KEY_FEATURE_FLUSH_CACHE,
 				       &out->flush);
 	if (!rc)
-		rc = read_offered_flag(xs, back_dir, KEY_FEATURE_PERSISTENT,
+		rc = xenbus_read_offered_flag(xs, back_dir, KEY_FEATURE_PERSISTENT,
 				       &out->persistent);
 	if (!rc)
 		rc = read_discard(xs, back_dir, out);

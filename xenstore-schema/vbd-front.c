@@ -16,32 +16,13 @@
 #include "vbd.h"
 #include "xenbus-internal.h"
 
-#define KEY_BYTES 40	/* "queue-15/ring-ref15" */
-
-/* PREFIX is "" or "queue-N/". */
-static void make_key(char *key, const char *prefix, const char *name)
-{
-	int rc = xenbus_text(key, KEY_BYTES, "%s%s", prefix, name);
-
-	xenbus_assert(!rc);
-}
-
-static void make_prefix(char *prefix, uint32_t nr_queues, uint32_t queue)
-{
-	int rc = nr_queues > 1 ?
-		xenbus_text(prefix, KEY_BYTES, KEY_QUEUE_N "/", (uint64_t)queue) :
-		xenbus_text(prefix, KEY_BYTES, "");
-
-	xenbus_assert(!rc);
-}
-
 static void make_page_key(char *key, const char *prefix, uint32_t page)
 {
-	char name[KEY_BYTES];
+	char name[XENBUS_KEY_BYTES];
 	int rc = xenbus_text(name, sizeof(name), KEY_RING_REF_N, (uint64_t)page);
 
 	xenbus_assert(!rc);
-	make_key(key, prefix, name);
+	xenbus_make_key(key, prefix, name);
 }
 
 /* ---- reading, as a back end does: nothing is believed --------------------- */
@@ -73,24 +54,6 @@ static int read_protocol(struct xs_handle *xs, const char *dir, enum vbd_abi *ou
 		xenbus_blame(err, KEY_PROTOCOL, value, len, expected);
 	free(value);
 	return rc;
-}
-
-/* A missing queue count is one; zero of them was a way to crash back ends. */
-static int read_nr_queues(struct xs_handle *xs, const char *dir, uint32_t max,
-			  uint32_t *out, struct key_error *err)
-{
-	int rc = xenbus_read_u32(xs, XBT_NULL, dir, KEY_MULTI_QUEUE_NUM_QUEUES,
-				 UINT32_MAX, out, err);
-
-	if (rc == -ENOENT) {
-		*out = 1;
-		return 0;
-	}
-	if (rc || (*out >= 1 && *out <= max))
-		return rc;
-	xenbus_blame_u64(err, KEY_MULTI_QUEUE_NUM_QUEUES, *out,
-			 "from 1 to the back end's multi-queue-max-queues");
-	return -EINVAL;
 }
 
 static int read_nr_ring_pages(struct xs_handle *xs, const char *dir,
@@ -136,10 +99,10 @@ static int read_only_gref(struct xs_handle *xs, const char *dir,
 			  const char *prefix, uint32_t *gref,
 			  struct key_error *err)
 {
-	char key[KEY_BYTES], other[KEY_BYTES];
+	char key[XENBUS_KEY_BYTES], other[XENBUS_KEY_BYTES];
 	int rc;
 
-	make_key(key, prefix, KEY_RING_REF);
+	xenbus_make_key(key, prefix, KEY_RING_REF);
 	rc = xenbus_read_u32(xs, XBT_NULL, dir, key, UINT32_MAX, gref, err);
 	if (rc != -ENOENT)
 		return rc;
@@ -150,7 +113,7 @@ static int read_only_gref(struct xs_handle *xs, const char *dir,
 static int read_grefs(struct xs_handle *xs, const char *dir, const char *prefix,
 		      struct vbd_ring *ring, struct key_error *err)
 {
-	char key[KEY_BYTES];
+	char key[XENBUS_KEY_BYTES];
 	uint32_t page;
 	int rc = 0;
 
@@ -168,14 +131,14 @@ static int read_queue(struct xs_handle *xs, const char *dir, uint32_t nr_queues,
 		      uint32_t queue, struct vbd_ring *ring,
 		      struct key_error *err)
 {
-	char prefix[KEY_BYTES], key[KEY_BYTES];
+	char prefix[XENBUS_KEY_BYTES], key[XENBUS_KEY_BYTES];
 	int rc;
 
-	make_prefix(prefix, nr_queues, queue);
+	xenbus_queue_prefix(prefix, nr_queues, queue);
 	rc = read_grefs(xs, dir, prefix, ring, err);
 	if (rc)
 		return rc;
-	make_key(key, prefix, KEY_EVENT_CHANNEL);
+	xenbus_make_key(key, prefix, KEY_EVENT_CHANNEL);
 	rc = xenbus_read_u32(xs, XBT_NULL, dir, key, UINT32_MAX, &ring->port, err);
 	if (rc || ring->port)
 		return rc;
@@ -233,7 +196,7 @@ int vbd_read_frontend(struct xs_handle *xs, const char *front_dir,
 				      KEY_FEATURE_PERSISTENT, false,
 				      &out->persistent, err);
 	if (!rc)
-		rc = read_nr_queues(xs, front_dir, max_queues, &out->nr_queues, err);
+		rc = xenbus_read_nr_queues(xs, front_dir, max_queues, &out->nr_queues, err);
 	if (!rc)
 		rc = read_ring_order(xs, front_dir, limits->max_ring_order, &order,
 				     err);
@@ -262,12 +225,12 @@ static const char *abi_name(enum vbd_abi abi)
 static int write_queue(struct xs_handle *xs, xs_transaction_t t, const char *dir,
 		       const char *prefix, const struct vbd_ring *ring)
 {
-	char key[KEY_BYTES];
+	char key[XENBUS_KEY_BYTES];
 	uint32_t page;
 	int rc = 0;
 
 	if (!ring->order) {
-		make_key(key, prefix, KEY_RING_REF);
+		xenbus_make_key(key, prefix, KEY_RING_REF);
 		rc = xenbus_write_u64(xs, t, dir, key, ring->gref[0]);
 	}
 	for (page = 0; ring->order && page < 1u << ring->order && !rc; page++) {
@@ -276,7 +239,7 @@ static int write_queue(struct xs_handle *xs, xs_transaction_t t, const char *dir
 	}
 	if (rc)
 		return rc;
-	make_key(key, prefix, KEY_EVENT_CHANNEL);
+	xenbus_make_key(key, prefix, KEY_EVENT_CHANNEL);
 	return xenbus_write_u64(xs, t, dir, key, ring->port);
 }
 
@@ -284,7 +247,7 @@ int vbd_write_frontend(struct xs_handle *xs, xs_transaction_t t,
 		       const char *front_dir, const struct vbd_frontend *f)
 {
 	uint32_t queue, order = f->queue[0].order;
-	char prefix[KEY_BYTES];
+	char prefix[XENBUS_KEY_BYTES];
 	int rc;
 
 	xenbus_assert(f->nr_queues >= 1 && f->nr_queues <= VBD_QUEUES_MAX);
@@ -300,53 +263,19 @@ int vbd_write_frontend(struct xs_handle *xs, xs_transaction_t t,
 				      f->nr_queues);
 	for (queue = 0; !rc && queue < f->nr_queues; queue++) {
 		xenbus_assert(f->queue[queue].order == order);
-		make_prefix(prefix, f->nr_queues, queue);
+		xenbus_queue_prefix(prefix, f->nr_queues, queue);
 		rc = write_queue(xs, t, front_dir, prefix, &f->queue[queue]);
 	}
 	return rc;
 }
 
-/* Only the keys that are there: a front end's requests cost a wake-up each. */
-static int remove_matching(struct xs_handle *xs, xs_transaction_t t,
-			   const char *dir, char **names, unsigned int nr)
+int vbd_remove_frontend(struct xs_handle *xs, const char *front_dir)
 {
 	static const char *const exact[] = {
 		KEY_FEATURE_PERSISTENT, KEY_RING_PAGE_ORDER, KEY_NUM_RING_PAGES,
-		KEY_MULTI_QUEUE_NUM_QUEUES, KEY_EVENT_CHANNEL,
+		KEY_MULTI_QUEUE_NUM_QUEUES, KEY_EVENT_CHANNEL, NULL,
 	};
-	const size_t queue = strlen(KEY_QUEUE_N) - 2, ring = strlen(KEY_RING_REF);
-	unsigned int i, e;
-	int rc = 0;
+	static const char *const prefix[] = { KEY_QUEUE_PREFIX, KEY_RING_REF, NULL };
 
-	for (i = 0; i < nr && !rc; i++) {
-		bool ours = !strncmp(names[i], KEY_QUEUE_N, queue) ||
-			    !strncmp(names[i], KEY_RING_REF, ring);
-
-		for (e = 0; e < sizeof(exact) / sizeof(exact[0]); e++)
-			ours |= !strcmp(names[i], exact[e]);
-		if (ours)
-			rc = xenbus_remove(xs, t, dir, names[i]);
-	}
-	return rc;
-}
-
-static int remove_frontend(struct xs_handle *xs, xs_transaction_t t, void *arg)
-{
-	const char *dir = arg;
-	unsigned int nr;
-	char **names;
-	int rc;
-
-	errno = 0;
-	names = xs_directory(xs, t, dir, &nr);
-	if (!names)
-		return errno == ENOENT ? 0 : xenbus_store_error();
-	rc = remove_matching(xs, t, dir, names, nr);
-	free(names);
-	return rc;
-}
-
-int vbd_remove_frontend(struct xs_handle *xs, const char *front_dir)
-{
-	return xenbus_transact(xs, remove_frontend, (void *)front_dir);
+	return xenbus_remove_keys(xs, front_dir, prefix, exact);
 }

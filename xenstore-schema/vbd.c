@@ -2,9 +2,9 @@
 /*
  * What the tool stack says of a block device: image, mode, cache, hotplug.
  *
- * Hides: prefixes of params, the block script's spellings of mode, when a
- * hotplug script is still to be waited for. Must not know: features and rings
- * (vbd-back.c, vbd-front.c), stdio. Runs without an operating system.
+ * Hides: prefixes of params, the block script's spellings of mode. Must not
+ * know: features and rings (vbd-back.c, vbd-front.c), stdio. Runs without an
+ * operating system.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,21 +13,6 @@
 #include "keys.h"
 #include "vbd.h"
 #include "xenbus-internal.h"
-
-/* As xenbus_read_string, with blame; a missing node gives NULL and 0. */
-static int read_optional(struct xs_handle *xs, const char *dir, const char *key,
-			 const char *expected, char **out, struct key_error *err)
-{
-	int rc = xenbus_read_string(xs, XBT_NULL, dir, key, out);
-
-	if (!rc)
-		return 0;
-	*out = NULL;
-	if (rc == -ENOENT)
-		return 0;
-	xenbus_blame(err, key, "", 0, expected);
-	return rc;
-}
 
 /* ---- params and physical-device ------------------------------------------ */
 
@@ -113,11 +98,11 @@ static int read_physical(struct xs_handle *xs, const char *dir,
 	char *value;
 	int rc;
 
-	rc = read_optional(xs, dir, KEY_PHYSICAL_DEVICE_PATH, "a path",
+	rc = xenbus_read_optional(xs, dir, KEY_PHYSICAL_DEVICE_PATH, "a path",
 			   &ts->physical_device_path, err);
 	if (rc || ts->physical_device_path)
 		return rc;
-	rc = read_optional(xs, dir, KEY_PHYSICAL_DEVICE,
+	rc = xenbus_read_optional(xs, dir, KEY_PHYSICAL_DEVICE,
 			   "MAJOR:MINOR in hexadecimal", &value, err);
 	if (rc || !value)
 		return rc;
@@ -130,7 +115,7 @@ static int read_params(struct xs_handle *xs, const char *dir, bool has_script,
 		       struct vbd_toolstack *ts, struct key_error *err)
 {
 	static const char expected[] = "the path of an image file or block device";
-	int rc = read_optional(xs, dir, KEY_PARAMS, expected, &ts->params, err);
+	int rc = xenbus_read_optional(xs, dir, KEY_PARAMS, expected, &ts->params, err);
 
 	if (rc || !ts->params)
 		return rc;
@@ -218,19 +203,45 @@ static int read_cache(struct xs_handle *xs, const char *dir, enum vbd_cache *out
 	return rc == -ENOENT ? 0 : rc;
 }
 
-static int read_hotplug(struct xs_handle *xs, const char *dir, bool has_script,
-			struct vbd_toolstack *ts, struct key_error *err)
-{
-	char *status;
-	int rc = read_optional(xs, dir, KEY_HOTPLUG_STATUS, "connected or error",
-			       &status, err);
+const char vbd_grants_key[] = KEY_GRANT_MODE;
 
-	if (rc)
-		return rc;
-	ts->hotplug_error = status && !strcmp(status, "error");
-	ts->hotplug_pending = status ? strcmp(status, "connected") != 0 : has_script;
-	free(status);
-	return 0;
+static const struct word grants_words[] = {
+	{ "auto", VBD_GRANTS_AUTO },
+	{ "persistent", VBD_GRANTS_PERSISTENT },
+	{ "map", VBD_GRANTS_MAP },
+	{ "copy", VBD_GRANTS_COPY },
+	{ NULL, 0 },
+};
+
+const char *vbd_grants_name(enum vbd_grants grants)
+{
+	const struct word *w = grants_words;
+
+	while (w->text && w->value != (int)grants)
+		w++;
+	return w->text;
+}
+
+int vbd_grants_parse(const char *text, enum vbd_grants *out)
+{
+	for (const struct word *w = grants_words; w->text; w++) {
+		if (!strcmp(w->text, text)) {
+			*out = (enum vbd_grants)w->value;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static int read_grants(struct xs_handle *xs, const char *dir, enum vbd_grants *out,
+		       struct key_error *err)
+{
+	int v = VBD_GRANTS_DEFAULT;
+	int rc = read_word(xs, dir, KEY_GRANT_MODE, grants_words,
+			   "auto, persistent, map or copy", &v, err);
+
+	*out = (enum vbd_grants)v;
+	return rc == -ENOENT ? 0 : rc;
 }
 
 static int read_flags(struct xs_handle *xs, const char *dir,
@@ -248,7 +259,7 @@ static int read_flags(struct xs_handle *xs, const char *dir,
 		rc = xenbus_read_flag(xs, XBT_NULL, dir, KEY_ONLINE, true,
 				      &ts->online, err);
 	if (!rc)
-		rc = read_optional(xs, dir, KEY_DEVICE_TYPE, "disk or cdrom", &type,
+		rc = xenbus_read_optional(xs, dir, KEY_DEVICE_TYPE, "disk or cdrom", &type,
 				   err);
 	if (rc)
 		return rc;
@@ -257,43 +268,97 @@ static int read_flags(struct xs_handle *xs, const char *dir,
 	return 0;
 }
 
-/* xl writes an empty script for none. */
-static int read_has_script(struct xs_handle *xs, const char *dir, bool *out,
-			   struct key_error *err)
+/* A power of two from 512 up, 0 when missing. */
+static int read_block_size(struct xs_handle *xs, const char *dir, const char *key,
+			   uint32_t max, uint32_t *out, struct key_error *err)
 {
-	char *script;
-	int rc = read_optional(xs, dir, KEY_SCRIPT, "a path", &script, err);
+	int rc = xenbus_read_u32(xs, XBT_NULL, dir, key, UINT32_MAX, out, err);
 
-	if (rc)
+	if (rc == -ENOENT) {
+		*out = 0;
+		return 0;
+	}
+	if (rc || (*out >= VBD_SECTOR_BYTES && *out <= max && !(*out & (*out - 1))))
 		return rc;
-	*out = script && *script;
-	free(script);
-	return 0;
+	xenbus_blame_u64(err, key, *out, max == VBD_LOGICAL_BLOCK_BYTES_MAX ?
+			 "a power of two from 512 to 4096" :
+			 "a power of two from 512 to 1048576");
+	return -EINVAL;
+}
+
+static int read_max_segments(struct xs_handle *xs, const char *dir,
+			     struct vbd_wishes *out, struct key_error *err)
+{
+	int rc = xenbus_read_u32(xs, XBT_NULL, dir, KEY_MAX_INDIRECT_SEGMENTS, UINT32_MAX,
+				 &out->max_indirect_segments, err);
+
+	out->limits_segments = !rc;
+	if (rc || out->max_indirect_segments <= VBD_INDIRECT_SEGMENTS_MAX)
+		return rc == -ENOENT ? 0 : rc;
+	xenbus_blame_u64(err, KEY_MAX_INDIRECT_SEGMENTS, out->max_indirect_segments,
+			 "a number from 0 to 4096");
+	return -EINVAL;
+}
+
+static int read_discard_secure(struct xs_handle *xs, const char *dir,
+			       struct vbd_wishes *out, struct key_error *err)
+{
+	uint64_t on;
+	int rc = xenbus_read_u64(xs, XBT_NULL, dir, KEY_DISCARD_SECURE_ENABLE, 1, &on, err);
+
+	if (!rc)
+		out->discard_secure = on ? VBD_SECURE_OVERWRITE : VBD_SECURE_NEVER;
+	return rc == -ENOENT ? 0 : rc;
+}
+
+static int read_wishes(struct xs_handle *xs, const char *dir, struct vbd_wishes *out,
+		       struct key_error *err)
+{
+	bool flush = true;
+	int rc = read_block_size(xs, dir, KEY_LOGICAL_BLOCK_SIZE,
+				 VBD_LOGICAL_BLOCK_BYTES_MAX, &out->logical_block_bytes, err);
+
+	if (!rc)
+		rc = read_block_size(xs, dir, KEY_PHYSICAL_BLOCK_SIZE,
+				     VBD_PHYSICAL_BLOCK_BYTES_MAX,
+				     &out->physical_block_bytes, err);
+	if (!rc)
+		rc = read_max_segments(xs, dir, out, err);
+	if (!rc)
+		rc = xenbus_read_flag(xs, XBT_NULL, dir, KEY_FLUSH_ENABLE, true, &flush, err);
+	out->barriers_only = !flush;
+	return rc ? rc : read_discard_secure(xs, dir, out, err);
 }
 
 int vbd_read_toolstack(struct xs_handle *xs, const char *back_dir,
 		       struct vbd_toolstack *out, struct key_error *err)
 {
-	bool has_script = false;
+	struct xenbus_hotplug hotplug;
 	int rc;
 
 	memset(out, 0, sizeof(*out));
-	rc = read_has_script(xs, back_dir, &has_script, err);
+	rc = xenbus_read_hotplug(xs, back_dir, &hotplug, err);
 	if (!rc)
 		rc = read_physical(xs, back_dir, out, err);
 	if (!rc)
-		rc = read_params(xs, back_dir, has_script, out, err);
+		rc = read_params(xs, back_dir, hotplug.script, out, err);
 	if (!rc)
 		rc = read_mode(xs, back_dir, &out->share, err);
 	if (!rc)
 		rc = read_cache(xs, back_dir, &out->cache, err);
 	if (!rc)
-		rc = read_hotplug(xs, back_dir, has_script, out, err);
+		rc = read_grants(xs, back_dir, &out->grants, err);
 	if (!rc)
 		rc = read_flags(xs, back_dir, out, err);
-	if (rc)
+	if (!rc)
+		rc = read_wishes(xs, back_dir, &out->wishes, err);
+	if (rc) {
 		vbd_free_toolstack(out);
-	return rc;
+		return rc;
+	}
+	out->hotplug_pending = hotplug.pending;
+	out->hotplug_error = hotplug.error;
+	return 0;
 }
 
 void vbd_free_toolstack(struct vbd_toolstack *ts)

@@ -32,11 +32,7 @@ struct vif_toolstack {
 	 */
 	uint64_t rate_bytes;
 	uint32_t rate_usec;
-	/*
-	 * key vlan: "10" an access port, "10/20/30-40" or "trunk" forms as
-	 * documented with vif_parse_vlan(); kept as text here.
-	 */
-	char vlan[128];
+	char vlan[128];			/* as vif_parse_vlan() takes it */
 	bool isolated, any_source;	/* keys isolated, any-source, ours */
 	bool online;
 	bool hotplug_pending, hotplug_error;	/* as vbd.h */
@@ -100,8 +96,9 @@ struct vif_frontend {
 };
 
 /*
- * limits: what the back end published; more queues, a missing ring or port, or
- * the same port or gref twice is -EINVAL with err.
+ * limits: what the back end published; only what it offered is read. -ENOENT: a
+ * ring or port is missing. -EINVAL: a bad value, more queues than offered, the same
+ * port or gref twice. err names the node.
  */
 int vif_read_frontend(struct xs_handle *xs, const char *front_dir,
 		      const struct vif_features *limits, struct vif_frontend *out,
@@ -110,6 +107,12 @@ int vif_read_frontend(struct xs_handle *xs, const char *front_dir,
 int vif_write_frontend(struct xs_handle *xs, xs_transaction_t t,
 		       const char *front_dir, const struct vif_frontend *f);
 int vif_remove_frontend(struct xs_handle *xs, const char *front_dir);
+/*
+ * What the tool stack tells a front end of itself. The address from back_dir when
+ * front_dir has none; has_mac false: nobody wrote one. -EINVAL with err.
+ */
+int vif_read_own(struct xs_handle *xs, const char *front_dir, const char *back_dir,
+		 uint8_t *mac, bool *has_mac, uint32_t *mtu_bytes, struct key_error *err);
 /* request-multicast-control alone, which may change while connected. */
 int vif_write_multicast_control(struct xs_handle *xs, const char *front_dir, bool on);
 bool vif_read_multicast_control(struct xs_handle *xs, const char *front_dir);

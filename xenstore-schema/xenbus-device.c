@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A device's mutual links, and watches on the peer's state (xenbus-device.h).
+ * A device's mutual links, watches on the peer's state (xenbus-device.h), and
+ * the nodes that all kinds of devices have alike: hotplug, queues.
  *
- * Hides: the link keys of either side. Must not know: kinds of devices, stdio.
+ * Hides: the link keys of either side, when a hotplug script is still to be
+ * waited for. Must not know: kinds of devices, stdio.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -130,4 +132,111 @@ int xenbus_look_otherend_state(struct xenbus_device *dev, XenbusState *out)
 	if (!rc)
 		*out = (XenbusState)state;
 	return rc == -ENOENT || rc == -EINVAL || rc == -EACCES ? 0 : rc;
+}
+
+/* ---- the hotplug script ----------------------------------------------------- */
+
+int xenbus_read_hotplug(struct xs_handle *xs, const char *back_dir,
+			struct xenbus_hotplug *out, struct key_error *err)
+{
+	char *script, *status;
+	int rc;
+
+	memset(out, 0, sizeof(*out));
+	rc = xenbus_read_optional(xs, back_dir, KEY_SCRIPT, "a path", &script, err);
+	if (rc)
+		return rc;
+	out->script = script && *script;	/* xl writes an empty one for none */
+	free(script);
+	rc = xenbus_read_optional(xs, back_dir, KEY_HOTPLUG_STATUS, "connected or error",
+				  &status, err);
+	if (rc)
+		return rc;
+	out->error = status && !strcmp(status, "error");
+	out->pending = status ? strcmp(status, "connected") != 0 : out->script;
+	free(status);
+	return 0;
+}
+
+/* ---- queues ------------------------------------------------------------------ */
+
+void xenbus_make_key(char *key, const char *prefix, const char *name)
+{
+	int rc = xenbus_text(key, XENBUS_KEY_BYTES, "%s%s", prefix, name);
+
+	xenbus_assert(!rc);
+}
+
+void xenbus_queue_prefix(char *prefix, uint32_t nr_queues, uint32_t queue)
+{
+	int rc = nr_queues > 1 ?
+		xenbus_text(prefix, XENBUS_KEY_BYTES, KEY_QUEUE_N "/", (uint64_t)queue) :
+		xenbus_text(prefix, XENBUS_KEY_BYTES, "");
+
+	xenbus_assert(!rc);
+}
+
+/* Zero of them was a way to crash back ends. */
+int xenbus_read_nr_queues(struct xs_handle *xs, const char *dir, uint32_t max,
+			  uint32_t *out, struct key_error *err)
+{
+	int rc = xenbus_read_u32(xs, XBT_NULL, dir, KEY_MULTI_QUEUE_NUM_QUEUES,
+				 UINT32_MAX, out, err);
+
+	if (rc == -ENOENT) {
+		*out = 1;
+		return 0;
+	}
+	if (rc || (*out >= 1 && *out <= max))
+		return rc;
+	xenbus_blame_u64(err, KEY_MULTI_QUEUE_NUM_QUEUES, *out,
+			 "from 1 to the back end's multi-queue-max-queues");
+	return -EINVAL;
+}
+
+/* ---- removing ----------------------------------------------------------------- */
+
+struct removal {
+	const char *dir;
+	const char *const *prefix, *const *exact;
+};
+
+static bool is_listed(const char *name, const struct removal *r)
+{
+	const char *const *k;
+
+	for (k = r->prefix; *k; k++)
+		if (!strncmp(name, *k, strlen(*k)))
+			return true;
+	for (k = r->exact; *k; k++)
+		if (!strcmp(name, *k))
+			return true;
+	return false;
+}
+
+static int remove_keys(struct xs_handle *xs, xs_transaction_t t, void *arg)
+{
+	const struct removal *r = arg;
+	unsigned int nr, i;
+	char **names;
+	int rc = 0;
+
+	errno = 0;
+	names = xs_directory(xs, t, r->dir, &nr);
+	if (!names)
+		return errno == ENOENT ? 0 : xenbus_store_error();
+	/* Only the keys that are there: a front end's requests cost a wake-up each. */
+	for (i = 0; i < nr && !rc; i++)
+		if (is_listed(names[i], r))
+			rc = xenbus_remove(xs, t, r->dir, names[i]);
+	free(names);
+	return rc;
+}
+
+int xenbus_remove_keys(struct xs_handle *xs, const char *dir, const char *const *prefix,
+		       const char *const *exact)
+{
+	struct removal r = { dir, prefix, exact };
+
+	return xenbus_transact(xs, remove_keys, &r);
 }

@@ -31,6 +31,38 @@ int xenbus_store_error(void);
 int xenbus_read_raw(struct xs_handle *xs, xs_transaction_t t, const char *dir,
 		    const char *key, char **value, unsigned int *len);
 
+/* As xenbus_read_string, with blame; a missing node gives NULL and 0. */
+int xenbus_read_optional(struct xs_handle *xs, const char *dir, const char *key,
+			 const char *expected, char **out, struct key_error *err);
+/* Missing counts as fallback; so does nonsense in what is only an offer. */
+int xenbus_read_offer(struct xs_handle *xs, const char *dir, const char *key,
+		      uint32_t fallback, uint32_t *out);
+int xenbus_read_offered_flag(struct xs_handle *xs, const char *dir, const char *key,
+			     bool *out);
+
+/* What a back end knows of its hotplug script. */
+struct xenbus_hotplug {
+	bool script;		/* there is one */
+	bool pending;		/* it has not said "connected" */
+	bool error;		/* it said that it failed */
+};
+int xenbus_read_hotplug(struct xs_handle *xs, const char *back_dir,
+			struct xenbus_hotplug *out, struct key_error *err);
+
+/* A key's full name: PREFIX is "" or what xenbus_queue_prefix() made. */
+#define XENBUS_KEY_BYTES 40	/* "queue-15/event-channel-tx" */
+void xenbus_make_key(char *key, const char *prefix, const char *name);
+void xenbus_queue_prefix(char *prefix, uint32_t nr_queues, uint32_t queue);
+/* Missing is one queue; 0 and more than max are refused. */
+int xenbus_read_nr_queues(struct xs_handle *xs, const char *dir, uint32_t max,
+			  uint32_t *out, struct key_error *err);
+/*
+ * Removes the nodes of dir whose name begins with one of prefix or is one of exact;
+ * both lists end with NULL.
+ */
+int xenbus_remove_keys(struct xs_handle *xs, const char *dir, const char *const *prefix,
+		       const char *const *exact);
+
 /* error/... of a device's directory. -EINVAL: dir is not below a domain. */
 int xenbus_error_dir(char *buf, size_t bytes, const char *dir);
 

@@ -268,6 +268,41 @@ int xenbus_read_string(struct xs_handle *xs, xs_transaction_t t, const char *dir
 	return 0;
 }
 
+int xenbus_read_optional(struct xs_handle *xs, const char *dir, const char *key,
+			 const char *expected, char **out, struct key_error *err)
+{
+	int rc = xenbus_read_string(xs, XBT_NULL, dir, key, out);
+
+	if (!rc)
+		return 0;
+	*out = NULL;
+	if (rc == -ENOENT)
+		return 0;
+	xenbus_blame(err, key, "", 0, expected);
+	return rc;
+}
+
+int xenbus_read_offer(struct xs_handle *xs, const char *dir, const char *key,
+		      uint32_t fallback, uint32_t *out)
+{
+	int rc = xenbus_read_u32(xs, XBT_NULL, dir, key, UINT32_MAX, out, NULL);
+
+	if (!rc)
+		return 0;
+	*out = fallback;
+	return rc == -ENOENT || rc == -EINVAL ? 0 : rc;
+}
+
+int xenbus_read_offered_flag(struct xs_handle *xs, const char *dir, const char *key,
+			     bool *out)
+{
+	uint32_t v;
+	int rc = xenbus_read_offer(xs, dir, key, 0, &v);
+
+	*out = v;
+	return rc;
+}
+
 /* ---- writing ------------------------------------------------------------- */
 
 int xenbus_write_text(struct xs_handle *xs, xs_transaction_t t, const char *dir,

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The pool of pages shared with the back end. Hides how many share calls it
- * took and where the free pages are; must not know requests.
+ * The pool of pages shared with a back end (pool.h).
  *
  * Free pages form a list, last in first out, linked both ways so that a
  * contiguous run can be cut out of it.
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "blkfront-priv.h"
+#include "pool.h"
 
 static void push_free(struct pool *p, uint32_t i)
 {
@@ -39,12 +39,12 @@ static void unlink_free(struct pool *p, uint32_t i)
 	p->nr_free--;
 }
 
-static int add_chunk(struct pool *p, uint32_t nr, uint32_t *grefs)
+static int add_chunk(struct pool *p, uint32_t nr, bool writable, uint32_t *grefs)
 {
 	struct pool_chunk *c = p->chunk + p->nr_chunks;
 	void *base;
 	uint32_t i;
-	int r = frontdev_share(p->dev, nr, true, grefs, &base);
+	int r = frontdev_share(p->dev, nr, writable, grefs, &base);
 
 	if (r < 0)
 		return r;
@@ -52,7 +52,7 @@ static int add_chunk(struct pool *p, uint32_t nr, uint32_t *grefs)
 	c->first = p->nr_pages;
 	c->nr = nr;
 	for (i = 0; i < nr; i++) {
-		p->page[c->first + i].addr = c->base + (size_t)i * BLKFRONT_PAGE_BYTES;
+		p->page[c->first + i].addr = c->base + (size_t)i * FRONTDEV_PAGE_BYTES;
 		p->page[c->first + i].gref = grefs[i];
 	}
 	p->nr_chunks++;
@@ -60,7 +60,7 @@ static int add_chunk(struct pool *p, uint32_t nr, uint32_t *grefs)
 	return 0;
 }
 
-int pool_open(struct pool *p, struct frontdev *dev, uint32_t want)
+int pool_open(struct pool *p, struct frontdev *dev, uint32_t want, bool writable)
 {
 	uint32_t nr = want, i, *grefs;
 	int r = 0;
@@ -75,7 +75,7 @@ int pool_open(struct pool *p, struct frontdev *dev, uint32_t want)
 		return -ENOMEM;
 	}
 	while (nr && p->nr_pages < want && p->nr_chunks < POOL_CHUNKS_MAX) {
-		r = add_chunk(p, nr, grefs);
+		r = add_chunk(p, nr, writable, grefs);
 		if (r < 0)
 			nr /= 2;
 		else if (nr > want - p->nr_pages)
@@ -144,7 +144,7 @@ void *pool_get_run(struct pool *p, uint32_t nr)
 
 void pool_put_run(struct pool *p, void *addr, uint32_t nr)
 {
-	uint32_t first = pool_find(p, addr, (size_t)nr * BLKFRONT_PAGE_BYTES);
+	uint32_t first = pool_find(p, addr, (size_t)nr * FRONTDEV_PAGE_BYTES);
 
 	if (first == POOL_NONE)
 		return;
@@ -159,9 +159,9 @@ uint32_t pool_find(const struct pool *p, const void *addr, size_t bytes)
 
 	for (c = p->chunk; c < p->chunk + p->nr_chunks; c++) {
 		at = (uintptr_t)addr - (uintptr_t)c->base;
-		if (at < (size_t)c->nr * BLKFRONT_PAGE_BYTES)
-			return bytes <= (size_t)c->nr * BLKFRONT_PAGE_BYTES - at ?
-			       c->first + (uint32_t)(at / BLKFRONT_PAGE_BYTES) : POOL_NONE;
+		if (at < (size_t)c->nr * FRONTDEV_PAGE_BYTES)
+			return bytes <= (size_t)c->nr * FRONTDEV_PAGE_BYTES - at ?
+			       c->first + (uint32_t)(at / FRONTDEV_PAGE_BYTES) : POOL_NONE;
 	}
 	return POOL_NONE;
 }

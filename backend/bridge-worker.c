@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A bridge's worker from OPEN to STOPPED (bridge-worker.h).
+ *
+ * Hides: the supervisor's numbers for ports, the order of opening and of giving
+ * up privileges. Must not know: XenStore, slots.
+ *
+ * While there is work, rings are looked at and event channels stay masked: a busy
+ * guest costs no system call for an event. On the way to sleep they are unmasked,
+ * and an event that came meanwhile is delivered then.
+ */
+#include "bridge-worker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "bridge.h"
+#include "grant.h"
+#include "sandbox.h"
+#include "spin.h"
+
+#define MAX_FDS 4096u
+#define UPLINKS_MAX 16u
+/* A bridge that is never idle looks at its descriptors after so many microseconds. */
+#define LOOK_US 100u
+/* XSA-332: events that bring nothing are taken slower and slower. */
+#define SPURIOUS_FREE 16u
+#define SPURIOUS_DELAY_MS 4
+
+struct member {
+	struct member *next;
+	uint32_t id;			/* the supervisor's */
+	uint32_t port;			/* the switch's */
+	bool is_uplink;
+	int fd;
+	struct log_peer log;
+};
+
+struct bridge {
+	int sock;
+	char name[VIF_NAME_BYTES];
+	xengnttab_handle *xgt;
+	xenevtchn_handle *xce;
+	struct netback *nb;
+	struct member *members;
+	struct spin spin;
+	uint64_t cycles_per_us, looked_cycles;
+	evtchn_port_t *masked;
+	uint32_t nr_masked, max_masked;
+	uint32_t spurious;
+	bool worked, stop;
+};
+
+/* ---- answers ------------------------------------------------------------------------- */
+
+static void say(struct bridge *b, uint32_t type, uint32_t id)
+{
+	struct bridge_msg msg = { .version = BRIDGE_VERSION, .type = type, .port = id };
+
+	bridge_send(b->sock, &msg, -1);	/* a supervisor that has gone is noticed by reading */
+}
+
+static void say_failure(struct bridge *b, uint32_t type, uint32_t id, int rc, const char *why)
+{
+	struct bridge_msg msg = { .version = BRIDGE_VERSION, .type = type, .port = id };
+
+	msg.failure.err = -rc;
+	snprintf(msg.failure.reason, sizeof(msg.failure.reason), "%s", why);
+	bridge_send(b->sock, &msg, -1);
+}
+
+/* ---- members ------------------------------------------------------------------------- */
+
+static struct member *find(struct bridge *b, uint32_t id)
+{
+	for (struct member *m = b->members; m; m = m->next)
+		if (m->id == id)
+			return m;
+	return NULL;
+}
+
+static struct member *new_member(struct bridge *b, uint32_t id)
+{
+	struct member *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return NULL;
+	m->id = id;
+	m->fd = -1;
+	m->next = b->members;
+	b->members = m;
+	return m;
+}
+
+static void free_member(struct bridge *b, struct member *m)
+{
+	struct member **at = &b->members;
+
+	while (*at != m)
+		at = &(*at)->next;
+	*at = m->next;
+	close_fd(&m->fd);
+	free(m);
+}
+
+static void add_vif(struct bridge *b, const struct bridge_msg *msg)
+{
+	struct member *m = new_member(b, msg->port);
+	struct netback_vif vif = {
+		.domid = msg->vif.domid, .front = &msg->vif.front,
+		.features = &msg->vif.features, .port = &msg->vif.port,
+		.mtu_bytes = msg->vif.mtu_bytes, .rate_bytes = msg->vif.rate.bytes,
+		.rate_usec = msg->vif.rate.usec,
+	};
+	char why[200];
+	int rc;
+
+	if (!m) {
+		say_failure(b, BRIDGE_REFUSED, msg->port, -ENOMEM, "out of memory");
+		return;
+	}
+	log_peer_init(&m->log, "vif %u/%u", msg->vif.domid, msg->vif.devid);
+	vif.log = &m->log;
+	rc = netback_add_vif(b->nb, &vif, &m->port, why, sizeof(why));
+	if (rc) {
+		say_failure(b, BRIDGE_REFUSED, msg->port, rc, why);
+		free_member(b, m);
+		return;
+	}
+	say(b, BRIDGE_ADDED, msg->port);
+}
+
+static void add_uplink(struct bridge *b, const struct bridge_msg *msg, int fd)
+{
+	struct member *m = new_member(b, msg->port);
+	int rc = -ENOMEM;
+
+	if (m) {
+		m->is_uplink = true;
+		m->fd = fd;
+		log_peer_init(&m->log, "uplink %.31s", msg->uplink.name);
+		rc = netback_add_uplink(b->nb, fd, msg->uplink.offloads, &msg->uplink.port,
+					&m->log, &m->port);
+	}
+	if (!rc) {
+		say(b, BRIDGE_ADDED, msg->port);
+		return;
+	}
+	say_failure(b, BRIDGE_REFUSED, msg->port, rc, strerror(-rc));
+	if (m)
+		free_member(b, m);
+	else
+		close_fd(&fd);
+}
+
+static void remove_member(struct bridge *b, struct member *m)
+{
+	netback_remove_port(b->nb, m->port);
+	free_member(b, m);
+}
+
+/* Called inside a pass, so only noted; removed by the supervisor's REMOVE. */
+static void on_broken(void *arg, uint32_t port, const char *why)
+{
+	struct bridge *b = arg;
+
+	for (struct member *m = b->members; m; m = m->next)
+		if (m->port == port)
+			say_failure(b, BRIDGE_BROKEN, m->id, -EPROTO, why);
+}
+
+static void count(struct bridge *b, const struct bridge_msg *msg, const struct member *m)
+{
+	struct bridge_msg answer = { .version = BRIDGE_VERSION, .type = BRIDGE_COUNTED,
+				     .port = msg->port };
+
+	netback_stats(b->nb, &answer.counted.all);
+	if (m)
+		vswitch_counters(netback_switch(b->nb), m->port, &answer.counted.port);
+	bridge_send(b->sock, &answer, -1);
+}
+
+/* ---- the supervisor -------------------------------------------------------------------- */
+
+static void set_port(struct bridge *b, const struct bridge_msg *msg, struct member *m)
+{
+	int rc = vswitch_set_port(netback_switch(b->nb), m->port, &msg->set);
+
+	if (rc)
+		log_error("%s: its switch port was not changed: %s", m->log.who, strerror(-rc));
+}
+
+static void act_on_member(struct bridge *b, const struct bridge_msg *msg, struct member *m)
+{
+	switch (msg->type) {
+	case BRIDGE_SET_PORT:
+		set_port(b, msg, m);
+		break;
+	case BRIDGE_SET_RATE:
+		netback_set_rate(b->nb, m->port, msg->rate.bytes, msg->rate.usec);
+		break;
+	case BRIDGE_SET_MULTICAST:
+		netback_set_multicast_control(b->nb, m->port, msg->on);
+		break;
+	case BRIDGE_REMOVE:
+		remove_member(b, m);
+		say(b, BRIDGE_REMOVED, msg->port);
+		break;
+	}
+}
+
+static void act(struct bridge *b, const struct bridge_msg *msg, int fd)
+{
+	struct member *m = find(b, msg->port);
+
+	switch (msg->type) {
+	case BRIDGE_ADD_VIF:
+		add_vif(b, msg);
+		break;
+	case BRIDGE_ADD_UPLINK:
+		add_uplink(b, msg, fd);
+		return;
+	case BRIDGE_CONFIGURE:
+		vswitch_configure(netback_switch(b->nb), &msg->configure);
+		break;
+	case BRIDGE_COUNT:
+		count(b, msg, m);
+		break;
+	case BRIDGE_STOP:
+		b->stop = true;
+		break;
+	default:
+		if (m)
+			act_on_member(b, msg, m);
+		else
+			log_error("%s: the supervisor names port %u, which there is not",
+				  b->name, msg->port);
+	}
+	close_fd(&fd);
+}
+
+static void hear_supervisor(struct bridge *b)
+{
+	struct bridge_msg msg;
+	int fd, rc = bridge_receive(b->sock, &msg, &fd);
+
+	if (rc == -EPIPE)
+		b->stop = true;
+	else if (rc)
+		log_error("%s: a message from the supervisor was refused: %s", b->name,
+			  strerror(-rc));
+	else
+		act(b, &msg, fd);
+}
+
+/* ---- events ------------------------------------------------------------------------------ */
+
+static void take_event(struct bridge *b)
+{
+	xenevtchn_port_or_error_t port = xenevtchn_pending(b->xce);
+
+	if (port < 0)
+		return;
+	netback_event(b->nb, (evtchn_port_t)port);
+	if (b->nr_masked == b->max_masked) {
+		uint32_t max = b->max_masked ? 2 * b->max_masked : 64;
+		evtchn_port_t *more = realloc(b->masked, max * sizeof(*more));
+
+		if (!more) {	/* one event too many rather than one too few */
+			xenevtchn_unmask(b->xce, (evtchn_port_t)port);
+			return;
+		}
+		b->masked = more;
+		b->max_masked = max;
+	}
+	b->masked[b->nr_masked++] = (evtchn_port_t)port;
+}
+
+/* An unbound port is not there any more; unmasking it is refused, and that is all. */
+static void unmask_all(struct bridge *b)
+{
+	for (uint32_t i = 0; i < b->nr_masked; i++)
+		xenevtchn_unmask(b->xce, b->masked[i]);
+	b->nr_masked = 0;
+}
+
+enum { WAIT_SUPERVISOR, WAIT_EVENT, WAIT_UPLINKS };
+
+static void wait_for(struct bridge *b, bool events, int timeout_ms)
+{
+	struct pollfd p[WAIT_UPLINKS + UPLINKS_MAX] = {
+		[WAIT_SUPERVISOR] = { .fd = b->sock, .events = POLLIN },
+		[WAIT_EVENT] = { .fd = events ? xenevtchn_fd(b->xce) : -1, .events = POLLIN },
+	};
+	uint32_t nr = WAIT_UPLINKS, uplink[UPLINKS_MAX];
+
+	for (struct member *m = b->members; m; m = m->next) {
+		if (!m->is_uplink || nr == WAIT_UPLINKS + UPLINKS_MAX)
+			continue;
+		uplink[nr - WAIT_UPLINKS] = m->port;
+		p[nr++] = (struct pollfd){ .fd = m->fd, .events = POLLIN };
+	}
+	if (poll(p, nr, timeout_ms) <= 0)
+		return;
+	for (uint32_t i = WAIT_UPLINKS; i < nr; i++)
+		if (p[i].revents)
+			netback_uplink_ready(b->nb, uplink[i - WAIT_UPLINKS]);
+	if (p[WAIT_EVENT].revents)
+		take_event(b);
+	if (p[WAIT_SUPERVISOR].revents)
+		hear_supervisor(b);
+}
+
+/* ---- the loop ------------------------------------------------------------------------------ */
+
+static bool spin_for_work(struct bridge *b)
+{
+	uint32_t budget = spin_budget(&b->spin);
+	uint64_t start = spin_now_cycles(), took = 0;
+
+	while (took < budget) {
+		if (netback_pending(b->nb)) {
+			spin_hit(&b->spin, took);
+			return true;
+		}
+		spin_pause();
+		took = spin_now_cycles() - start;
+	}
+	if (budget)
+		spin_miss(&b->spin);
+	return false;
+}
+
+static void sleep_for_work(struct bridge *b)
+{
+	uint32_t woken = b->nr_masked;
+	int64_t timeout;
+
+	b->spurious = b->worked || !woken ? 0 : b->spurious + 1;
+	b->worked = false;
+	if (b->spurious > SPURIOUS_FREE)
+		wait_for(b, false, SPURIOUS_DELAY_MS);
+	unmask_all(b);
+	if (netback_final(b->nb))
+		return;
+	timeout = netback_timeout_ms(b->nb, now_ms());
+	wait_for(b, true, timeout < 0 ? -1 : (int)timeout);
+}
+
+static void look_around(struct bridge *b)
+{
+	uint64_t now = spin_now_cycles();
+
+	if (now - b->looked_cycles < LOOK_US * b->cycles_per_us)
+		return;
+	b->looked_cycles = now;
+	wait_for(b, true, 0);
+}
+
+static void run(struct bridge *b)
+{
+	uint64_t aged_ms = now_ms();
+
+	while (!b->stop) {
+		uint64_t now = now_ms();
+
+		look_around(b);
+		if (now - aged_ms >= 1000) {
+			vswitch_age(netback_switch(b->nb), now);
+			aged_ms = now;
+		}
+		if (netback_pass(b->nb, now))
+			b->worked = true;
+		else if (!spin_for_work(b))
+			sleep_for_work(b);
+	}
+}
+
+/* ---- from OPEN to STOPPED --------------------------------------------------------------------- */
+
+static uint64_t measure_cycles_per_us(void)
+{
+	uint64_t start = spin_now_cycles(), ns = now_ns();
+
+	while (now_ns() - ns < 1000000)
+		;
+	return MAX(1, (spin_now_cycles() - start) / 1000);
+}
+
+static int open_bridge(struct bridge *b, const struct bridge_msg *msg, char *why, size_t bytes)
+{
+	struct netback_config cfg = { .sw = msg->open.sw, .broken = on_broken, .arg = b };
+	int rc = grant_open(&b->xgt);
+
+	snprintf(b->name, sizeof(b->name), "%.*s", (int)sizeof(b->name) - 1, msg->open.name);
+	if (rc) {
+		snprintf(why, bytes, "cannot open the grant device: %s", strerror(-rc));
+		return rc;
+	}
+	b->xce = xenevtchn_open(NULL, 0);
+	if (!b->xce) {
+		rc = errno ? -errno : -EIO;
+		snprintf(why, bytes, "cannot open the event channel device: %s", strerror(-rc));
+		return rc;
+	}
+	cfg.xgt = b->xgt;
+	cfg.xce = b->xce;
+	rc = netback_open(&cfg, &b->nb);
+	if (rc)
+		snprintf(why, bytes, "no switch: %s", strerror(-rc));
+	b->cycles_per_us = measure_cycles_per_us();
+	spin_init(&b->spin, (uint32_t)(msg->open.poll_us * b->cycles_per_us));
+	return rc;
+}
+
+static void close_bridge(struct bridge *b)
+{
+	while (b->members) {
+		struct member *m = b->members;
+
+		netback_remove_port(b->nb, m->port);
+		free_member(b, m);
+	}
+	netback_close(b->nb);
+	if (b->xce)
+		xenevtchn_close(b->xce);
+	if (b->xgt)
+		xengnttab_close(b->xgt);
+	free(b->masked);
+}
+
+int bridge_worker(int sock)
+{
+	struct bridge b = { .sock = sock };
+	char why[200] = "the supervisor did not begin with OPEN";
+	struct bridge_msg msg;
+	int fd = -1, rc = bridge_receive(sock, &msg, &fd);
+
+	close_fd(&fd);
+	if (!rc)
+		rc = msg.type == BRIDGE_OPEN ? open_bridge(&b, &msg, why, sizeof(why)) : -EPROTO;
+	if (!rc) {
+		rc = sandbox_before_loop(MAX_FDS);
+		snprintf(why, sizeof(why), "privileges cannot be dropped: %s", strerror(-rc));
+	}
+	if (rc) {
+		say_failure(&b, BRIDGE_REFUSED, BRIDGE_ITSELF, rc, why);
+		close_bridge(&b);
+		return EXIT_FAILURE;
+	}
+	say(&b, BRIDGE_READY, BRIDGE_ITSELF);
+	run(&b);
+	close_bridge(&b);
+	say(&b, BRIDGE_STOPPED, BRIDGE_ITSELF);
+	return EXIT_SUCCESS;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the net back end's supervisor and the worker of one bridge say to each
+ * other.
+ *
+ * Hides: the message layout. Must not know: the data path, XenStore keys. Packets
+ * as packet.h on the pair whose worker end is BRIDGE_FD of a freshly executed
+ * program, as for block devices (worker.h); but a bridge has many ports, so all
+ * messages but the first name one, by a number that the supervisor chose.
+ *
+ *   supervisor                        worker
+ *   OPEN                        ->
+ *                               <-    READY or REFUSED (port BRIDGE_ITSELF)
+ *   ADD_VIF, ADD_UPLINK (+ TAP) ->    maps, binds, joins the switch
+ *                               <-    ADDED or REFUSED: reason
+ *   SET_PORT, SET_RATE,
+ *   SET_MULTICAST, CONFIGURE    ->    at once, without an answer
+ *   REMOVE                      ->    leaves the switch, answers, unmaps
+ *                               <-    REMOVED
+ *                               <-    BROKEN: the ring is insane, and removed
+ *   COUNT                       ->
+ *                               <-    COUNTED
+ *   CAPTURE (+ file or pipe)    ->    mirrored frames go there; without: no more
+ *   STOP                        ->    removes all
+ *                               <-    STOPPED, then exits with 0
+ */
+#ifndef PV_BRIDGE_H
+#define PV_BRIDGE_H
+
+#include <stdint.h>
+#include "netback.h"
+#include "vif.h"
+
+#define BRIDGE_FD 3
+#define BRIDGE_VERSION 1u
+#define BRIDGE_ITSELF UINT32_MAX
+
+enum bridge_type {
+	BRIDGE_OPEN = 1, BRIDGE_ADD_VIF, BRIDGE_ADD_UPLINK, BRIDGE_SET_PORT,
+	BRIDGE_SET_RATE, BRIDGE_SET_MULTICAST, BRIDGE_CONFIGURE, BRIDGE_REMOVE,
+	BRIDGE_COUNT, BRIDGE_CAPTURE, BRIDGE_STOP,
+	BRIDGE_READY = 32, BRIDGE_ADDED, BRIDGE_REFUSED, BRIDGE_REMOVED,
+	BRIDGE_BROKEN, BRIDGE_COUNTED, BRIDGE_STOPPED,
+};
+
+struct bridge_rate {
+	uint64_t bytes;
+	uint32_t usec;
+};
+
+struct bridge_vif {
+	uint32_t domid, devid;
+	struct vif_frontend front;
+	struct vif_features features;
+	struct vswitch_port_config port;
+	uint32_t mtu_bytes;
+	struct bridge_rate rate;
+};
+
+struct bridge_uplink {
+	char name[32];
+	uint8_t offloads;
+	struct vswitch_port_config port;
+};
+
+struct bridge_failure {
+	int32_t err;			/* positive errno */
+	char reason[200];
+};
+
+struct bridge_msg {
+	uint32_t version, type;
+	uint32_t port;			/* the supervisor's number, or BRIDGE_ITSELF */
+	union {
+		struct {
+			char name[VIF_NAME_BYTES];
+			struct vswitch_config sw;
+			uint32_t poll_us;
+		} open;
+		struct bridge_vif vif;
+		struct bridge_uplink uplink;
+		struct vswitch_port_config set;
+		struct vswitch_config configure;
+		struct bridge_rate rate;
+		uint8_t on;		/* SET_MULTICAST, CAPTURE */
+		struct bridge_failure failure;
+		struct {
+			struct vswitch_counters port;
+			struct netback_stats all;
+		} counted;
+	};
+};
+
+/* As packet.h. fd: one descriptor or -1. -EPROTO too for another version or type. */
+int bridge_send(int sock, const struct bridge_msg *msg, int fd);
+int bridge_receive(int sock, struct bridge_msg *msg, int *fd);
+
+#endif

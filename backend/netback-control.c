@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The control ring: how a guest wants its frames spread over its queues.
+ *
+ * Hides: the messages, the tables that they fill, the choice of a queue. Must
+ * not know: frames on their way (but their headers).
+ *
+ * Everything here is slow and rare: one copy at a time. A sum that could wrap is
+ * compared by subtraction, since sizes and offsets are a stranger's.
+ */
+#include <errno.h>
+#include <string.h>
+#include "netback-internal.h"
+
+#define ALL_HASH_TYPES (XEN_NETIF_CTRL_HASH_TYPE_IPV4 | XEN_NETIF_CTRL_HASH_TYPE_IPV4_TCP | \
+			XEN_NETIF_CTRL_HASH_TYPE_IPV6 | XEN_NETIF_CTRL_HASH_TYPE_IPV6_TCP)
+#define MESSAGES_AT_A_TIME 16u
+
+static int copy_in(struct nb_port *p, uint32_t gref, void *to, uint32_t bytes)
+{
+	struct grant_batch *b = &p->nb->pulls;
+
+	grant_batch_from(b, to, p->domid, gref, 0, (uint16_t)bytes);
+	return grant_batch_flush(b);
+}
+
+static uint32_t set_algorithm(struct nb_port *p, uint32_t algorithm)
+{
+	if (algorithm != XEN_NETIF_CTRL_HASH_ALGORITHM_NONE &&
+	    algorithm != XEN_NETIF_CTRL_HASH_ALGORITHM_TOEPLITZ)
+		return XEN_NETIF_CTRL_STATUS_INVALID_PARAMETER;
+	p->hash.algorithm = algorithm;
+	return XEN_NETIF_CTRL_STATUS_SUCCESS;
+}
+
+static uint32_t get_types(struct nb_port *p, uint32_t *data)
+{
+	if (p->hash.algorithm == XEN_NETIF_CTRL_HASH_ALGORITHM_NONE)
+		return XEN_NETIF_CTRL_STATUS_NOT_SUPPORTED;
+	*data = ALL_HASH_TYPES;
+	return XEN_NETIF_CTRL_STATUS_SUCCESS;
+}
+
+static uint32_t set_types(struct nb_port *p, uint32_t types)
+{
+	if (types & ~(uint32_t)ALL_HASH_TYPES ||
+	    p->hash.algorithm == XEN_NETIF_CTRL_HASH_ALGORITHM_NONE)
+		return XEN_NETIF_CTRL_STATUS_INVALID_PARAMETER;
+	p->hash.types = types;
+	return XEN_NETIF_CTRL_STATUS_SUCCESS;
+}
+
+static uint32_t set_key(struct nb_port *p, uint32_t gref, uint32_t bytes)
+{
+	uint8_t key[FRAME_HASH_KEY_BYTES] = { 0 };
+
+	if (bytes > sizeof(key))
+		return XEN_NETIF_CTRL_STATUS_BUFFER_OVERFLOW;
+	if (bytes && copy_in(p, gref, key, bytes))
+		return XEN_NETIF_CTRL_STATUS_INVALID_PARAMETER;
+	memcpy(p->hash.key, key, sizeof(key));
+	return XEN_NETIF_CTRL_STATUS_SUCCESS;
+}
+
+static uint32_t set_map_size(struct nb_port *p, uint32_t nr)
+{
+	if (nr > NB_HASH_MAP_MAX)
+		return XEN_NETIF_CTRL_STATUS_INVALID_PARAMETER;
+	p->hash.nr_map = nr;
+	memset(p->hash.map, 0, sizeof(p->hash.map));
+	return XEN_NETIF_CTRL_STATUS_SUCCESS;
+}
+
+static uint32_t set_map(struct nb_port *p, uint32_t gref, uint32_t nr, uint32_t at)
+{
+	uint32_t part[NB_HASH_MAP_MAX];
+
+	if (nr > p->hash.nr_map || at > p->hash.nr_map - nr)
+		return XEN_NETIF_CTRL_STATUS_BUFFER_OVERFLOW;
+	if (!nr)
+		return XEN_NETIF_CTRL_STATUS_SUCCESS;
+	if (copy_in(p, gref, part, nr * (uint32_t)sizeof(part[0])))
+		return XEN_NETIF_CTRL_STATUS_INVALID_PARAMETER;
+	for (uint32_t i = 0; i < nr; i++)
+		if (part[i] >= p->nr_queues)
+			return XEN_NETIF_CTRL_STATUS_INVALID_PARAMETER;
+	memcpy(p->hash.map + at, part, nr * sizeof(part[0]));
+	return XEN_NETIF_CTRL_STATUS_SUCCESS;
+}
+
+static uint32_t act(struct nb_port *p, const struct xen_netif_ctrl_request *req, uint32_t *data)
+{
+	switch (req->type) {
+	case XEN_NETIF_CTRL_TYPE_SET_HASH_ALGORITHM:
+		return set_algorithm(p, req->data[0]);
+	case XEN_NETIF_CTRL_TYPE_GET_HASH_FLAGS:
+		return get_types(p, data);
+	case XEN_NETIF_CTRL_TYPE_SET_HASH_FLAGS:
+		return set_types(p, req->data[0]);
+	case XEN_NETIF_CTRL_TYPE_SET_HASH_KEY:
+		return set_key(p, req->data[0], req->data[1]);
+	case XEN_NETIF_CTRL_TYPE_GET_HASH_MAPPING_SIZE:
+		*data = NB_HASH_MAP_MAX;
+		return XEN_NETIF_CTRL_STATUS_SUCCESS;
+	case XEN_NETIF_CTRL_TYPE_SET_HASH_MAPPING_SIZE:
+		return set_map_size(p, req->data[0]);
+	case XEN_NETIF_CTRL_TYPE_SET_HASH_MAPPING:
+		return set_map(p, req->data[0], req->data[1], req->data[2]);
+	default:
+		return XEN_NETIF_CTRL_STATUS_NOT_SUPPORTED;
+	}
+}
+
+uint32_t nb_control(struct netback *nb, struct nb_port *p)
+{
+	int nr = ring_back_pending(&p->ctrl);
+	uint32_t i;
+
+	if (nr < 0) {
+		nb_break(p, "the control ring's producer is impossible");
+		return 0;
+	}
+	for (i = 0; i < (uint32_t)nr && i < MESSAGES_AT_A_TIME; i++) {
+		struct xen_netif_ctrl_request req;
+		struct xen_netif_ctrl_response rsp;
+
+		ring_back_take(&p->ctrl, &req, sizeof(req));
+		memset(&rsp, 0, sizeof(rsp));
+		rsp.id = req.id;
+		rsp.type = req.type;
+		rsp.status = act(p, &req, &rsp.data);
+		ring_back_put(&p->ctrl, &rsp, sizeof(rsp));
+	}
+	if (ring_back_push(&p->ctrl)) {
+		nb->stats.notifies++;
+		xenevtchn_notify(nb->cfg.xce, p->ctrl_evtchn);
+	}
+	return i;
+}
+
+uint32_t nb_choose_queue(const struct nb_port *p, struct nb_frame *f, uint32_t *hash,
+			 uint32_t *type)
+{
+	const struct nb_hash *h = &p->hash;
+
+	*hash = *type = 0;
+	if (h->algorithm == XEN_NETIF_CTRL_HASH_ALGORITHM_NONE || !h->types) {
+		if (p->nr_queues == 1 || !nb_parse(f))
+			return 0;
+		return frame_flow(f->head, &f->frame) % p->nr_queues;
+	}
+	if (nb_parse(f))
+		*hash = frame_hash(f->head, &f->frame, h->key, h->types, type);
+	if (!h->nr_map)
+		return *hash % p->nr_queues;
+	return h->map[*hash % h->nr_map];
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the files of netback share; nobody else includes it.
+ *
+ * Hides: nothing. Names begin with nb_. A frame on its way is a struct nb_frame:
+ * either its octets are in its sender's pages (from is set, pieces say where), or
+ * in our own memory (from is NULL, data). In both cases its first octets are ours
+ * and do not change any more (head), and those are what receivers get: a guest
+ * that rewrites its header after the decision changes nothing.
+ */
+#ifndef PV_NETBACK_INTERNAL_H
+#define PV_NETBACK_INTERNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <xen/xen.h>
+#include <xen/grant_table.h>
+#include <xen/event_channel.h>
+#include <xen/io/netif.h>
+#include "frame.h"
+#include "grant.h"
+#include "netback.h"
+#include "ring.h"
+
+#define NB_RING_SLOTS 256u
+#define NB_SLOTS_FATAL 20u		/* of one frame: no front end means that */
+#define NB_GATHER 64u			/* frames of one queue in one pass */
+#define NB_TAKEN 256u			/* frames of all queues in one pass */
+#define NB_FIFO 512u			/* frames that wait for one rx queue */
+#define NB_COPIES 1024u			/* in one call */
+#define NB_BUFFERS 320u			/* frames in our own memory */
+#define NB_BUFFERS_PER_PORT 64u		/* of these, waiting for one port */
+#define NB_BUFFER_BYTES (65536u + 256u)
+#define NB_HOLD_SLOTS (NB_RING_SLOTS * 3 / 4)
+#define NB_TICK_MS 10			/* while frames wait */
+#define NB_OLD_TICK_MS 1		/* for front ends that do not tell of new slots */
+
+struct nb_port;
+struct nb_queue;
+
+struct nb_piece {
+	uint32_t gref;
+	uint16_t offset, bytes;
+};
+
+struct nb_frame {
+	struct nb_frame *next;		/* free, or taken in this pass */
+	struct nb_port *port;		/* where it came in */
+	struct nb_queue *from;
+	struct nb_frame *pulled;	/* its copy in our memory, made in this pass */
+	uint8_t *data;
+	const uint8_t *head;
+	uint32_t head_bytes;
+	uint32_t bytes;
+	uint32_t refs;
+	bool csum_blank, csum_validated;
+	uint8_t gso;			/* XEN_NETIF_GSO_TYPE_* */
+	uint16_t gso_bytes;
+	bool parsed;
+	struct frame frame;		/* of head, when parsed */
+	/* From a guest: */
+	const char *fault;		/* NULL: none yet */
+	bool group;			/* not a frame: joins or leaves a group */
+	bool lost;			/* a copy to some receiver failed */
+	uint16_t nr_slots, nr_extras, nr_pieces;
+	uint32_t copy_first, copy_nr;	/* of its header, in nb->heads */
+	struct nb_piece piece[NETBACK_SLOTS_MAX];
+	uint16_t id[NB_SLOTS_FATAL];
+	uint8_t header[NETBACK_HEADER_BYTES];
+};
+
+/* A frame that is due to a port. */
+struct nb_delivery {
+	struct nb_frame *frame;
+	uint64_t since_ms;
+	uint32_t cut_at;		/* segments of a large packet that are out already */
+	uint16_t tci;			/* for PUSH and SET */
+	uint8_t tag;			/* enum vswitch_tag */
+};
+
+struct nb_queue {
+	struct nb_port *port;
+	uint32_t index;
+	void *tx_page, *rx_page;
+	struct ring_back tx, rx;
+	evtchn_port_t tx_evtchn, rx_evtchn;
+	bool tx_bound, rx_bound;
+	struct nb_queue *next_active;
+	bool active;
+	bool blocked;			/* the head of fifo did not fit */
+	bool stalled;			/* and that for too long */
+	uint32_t rx_seen;		/* slots that were there when it did not fit */
+	uint32_t tx_used;		/* slots taken and not answered */
+	uint32_t fifo_head, fifo_nr;
+	struct nb_delivery fifo[NB_FIFO];
+	struct nb_frame *free;
+	struct nb_frame frames[NB_RING_SLOTS];
+};
+
+#define NB_HASH_MAP_MAX 128u
+
+struct nb_hash {
+	uint32_t algorithm, types;
+	uint8_t key[FRAME_HASH_KEY_BYTES];
+	uint32_t nr_map;		/* 0: modulo */
+	uint32_t map[NB_HASH_MAP_MAX];
+};
+
+struct nb_port {
+	struct netback *nb;
+	uint32_t number;
+	bool broken;
+	struct log_peer *log;
+	uint32_t nr_buffers;		/* frames of our memory that wait here */
+	/* A guest: */
+	uint32_t domid;
+	uint32_t nr_queues;
+	struct nb_queue *queue[VIF_QUEUES_MAX];
+	bool sg, gso_tcpv4, gso_tcpv6, ipv4_csum, ipv6_csum, tells;
+	uint64_t rate_bytes, credited_ms;
+	uint32_t rate_usec;
+	int64_t credit_bytes;
+	struct nb_hash hash;
+	void *ctrl_page;
+	struct ring_back ctrl;
+	evtchn_port_t ctrl_evtchn;
+	bool ctrl_bound, ctrl_active;
+	struct nb_port *next_ctrl;
+	/* An uplink: */
+	bool is_uplink, offloads, readable;
+	struct nb_port *next_uplink;
+	int fd;
+	uint32_t fifo_nr;
+	struct nb_delivery *fifo;
+};
+
+/* A frame whose copies into rx slots are in the batch. */
+struct nb_plan {
+	struct nb_queue *queue;
+	struct nb_frame *frame;
+	uint32_t copy_first, copy_nr;
+	uint32_t slot_first, nr_slots;	/* in nb->slots */
+	uint16_t flags;
+	uint8_t gso;
+	uint16_t gso_bytes;
+	uint32_t hash, hash_type;
+	uint32_t bytes;
+};
+
+struct nb_slot {
+	uint32_t gref;
+	uint16_t id, bytes;
+};
+
+struct nb_evtchn {
+	struct nb_queue *queue;
+	struct nb_port *ctrl;		/* of the control ring */
+};
+
+struct netback {
+	struct netback_config cfg;
+	struct vswitch *sw;
+	struct nb_port *port[VSWITCH_PORTS_MAX];
+	uint32_t nr_ports;		/* highest number in use, plus one */
+	struct nb_evtchn *evtchn;
+	uint32_t nr_evtchn;
+	struct nb_queue *active;	/* looked at in every pass */
+	struct nb_port *uplinks;
+	struct nb_port *ctrl;		/* whose control ring has something */
+	uint64_t now_ms;
+
+	struct grant_batch heads, pulls, copies;
+	uint32_t nr_taken;
+	struct nb_frame *taken[NB_TAKEN];
+	uint32_t nr_pulled;
+	struct nb_frame *pulled[NB_TAKEN];	/* originals; ->pulled is the copy */
+	uint32_t nr_plans, nr_slots, nr_scratch;
+	struct nb_plan plan[NB_COPIES];
+	struct nb_slot slots[NB_COPIES + NETBACK_SLOTS_MAX];
+	uint8_t (*scratch)[FRAME_HEADER_MAX];	/* headers and tags until the copies are done */
+	uint8_t *buffers;
+	struct nb_frame *buffer_frames, *free_buffers;
+	struct vswitch_decision decision;
+	struct netback_stats stats;
+};
+
+/* netback.c */
+void nb_activate(struct nb_queue *q);
+void nb_activate_ctrl(struct nb_port *p);
+void nb_break(struct nb_port *p, const char *why);
+/* Parses the head once. False: it could not be understood at all. */
+bool nb_parse(struct nb_frame *f);
+
+/* netback-tx.c: takes requests, gives answers */
+void nb_tx_gather(struct netback *nb, struct nb_queue *q);
+/* The copies of heads have run: notes which failed. */
+void nb_tx_headed(struct netback *nb);
+void nb_tx_answer(struct nb_frame *f, int16_t status);
+/* Gives up a reference; the last one answers or frees. */
+void nb_frame_put(struct nb_frame *f);
+
+/* netback-rx.c: frames to guests */
+void nb_rx_enqueue(struct nb_queue *q, struct nb_frame *f, const struct vswitch_out *out,
+		   uint16_t tci);
+/* Fills slots of q from its fifo as far as they go. Returns the number of frames. */
+uint32_t nb_rx_fill(struct netback *nb, struct nb_queue *q);
+/* Runs the copies and writes the responses. */
+void nb_rx_flush(struct netback *nb);
+/* Drops what has waited for too long. */
+void nb_rx_expire(struct nb_queue *q);
+/* Drops deliveries: all, or those of frames that came in on a port. */
+void nb_rx_purge(struct nb_queue *q, const struct nb_port *from);
+
+/* netback-soft.c: frames in our own memory */
+struct nb_frame *nb_buffer_get(struct netback *nb);
+/* A copy of f in our memory, complete after nb_pull_flush(). NULL: no room. */
+struct nb_frame *nb_pull(struct netback *nb, struct nb_frame *f);
+void nb_pull_flush(struct netback *nb);
+/* Whether a receiver that takes these offloads can have f as it is. */
+bool nb_suits(const struct nb_frame *f, bool gso_tcpv4, bool gso_tcpv6,
+	      bool ipv4_csum, bool ipv6_csum);
+/* f is in our memory: its checksum is filled in if it was blank. */
+void nb_complete_checksum(struct netback *nb, struct nb_frame *f);
+
+/* netback-uplink.c */
+void nb_uplink_gather(struct netback *nb, struct nb_port *p);
+void nb_uplink_enqueue(struct nb_port *p, struct nb_frame *f, const struct vswitch_out *out,
+		       uint16_t tci);
+uint32_t nb_uplink_flush(struct netback *nb, struct nb_port *p);
+
+/* netback-control.c */
+uint32_t nb_control(struct netback *nb, struct nb_port *p);
+uint32_t nb_choose_queue(const struct nb_port *p, struct nb_frame *f, uint32_t *hash,
+			 uint32_t *type);
+
+/* The octets of a tag operation on a frame's head, as up to three parts. */
+struct nb_part {
+	const uint8_t *at;
+	uint32_t bytes;
+};
+uint32_t nb_head_parts(const struct nb_frame *f, uint8_t tag, uint16_t tci, uint8_t tag_bytes[4],
+		       struct nb_part part[3]);
+
+#endif

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One pass over all that is active, and what to do when there is nothing.
+ *
+ * Hides: the order of the steps, the list of active queues, timers. Must not
+ * know: slots, offloads.
+ */
+#include <string.h>
+#include "netback-internal.h"
+
+/* ---- decisions ----------------------------------------------------------------------- */
+
+/*
+ * A large packet without a blank checksum, or of a kind that it is not, would
+ * be cut wrongly by whoever receives it.
+ */
+static bool offloads_fit(struct nb_frame *f)
+{
+	if (!f->gso)
+		return true;
+	if (!nb_parse(f) || f->frame.l4 != FRAME_TCP || f->frame.fragment)
+		return false;
+	if ((f->gso == XEN_NETIF_GSO_TYPE_TCPV6) != (f->frame.l3 == FRAME_IPV6))
+		return false;
+	if (!f->csum_blank && f->from) {
+		if (frame_prepare_checksum(f->header, &f->frame))
+			return false;
+		f->csum_blank = f->csum_validated = true;
+	}
+	return true;
+}
+
+static void deliver(struct netback *nb, struct nb_frame *f, const struct vswitch_out *out)
+{
+	struct nb_port *p = nb->port[out->port];
+	uint32_t hash, type;
+
+	if (p->broken)
+		return;
+	if (p->is_uplink)
+		nb_uplink_enqueue(p, f, out, nb->decision.tci);
+	else
+		nb_rx_enqueue(p->queue[nb_choose_queue(p, f, &hash, &type)], f, out,
+			      nb->decision.tci);
+}
+
+static void forward(struct netback *nb, struct nb_frame *f)
+{
+	if (!f->fault && !f->group && !offloads_fit(f))
+		f->fault = "a large packet is not the TCP that it is said to be";
+	if (f->fault) {
+		log_peer_at(f->port->log, LOG_LEVEL_WARNING, "%s", f->fault);
+		vswitch_refuse(nb->sw, f->port->number, f->bytes, VSWITCH_MALFORMED);
+	} else if (!f->group) {
+		vswitch_forward(nb->sw, f->port->number, f->head, f->head_bytes, f->bytes,
+				nb->now_ms, &nb->decision);
+		for (uint32_t i = 0; i < nb->decision.nr; i++)
+			deliver(nb, f, &nb->decision.out[i]);
+	}
+	nb_frame_put(f);
+}
+
+/* ---- rings ---------------------------------------------------------------------------- */
+
+/* Publishes what was written to both rings; one event when they share a channel. */
+static void push(struct netback *nb, struct nb_queue *q)
+{
+	bool tx = ring_back_push(&q->tx), rx = ring_back_push(&q->rx);
+
+	if (tx || (rx && q->rx_evtchn == q->tx_evtchn)) {
+		nb->stats.notifies++;
+		xenevtchn_notify(nb->cfg.xce, q->tx_evtchn);
+	}
+	if (rx && q->rx_evtchn != q->tx_evtchn) {
+		nb->stats.notifies++;
+		xenevtchn_notify(nb->cfg.xce, q->rx_evtchn);
+	}
+}
+
+static bool out_of_credit(const struct nb_port *p)
+{
+	return p->rate_bytes && p->credit_bytes <= 0;
+}
+
+/* A broken ring counts as work: the pass finds out and says so. */
+static bool has_work(const struct nb_queue *q)
+{
+	if (q->port->broken)
+		return false;
+	if (ring_back_pending(&q->tx) && !out_of_credit(q->port))
+		return true;
+	return q->fifo_nr && (!q->blocked || ring_back_pending(&q->rx) > (int)q->rx_seen ||
+			      ring_back_pending(&q->rx) < 0);
+}
+
+static bool uplink_has_work(const struct netback *nb)
+{
+	for (const struct nb_port *p = nb->uplinks; p; p = p->next_uplink)
+		if (p->readable)
+			return true;
+	return false;
+}
+
+bool netback_pending(const struct netback *nb)
+{
+	if (nb->ctrl || uplink_has_work(nb))
+		return true;
+	for (const struct nb_queue *q = nb->active; q; q = q->next_active)
+		if (has_work(q))
+			return true;
+	return false;
+}
+
+/* True: there is work after all. */
+static bool ask(struct nb_queue *q)
+{
+	bool work = false;
+
+	if (q->port->broken)
+		return false;
+	if (!out_of_credit(q->port))
+		work = ring_back_final(&q->tx) != 0;
+	if (q->fifo_nr) {
+		int nr = ring_back_final(&q->rx);
+
+		work |= nr < 0 || nr > (int)q->rx_seen;
+	}
+	return work;
+}
+
+bool netback_final(struct netback *nb)
+{
+	struct nb_queue **at = &nb->active, *q;
+	bool work = nb->ctrl || uplink_has_work(nb);
+
+	while ((q = *at)) {
+		if (ask(q)) {
+			work = true;
+		} else if (!q->fifo_nr && !out_of_credit(q->port)) {
+			*at = q->next_active;
+			q->active = false;
+			continue;
+		}
+		at = &q->next_active;
+	}
+	return work;
+}
+
+int64_t netback_timeout_ms(const struct netback *nb, uint64_t now_ms)
+{
+	int64_t ms = -1;
+
+	(void)now_ms;
+	for (const struct nb_queue *q = nb->active; q; q = q->next_active) {
+		if (q->fifo_nr)
+			ms = q->port->tells ? NB_TICK_MS : NB_OLD_TICK_MS;
+		else if (out_of_credit(q->port) && ms < 0)
+			ms = MAX(1, q->port->rate_usec / 1000);
+		if (ms == NB_OLD_TICK_MS)
+			break;
+	}
+	return ms;
+}
+
+/* ---- the pass --------------------------------------------------------------------------- */
+
+/* Whoever was first comes last next time. */
+static void rotate(struct netback *nb)
+{
+	struct nb_queue *first = nb->active, **at;
+
+	if (!first || !first->next_active)
+		return;
+	nb->active = first->next_active;
+	first->next_active = NULL;
+	for (at = &nb->active; *at; at = &(*at)->next_active)
+		;
+	*at = first;
+}
+
+/* The control rings that had an event; asks each for the next. */
+static uint32_t control(struct netback *nb)
+{
+	struct nb_port *p, *list = nb->ctrl;
+	uint32_t moved = 0;
+
+	nb->ctrl = NULL;
+	while ((p = list)) {
+		list = p->next_ctrl;
+		p->ctrl_active = false;
+		if (p->broken)
+			continue;
+		moved += nb_control(nb, p);
+		if (ring_back_final(&p->ctrl))
+			nb_activate_ctrl(p);
+	}
+	return moved;
+}
+
+static void gather(struct netback *nb)
+{
+	nb->nr_taken = 0;
+	for (struct nb_queue *q = nb->active; q; q = q->next_active)
+		if (!q->port->broken)
+			nb_tx_gather(nb, q);
+	for (struct nb_port *p = nb->uplinks; p; p = p->next_uplink)
+		if (p->readable)
+			nb_uplink_gather(nb, p);
+}
+
+uint32_t netback_pass(struct netback *nb, uint64_t now_ms)
+{
+	uint32_t moved;
+
+	nb->now_ms = now_ms;
+	nb->stats.passes++;
+	rotate(nb);
+	moved = control(nb);
+	gather(nb);
+	nb_tx_headed(nb);
+	for (uint32_t i = 0; i < nb->nr_taken; i++)
+		forward(nb, nb->taken[i]);
+	moved += nb->nr_taken;
+	nb_pull_flush(nb);
+	for (struct nb_queue *q = nb->active; q; q = q->next_active) {
+		if (q->port->broken || !q->fifo_nr)
+			continue;
+		moved += nb_rx_fill(nb, q);
+		if (q->blocked)
+			nb_rx_expire(q);
+	}
+	nb_rx_flush(nb);
+	for (struct nb_port *p = nb->uplinks; p; p = p->next_uplink)
+		moved += nb_uplink_flush(nb, p);
+	for (struct nb_queue *q = nb->active; q; q = q->next_active)
+		push(nb, q);
+	return moved;
+}

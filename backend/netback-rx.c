@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From frames to rx slots.
+ *
+ * Hides: how a frame's octets, wherever they are, are laid into the receiver's
+ * pages by one batch of copies; the responses; who waits and for how long. Must
+ * not know: where a frame came from, why it is due here.
+ *
+ * A response sits in the ring where its request was, extra infos included:
+ * front ends find their buffers by that. So slots are taken and answered in order.
+ */
+#include <errno.h>
+#include <string.h>
+#include "netback-internal.h"
+
+#define ALL_SLOTS (NETBACK_SLOTS_MAX + 2u)	/* with two extra infos */
+
+/* ---- waiting ----------------------------------------------------------------------- */
+
+static struct nb_delivery *head_of(struct nb_queue *q)
+{
+	return &q->fifo[q->fifo_head & (NB_FIFO - 1)];
+}
+
+static void pop(struct nb_queue *q)
+{
+	struct nb_frame *f = head_of(q)->frame;
+
+	q->fifo_head++;
+	q->fifo_nr--;
+	if (!f->from)
+		q->port->nr_buffers--;
+	nb_frame_put(f);
+}
+
+static void lose(struct nb_port *p, uint32_t bytes, enum vswitch_drop why)
+{
+	vswitch_note(p->nb->sw, p->number, bytes, why);
+}
+
+static bool may_wait(struct nb_queue *q, const struct nb_frame *f)
+{
+	if (q->fifo_nr == NB_FIFO)
+		return false;
+	if (!f->from && q->port->nr_buffers >= NB_BUFFERS_PER_PORT)
+		return false;
+	if (q->stalled && ring_back_pending(&q->rx) < (int)ALL_SLOTS)
+		return false;
+	return !q->blocked || !f->from || f->from->tx_used <= NB_HOLD_SLOTS;
+}
+
+void nb_rx_enqueue(struct nb_queue *q, struct nb_frame *f, const struct vswitch_out *out,
+		   uint16_t tci)
+{
+	struct nb_port *p = q->port;
+	struct netback *nb = p->nb;
+
+	if (!p->sg && !f->gso && f->bytes + FRAME_TAG_BYTES > GRANT_PAGE_BYTES) {
+		lose(p, f->bytes, VSWITCH_TOO_BIG);
+		return;
+	}
+	if (!may_wait(q, f)) {
+		lose(p, f->bytes, VSWITCH_QUEUE_FULL);
+		return;
+	}
+	if ((f->gso && !p->sg) ||
+	    !nb_suits(f, p->gso_tcpv4, p->gso_tcpv6, p->ipv4_csum, p->ipv6_csum)) {
+		struct nb_frame *m = nb_pull(nb, f);
+
+		if (!m) {
+			lose(p, f->bytes, VSWITCH_QUEUE_FULL);
+			return;
+		}
+		f = m;
+	}
+	f->refs++;
+	if (!f->from)
+		p->nr_buffers++;
+	q->fifo[(q->fifo_head + q->fifo_nr++) & (NB_FIFO - 1)] = (struct nb_delivery){
+		.frame = f, .since_ms = nb->now_ms, .tci = tci, .tag = out->tag,
+	};
+	nb_activate(q);
+}
+
+void nb_rx_expire(struct nb_queue *q)
+{
+	struct netback *nb = q->port->nb;
+
+	while (q->fifo_nr && nb->now_ms - head_of(q)->since_ms > NETBACK_HOLD_MS) {
+		lose(q->port, head_of(q)->frame->bytes, VSWITCH_QUEUE_FULL);
+		q->stalled = true;
+		pop(q);
+	}
+}
+
+void nb_rx_purge(struct nb_queue *q, const struct nb_port *from)
+{
+	uint32_t nr = q->fifo_nr;
+
+	for (uint32_t i = 0; i < nr; i++) {
+		struct nb_delivery d = *head_of(q);
+
+		if (!from || d.frame->port == from) {
+			pop(q);
+			continue;
+		}
+		q->fifo_head++;
+		q->fifo[(q->fifo_head + q->fifo_nr - 1) & (NB_FIFO - 1)] = d;
+	}
+}
+
+/* ---- slots ------------------------------------------------------------------------- */
+
+/* Where the next octet of a frame goes. */
+struct cursor {
+	struct netback *nb;
+	uint32_t domid, slot, offset;	/* slot: in nb->slots */
+};
+
+static uint32_t room_in_slot(struct cursor *c)
+{
+	if (c->offset == GRANT_PAGE_BYTES) {
+		c->nb->slots[c->slot].bytes = (uint16_t)c->offset;
+		c->slot++;
+		c->offset = 0;
+	}
+	return GRANT_PAGE_BYTES - c->offset;
+}
+
+static void put_part(struct cursor *c, const uint8_t *from, uint32_t bytes)
+{
+	while (bytes) {
+		uint32_t n = MIN(bytes, room_in_slot(c));
+
+		grant_batch_to(&c->nb->copies, c->domid, c->nb->slots[c->slot].gref,
+			       (uint16_t)c->offset, from, (uint16_t)n);
+		from += n;
+		c->offset += n;
+		bytes -= n;
+	}
+}
+
+static void put_piece(struct cursor *c, uint32_t domid, const struct nb_piece *piece,
+		      uint32_t skip)
+{
+	uint32_t at = piece->offset + skip, bytes = piece->bytes - skip;
+
+	while (bytes) {
+		uint32_t n = MIN(bytes, room_in_slot(c));
+
+		grant_batch_across(&c->nb->copies, domid, piece->gref, (uint16_t)at,
+				   c->domid, c->nb->slots[c->slot].gref,
+				   (uint16_t)c->offset, (uint16_t)n);
+		at += n;
+		c->offset += n;
+		bytes -= n;
+	}
+}
+
+static void put_pieces(struct cursor *c, const struct nb_frame *f)
+{
+	uint32_t skip = f->head_bytes;
+
+	for (uint32_t i = 0; i < f->nr_pieces; i++) {
+		uint32_t drop = MIN(skip, f->piece[i].bytes);
+
+		skip -= drop;
+		if (drop < f->piece[i].bytes)
+			put_piece(c, f->port->domid, &f->piece[i], drop);
+	}
+}
+
+static void end_slot(struct cursor *c)
+{
+	c->nb->slots[c->slot].bytes = (uint16_t)c->offset;
+}
+
+/* ---- plans -------------------------------------------------------------------------- */
+
+static uint32_t extras_of(const struct nb_plan *plan)
+{
+	return (plan->gso ? 1u : 0u) + (plan->hash_type ? 1u : 0u);
+}
+
+/*
+ * A plan for bytes octets of f: takes its slots. NULL: there are not enough now.
+ * *nr is what the ring holds.
+ */
+static struct nb_plan *new_plan(struct netback *nb, struct nb_queue *q, struct nb_frame *f,
+				const struct nb_plan *like, int *nr)
+{
+	uint32_t nr_slots = (like->bytes + GRANT_PAGE_BYTES - 1) / GRANT_PAGE_BYTES;
+	uint32_t all = nr_slots + extras_of(like);
+	struct nb_plan *plan = &nb->plan[nb->nr_plans];
+
+	if (*nr < (int)all) {
+		*nr = ring_back_pending(&q->rx);
+		if (*nr < (int)all)
+			return NULL;
+	}
+	*nr -= (int)all;
+	*plan = *like;
+	plan->queue = q;
+	plan->frame = f;
+	plan->copy_first = nb->copies.nr;
+	plan->slot_first = nb->nr_slots;
+	plan->nr_slots = nr_slots;
+	for (uint32_t i = 0; i < all; i++) {
+		netif_rx_request_t req;
+
+		ring_back_take(&q->rx, &req, sizeof(req));
+		/* Extra infos lie behind the first slot; their pages stay unused. */
+		if (i && i <= extras_of(like))
+			continue;
+		nb->slots[nb->nr_slots++] = (struct nb_slot){ .gref = req.gref, .id = req.id };
+	}
+	f->refs++;
+	nb->nr_plans++;
+	return plan;
+}
+
+static uint8_t *scratch(struct netback *nb)
+{
+	return nb->scratch[nb->nr_scratch++];
+}
+
+static struct cursor cursor_of(struct netback *nb, const struct nb_plan *plan)
+{
+	return (struct cursor){ .nb = nb, .domid = plan->queue->port->domid,
+				.slot = plan->slot_first };
+}
+
+static uint16_t checksum_flags(const struct nb_frame *f)
+{
+	if (f->csum_blank)
+		return NETRXF_csum_blank | NETRXF_data_validated;
+	return f->csum_validated ? NETRXF_data_validated : 0;
+}
+
+static void note_hash(struct nb_queue *q, struct nb_frame *f, struct nb_plan *like)
+{
+	like->hash_type = 0;
+	if (q->port->hash.algorithm && q->port->hash.types)
+		nb_choose_queue(q->port, f, &like->hash, &like->hash_type);
+}
+
+static uint32_t parts_bytes(const struct nb_part *part, uint32_t nr)
+{
+	uint32_t bytes = 0;
+
+	for (uint32_t i = 0; i < nr; i++)
+		bytes += part[i].bytes;
+	return bytes;
+}
+
+/* The frame as it is, but for its tag. */
+static bool place_whole(struct netback *nb, struct nb_queue *q, struct nb_delivery *d, int *nr)
+{
+	struct nb_frame *f = d->frame;
+	struct nb_part part[3];
+	uint32_t nr_parts;
+	struct nb_plan like = {
+		.flags = checksum_flags(f), .gso = f->gso, .gso_bytes = f->gso_bytes,
+	};
+	struct nb_plan *plan;
+	struct cursor c;
+
+	nr_parts = nb_head_parts(f, d->tag, d->tci, scratch(nb), part);
+	like.bytes = parts_bytes(part, nr_parts) + f->bytes - f->head_bytes;
+	note_hash(q, f, &like);
+	plan = new_plan(nb, q, f, &like, nr);
+	if (!plan)
+		return false;
+	c = cursor_of(nb, plan);
+	for (uint32_t i = 0; i < nr_parts; i++)
+		put_part(&c, part[i].at, part[i].bytes);
+	if (f->from)
+		put_pieces(&c, f);
+	end_slot(&c);
+	plan->copy_nr = nb->copies.nr - plan->copy_first;
+	return true;
+}
+
+/* ---- segments ------------------------------------------------------------------------ */
+
+static bool place_segment(struct netback *nb, struct nb_queue *q, struct nb_delivery *d,
+			  uint8_t *header, const struct frame_segment *s, int *nr)
+{
+	struct nb_frame *f = d->frame;
+	bool blank = f->frame.l3 == FRAME_IPV6 ? q->port->ipv6_csum : q->port->ipv4_csum;
+	struct nb_frame view = { .head = header, .head_bytes = s->header_bytes };
+	struct nb_part part[3];
+	uint32_t nr_parts;
+	struct nb_plan like = {
+		.flags = NETRXF_data_validated | (blank ? NETRXF_csum_blank : 0),
+	};
+	struct nb_plan *plan;
+	struct cursor c;
+
+	nr_parts = nb_head_parts(&view, d->tag, d->tci, scratch(nb), part);
+	like.bytes = parts_bytes(part, nr_parts) + s->payload_bytes;
+	note_hash(q, f, &like);
+	plan = new_plan(nb, q, f, &like, nr);
+	if (!plan)
+		return false;
+	if (!blank)
+		frame_complete_headers(header, &s->frame,
+				       frame_sum(0, f->data + s->payload_offset,
+						 s->payload_bytes));
+	c = cursor_of(nb, plan);
+	for (uint32_t i = 0; i < nr_parts; i++)
+		put_part(&c, part[i].at, part[i].bytes);
+	put_part(&c, f->data + s->payload_offset, s->payload_bytes);
+	end_slot(&c);
+	plan->copy_nr = nb->copies.nr - plan->copy_first;
+	return true;
+}
+
+static bool batch_has_room(const struct netback *nb)
+{
+	/* A piece may lie across two slots: twice as many copies as slots. */
+	return nb->nr_plans < NB_COPIES && nb->nr_slots + ALL_SLOTS <= NB_COPIES &&
+	       nb->nr_scratch + 2 <= NB_COPIES &&
+	       nb->copies.max - nb->copies.nr >= 2 * ALL_SLOTS + 4;
+}
+
+/* A large packet for a receiver that takes none: as many segments as fit now. */
+static bool place_cut(struct netback *nb, struct nb_queue *q, struct nb_delivery *d, int *nr)
+{
+	struct nb_frame *f = d->frame;
+	struct frame_segment s;
+	struct frame_cut cut;
+
+	if (!nb_parse(f) ||
+	    frame_cut_start(&cut, f->data, f->bytes, &f->frame, f->gso_bytes)) {
+		f->fault = "a large packet is not TCP, or its headers are too long";
+		return true;
+	}
+	for (uint32_t i = 0;; i++) {
+		uint8_t *header;
+
+		if (!batch_has_room(nb))
+			nb_rx_flush(nb);
+		header = scratch(nb);
+		if (!frame_cut_next(&cut, header, &s))
+			break;
+		if (i < d->cut_at)
+			continue;
+		if (!place_segment(nb, q, d, header, &s, nr))
+			return false;
+		d->cut_at++;
+	}
+	nb->stats.completed_in_software++;
+	return true;
+}
+
+static bool place(struct netback *nb, struct nb_queue *q, struct nb_delivery *d, int *nr)
+{
+	struct nb_frame *f = d->frame;
+	struct nb_port *p = q->port;
+
+	if (f->from)
+		return place_whole(nb, q, d, nr);
+	if (f->gso && (!p->sg || !nb_suits(f, p->gso_tcpv4, p->gso_tcpv6, true, true)))
+		return place_cut(nb, q, d, nr);
+	if (!nb_suits(f, true, true, p->ipv4_csum, p->ipv6_csum))
+		nb_complete_checksum(nb, f);
+	return f->fault || place_whole(nb, q, d, nr);
+}
+
+uint32_t nb_rx_fill(struct netback *nb, struct nb_queue *q)
+{
+	int nr = ring_back_pending(&q->rx);
+	uint32_t done = 0;
+
+	if (nr < 0) {
+		nb_break(q->port, "the rx ring's producer is impossible");
+		return 0;
+	}
+	q->blocked = false;
+	for (; q->fifo_nr; done++) {
+		struct nb_delivery *d = head_of(q);
+
+		if (!batch_has_room(nb))
+			nb_rx_flush(nb);
+		if (!d->frame->fault && !place(nb, q, d, &nr)) {
+			q->blocked = true;
+			q->rx_seen = (uint32_t)nr;
+			break;
+		}
+		if (d->frame->fault)
+			lose(q->port, d->frame->bytes, VSWITCH_MALFORMED);
+		else
+			q->stalled = false;
+		pop(q);
+	}
+	return done;
+}
+
+/* ---- the copies and their responses ---------------------------------------------------- */
+
+static void put_extras(struct nb_queue *q, const struct nb_plan *plan)
+{
+	netif_extra_info_t x;
+
+	if (plan->gso) {
+		memset(&x, 0, sizeof(x));
+		x.type = XEN_NETIF_EXTRA_TYPE_GSO;
+		x.flags = plan->hash_type ? XEN_NETIF_EXTRA_FLAG_MORE : 0;
+		x.u.gso.size = plan->gso_bytes;
+		x.u.gso.type = plan->gso;
+		ring_back_put(&q->rx, &x, sizeof(x));
+	}
+	if (plan->hash_type) {
+		memset(&x, 0, sizeof(x));
+		x.type = XEN_NETIF_EXTRA_TYPE_HASH;
+		x.u.hash.type = (uint8_t)__builtin_ctz(plan->hash_type);
+		x.u.hash.algorithm = XEN_NETIF_CTRL_HASH_ALGORITHM_TOEPLITZ;
+		memcpy(x.u.hash.value, &plan->hash, sizeof(x.u.hash.value));
+		ring_back_put(&q->rx, &x, sizeof(x));
+	}
+}
+
+static void respond(struct netback *nb, const struct nb_plan *plan, bool failed)
+{
+	struct nb_queue *q = plan->queue;
+
+	for (uint32_t i = 0; i < plan->nr_slots; i++) {
+		const struct nb_slot *slot = &nb->slots[plan->slot_first + i];
+		netif_rx_response_t rsp;
+
+		memset(&rsp, 0, sizeof(rsp));
+		rsp.id = slot->id;
+		rsp.status = failed ? NETIF_RSP_ERROR : (int16_t)slot->bytes;
+		if (i + 1 < plan->nr_slots)
+			rsp.flags |= NETRXF_more_data;
+		if (!i) {
+			rsp.flags |= plan->flags;
+			if (extras_of(plan))
+				rsp.flags |= NETRXF_extra_info;
+		}
+		ring_back_put(&q->rx, &rsp, sizeof(rsp));
+		if (!i)
+			put_extras(q, plan);
+	}
+}
+
+/*
+ * Whose fault a failed copy is cannot be told from the status: both are told. Other
+ * receivers of the frame are not concerned.
+ */
+void nb_rx_flush(struct netback *nb)
+{
+	int rc;
+
+	nb->stats.copies += nb->copies.nr;
+	nb->stats.copy_calls += nb->copies.nr > 0;
+	rc = grant_batch_flush(&nb->copies);
+	for (uint32_t i = 0; i < nb->nr_plans; i++) {
+		const struct nb_plan *plan = &nb->plan[i];
+		bool failed = false;
+
+		for (uint32_t j = 0; rc && j < plan->copy_nr; j++)
+			failed |= grant_batch_status(&nb->copies, plan->copy_first + j) != GNTST_okay;
+		respond(nb, plan, failed);
+		if (failed) {
+			plan->frame->lost = true;
+			lose(plan->queue->port, plan->frame->bytes, VSWITCH_MALFORMED);
+			log_peer_at(plan->queue->port->log, LOG_LEVEL_WARNING,
+				    "a copy into an rx slot failed: its grant, or the sender's, is not valid");
+		}
+		nb_frame_put(plan->frame);
+	}
+	nb->nr_plans = nb->nr_slots = nb->nr_scratch = 0;
+}

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From tx rings to frames, and the answers.
+ *
+ * Hides: slots, extra infos and how a chain of them makes a frame; the rate
+ * limit. Must not know: where frames go.
+ *
+ * Each slot is copied out once and never looked at again (a front end may
+ * change it while we read). A frame whose end can be found is answered with an
+ * error when something about it is wrong; a ring on which the end cannot be
+ * found is stopped, for nothing after it can be believed.
+ */
+#include <errno.h>
+#include <string.h>
+#include "netback-internal.h"
+
+union tx_slot {
+	netif_tx_request_t req;
+	netif_extra_info_t extra;
+};
+
+/* ---- the rate limit --------------------------------------------------------------- */
+
+/*
+ * A bucket that may go below zero: a frame is sent when there is credit at all,
+ * and what it took too much is missing later.
+ */
+static bool has_credit(struct nb_port *p, uint64_t now_ms)
+{
+	uint64_t periods;
+
+	if (!p->rate_bytes)
+		return true;
+	periods = (now_ms - p->credited_ms) * 1000 / p->rate_usec;
+	if (periods) {
+		uint64_t room = p->rate_bytes + (p->credit_bytes < 0 ? (uint64_t)-p->credit_bytes : 0);
+
+		p->credited_ms += periods * p->rate_usec / 1000;
+		if (periods > room / p->rate_bytes)
+			p->credit_bytes = (int64_t)p->rate_bytes;
+		else
+			p->credit_bytes += (int64_t)(periods * p->rate_bytes);
+		p->credit_bytes = MIN(p->credit_bytes, (int64_t)p->rate_bytes);
+	}
+	return p->credit_bytes > 0;
+}
+
+/* ---- one frame -------------------------------------------------------------------- */
+
+static bool take(struct nb_queue *q, int *nr, union tx_slot *out)
+{
+	if (!*nr)
+		return false;
+	(*nr)--;
+	ring_back_take(&q->tx, out, sizeof(*out));
+	return true;
+}
+
+static void fault(struct nb_frame *f, const char *why)
+{
+	if (!f->fault)
+		f->fault = why;
+}
+
+static void change_group(struct nb_frame *f, const netif_extra_info_t *x)
+{
+	struct vswitch *sw = f->port->nb->sw;
+	int rc = x->type == XEN_NETIF_EXTRA_TYPE_MCAST_ADD ?
+		 vswitch_multicast_add(sw, f->port->number, x->u.mcast.addr) :
+		 vswitch_multicast_del(sw, f->port->number, x->u.mcast.addr);
+
+	f->group = true;
+	if (rc == -ENOSPC)
+		fault(f, "the multicast list is full");
+	else if (rc)
+		fault(f, "a multicast address is no such address, or is not in the list");
+}
+
+static void take_extra(struct nb_frame *f, const netif_extra_info_t *x)
+{
+	switch (x->type) {
+	case XEN_NETIF_EXTRA_TYPE_GSO:
+		if (!x->u.gso.size)
+			fault(f, "GSO size is 0");
+		else if (x->u.gso.type != XEN_NETIF_GSO_TYPE_TCPV4 &&
+			 x->u.gso.type != XEN_NETIF_GSO_TYPE_TCPV6)
+			fault(f, "GSO type is neither TCPv4 nor TCPv6");
+		f->gso = x->u.gso.type;
+		f->gso_bytes = x->u.gso.size;
+		break;
+	case XEN_NETIF_EXTRA_TYPE_MCAST_ADD:
+	case XEN_NETIF_EXTRA_TYPE_MCAST_DEL:
+		change_group(f, x);
+		break;
+	case XEN_NETIF_EXTRA_TYPE_HASH:
+		break;		/* we hash ourselves: a sender's word chooses no queue */
+	default:
+		fault(f, "an extra info's type is unknown");
+	}
+}
+
+static bool take_extras(struct nb_queue *q, struct nb_frame *f, int *nr)
+{
+	union tx_slot s;
+
+	do {
+		if (!take(q, nr, &s))
+			return false;
+		f->nr_extras++;
+		take_extra(f, &s.extra);
+	} while (s.extra.flags & XEN_NETIF_EXTRA_FLAG_MORE);
+	return true;
+}
+
+static void add_piece(struct nb_frame *f, const netif_tx_request_t *req, uint32_t bytes)
+{
+	struct nb_piece *piece;
+
+	if (req->offset + bytes > GRANT_PAGE_BYTES) {
+		fault(f, "a slot reaches past the end of its page");
+		return;
+	}
+	if (!bytes && f->nr_pieces)
+		return;		/* allowed, and nothing to copy */
+	if (f->nr_pieces == NETBACK_SLOTS_MAX) {
+		fault(f, "a frame has more than 18 slots");
+		return;
+	}
+	piece = &f->piece[f->nr_pieces++];
+	piece->gref = req->gref;
+	piece->offset = req->offset;
+	piece->bytes = (uint16_t)bytes;
+}
+
+/* The first slot says the whole length; its own part is what the others leave. */
+static void first_piece(struct nb_frame *f, const netif_tx_request_t *first, uint32_t rest)
+{
+	uint32_t bytes = first->size - rest;
+
+	if (rest > first->size)
+		fault(f, "a frame's slots are longer than the frame");
+	else if (first->offset + bytes > GRANT_PAGE_BYTES)
+		fault(f, "a slot reaches past the end of its page");
+	else
+		f->piece[0].bytes = (uint16_t)bytes;
+	if (first->size < FRAME_ETH_BYTES)
+		fault(f, "a frame is shorter than an Ethernet header");
+}
+
+static const char *take_rest(struct nb_queue *q, struct nb_frame *f, int *nr, uint32_t *rest)
+{
+	union tx_slot s;
+
+	*rest = 0;
+	do {
+		if (!take(q, nr, &s))
+			return "a frame has no end";
+		if (f->nr_slots == NB_SLOTS_FATAL)
+			return "a frame has 20 slots and more";
+		f->id[f->nr_slots++] = s.req.id;
+		*rest += s.req.size;
+		add_piece(f, &s.req, s.req.size);
+	} while (s.req.flags & NETTXF_more_data);
+	return NULL;
+}
+
+static struct nb_frame *new_frame(struct nb_queue *q)
+{
+	struct nb_frame *f = q->free;
+
+	q->free = f->next;
+	f->next = NULL;
+	f->port = q->port;
+	f->from = q;
+	f->pulled = NULL;
+	f->data = NULL;
+	f->head = f->header;
+	f->head_bytes = 0;
+	f->refs = 1;
+	f->gso = XEN_NETIF_GSO_TYPE_NONE;
+	f->gso_bytes = 0;
+	f->parsed = false;
+	f->fault = NULL;
+	f->group = f->lost = false;
+	f->nr_slots = f->nr_extras = f->nr_pieces = 0;
+	f->copy_nr = 0;
+	return f;
+}
+
+static void free_frame(struct nb_frame *f)
+{
+	f->next = f->from->free;
+	f->from->free = f;
+}
+
+/* NULL: the ring is broken, why says how. */
+static struct nb_frame *take_frame(struct nb_queue *q, int *nr, const char **why)
+{
+	struct nb_frame *f = new_frame(q);
+	netif_tx_request_t first;
+	union tx_slot s;
+	uint32_t rest = 0;
+
+	take(q, nr, &s);
+	first = s.req;
+	f->id[f->nr_slots++] = first.id;
+	f->bytes = first.size;
+	f->csum_blank = first.flags & NETTXF_csum_blank;
+	f->csum_validated = first.flags & (NETTXF_csum_blank | NETTXF_data_validated);
+	f->piece[f->nr_pieces++] = (struct nb_piece){ .gref = first.gref, .offset = first.offset };
+	*why = NULL;
+	if (first.flags & NETTXF_extra_info && !take_extras(q, f, nr))
+		*why = "an extra info has no end";
+	else if (first.flags & NETTXF_more_data)
+		*why = take_rest(q, f, nr, &rest);
+	if (*why) {
+		free_frame(f);
+		return NULL;
+	}
+	if (!f->group)
+		first_piece(f, &first, rest);
+	q->tx_used += f->nr_slots + f->nr_extras;
+	return f;
+}
+
+/* ---- heads ------------------------------------------------------------------------- */
+
+/* Adds the copies of the frame's first octets. The batch has room for all. */
+static void copy_head(struct netback *nb, struct nb_frame *f)
+{
+	uint32_t want = MIN(f->bytes, NETBACK_HEADER_BYTES), at = 0;
+
+	f->copy_first = nb->heads.nr;
+	for (uint32_t i = 0; i < f->nr_pieces && at < want; i++) {
+		const struct nb_piece *piece = &f->piece[i];
+		uint32_t bytes = MIN(piece->bytes, want - at);
+
+		if (!bytes)
+			continue;
+		grant_batch_from(&nb->heads, f->header + at, f->port->domid, piece->gref,
+				 piece->offset, (uint16_t)bytes);
+		at += bytes;
+	}
+	f->copy_nr = nb->heads.nr - f->copy_first;
+	f->head_bytes = want;
+}
+
+void nb_tx_headed(struct netback *nb)
+{
+	nb->stats.copies += nb->heads.nr;
+	nb->stats.copy_calls += nb->heads.nr > 0;
+	if (!grant_batch_flush(&nb->heads))
+		return;
+	for (uint32_t i = 0; i < nb->nr_taken; i++) {
+		struct nb_frame *f = nb->taken[i];
+
+		for (uint32_t j = 0; f->from && j < f->copy_nr; j++)
+			if (grant_batch_status(&nb->heads, f->copy_first + j) != GNTST_okay)
+				fault(f, "a slot's grant cannot be read");
+	}
+}
+
+/* ---- answers ------------------------------------------------------------------------ */
+
+void nb_tx_answer(struct nb_frame *f, int16_t status)
+{
+	struct nb_queue *q = f->from;
+	netif_tx_response_t rsp;
+
+	for (uint32_t i = 0; i < f->nr_slots; i++) {
+		memset(&rsp, 0, sizeof(rsp));
+		rsp.id = f->id[i];
+		rsp.status = status;
+		ring_back_put(&q->tx, &rsp, sizeof(rsp));
+		/* An extra info has no id: its answer follows its frame's first. */
+		for (uint32_t j = 0; !i && j < f->nr_extras; j++) {
+			memset(&rsp, 0, sizeof(rsp));
+			rsp.status = NETIF_RSP_NULL;
+			ring_back_put(&q->tx, &rsp, sizeof(rsp));
+		}
+	}
+	q->tx_used -= f->nr_slots + f->nr_extras;
+	nb_activate(q);
+	free_frame(f);
+}
+
+void nb_frame_put(struct nb_frame *f)
+{
+	if (--f->refs)
+		return;
+	if (f->from) {
+		nb_tx_answer(f, f->fault || f->lost ? NETIF_RSP_ERROR : NETIF_RSP_OKAY);
+		return;
+	}
+	f->next = f->port->nb->free_buffers;
+	f->port->nb->free_buffers = f;
+}
+
+/* ---- gathering ---------------------------------------------------------------------- */
+
+static bool has_room(const struct netback *nb)
+{
+	return nb->nr_taken < NB_TAKEN &&
+	       nb->heads.max - nb->heads.nr >= NETBACK_SLOTS_MAX;
+}
+
+void nb_tx_gather(struct netback *nb, struct nb_queue *q)
+{
+	struct nb_port *p = q->port;
+	int nr = ring_back_pending(&q->tx);
+	const char *why;
+
+	if (nr < 0) {
+		nb_break(p, "the tx ring's producer is impossible");
+		return;
+	}
+	for (uint32_t i = 0; nr && i < NB_GATHER && has_room(nb); i++) {
+		struct nb_frame *f;
+
+		if (!has_credit(p, nb->now_ms))
+			return;
+		f = take_frame(q, &nr, &why);
+		if (!f) {
+			nb_break(p, why);
+			return;
+		}
+		if (p->rate_bytes)
+			p->credit_bytes -= f->bytes;
+		if (!f->fault && !f->group)
+			copy_head(nb, f);
+		nb->taken[nb->nr_taken++] = f;
+	}
+}

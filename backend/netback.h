@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A switch and the guests on it: frames from every tx ring go to the rx rings,
+ * and uplinks, that the switch decides on.
+ *
+ * Hides: rings, slots, extra infos, grants, which copy moves what, offloads
+ * that a receiver cannot take, who waits for whom and for how long. Must not
+ * know: XenStore, the supervisor, when to sleep, what a decision rests on
+ * (vswitch.h), what is inside a frame (frame.h).
+ *
+ * A pass does everything there is to do, in five steps, a file each: take
+ * requests and copy the frames' headers in one batch (netback-tx.c), decide
+ * (netback-pass.c), complete offloads for those who need it (netback-soft.c),
+ * fill rx slots by one batch of copies from guest to guest (netback-rx.c),
+ * answer and notify once per ring. The control ring is netback-control.c.
+ *
+ * A frame stays in its sender's pages until every receiver has it, so nothing
+ * is stored between two guests. A receiver without slots makes its senders
+ * wait, but only with three quarters of their rings and for NETBACK_HOLD_MS;
+ * then it loses frames, until it offers slots again.
+ *
+ * One thread uses a netback, its switch and its handles.
+ * Source: xen/io/netif.h; features.md is where quirks of front ends are listed.
+ */
+#ifndef PV_NETBACK_H
+#define PV_NETBACK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <xenevtchn.h>
+#include <xengnttab.h>
+#include "util.h"
+#include "vif.h"
+#include "vswitch.h"
+
+#define NETBACK_SLOTS_MAX 18u		/* of a frame, XEN_NETIF_NR_SLOTS_MIN */
+#define NETBACK_HEADER_BYTES 160u	/* copied before the decision */
+#define NETBACK_HOLD_MS 100u
+
+struct netback;
+
+struct netback_config {
+	/* The caller's, kept open until after netback_close(). */
+	xengnttab_handle *xgt;
+	xenevtchn_handle *xce;
+	struct vswitch_config sw;
+	/*
+	 * A vif's ring cannot be believed: it takes part in nothing any more, and
+	 * is to be removed. Called inside netback_pass().
+	 */
+	void (*broken)(void *arg, uint32_t port, const char *why);
+	void *arg;
+};
+
+/* -ENOMEM, -EINVAL. */
+int netback_open(const struct netback_config *cfg, struct netback **out);
+/* Removes all ports. Accepts NULL. */
+void netback_close(struct netback *nb);
+/* For its live configuration and counters; ports are added and removed here only. */
+struct vswitch *netback_switch(struct netback *nb);
+
+/* ---- guests ---------------------------------------------------------------------- */
+
+struct netback_vif {
+	uint32_t domid;
+	const struct vif_frontend *front;	/* read during the call only */
+	const struct vif_features *features;	/* what was published: limits to enforce */
+	const struct vswitch_port_config *port;
+	uint32_t mtu_bytes;
+	uint64_t rate_bytes;			/* per rate_usec, from the guest; 0: no limit */
+	uint32_t rate_usec;
+	struct log_peer *log;			/* outlives the port */
+};
+
+/*
+ * Maps the rings, binds the event channels. *out is the switch's port number. On
+ * failure why names the ring or port, and nothing stays.
+ */
+int netback_add_vif(struct netback *nb, const struct netback_vif *cfg, uint32_t *out,
+		    char *why, size_t why_bytes);
+/*
+ * What it sent and is still wanted elsewhere is dropped; its rings are answered,
+ * unmapped and unbound.
+ */
+void netback_remove_port(struct netback *nb, uint32_t port);
+void netback_set_rate(struct netback *nb, uint32_t port, uint64_t rate_bytes,
+		      uint32_t rate_usec);
+void netback_set_multicast_control(struct netback *nb, uint32_t port, bool on);
+
+/* ---- uplinks ----------------------------------------------------------------------- */
+
+/*
+ * A TAP device, opened with IFF_TAP | IFF_NO_PI | IFF_VNET_HDR and not blocking;
+ * the descriptor is the caller's. offloads: checksums and TCP segmentation cross it.
+ */
+int netback_add_uplink(struct netback *nb, int fd, bool offloads,
+		       const struct vswitch_port_config *port, struct log_peer *log,
+		       uint32_t *out);
+/* The descriptor is readable. */
+void netback_uplink_ready(struct netback *nb, uint32_t port);
+
+/* ---- work --------------------------------------------------------------------------- */
+
+/* An event came on this event channel port of ours; unmasking is the caller's. */
+void netback_event(struct netback *nb, evtchn_port_t evtchn);
+/* One pass. Returns how many frames, messages and answers moved; 0: nothing to do. */
+uint32_t netback_pass(struct netback *nb, uint64_t now_ms);
+/* Whether some ring has work; reads a word of each ring that was active lately. */
+bool netback_pending(const struct netback *nb);
+/* The same, after asking every such ring for an event. Sleep when false. */
+bool netback_final(struct netback *nb);
+/* When to pass again although nothing happened: in so many ms; -1: not needed. */
+int64_t netback_timeout_ms(const struct netback *nb, uint64_t now_ms);
+
+struct netback_stats {
+	uint64_t passes, copies, copy_calls, notifies;
+	uint64_t held;			/* frames that waited for a receiver */
+	uint64_t completed_in_software;	/* checksums and segmentations */
+};
+
+void netback_stats(const struct netback *nb, struct netback_stats *out);
+
+#endif

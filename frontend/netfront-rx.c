@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From rx responses to frames. Hides buffers and their ring slots, extra infos,
+ * every check on what the back end says it wrote; must not know sleeping or
+ * what is inside a frame.
+ *
+ * A response is in the slot of the request that it consumed, and has its id;
+ * an extra info lies in place of a response and has none, which is why the slot
+ * counts. Responses are taken one by one, and what is known of a frame is kept between
+ * calls, so that a chain that is not whole yet, or never ends, holds nothing up.
+ */
+#include <stdlib.h>
+
+#include "netfront-priv.h"
+
+#define PUSH_AT 32u		/* buffers that are worth telling of at once */
+
+/* ---- buffers ------------------------------------------------------------------ */
+
+void netfront_rx_fill(struct netfront_queue *q)
+{
+	struct netif_rx_request req = { .pad = 0 };
+	uint32_t slot, page;
+
+	while (q->rx_pool.nr_free && ring_front_free(&q->rx)) {
+		page = pool_take(&q->rx_pool);
+		slot = q->rx.req_prod_pvt & (NETFRONT_SLOTS - 1);
+		q->rx_page[slot] = page;
+		req.id = (uint16_t)slot;
+		req.gref = q->rx_pool.page[page].gref;
+		ring_front_put(&q->rx, &req, sizeof(req));
+	}
+}
+
+static void put_pieces(struct netfront_queue *q, const struct netfront_frame *frame)
+{
+	uint32_t k, i;
+
+	for (k = 0; k < frame->nr_pieces && k < NETFRONT_PIECES_MAX; k++) {
+		i = pool_find(&q->rx_pool, frame->piece[k].base, 1);
+		if (i == POOL_NONE || !q->rx_pool.page[i].lent)
+			continue;
+		q->rx_pool.page[i].lent = false;
+		pool_put(&q->rx_pool, i);
+	}
+}
+
+void netfront_release(struct netfront *n, unsigned int queue,
+		      const struct netfront_frame *frames, unsigned int nr)
+{
+	struct netfront_queue *q = n->queue + queue;
+	unsigned int i;
+
+	if (queue >= n->nr_queues)
+		return;
+	for (i = 0; i < nr; i++)
+		put_pieces(q, frames + i);
+	if (n->broken)
+		return;
+	netfront_rx_fill(q);
+	if (q->rx.req_prod_pvt - q->rx.req_prod_pub >= PUSH_AT)
+		netfront_push_rx(n, q);
+}
+
+/* ---- one response ----------------------------------------------------------------- */
+
+/* The frame is not to be delivered; what it holds goes back. */
+static void drop(struct netfront_queue *q, struct netfront_frame *frame)
+{
+	put_pieces(q, frame);
+	frame->nr_pieces = 0;
+	q->in.drop = true;
+}
+
+static bool take_gso(const struct netfront *n, struct netfront_frame *frame,
+		     const struct netif_extra_info *extra)
+{
+	if (extra->u.gso.type == XEN_NETIF_GSO_TYPE_TCPV4 && n->published.gso_tcpv4)
+		frame->gso = NETFRONT_GSO_TCPV4;
+	else if (extra->u.gso.type == XEN_NETIF_GSO_TYPE_TCPV6 && n->published.gso_tcpv6)
+		frame->gso = NETFRONT_GSO_TCPV6;
+	else
+		return false;
+	frame->gso_bytes = extra->u.gso.size;
+	return frame->gso_bytes != 0;
+}
+
+static bool take_hash(struct netfront_frame *frame, const struct netif_extra_info *extra)
+{
+	frame->hash_type = 1u << (extra->u.hash.type & 31);
+	memcpy(&frame->hash, extra->u.hash.value, sizeof(frame->hash));
+	return true;
+}
+
+static void take_extra(struct netfront *n, struct netfront_queue *q,
+		       struct netfront_frame *frame, const void *slot)
+{
+	struct netif_extra_info extra;
+	bool ok = false;
+
+	memcpy(&extra, slot, sizeof(extra));
+	if (++q->in.nr_extras > NETFRONT_EXTRAS_MAX)
+		ok = false;
+	else if (extra.type == XEN_NETIF_EXTRA_TYPE_GSO)
+		ok = take_gso(n, frame, &extra);
+	else if (extra.type == XEN_NETIF_EXTRA_TYPE_HASH)
+		ok = take_hash(frame, &extra);
+	if (!ok && !q->in.drop)
+		drop(q, frame);
+	if (!(extra.flags & XEN_NETIF_EXTRA_FLAG_MORE))
+		q->in.expect = RX_DATA;
+}
+
+static bool is_within(const struct netif_rx_response *rsp)
+{
+	return rsp->status >= 0 &&
+	       (uint32_t)rsp->offset + (uint32_t)rsp->status <= NETFRONT_PAGE_BYTES;
+}
+
+static void begin_frame(struct netfront_queue *q, struct netfront_frame *frame,
+			const struct netif_rx_response *rsp)
+{
+	frame->nr_pieces = 0;
+	frame->checksum_blank = rsp->flags & NETRXF_csum_blank;
+	frame->checksum_validated = rsp->flags & NETRXF_data_validated;
+	frame->gso = NETFRONT_GSO_NONE;
+	frame->gso_bytes = 0;
+	frame->hash = frame->hash_type = 0;
+	q->in.bytes = 0;
+	q->in.nr_extras = 0;
+	q->in.drop = false;
+	q->in.expect = rsp->flags & NETRXF_extra_info ? RX_EXTRA : RX_DATA;
+}
+
+/* The page becomes a piece of the frame, or goes back. */
+static void take_data(struct netfront_queue *q, struct netfront_frame *frame, uint32_t page,
+		      const struct netif_rx_response *rsp)
+{
+	struct netfront_piece *piece;
+
+	if (q->in.expect == RX_FIRST)
+		begin_frame(q, frame, rsp);
+	q->in.more = rsp->flags & NETRXF_more_data;
+	if (!q->in.drop && (!is_within(rsp) || frame->nr_pieces == NETFRONT_PIECES_MAX))
+		drop(q, frame);
+	if (q->in.drop || !rsp->status) {
+		pool_put(&q->rx_pool, page);
+		return;
+	}
+	q->in.bytes += (uint32_t)rsp->status;
+	piece = frame->piece + frame->nr_pieces++;
+	piece->base = q->rx_pool.page[page].addr + rsp->offset;
+	piece->bytes = (uint32_t)rsp->status;
+	q->rx_pool.page[page].lent = true;
+}
+
+/* -EPROTO: the response is not of the request in its slot. */
+static int take(struct netfront *n, struct netfront_queue *q, struct netfront_frame *frame)
+{
+	uint32_t slot = q->rx.rsp_cons & (NETFRONT_SLOTS - 1), page = q->rx_page[slot];
+	struct netif_rx_response rsp;
+
+	ring_front_take(&q->rx, &rsp, sizeof(rsp));
+	q->rx_page[slot] = POOL_NONE;
+	if (q->in.expect == RX_EXTRA) {
+		pool_put(&q->rx_pool, page);
+		take_extra(n, q, frame, &rsp);
+		return 0;
+	}
+	if (rsp.id != slot) {
+		pool_put(&q->rx_pool, page);
+		return netfront_break(n, "back end %s put a response with id %u into rx slot %u",
+				      n->dev.bus.otherend, (uint64_t)rsp.id, (uint64_t)slot);
+	}
+	take_data(q, frame, page, &rsp);
+	return 0;
+}
+
+/* ---- frames ---------------------------------------------------------------------------- */
+
+/* The last response was of a whole frame. True: it is one to deliver. */
+static bool end_frame(struct netfront *n, struct netfront_queue *q,
+		      struct netfront_frame *frame)
+{
+	q->in.expect = RX_FIRST;
+	if (!q->in.drop && (q->in.bytes < NETFRONT_ETH_BYTES ||
+			    q->in.bytes > NETFRONT_FRAME_BYTES_MAX))
+		drop(q, frame);
+	if (q->in.drop) {
+		n->stats.receive_errors++;
+		return false;
+	}
+	n->stats.received_frames++;
+	n->stats.received_bytes += q->in.bytes;
+	return true;
+}
+
+int netfront_receive(struct netfront *n, unsigned int queue,
+		     struct netfront_frame *frames, unsigned int nr)
+{
+	struct netfront_queue *q = n->queue + queue;
+	unsigned int got = 0;
+	int left;
+
+	if (n->broken)
+		return -EPROTO;
+	if (queue >= n->nr_queues)
+		return -EINVAL;
+	left = nr ? ring_front_pending(&q->rx) : 0;
+	if (left < 0)
+		return netfront_break(n, "back end %s announced more frames than there were "
+				      "buffers", n->dev.bus.otherend);
+	if (!left)
+		return 0;
+	if (q->in.expect != RX_FIRST)
+		frames[0] = q->in.frame;
+	for (; left && got < nr; left--) {
+		if (take(n, q, frames + got) < 0)
+			return got ? (int)got : -EPROTO;
+		if (q->in.expect == RX_EXTRA || q->in.more)
+			continue;
+		if (end_frame(n, q, frames + got))
+			got++;
+	}
+	if (got < nr && q->in.expect != RX_FIRST)
+		q->in.frame = frames[got];
+	netfront_rx_fill(q);
+	return (int)got;
+}
+
+/* ---- opening ---------------------------------------------------------------------------- */
+
+int netfront_rx_open(struct netfront *n, struct netfront_queue *q)
+{
+	uint32_t i;
+
+	for (i = 0; i < NETFRONT_SLOTS; i++)
+		q->rx_page[i] = POOL_NONE;
+	return pool_open(&q->rx_pool, &n->dev, n->rx_wanted, true);
+}
+
+void netfront_rx_close(struct netfront_queue *q)
+{
+	pool_close(&q->rx_pool);
+}

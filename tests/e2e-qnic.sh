@@ -1,0 +1,48 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Our network front end against QEMU's qnic, a back end that nobody here wrote: what
+# it offers, and that it takes what we send. This QEMU gives qnic no network to send
+# frames on to, so nothing comes back.
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib-disk.sh"
+find_qemu
+own_xen "$@"
+: "${NETFRONT:=${abs_top_builddir:-$PWD}/paravane-netfront}"
+
+g=$("$LOCALXEN" domain) || fail "no domain"
+be=/local/domain/0/backend/qnic/$g/0
+fe=/local/domain/$g/device/vif/0
+xenstore-write $fe/backend $be $fe/backend-id 0 $fe/state 1 $fe/handle 0 \
+	$fe/mac 00:16:3e:00:00:01 $be/frontend $fe $be/frontend-id $g $be/online 1 \
+	$be/handle 0 $be/mac 00:16:3e:00:00:01 $be/state 1
+xenstore-chmod -r $be n0 r$g
+xenstore-chmod -r $fe n$g r0
+start_qemu $g
+
+netfront() { guest $g "$NETFRONT" "$@"; }
+
+netfront info --json >"$tmp/info" || fail "info; QEMU says: $(cat "$tmp/qemu.log")"
+grep -q '"backend":"/local/domain/0/backend/qnic/' "$tmp/info" || fail "not qnic: $(cat "$tmp/info")"
+grep -q '"sg":0,"gso_tcpv4":0,"gso_tcpv6":0,' "$tmp/info" || fail "features: $(cat "$tmp/info")"
+# Again and again on the same rings' places, small and as large as one slot.
+for size in 60 1514 4096; do
+	netfront bench tx --seconds 0.5 --size $size --json >"$tmp/tx" || fail "bench tx, $size bytes"
+	grep -q '"send_errors":0,' "$tmp/tx" || fail "frames were refused: $(cat "$tmp/tx")"
+	say "$size bytes: $(sed 's/.*"frames_per_s":\([0-9]*\).*/\1/' "$tmp/tx") frames/s"
+done
+expect 3 netfront ping --address 10.0.0.1 10.0.0.2 --wait-ms 200 2>"$tmp/said"
+grep -q "nobody says that it is 10.0.0.2" "$tmp/said" || fail "ping said: $(cat "$tmp/said")"
+
+# What cannot be.
+expect 2 netfront bench 2>/dev/null
+expect 2 netfront bench latency 2>/dev/null
+expect 2 netfront ping 2>/dev/null
+expect 2 netfront bench tx --size 10 2>/dev/null
+expect 2 netfront tap --ifname a-name-that-is-too-long 2>"$tmp/said"
+expect 1 netfront info --vif 7 --timeout 1 2>"$tmp/said"
+grep -q "attach the device" "$tmp/said" || fail "no interface: $(cat "$tmp/said")"
+
+kill $qemu_pid
+wait $qemu_pid
+nothing_left
+say ok

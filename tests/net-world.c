@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The world of net-world.h.
+ */
+#include <assert.h>
+#include <poll.h>
+#include <stdio.h>
+#include "net-world.h"
+
+static void on_broken(void *arg, uint32_t port, const char *why)
+{
+	struct world *w = arg;
+
+	(void)port;
+	w->nr_broken++;
+	snprintf(w->why, sizeof(w->why), "%s", why);
+}
+
+static void add_guest(struct world *w, uint32_t i)
+{
+	static const struct vif_features features = { .sg = true, .max_queues = 2 };
+	struct net_guest *g = &w->guest[i];
+	struct netback_vif vif = {
+		.domid = FAKE_DOMID, .front = &g->front, .features = &features,
+		.port = &w->config[i], .mtu_bytes = 1500, .log = &w->log[i],
+	};
+	char why[200] = "";
+
+	net_guest_open(g, i, w->nr_queues ? w->nr_queues : 1, w->ctrl);
+	g->front.gso_tcpv4 = g->front.gso_tcpv6 = !w->no_gso[i];
+	g->front.ipv6_csum = !w->no_csum[i];
+	g->front.no_csum = w->no_csum[i];
+	g->front.sg = !w->no_sg[i];
+	net_mac(w->config[i].mac, (uint8_t)i);
+	log_peer_init(&w->log[i], "vif %u", i);
+	if (netback_add_vif(w->nb, &vif, &w->port[i], why, sizeof(why))) {
+		fprintf(stderr, "%s\n", why);
+		assert(0);
+	}
+	for (uint32_t q = 0; q < g->front.nr_queues; q++)
+		net_guest_post(g, q, NET_GUEST_BUFFERS);
+}
+
+void world_open(struct world *w)
+{
+	struct netback_config cfg = {
+		.sw = { .max_ports = 16, .max_addresses = 256, .ageing_ms = 300000,
+			.move_ms = 1000 },
+		.broken = on_broken, .arg = w,
+	};
+
+	fake_reset();
+	w->now_ms = 1000;
+	assert(!grant_open(&w->xgt));
+	w->xce = xenevtchn_open(NULL, 0);
+	cfg.xgt = w->xgt;
+	cfg.xce = w->xce;
+	assert(!netback_open(&cfg, &w->nb));
+	for (uint32_t i = 0; i < w->nr; i++)
+		add_guest(w, i);
+	world_run(w);
+}
+
+void world_close(struct world *w)
+{
+	netback_close(w->nb);
+	xenevtchn_close(w->xce);
+	assert(fake_mapped() == 0);
+	xengnttab_close(w->xgt);
+	assert(fake_handles() == 0);
+}
+
+static void take_events(struct world *w)
+{
+	struct pollfd pfd = { .fd = xenevtchn_fd(w->xce), .events = POLLIN };
+
+	while (poll(&pfd, 1, 0) > 0) {
+		xenevtchn_port_or_error_t port = xenevtchn_pending(w->xce);
+
+		if (port < 0)
+			break;
+		netback_event(w->nb, (evtchn_port_t)port);
+		xenevtchn_unmask(w->xce, (evtchn_port_t)port);
+	}
+}
+
+void world_run(struct world *w)
+{
+	uint32_t passes = 0;
+
+	do {
+		take_events(w);
+		netback_pass(w->nb, w->now_ms);
+		assert(++passes < 10000);	/* it would never sleep */
+	} while (netback_pending(w->nb) || netback_final(w->nb));
+}
+
+void world_remove(struct world *w, uint32_t guest)
+{
+	netback_remove_port(w->nb, w->port[guest]);
+	w->gone[guest] = true;
+}
+
+void world_withhold(struct world *w, uint32_t guest)
+{
+	static struct net_guest_got got;
+	uint32_t from = guest ? 0 : 1;
+	uint8_t frame[60];
+
+	while (ring_front_inflight(&w->guest[guest].queue[0].rx)) {
+		net_plain(frame, sizeof(frame), (uint8_t)guest, (uint8_t)from, 0);
+		net_guest_send(&w->guest[from], frame, sizeof(frame), NULL);
+		world_run(w);
+		assert(net_guest_receive(&w->guest[guest], &got));
+	}
+	net_guest_answers(&w->guest[from], 0, NULL);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A netback and some guests on it, in one process, for its tests. Guest i has the
+ * address 00:16:3e:00:00:i.
+ */
+#ifndef PV_NET_WORLD_H
+#define PV_NET_WORLD_H
+
+#include "fake-xen.h"
+#include "grant.h"
+#include "net-frames.h"
+#include "net-guest.h"
+#include "netback.h"
+
+#define WORLD_GUESTS 3u
+
+struct world {
+	/* Set before world_open(): */
+	uint32_t nr, nr_queues;
+	bool ctrl, no_gso[WORLD_GUESTS], no_csum[WORLD_GUESTS], no_sg[WORLD_GUESTS];
+	/* After it: */
+	uint64_t now_ms;
+	xengnttab_handle *xgt;
+	xenevtchn_handle *xce;
+	struct netback *nb;
+	struct net_guest guest[WORLD_GUESTS];
+	struct vswitch_port_config config[WORLD_GUESTS];
+	uint32_t port[WORLD_GUESTS];
+	struct log_peer log[WORLD_GUESTS];
+	bool gone[WORLD_GUESTS];
+	uint32_t nr_broken;
+	char why[200];			/* of the last that was broken */
+};
+
+/* Every guest has posted NET_GUEST_BUFFERS rx slots on every queue. */
+void world_open(struct world *w);
+/* Asserts that nothing is left. */
+void world_close(struct world *w);
+/* Takes events and passes until there is nothing to do. */
+void world_run(struct world *w);
+void world_remove(struct world *w, uint32_t guest);
+/* Uses up the guest's rx slots, by frames that it takes and does not replace. */
+void world_withhold(struct world *w, uint32_t guest);
+
+#endif

@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The net back end's data path with right-minded guests: what arrives is what
+ * was sent, in the form that the receiver takes, and everybody is answered.
+ */
+#include <sys/socket.h>
+#include <linux/virtio_net.h>
+#include <unistd.h>
+#include "net-world.h"
+#include "unit.h"
+
+static uint8_t frame[66000];
+static struct net_guest_got got;
+
+static void expect(struct world *w, uint32_t to, const uint8_t *want, uint32_t bytes)
+{
+	UNIT_NEED(net_guest_receive(&w->guest[to], &got));
+	UNIT_EQ(got.error, 0);
+	UNIT_EQ(got.bytes, bytes);
+	UNIT_OK(!memcmp(got.data, want, bytes));
+}
+
+/* Lets every guest be known, so that nothing is flooded. */
+static void learn(struct world *w)
+{
+	for (uint32_t i = 0; i < w->nr; i++) {
+		net_plain(frame, 60, 0x99, (uint8_t)i, 0);
+		frame[0] = 0xff;
+		net_guest_send(&w->guest[i], frame, 60, NULL);
+	}
+	world_run(w);
+	for (uint32_t i = 0; i < w->nr; i++)
+		while (net_guest_receive(&w->guest[i], &got))
+			;
+	for (uint32_t i = 0; i < w->nr; i++)
+		net_guest_answers(&w->guest[i], 0, NULL);
+}
+
+static void test_small(void)
+{
+	struct world w = { .nr = 3 };
+	uint32_t errors;
+
+	world_open(&w);
+	learn(&w);
+	for (uint32_t bytes = 14; bytes <= 400; bytes += 1) {
+		net_plain(frame, bytes, 1, 0, (uint8_t)bytes);
+		net_guest_send(&w.guest[0], frame, bytes, NULL);
+		world_run(&w);
+		expect(&w, 1, frame, bytes);
+		UNIT_EQ(net_guest_answers(&w.guest[0], 0, &errors), 1);
+		UNIT_EQ(errors, 0);
+		net_guest_post(&w.guest[1], 0, 1);
+	}
+	UNIT_OK(!net_guest_receive(&w.guest[2], &got));
+	world_close(&w);
+}
+
+/* A frame in slots of all sorts of sizes, empty ones and a first of one octet. */
+static void test_slots(void)
+{
+	static const struct net_guest_how hows[] = {
+		{ .cut = { 0 } },
+		{ .cut = { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 } },
+		{ .cut = { 13, 1, 4096, 17 }, .offset = 4083 },
+		{ .cut = { 159, 2, 1000 }, .offset = 3000 },
+		{ .cut = { 160, 4096, 4000 } },
+		{ .offset = 4095 },
+	};
+
+	for (uint32_t i = 0; i < UNIT_LEN(hows); i++) {
+		struct world w = { .nr = 2 };
+		uint32_t bytes = hows[i].cut[0] == 1 ? 4000 : 9014, slots;
+
+		world_open(&w);
+		learn(&w);
+		net_plain(frame, bytes, 1, 0, (uint8_t)i);
+		slots = net_guest_send(&w.guest[0], frame, bytes, &hows[i]);
+		world_run(&w);
+		expect(&w, 1, frame, bytes);
+		UNIT_EQ(got.slots, (bytes + 4095) / 4096);
+		UNIT_EQ(net_guest_answers(&w.guest[0], 0, NULL), slots);
+		world_close(&w);
+	}
+}
+
+static void test_flood(void)
+{
+	struct world w = { .nr = 3 };
+
+	world_open(&w);
+	net_plain(frame, 5000, 0x77, 0, 1);
+	memset(frame, 0xff, 6);
+	net_guest_send(&w.guest[0], frame, 5000, NULL);
+	world_run(&w);
+	expect(&w, 1, frame, 5000);
+	expect(&w, 2, frame, 5000);
+	UNIT_OK(!net_guest_receive(&w.guest[0], &got));
+	UNIT_EQ(net_guest_answers(&w.guest[0], 0, NULL), 2);
+	world_close(&w);
+}
+
+/* What the sender changes after the decision does not reach anybody. */
+static void test_head_is_ours(void)
+{
+	struct world w = { .nr = 2 };
+	uint8_t *page;
+
+	world_open(&w);
+	learn(&w);
+	world_withhold(&w, 1);
+	net_plain(frame, 1000, 1, 0, 5);
+	page = net_guest_next_page(&w.guest[0], 0);
+	net_guest_send(&w.guest[0], frame, 1000, NULL);
+	world_run(&w);
+	memset(page, 0xee, 160);
+	net_guest_post(&w.guest[1], 0, 4);
+	world_run(&w);
+	expect(&w, 1, frame, 1000);
+	world_close(&w);
+}
+
+static void test_large_passes(void)
+{
+	struct world w = { .nr = 2 };
+	struct net_guest_how how = { .blank = true, .gso = XEN_NETIF_GSO_TYPE_TCPV4,
+				     .gso_bytes = 1448 };
+
+	world_open(&w);
+	learn(&w);
+	net_tcp(frame, 65000, 1, 0, 3, true);
+	net_guest_send(&w.guest[0], frame, 65000, &how);
+	world_run(&w);
+	expect(&w, 1, frame, 65000);
+	UNIT_EQ(got.gso, XEN_NETIF_GSO_TYPE_TCPV4);
+	UNIT_EQ(got.gso_bytes, 1448);
+	UNIT_OK(got.flags & NETRXF_csum_blank);
+	UNIT_EQ(net_guest_answers(&w.guest[0], 0, NULL), 17);
+	world_close(&w);
+}
+
+/* For a receiver that takes no large packets: segments with right sums. */
+static void test_large_is_cut(void)
+{
+	struct world w = { .nr = 2 };
+	struct net_guest_how how = { .blank = true, .gso = XEN_NETIF_GSO_TYPE_TCPV4,
+				     .gso_bytes = 1000 };
+	uint32_t at = NET_TCP_HEADERS;
+
+	w.no_gso[1] = w.no_csum[1] = true;
+	world_open(&w);
+	learn(&w);
+	net_tcp(frame, 30054, 1, 0, 3, true);
+	net_guest_send(&w.guest[0], frame, 30054, &how);
+	world_run(&w);
+	while (net_guest_receive(&w.guest[1], &got)) {
+		uint32_t payload = got.bytes - NET_TCP_HEADERS;
+
+		UNIT_EQ(got.gso, 0);
+		UNIT_OK(net_tcp_is_right(got.data, got.bytes));
+		UNIT_EQ(net_get16(got.data + 40), at - NET_TCP_HEADERS + 9);
+		UNIT_OK(!memcmp(got.data + NET_TCP_HEADERS, frame + at, payload));
+		at += payload;
+	}
+	UNIT_EQ(at, 30054);
+	world_close(&w);
+}
+
+/* More segments than the receiver has slots: the rest follows when it has. */
+static void test_cut_in_parts(void)
+{
+	struct world w = { .nr = 2 };
+	struct net_guest_how how = { .blank = true, .gso = XEN_NETIF_GSO_TYPE_TCPV4,
+				     .gso_bytes = 500 };
+	uint32_t at = NET_TCP_HEADERS;
+
+	w.no_gso[1] = true;
+	world_open(&w);
+	learn(&w);
+	net_tcp(frame, 60054, 1, 0, 3, true);
+	net_guest_send(&w.guest[0], frame, 60054, &how);
+	for (uint32_t rounds = 0; rounds < 100 && at < 60054; rounds++) {
+		uint32_t nr = 0;
+
+		world_run(&w);
+		for (; net_guest_receive(&w.guest[1], &got); nr++) {
+			UNIT_OK(got.flags & NETRXF_csum_blank);
+			UNIT_OK(!memcmp(got.data + NET_TCP_HEADERS, frame + at,
+					got.bytes - NET_TCP_HEADERS));
+			at += got.bytes - NET_TCP_HEADERS;
+		}
+		net_guest_post(&w.guest[1], 0, nr);
+	}
+	UNIT_EQ(at, 60054);
+	world_close(&w);
+}
+
+static void test_checksum(void)
+{
+	struct world w = { .nr = 2 };
+	struct net_guest_how how = { .blank = true };
+
+	w.no_csum[1] = true;
+	world_open(&w);
+	learn(&w);
+	net_tcp(frame, 1111, 1, 0, 3, true);
+	net_guest_send(&w.guest[0], frame, 1111, &how);
+	world_run(&w);
+	UNIT_NEED(net_guest_receive(&w.guest[1], &got));
+	UNIT_EQ(got.flags & NETRXF_csum_blank, 0);
+	UNIT_OK(net_tcp_is_right(got.data, got.bytes));
+	world_close(&w);
+}
+
+/* A receiver without slots: its sender waits; others go on; then it arrives. */
+static void test_holds(void)
+{
+	struct world w = { .nr = 3 };
+
+	world_open(&w);
+	learn(&w);
+	world_withhold(&w, 1);
+	for (uint8_t i = 0; i < 10; i++) {
+		net_plain(frame, 2000, 1, 0, i);
+		net_guest_send(&w.guest[0], frame, 2000, NULL);
+	}
+	net_plain(frame, 500, 2, 0, 42);
+	net_guest_send(&w.guest[0], frame, 500, NULL);
+	world_run(&w);
+	expect(&w, 2, frame, 500);
+	UNIT_EQ(net_guest_answers(&w.guest[0], 0, NULL), 1);
+	UNIT_OK(!net_guest_receive(&w.guest[1], &got));
+	net_guest_post(&w.guest[1], 0, 10);
+	world_run(&w);
+	for (uint8_t i = 0; i < 10; i++) {
+		net_plain(frame, 2000, 1, 0, i);
+		expect(&w, 1, frame, 2000);
+	}
+	UNIT_EQ(net_guest_answers(&w.guest[0], 0, NULL), 10);
+	world_close(&w);
+}
+
+/* And for a while only, and not with the whole ring. */
+static void test_gives_up(void)
+{
+	struct world w = { .nr = 3 };
+	struct vswitch_counters c;
+	uint32_t nr = 0;
+
+	world_open(&w);
+	learn(&w);
+	world_withhold(&w, 1);
+	for (uint32_t i = 0; i < 250; i++) {
+		net_plain(frame, 200, 1, 0, (uint8_t)i);
+		net_guest_send(&w.guest[0], frame, 200, NULL);
+	}
+	world_run(&w);
+	nr += net_guest_answers(&w.guest[0], 0, NULL);
+	UNIT_OK(nr >= 250 - 200);
+	UNIT_OK(netback_timeout_ms(w.nb, w.now_ms) > 0);
+	w.now_ms += NETBACK_HOLD_MS + 50;
+	world_run(&w);
+	nr += net_guest_answers(&w.guest[0], 0, NULL);
+	UNIT_EQ(nr, 250);
+	vswitch_counters(netback_switch(w.nb), w.port[1], &c);
+	UNIT_EQ(c.dropped[VSWITCH_QUEUE_FULL], 250);
+	/* It is remembered: nothing waits for it again until it has slots. */
+	net_guest_send(&w.guest[0], frame, 200, NULL);
+	world_run(&w);
+	UNIT_EQ(net_guest_answers(&w.guest[0], 0, NULL), 1);
+	net_guest_post(&w.guest[1], 0, 32);
+	net_guest_send(&w.guest[0], frame, 200, NULL);
+	world_run(&w);
+	expect(&w, 1, frame, 200);
+	world_close(&w);
+}
+
+/* A port goes while others hold what it sent, and while it is waited for. */
+static void test_removed(void)
+{
+	for (uint32_t victim = 0; victim < 2; victim++) {
+		struct world w = { .nr = 3 };
+
+		world_open(&w);
+		learn(&w);
+		world_withhold(&w, 1);
+		for (uint8_t i = 0; i < 5; i++) {
+			net_plain(frame, 3000, 1, 0, i);
+			net_guest_send(&w.guest[0], frame, 3000, NULL);
+			net_plain(frame, 3000, 1, 2, i);
+			net_guest_send(&w.guest[2], frame, 3000, NULL);
+		}
+		world_run(&w);
+		world_remove(&w, victim);
+		world_run(&w);
+		UNIT_EQ(net_guest_answers(&w.guest[0], 0, NULL), 5);
+		UNIT_EQ(net_guest_answers(&w.guest[2], 0, NULL), victim ? 5 : 0);
+		world_close(&w);
+	}
+}
+
+static void test_groups(void)
+{
+	struct world w = { .nr = 2 };
+	netif_tx_request_t req = { .flags = NETTXF_extra_info, .size = 14 };
+	union { netif_extra_info_t x; netif_tx_request_t slot; } u;
+	static const uint8_t group[6] = { 0x01, 0x00, 0x5e, 1, 2, 3 };
+	uint32_t errors;
+
+	world_open(&w);
+	learn(&w);
+	netback_set_multicast_control(w.nb, w.port[1], true);
+	net_plain(frame, 100, 0, 0, 9);
+	memcpy(frame, group, 6);
+	net_guest_send(&w.guest[0], frame, 100, NULL);
+	world_run(&w);
+	UNIT_OK(!net_guest_receive(&w.guest[1], &got));
+	memset(&u, 0, sizeof(u));
+	u.x.type = XEN_NETIF_EXTRA_TYPE_MCAST_ADD;
+	memcpy(u.x.u.mcast.addr, group, 6);
+	net_guest_slot(&w.guest[1], 0, &req);
+	net_guest_slot(&w.guest[1], 0, &u);
+	net_guest_publish(&w.guest[1], 0);
+	world_run(&w);
+	UNIT_EQ(net_guest_answers(&w.guest[1], 0, &errors), 2);
+	UNIT_EQ(errors, 0);
+	net_guest_send(&w.guest[0], frame, 100, NULL);
+	world_run(&w);
+	expect(&w, 1, frame, 100);
+	world_close(&w);
+}
+
+/* Flows stay on a queue, and the control ring says which. */
+static void test_hash(void)
+{
+	struct world w = { .nr = 2, .nr_queues = 2, .ctrl = true };
+	struct xen_netif_ctrl_response rsp;
+	uint32_t *map;
+
+	world_open(&w);
+	learn(&w);
+	net_guest_ask(&w.guest[1], XEN_NETIF_CTRL_TYPE_SET_HASH_ALGORITHM,
+		      XEN_NETIF_CTRL_HASH_ALGORITHM_TOEPLITZ, 0, 0);
+	net_guest_ask(&w.guest[1], XEN_NETIF_CTRL_TYPE_SET_HASH_FLAGS,
+		      XEN_NETIF_CTRL_HASH_TYPE_IPV4_TCP, 0, 0);
+	memset(net_guest_next_page(&w.guest[1], 0), 0x5a, 40);
+	net_guest_ask(&w.guest[1], XEN_NETIF_CTRL_TYPE_SET_HASH_KEY,
+		      w.guest[1].queue[0].tx_gref[w.guest[1].queue[0].next_tx], 40, 0);
+	net_guest_ask(&w.guest[1], XEN_NETIF_CTRL_TYPE_SET_HASH_MAPPING_SIZE, 8, 0, 0);
+	map = (uint32_t *)net_guest_next_page(&w.guest[1], 1);
+	for (uint32_t i = 0; i < 8; i++)
+		map[i] = 1;
+	net_guest_ask(&w.guest[1], XEN_NETIF_CTRL_TYPE_SET_HASH_MAPPING,
+		      w.guest[1].queue[1].tx_gref[w.guest[1].queue[1].next_tx], 8, 0);
+	world_run(&w);
+	for (uint32_t i = 0; i < 5; i++) {
+		UNIT_NEED(net_guest_told(&w.guest[1], &rsp));
+		UNIT_EQ(rsp.status, XEN_NETIF_CTRL_STATUS_SUCCESS);
+	}
+	net_tcp(frame, 700, 1, 0, 4, false);
+	net_guest_send(&w.guest[0], frame, 700, NULL);
+	world_run(&w);
+	expect(&w, 1, frame, 700);
+	UNIT_EQ(got.queue, 1);
+	UNIT_OK(got.hashed);
+	world_close(&w);
+}
+
+static void test_rate(void)
+{
+	struct world w = { .nr = 2 };
+	uint32_t nr;
+
+	world_open(&w);
+	learn(&w);
+	netback_set_rate(w.nb, w.port[0], 1000, 50000);
+	for (uint32_t i = 0; i < 20; i++) {
+		net_plain(frame, 500, 1, 0, (uint8_t)i);
+		net_guest_send(&w.guest[0], frame, 500, NULL);
+	}
+	world_run(&w);
+	nr = net_guest_answers(&w.guest[0], 0, NULL);
+	UNIT_EQ(nr, 2);
+	UNIT_OK(netback_timeout_ms(w.nb, w.now_ms) > 0);
+	w.now_ms += 50;
+	world_run(&w);
+	nr += net_guest_answers(&w.guest[0], 0, NULL);
+	UNIT_EQ(nr, 4);
+	/* However long nothing was sent, the burst is one period's worth. */
+	w.now_ms += 50000;
+	world_run(&w);
+	nr += net_guest_answers(&w.guest[0], 0, NULL);
+	UNIT_EQ(nr, 6);
+	world_close(&w);
+}
+
+/* A socket pair stands in for the TAP device: it keeps frames apart too. */
+static void test_uplink(void)
+{
+	struct world w = { .nr = 2 };
+	struct vswitch_port_config port = { .any_source = true };
+	struct { struct virtio_net_hdr h; uint8_t data[66000]; } in;
+	struct net_guest_how how = { .blank = true, .gso = XEN_NETIF_GSO_TYPE_TCPV4,
+				     .gso_bytes = 1448 };
+	struct log_peer log;
+	int pair[2], buffer = 1 << 20;
+	uint32_t number;
+
+	world_open(&w);
+	UNIT_NEED(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair));
+	setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+	setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+	log_peer_init(&log, "uplink");
+	UNIT_NEED(!netback_add_uplink(w.nb, pair[0], true, &port, &log, &number));
+	learn(&w);
+	while (read(pair[1], &in, sizeof(in)) > 0)
+		;
+	net_tcp(frame, 20000, 0x50, 0, 7, true);
+	net_guest_send(&w.guest[0], frame, 20000, &how);
+	world_run(&w);
+	UNIT_EQ(read(pair[1], &in, sizeof(in)), 20000 + (int)sizeof(in.h));
+	UNIT_OK(!memcmp(in.data, frame, 20000));
+	UNIT_EQ(in.h.gso_type, VIRTIO_NET_HDR_GSO_TCPV4);
+	UNIT_EQ(in.h.gso_size, 1448);
+	UNIT_EQ(in.h.flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
+	UNIT_EQ(in.h.csum_start, 34);
+	UNIT_EQ(in.h.csum_offset, 16);
+	UNIT_EQ(in.h.hdr_len, 54);
+	while (net_guest_receive(&w.guest[1], &got))
+		;
+	net_tcp(in.data, 20000, 1, 0x50, 8, true);
+	UNIT_EQ(write(pair[1], &in, sizeof(in.h) + 20000), (int)sizeof(in.h) + 20000);
+	netback_uplink_ready(w.nb, number);
+	world_run(&w);
+	expect(&w, 1, in.data, 20000);
+	UNIT_EQ(got.gso, XEN_NETIF_GSO_TYPE_TCPV4);
+	UNIT_EQ(got.gso_bytes, 1448);
+	world_close(&w);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static void test_vlans(void)
+{
+	struct world w = { .nr = 3 };
+	struct vswitch_port_config trunk = { .mode = VSWITCH_TRUNK, .any_source = true };
+
+	world_open(&w);
+	w.config[0].vlan = w.config[1].vlan = 10;
+	trunk.vlans[10 / 8] |= 1 << 10 % 8;
+	vswitch_set_port(netback_switch(w.nb), w.port[0], &w.config[0]);
+	vswitch_set_port(netback_switch(w.nb), w.port[1], &w.config[1]);
+	vswitch_set_port(netback_switch(w.nb), w.port[2], &trunk);
+	net_plain(frame, 4096, 0x55, 0, 1);
+	memset(frame, 0xff, 6);
+	net_guest_send(&w.guest[0], frame, 4096, NULL);
+	world_run(&w);
+	expect(&w, 1, frame, 4096);
+	UNIT_NEED(net_guest_receive(&w.guest[2], &got));
+	UNIT_EQ(got.bytes, 4100);
+	UNIT_OK(!memcmp(got.data, frame, 12));
+	UNIT_OK(!memcmp(got.data + 12, "\x81\x00\x00\x0a", 4));
+	UNIT_OK(!memcmp(got.data + 16, frame + 12, 4084));
+	/* And back, where the tag goes. */
+	memcpy(frame, got.data, got.bytes);
+	net_mac(frame, 0);
+	net_mac(frame + 6, 0x55);
+	net_guest_send(&w.guest[2], frame, 4100, NULL);
+	world_run(&w);
+	UNIT_NEED(net_guest_receive(&w.guest[0], &got));
+	UNIT_EQ(got.bytes, 4096);
+	UNIT_OK(!memcmp(got.data, frame, 12));
+	UNIT_OK(!memcmp(got.data + 12, frame + 16, 4084));
+	world_close(&w);
+}
+
+/* However much goes through a pass, a ring gets one event for it. */
+static void test_events(void)
+{
+	struct world w = { .nr = 2 };
+	uint32_t events;
+
+	world_open(&w);
+	learn(&w);
+	events = fake_guest_events(w.guest[1].front.queue[0].rx_port);
+	for (uint32_t i = 0; i < 30; i++) {
+		net_plain(frame, 900, 1, 0, (uint8_t)i);
+		net_guest_send(&w.guest[0], frame, 900, NULL);
+	}
+	world_run(&w);
+	UNIT_EQ(fake_guest_events(w.guest[1].front.queue[0].rx_port), events + 1);
+	world_close(&w);
+}
+
+static const struct unit_test tests[] = {
+	{ "frames of 14 to 400 octets", test_small },
+	{ "slots of odd sizes and offsets", test_slots },
+	{ "flooding", test_flood },
+	{ "a header that its sender rewrites", test_head_is_ours },
+	{ "a large packet passes", test_large_passes },
+	{ "a large packet is cut", test_large_is_cut },
+	{ "a large packet is cut for few slots", test_cut_in_parts },
+	{ "a blank checksum is completed", test_checksum },
+	{ "a receiver without slots is waited for", test_holds },
+	{ "but not for long", test_gives_up },
+	{ "a port goes", test_removed },
+	{ "multicast control", test_groups },
+	{ "hash and map of queues", test_hash },
+	{ "rate", test_rate },
+	{ "uplink", test_uplink },
+	{ "VLAN tags", test_vlans },
+	{ "one event a pass", test_events },
+};
+
+int main(void)
+{
+	return unit_run("netback", tests, UNIT_LEN(tests));
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * paravane-netfront: chooses the subcommand, opens and closes the interface for
+ * it. Also info, which only looks.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "netfront-cmd.h"
+#include "vif.h"
+
+/* ---- an open interface ------------------------------------------------------------ */
+
+static int print_problem(const struct args *a, const struct front_problem *p, int err)
+{
+	if (front_signals_caught())
+		return EXIT_INTERRUPTED;
+	fprintf(stderr, "paravane-netfront %s: vif %u: %s\n", a->command, a->devid,
+		p->text[0] ? p->text : strerror(-err));
+	if (p->advice)
+		fprintf(stderr, "  %s\n", p->advice);
+	return EXIT_ERROR;
+}
+
+int session_open(struct session *s, const struct args *args)
+{
+	struct netfront_options o = args->net;
+	struct front_problem problem = { .err = 0 };
+	int r;
+
+	*s = (struct session){ .args = args };
+	r = front_linux_open(&s->fl, &problem);
+	if (r == 0)
+		r = front_linux_claim(s->fl, "vif", args->devid, &problem);
+	if (r < 0)
+		return print_problem(args, &problem, r);
+	front_signals_catch(s->fl);
+	o.poll_cycles = args->poll_us ? front_linux_cycles(args->poll_us) : 0;
+	if (!args->quiet)
+		front_signals_hint("paravane-netfront: still waiting for the interface to be "
+				   "attached and served\n");
+	r = netfront_open(front_linux_env(s->fl), args->devid, &o, args->timeout_ms, &s->n,
+			  &problem);
+	front_signals_hint(NULL);
+	if (r < 0)
+		return print_problem(args, &problem, r);
+	netfront_info(s->n, &s->info);
+	if (s->info.short_of_grants && !args->quiet)
+		fprintf(stderr, "paravane-netfront %s: vif %u: only %u and %u pages to send and "
+			"receive could be shared; raise xen_gntalloc.limit for more frames under "
+			"way\n", args->command, args->devid, s->info.tx_pages, s->info.rx_pages);
+	return 0;
+}
+
+int session_close(struct session *s, int status)
+{
+	struct front_problem problem = { .err = 0 };
+	int r;
+
+	front_signals_closing();
+	if (s->fl)
+		front_linux_resume(s->fl);
+	r = netfront_close(s->n, s->args->timeout_ms, &problem);
+	if (r < 0 && !front_signals_caught()) {
+		print_problem(s->args, &problem, r);
+		if (status == EXIT_OK)
+			status = EXIT_ERROR;
+	}
+	front_signals_release();
+	front_linux_close(s->fl);
+	return front_signals_caught() && status != EXIT_OK ? EXIT_INTERRUPTED : status;
+}
+
+int session_error(struct session *s, int err, const char *what)
+{
+	const struct front_problem *p = netfront_problem(s->n);
+
+	if (front_signals_caught() && err == -EINTR)
+		return EXIT_INTERRUPTED;
+	fprintf(stderr, "paravane-netfront %s: vif %u: %s: %s\n", s->args->command,
+		s->args->devid, what, strerror(-err));
+	if (p->err)
+		fprintf(stderr, "  %s%s%s\n", p->text, p->advice ? "; " : "",
+			p->advice ? p->advice : "");
+	return EXIT_ERROR;
+}
+
+bool session_over(const struct session *s)
+{
+	return front_signals_caught() || netfront_closing(s->n);
+}
+
+/* ---- info ----------------------------------------------------------------------------- */
+
+static const char *yes(bool b)
+{
+	return b ? "yes" : "no";
+}
+
+static void info_json(const struct netfront_info *i, const struct args *a)
+{
+	char mac[18];
+
+	vif_format_mac(i->mac, mac, sizeof(mac));
+	printf("{\"devid\":%u,\"domid\":%u,\"backend_domid\":%u,\"backend\":\"%s\","
+	       "\"frontend\":\"%s\",\"mac\":\"%s\",\"mtu_bytes\":%u,\"carrier\":%d,",
+	       a->devid, i->domid, i->back_domid, i->back_path, i->front_path, mac,
+	       i->mtu_bytes, i->carrier);
+	printf("\"queues\":%u,\"backend_max_queues\":%u,\"sg\":%d,\"gso_tcpv4\":%d,"
+	       "\"gso_tcpv6\":%d,\"ipv6_checksum\":%d,\"split_event_channels\":%d,"
+	       "\"ctrl_ring\":%d,\"multicast_control\":%d,\"tx_pages\":%u,\"rx_pages\":%u}\n",
+	       i->nr_queues, i->back_max_queues, i->sg, i->gso_tcpv4, i->gso_tcpv6,
+	       i->ipv6_checksum, i->split_event_channels, i->ctrl_ring, i->multicast_control,
+	       i->tx_pages, i->rx_pages);
+}
+
+static void info_text(const struct netfront_info *i, const struct args *a)
+{
+	char mac[18];
+
+	vif_format_mac(i->mac, mac, sizeof(mac));
+	printf("interface         vif %u of domain %u, %s\n", a->devid, i->domid, mac);
+	printf("back end          domain %u, %s\n", i->back_domid, i->back_path);
+	printf("link              %s, MTU %u\n", i->carrier ? "up" : "down", i->mtu_bytes);
+	printf("queues            %u (the back end's limit is %u), %s\n", i->nr_queues,
+	       i->back_max_queues, i->split_event_channels ? "two event channels each" :
+	       "one event channel each");
+	printf("may be sent       frames of several pages: %s, GSO: IPv4 %s, IPv6 %s; "
+	       "blank checksums: IPv4 yes, IPv6 %s\n", yes(i->sg), yes(i->gso_tcpv4),
+	       yes(i->gso_tcpv6), yes(i->ipv6_checksum));
+	printf("control ring      %s\n", yes(i->ctrl_ring));
+	printf("multicast filter  %s\n", yes(i->multicast_control));
+	printf("shared pages      %u to send, %u to receive\n", i->tx_pages, i->rx_pages);
+}
+
+static int cmd_info(const struct args *a)
+{
+	struct session s;
+	int r = args_no_rest(a);
+
+	if (r != EXIT_OK)
+		return r;
+	r = session_open(&s, a);
+	if (r == EXIT_OK && a->json)
+		info_json(&s.info, a);
+	else if (r == EXIT_OK)
+		info_text(&s.info, a);
+	return session_close(&s, r);
+}
+
+static const struct {
+	const char *name;
+	int (*run)(const struct args *a);
+} commands[] = {
+	{ "info", cmd_info }, { "tap", cmd_tap }, { "ping", cmd_ping }, { "bench", cmd_bench },
+};
+
+int main(int argc, char **argv)
+{
+	struct args a;
+	unsigned int i;
+	int r;
+
+	log_open("paravane-netfront", LOG_LEVEL_INFO);
+	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help"))) {
+		args_help(NULL);
+		return EXIT_OK;
+	}
+	if (argc > 1 && !strcmp(argv[1], "--version")) {
+		printf("paravane-netfront %s\n", PACKAGE_VERSION);
+		return EXIT_OK;
+	}
+	for (i = 0; argc > 1 && i < ARRAY_LEN(commands); i++) {
+		if (strcmp(argv[1], commands[i].name))
+			continue;
+		r = args_parse(&a, commands[i].name, argc - 1, argv + 1);
+		return r < 0 ? commands[i].run(&a) : r;
+	}
+	if (argc > 1)
+		fprintf(stderr, "paravane-netfront: no command '%s'; the commands are info, tap, "
+			"ping and bench\n", argv[1]);
+	else
+		fprintf(stderr, "paravane-netfront: which command? Try paravane-netfront "
+			"--help\n");
+	return EXIT_USAGE;
+}
