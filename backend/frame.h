@@ -7,7 +7,9 @@
  * Toeplitz hash. Must not know: rings, grants, ports, who sends to whom.
  *
  * Pure functions on private copies: every length comes from a stranger, and
- * nothing is read beyond what the caller says is there. Any thread.
+ * nothing is read beyond what the caller says is there. What frame_parse() found
+ * is not looked up again: a later copy of the same headers, which a guest may
+ * have changed meanwhile, leads nobody out of bounds. Any thread.
  * Sources: RFC 791, 8200, 9293, 768, 1071; xen/io/netif.h for offloads and hash.
  */
 #ifndef PV_FRAME_H
@@ -37,30 +39,48 @@ struct frame {
 	uint16_t l4_offset;		/* of the TCP or UDP header */
 	uint16_t payload_offset;	/* after it */
 	uint16_t ip_bytes;		/* IP packet's length as its header says */
+	uint16_t l4_bytes;		/* TCP or UDP with its payload; of a fragmented
+					   datagram, what is in this frame */
 };
 
 /*
  * Finds the headers in header, the frame's first header_bytes octets. Returns
  * 0, or -EBADMSG: too short for Ethernet. What cannot be understood is OTHER;
- * lengths that contradict the frame's make it OTHER too.
+ * lengths that contradict the frame's make it OTHER too, and so does an IPv6
+ * routing header that has still a way to go, as the checksum is then over
+ * another destination. When l4 is TCP or UDP, its header without TCP options is
+ * in header. Octets after the IP packet (padding) belong to nothing.
  */
 int frame_parse(const uint8_t *header, uint32_t header_bytes, uint32_t frame_bytes,
 		struct frame *out);
 
 /* ---- checksums -------------------------------------------------------------------- */
 
-/* Adds bytes octets to a running sum; odd pieces only at the end. */
+/*
+ * Adds bytes octets to a running sum, as often as you like; a piece of an odd
+ * length only at the end.
+ */
 uint64_t frame_sum(uint64_t sum, const void *data, size_t bytes);
-/* The 16 bits that go into a header, in network order; never 0 for UDP by rule. */
+/*
+ * The 16 bits that go into a header, to be stored as they are (memcpy). UDP has
+ * 0xffff where this is 0, which there means that there is no checksum.
+ */
 uint16_t frame_fold(uint64_t sum);
 /*
  * Completes the TCP or UDP checksum of a whole frame in memory, as csum_blank
- * asks. -EOPNOTSUPP: neither TCP nor UDP over IP, or a fragment.
+ * asks, whatever stands in its place. -EOPNOTSUPP: neither TCP nor UDP over IP, or
+ * a fragment.
  */
 int frame_complete_checksum(uint8_t *frame, const struct frame *f);
 /*
+ * The same when only headers are in one piece, up to payload_offset at least:
+ * payload_sum is frame_sum() of the l4_bytes' rest.
+ */
+int frame_complete_headers(uint8_t *header, const struct frame *f, uint64_t payload_sum);
+/*
  * Puts the pseudo header's sum where the TCP or UDP checksum is, which is what a
  * system wants that completes it later (virtio's and Linux's CHECKSUM_PARTIAL).
+ * -EOPNOTSUPP as above.
  */
 int frame_prepare_checksum(uint8_t *header, const struct frame *f);
 /* Where that sum starts and where it goes, for a vnet header. */
@@ -69,7 +89,10 @@ static inline uint16_t frame_checksum_start(const struct frame *f)
 	return f->l4_offset;
 }
 uint16_t frame_checksum_offset(const struct frame *f);
-/* Whether the TCP or UDP checksum of a whole frame in memory is right. */
+/*
+ * Whether the TCP or UDP checksum of a whole frame in memory is right; over IPv4
+ * UDP may have none. False for what has no such checksum.
+ */
 bool frame_checksum_is_right(const uint8_t *frame, const struct frame *f);
 
 /* ---- segmentation ------------------------------------------------------------------ */
@@ -90,21 +113,23 @@ struct frame_segment {
 	uint32_t header_bytes;		/* Ethernet to TCP; in the caller's buffer */
 	uint32_t payload_offset;	/* in the large frame */
 	uint32_t payload_bytes;
+	struct frame frame;		/* the segment as frame_parse() would see it */
 };
 
 /*
  * -EOPNOTSUPP: not a TCP packet, a fragment, headers longer than
  * FRAME_HEADER_MAX or than header_bytes; -EINVAL: mss 0, or so small that more than
- * FRAME_SEGMENTS_MAX would come.
+ * FRAME_SEGMENTS_MAX would come. A packet without payload is one segment.
  */
 #define FRAME_SEGMENTS_MAX 1024u
 int frame_cut_start(struct frame_cut *c, const uint8_t *header, uint32_t header_bytes,
 		    const struct frame *f, uint32_t mss);
 /*
- * The next segment: writes its headers, with lengths, IPv4's id and checksum,
- * TCP's sequence number and flags (FIN and PSH in the last, CWR in the first),
- * and the pseudo header's sum in the TCP checksum (finish with
- * frame_complete_checksum(), or pass it on blank). False: there are no more.
+ * The next segment: writes its headers into the FRAME_HEADER_MAX octets at header,
+ * with lengths, IPv4's id and checksum, TCP's sequence number and flags (FIN and
+ * PSH in the last, CWR in the first), and the pseudo header's sum in the TCP
+ * checksum (finish with frame_complete_headers(), or pass it on blank). False:
+ * there are no more.
  */
 bool frame_cut_next(struct frame_cut *c, uint8_t *header, struct frame_segment *out);
 uint32_t frame_cut_count(const struct frame_cut *c);
@@ -115,11 +140,15 @@ uint32_t frame_cut_count(const struct frame_cut *c);
 
 /*
  * Toeplitz over what types asks for: bits as XEN_NETIF_CTRL_HASH_TYPE_*, the most
- * that fits. *type: the one bit used, 0: none fits and the hash is 0.
+ * that fits: a TCP packet that is no fragment by its ports too. *type: the one bit
+ * used, 0: none fits and the hash is 0.
  */
 uint32_t frame_hash(const uint8_t *header, const struct frame *f, const uint8_t *key,
 		    uint32_t types, uint32_t *type);
-/* A cheap hash of the flow, to spread flows over queues; equal for equal flows. */
+/*
+ * A cheap hash of the flow, to spread flows over queues; equal for equal flows. A
+ * datagram's fragments have one, and what is not IP has one by its addresses.
+ */
 uint32_t frame_flow(const uint8_t *header, const struct frame *f);
 
 #endif
