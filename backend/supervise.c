@@ -1,124 +1,57 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One worker process (supervise.h).
+ * One block device's worker (supervise.h).
  *
- * Hides: spawning, descriptors, messages, the end. Must not know: why.
+ * Hides: messages. Must not know: why.
  */
 #include "supervise.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 #include "util.h"
 
-#define REAP_EVERY_MS 2
-
-extern char **environ;
-
 struct worker {
-	pid_t pid;			/* 0 once it is reaped */
-	int sock;
-	uint32_t stop_ms;
-	bool stopping, killed, said_end;
+	struct process *process;
+	bool stopping, said_end;
 	struct worker_report report;
 	const struct worker_events *events;
 	void *arg;
-	struct evsource *on_message, *reaper, *deadline;
-	struct evloop *loop;
 };
 
-/* ---- start ---------------------------------------------------------------- */
+static bool on_message(void *arg, int sock);
+static void on_ended(void *arg, bool killed, const char *how);
 
-/*
- * Signals as a fresh program expects them, and only descriptors 0, 1, 2 and
- * WORKER_FD: libxenstore opens some without close-on-exec.
- */
-static int spawn(const struct worker_options *o, int sock, pid_t *pid)
-{
-	char *const argv[] = { (char *)"paravane-blkback", (char *)"--worker",
-			       (char *)"--log-level", (char *)o->log_level,
-			       (char *)o->title, NULL };
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	sigset_t none, all;
-	int rc;
+static const struct process_events process_events = {
+	.heard = on_message,
+	.ended = on_ended,
+};
 
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &all);
-	posix_spawn_file_actions_init(&actions);
-	rc = posix_spawn_file_actions_adddup2(&actions, sock, WORKER_FD);
-	if (!rc)
-		rc = posix_spawn_file_actions_addclosefrom_np(&actions, WORKER_FD + 1);
-	if (!rc)
-		rc = posix_spawn(pid, o->program, &actions, &attr, argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attr);
-	return -rc;
-}
-
-static void on_message(void *arg, uint32_t events);
-static void on_reap(void *arg, uint32_t events);
-static void on_deadline(void *arg, uint32_t events);
-
-/*
- * The end of a process shows as the end of its socket; then it is asked for
- * until it is dead altogether. (Older kernels have no pidfds.)
- */
-static int watch(struct worker *w)
-{
-	int rc = evloop_add_fd(w->loop, w->sock, EPOLLIN, on_message, w, &w->on_message);
-
-	if (!rc)
-		rc = evloop_add_timer(w->loop, on_reap, w, &w->reaper);
-	if (!rc)
-		rc = evloop_add_timer(w->loop, on_deadline, w, &w->deadline);
-	return rc;
-}
-
-int worker_start(struct evloop *loop, const struct worker_options *o,
+int worker_start(struct evloop *loop, const struct process_options *o,
 		 const struct worker_msg *start, const int fds[2],
 		 const struct worker_events *events, void *arg, struct worker **out)
 {
 	struct worker *w = calloc(1, sizeof(*w));
-	int pair[2] = { -1, -1 }, rc;
+	int rc;
 
 	if (!w)
 		return -ENOMEM;
-	w->sock = -1;
-	w->stop_ms = o->stop_ms;
 	w->events = events;
 	w->arg = arg;
-	w->loop = loop;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
-		rc = -errno;
-		goto fail;
-	}
-	w->sock = pair[0];
+	rc = process_open(loop, o, &process_events, w, &w->process);
 	/* Sent first: the message waits in the socket, and no descriptor of the
 	 * worker's image is open here when the worker runs. */
-	rc = worker_send(w->sock, start, fds, 2);
 	if (!rc)
-		rc = spawn(o, pair[1], &w->pid);
-	close_fd(&pair[1]);
+		rc = worker_send(process_sock(w->process), start, fds, 2);
 	if (!rc)
-		rc = watch(w);
-	if (rc)
-		goto fail;
+		rc = process_start(w->process, o);
+	if (rc) {
+		worker_free(w);
+		return rc;
+	}
 	*out = w;
 	return 0;
-fail:
-	worker_free(w);
-	return rc;
 }
 
 /* ---- life ----------------------------------------------------------------- */
@@ -153,26 +86,20 @@ static void take_message(struct worker *w, struct worker_msg *msg)
 	}
 }
 
-static void on_message(void *arg, uint32_t events)
+static bool on_message(void *arg, int sock)
 {
 	struct worker *w = arg;
 	struct worker_msg msg;
-	int rc = worker_receive(w->sock, &msg, NULL, NULL);
+	int rc = worker_receive(sock, &msg, NULL, NULL);
 
-	(void)events;
 	if (!rc) {
 		take_message(w, &msg);
-		return;
+		return true;
 	}
 	worker_stop(w);
-	if (rc == -EPROTO) {
-		log_error("worker %d: sent what is no message", (int)w->pid);
-		return;
-	}
-	/* Its last words have been read: they come before the end. */
-	evloop_remove(w->on_message);
-	w->on_message = NULL;
-	evloop_set_timer(w->reaper, 0, REAP_EVERY_MS);
+	if (rc == -EPROTO)
+		log_error("worker %d: sent what is no message", (int)worker_pid(w));
+	return rc == -EPROTO;
 }
 
 void worker_stop(struct worker *w)
@@ -183,8 +110,8 @@ void worker_stop(struct worker *w)
 		return;
 	w->stopping = true;
 	/* -EPIPE: it is ending by itself. */
-	worker_send(w->sock, &msg, NULL, 0);
-	evloop_set_timer(w->deadline, w->stop_ms, 0);
+	worker_send(process_sock(w->process), &msg, NULL, 0);
+	process_stopping(w->process);
 }
 
 int worker_resize(struct worker *w, uint64_t sectors)
@@ -192,55 +119,24 @@ int worker_resize(struct worker *w, uint64_t sectors)
 	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_RESIZE };
 
 	msg.sectors = sectors;
-	return worker_send(w->sock, &msg, NULL, 0);
+	return worker_send(process_sock(w->process), &msg, NULL, 0);
 }
 
 pid_t worker_pid(const struct worker *w)
 {
-	return w->pid;
+	return process_pid(w->process);
 }
 
 /* ---- end ------------------------------------------------------------------ */
 
-static void on_deadline(void *arg, uint32_t events)
+static void on_ended(void *arg, bool killed, const char *how)
 {
 	struct worker *w = arg;
 
-	(void)events;
-	w->killed = true;
-	if (w->pid > 0)
-		kill(w->pid, SIGKILL);
-	/* Its end may take as long as the I/O it waits for: nobody may take
-	 * the device for closed before. */
-}
-
-static void say_how(struct worker_report *r, const siginfo_t *si)
-{
-	r->failure.err = EIO;
-	if (si->si_code == CLD_EXITED)
-		snprintf(r->failure.reason, sizeof(r->failure.reason),
-			 "the worker exited with status %d", si->si_status);
-	else
-		snprintf(r->failure.reason, sizeof(r->failure.reason),
-			 "the worker was ended by signal %d (%s)", si->si_status,
-			 strsignal(si->si_status));
-}
-
-static void on_reap(void *arg, uint32_t events)
-{
-	struct worker *w = arg;
-	siginfo_t si = { 0 };
-
-	(void)events;
-	if (waitid(P_PID, (id_t)w->pid, &si, WEXITED | WNOHANG) < 0)
-		log_error("worker %d: waitid: %s", (int)w->pid, strerror(errno));
-	else if (!si.si_pid)
-		return;
-	w->pid = 0;
-	evloop_set_timer(w->reaper, -1, 0);
 	if (!w->said_end) {
-		w->report.end = w->killed ? WORKER_END_KILLED : WORKER_END_CRASHED;
-		say_how(&w->report, &si);
+		w->report.end = killed ? WORKER_END_KILLED : WORKER_END_CRASHED;
+		w->report.failure.err = EIO;
+		snprintf(w->report.failure.reason, sizeof(w->report.failure.reason), "%s", how);
 	}
 	w->events->ended(w->arg, &w->report);
 }
@@ -249,13 +145,6 @@ void worker_free(struct worker *w)
 {
 	if (!w)
 		return;
-	evloop_remove(w->on_message);
-	evloop_remove(w->reaper);
-	evloop_remove(w->deadline);
-	if (w->pid > 0) {
-		kill(w->pid, SIGKILL);
-		waitpid(w->pid, NULL, 0);
-	}
-	close_fd(&w->sock);
+	process_free(w->process);
 	free(w);
 }

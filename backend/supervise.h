@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One worker process, from its start to its end.
+ * The worker process of one block device: what it is told, what it says.
  *
- * Hides: posix_spawn, what is inherited (nothing but stdio, the environment and
- * WORKER_FD), reaping, the deadline of a stop. Must not know: XenStore, images,
- * when a worker is wanted. The loop's thread.
+ * Hides: messages, and that a worker has ended however it did. Must not know:
+ * XenStore, images, when a worker is wanted. The loop's thread.
  */
 #ifndef PV_SUPERVISE_H
 #define PV_SUPERVISE_H
@@ -12,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
-#include "evloop.h"
+#include "process.h"
 #include "worker.h"
 
 struct worker;
@@ -40,20 +39,13 @@ struct worker_events {
 	void (*ended)(void *arg, const struct worker_report *report);
 };
 
-struct worker_options {
-	const char *program;	/* path to execute; argv: --worker --log-level L TITLE */
-	const char *title;	/* for ps: "vbd-3-51712" */
-	const char *log_level;
-	uint32_t stop_ms;	/* from STOP to SIGKILL */
-};
-
 /*
  * Executes the program and sends START with image and journal. Both descriptors
  * stay the caller's, who closes the image at once: the fence needs the worker's
  * to be the last. events is kept, not copied.
- * -errno of socketpair or posix_spawn.
+ * -errno of process.h.
  */
-int worker_start(struct evloop *loop, const struct worker_options *o,
+int worker_start(struct evloop *loop, const struct process_options *o,
 		 const struct worker_msg *start, const int fds[2],
 		 const struct worker_events *events, void *arg, struct worker **out);
 /* Sends STOP and starts the deadline. Again is fine. */

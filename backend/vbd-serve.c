@@ -170,7 +170,8 @@ static int open_fds(struct vbd_serve *s, int fds[2])
 static int start_worker(struct vbd_serve *s)
 {
 	struct worker_msg msg;
-	struct worker_options o = { .program = s->what.config->program,
+	struct process_options o = { .name = "paravane-blkback",
+				    .program = s->what.config->program,
 				    .log_level = s->what.config->log_level,
 				    .stop_ms = s->what.config->stop_ms };
 	char title[80];

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One worker process (process.h).
+ *
+ * Hides: spawning, descriptors, the end. Must not know: why.
+ */
+#include "process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "util.h"
+
+#define REAP_EVERY_MS 2
+
+extern char **environ;
+
+struct process {
+	pid_t pid;			/* 0 once it is reaped */
+	int sock, theirs;
+	uint32_t stop_ms;
+	bool stopping, killed;
+	const struct process_events *events;
+	void *arg;
+	struct evsource *on_socket, *reaper, *deadline;
+};
+
+static void on_socket(void *arg, uint32_t events);
+static void on_reap(void *arg, uint32_t events);
+static void on_deadline(void *arg, uint32_t events);
+
+/* ---- start ---------------------------------------------------------------- */
+
+/*
+ * The end of a process shows as the end of its socket; then it is asked for
+ * until it is dead altogether. (Older kernels have no pidfds.)
+ */
+static int watch(struct process *p, struct evloop *loop)
+{
+	int rc = evloop_add_fd(loop, p->sock, EPOLLIN, on_socket, p, &p->on_socket);
+
+	if (!rc)
+		rc = evloop_add_timer(loop, on_reap, p, &p->reaper);
+	if (!rc)
+		rc = evloop_add_timer(loop, on_deadline, p, &p->deadline);
+	return rc;
+}
+
+int process_open(struct evloop *loop, const struct process_options *o,
+		 const struct process_events *events, void *arg, struct process **out)
+{
+	struct process *p = calloc(1, sizeof(*p));
+	int pair[2], rc;
+
+	if (!p)
+		return -ENOMEM;
+	p->sock = p->theirs = -1;
+	p->stop_ms = o->stop_ms;
+	p->events = events;
+	p->arg = arg;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
+		rc = -errno;
+	} else {
+		p->sock = pair[0];
+		p->theirs = pair[1];
+		rc = watch(p, loop);
+	}
+	if (rc) {
+		process_free(p);
+		return rc;
+	}
+	*out = p;
+	return 0;
+}
+
+/*
+ * Signals as a fresh program expects them, and only descriptors 0, 1, 2 and
+ * PROCESS_FD: libxenstore opens some without close-on-exec.
+ */
+int process_start(struct process *p, const struct process_options *o)
+{
+	char *const argv[] = { (char *)o->name, (char *)"--worker", (char *)"--log-level",
+			       (char *)o->log_level, (char *)o->title, NULL };
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	sigset_t none, all;
+	int rc;
+
+	sigemptyset(&none);
+	sigfillset(&all);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setsigdefault(&attr, &all);
+	posix_spawn_file_actions_init(&actions);
+	rc = posix_spawn_file_actions_adddup2(&actions, p->theirs, PROCESS_FD);
+	if (!rc)
+		rc = posix_spawn_file_actions_addclosefrom_np(&actions, PROCESS_FD + 1);
+	if (!rc)
+		rc = posix_spawn(&p->pid, o->program, &actions, &attr, argv, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	posix_spawnattr_destroy(&attr);
+	if (rc)
+		p->pid = 0;
+	close_fd(&p->theirs);
+	return -rc;
+}
+
+int process_sock(const struct process *p)
+{
+	return p->sock;
+}
+
+pid_t process_pid(const struct process *p)
+{
+	return p->pid;
+}
+
+/* ---- end ------------------------------------------------------------------ */
+
+static void on_socket(void *arg, uint32_t events)
+{
+	struct process *p = arg;
+
+	(void)events;
+	if (p->events->heard(p->arg, p->sock))
+		return;
+	/* Its last words have been read: they come before the end. */
+	evloop_remove(p->on_socket);
+	p->on_socket = NULL;
+	evloop_set_timer(p->reaper, 0, REAP_EVERY_MS);
+}
+
+void process_stopping(struct process *p)
+{
+	if (p->stopping)
+		return;
+	p->stopping = true;
+	evloop_set_timer(p->deadline, p->stop_ms, 0);
+}
+
+/* Its end may take as long as the I/O it waits for: nobody may take what it
+ * served for closed before. */
+static void on_deadline(void *arg, uint32_t events)
+{
+	struct process *p = arg;
+
+	(void)events;
+	p->killed = true;
+	if (p->pid > 0)
+		kill(p->pid, SIGKILL);
+}
+
+static void say_how(char *how, size_t bytes, const siginfo_t *si)
+{
+	if (si->si_code == CLD_EXITED)
+		snprintf(how, bytes, "the worker exited with status %d", si->si_status);
+	else
+		snprintf(how, bytes, "the worker was ended by signal %d (%s)", si->si_status,
+			 strsignal(si->si_status));
+}
+
+static void on_reap(void *arg, uint32_t events)
+{
+	struct process *p = arg;
+	siginfo_t si = { 0 };
+	char how[120];
+
+	(void)events;
+	if (waitid(P_PID, (id_t)p->pid, &si, WEXITED | WNOHANG) < 0)
+		log_error("worker %d: waitid: %s", (int)p->pid, strerror(errno));
+	else if (!si.si_pid)
+		return;
+	p->pid = 0;
+	evloop_set_timer(p->reaper, -1, 0);
+	say_how(how, sizeof(how), &si);
+	p->events->ended(p->arg, p->killed, how);
+}
+
+void process_free(struct process *p)
+{
+	if (!p)
+		return;
+	evloop_remove(p->on_socket);
+	evloop_remove(p->reaper);
+	evloop_remove(p->deadline);
+	if (p->pid > 0) {
+		kill(p->pid, SIGKILL);
+		waitpid(p->pid, NULL, 0);
+	}
+	close_fd(&p->sock);
+	close_fd(&p->theirs);
+	free(p);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One worker process, from its start to its end.
+ *
+ * Hides: posix_spawn, what is inherited (nothing but stdio, the environment and
+ * PROCESS_FD), reaping, the deadline of a stop. Must not know: what is said on
+ * the socket, why a process is wanted. The loop's thread.
+ */
+#ifndef PV_PROCESS_H
+#define PV_PROCESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "evloop.h"
+
+#define PROCESS_FD 3		/* its end of the socket */
+
+struct process;
+
+struct process_options {
+	const char *program;	/* path to execute; argv: NAME --worker --log-level L TITLE */
+	const char *name;	/* "paravane-blkback" */
+	const char *title;	/* for ps: "vbd-3-51712" */
+	const char *log_level;
+	uint32_t stop_ms;	/* from process_stopping() to SIGKILL */
+};
+
+struct process_events {
+	/*
+	 * The socket is readable: the callee reads one packet. False: it is the end
+	 * of the stream; there will be no more of these.
+	 */
+	bool (*heard)(void *arg, int sock);
+	/*
+	 * Once, last: it has ended and been reaped, so whatever it had mapped or bound
+	 * is free. how says in words how, killed that it was our deadline's doing. The
+	 * callee calls process_free().
+	 */
+	void (*ended)(void *arg, bool killed, const char *how);
+};
+
+/*
+ * Makes the socket alone, so that messages can be sent before the process runs: no
+ * descriptor that went with one is open here then. events is kept, not copied.
+ */
+int process_open(struct evloop *loop, const struct process_options *o,
+		 const struct process_events *events, void *arg, struct process **out);
+/* Executes the program. -errno of posix_spawn. */
+int process_start(struct process *p, const struct process_options *o);
+int process_sock(const struct process *p);
+pid_t process_pid(const struct process *p);	/* 0 once it is reaped */
+/* It has been asked to end: starts the deadline. Again is fine. */
+void process_stopping(struct process *p);
+/* Before the end: kills and reaps it. Accepts NULL. */
+void process_free(struct process *p);
+
+#endif
