@@ -278,7 +278,7 @@ static int resolve(struct attach *a, const char *domain)
 
 /* ---- a disk that is there already ---------------------------------------- */
 
-static bool same_disk(struct attach *a, const struct inventory_disk *disk)
+static bool same_disk(struct attach *a, const struct inventory_device *disk)
 {
 	struct vbd_toolstack ts = { 0 };
 	bool same = false;
@@ -297,7 +297,7 @@ struct same_search {
 	bool found;
 };
 
-static int look_for_same(void *arg, const struct inventory_disk *disk)
+static int look_for_same(void *arg, const struct inventory_device *disk)
 {
 	struct same_search *s = arg;
 
@@ -321,7 +321,7 @@ static bool find_same(struct attach *a)
 /* The device's name is taken. 0: by this very disk, which is what was asked. */
 static int already_there(struct attach *a)
 {
-	struct inventory_disk disk;
+	struct inventory_device disk;
 	char domain[96], device[32];
 
 	domain_label(&a->store, a->disk.domid, domain, sizeof(domain));
@@ -371,7 +371,7 @@ static int create(struct attach *a, bool *created)
 	if (a->idempotent && !a->device && find_same(a))
 		return STATUS_OK;
 	if (a->device && inventory_domain_exists(a->store.xs, a->disk.domid)) {
-		struct inventory_disk disk;
+		struct inventory_device disk;
 
 		if (!inventory_find(a->store.xs, a->store.own_domid, INVENTORY_ANY,
 				    a->disk.domid, a->disk.devid, NULL, &disk))
@@ -422,7 +422,7 @@ static int refused(struct attach *a, const char *why, bool created)
 
 static int wait_connected(struct attach *a, bool created)
 {
-	struct inventory_disk disk = {
+	struct inventory_device disk = {
 		.domid = a->disk.domid, .backend_domid = a->disk.backend_domid,
 		.devid = a->disk.devid, .kind = a->disk.kind,
 	};

@@ -42,7 +42,7 @@ static const struct option options[] = { COMMON_OPTIONS, { 0 } };
 struct resize {
 	struct store store;
 	struct common_options common;
-	struct inventory_disk disk;
+	struct inventory_device disk;
 	struct vbd_toolstack ts;
 	char label[160];
 };

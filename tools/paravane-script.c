@@ -20,7 +20,7 @@
 #define LOOK_EVERY_MS 5
 
 /* Path relative to this domain, as scripts expect it. */
-static const char *relative_path(const struct inventory_disk *disk)
+static const char *relative_path(const struct inventory_device *disk)
 {
 	const char *at = strstr(disk->back_dir, "/backend/");
 
@@ -28,7 +28,7 @@ static const char *relative_path(const struct inventory_disk *disk)
 }
 
 static int spawn_script(const char *script, const char *verb,
-			const struct inventory_disk *disk, pid_t *pid)
+			const struct inventory_device *disk, pid_t *pid)
 {
 	char *argv[] = { (char *)script, (char *)verb, NULL };
 	extern char **environ;
@@ -41,7 +41,7 @@ static int spawn_script(const char *script, const char *verb,
 }
 
 static int run_script(struct xs_handle *xs, const char *name, const char *verb,
-		      const struct inventory_disk *disk, char *why, size_t why_bytes)
+		      const struct inventory_device *disk, char *why, size_t why_bytes)
 {
 	char script[512], words[512];
 	int status = 0, ret;
@@ -69,7 +69,7 @@ static int run_script(struct xs_handle *xs, const char *name, const char *verb,
 	return -ECHILD;
 }
 
-static int wait_init_wait(struct store *store, const struct inventory_disk *disk,
+static int wait_init_wait(struct store *store, const struct inventory_device *disk,
 			  int timeout_ms, char *why, size_t why_bytes)
 {
 	const struct timespec pause = { .tv_nsec = LOOK_EVERY_MS * 1000000L };
@@ -90,7 +90,7 @@ static int wait_init_wait(struct store *store, const struct inventory_disk *disk
 	return -ETIMEDOUT;
 }
 
-int script_add(struct store *store, const struct inventory_disk *disk, int timeout_ms,
+int script_add(struct store *store, const struct inventory_device *disk, int timeout_ms,
 	       char *why, size_t why_bytes)
 {
 	char script[256];
@@ -107,7 +107,7 @@ int script_add(struct store *store, const struct inventory_disk *disk, int timeo
 	return run_script(store->xs, script, "add", disk, why, why_bytes);
 }
 
-int script_remove(struct store *store, const struct inventory_disk *disk, char *why,
+int script_remove(struct store *store, const struct inventory_device *disk, char *why,
 		  size_t why_bytes)
 {
 	char script[256];

@@ -264,7 +264,7 @@ static int remove_device(struct xs_handle *xs, xs_transaction_t t, void *arg)
 	return rc;
 }
 
-int toolstack_close_disk(struct xs_handle *xs, uint32_t backend_domid,
+int toolstack_close(struct xs_handle *xs, uint32_t backend_domid,
 			 const char *kind, uint32_t domid, uint32_t devid,
 			 int timeout_ms, struct toolstack_view *view)
 {
@@ -282,7 +282,7 @@ int toolstack_close_disk(struct xs_handle *xs, uint32_t backend_domid,
 				     view);
 }
 
-int toolstack_remove_disk(struct xs_handle *xs, uint32_t backend_domid,
+int toolstack_remove(struct xs_handle *xs, uint32_t backend_domid,
 			  const char *kind, uint32_t domid, uint32_t devid)
 {
 	struct toolstack_dirs dirs;
@@ -349,10 +349,10 @@ int toolstack_detach(struct xs_handle *xs, uint32_t backend_domid, const char *k
 		     uint32_t domid, uint32_t devid, int timeout_ms, bool force,
 		     struct toolstack_view *view)
 {
-	int rc = toolstack_close_disk(xs, backend_domid, kind, domid, devid, timeout_ms,
+	int rc = toolstack_close(xs, backend_domid, kind, domid, devid, timeout_ms,
 				      view);
 
 	if (rc && !(force && rc == -ETIMEDOUT))
 		return rc;
-	return toolstack_remove_disk(xs, backend_domid, kind, domid, devid);
+	return toolstack_remove(xs, backend_domid, kind, domid, devid);
 }

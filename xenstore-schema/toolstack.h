@@ -6,7 +6,7 @@
  * Hides: permissions, the two directories' mutual links, libxl's third copy,
  * the order of detach, and removal of parents that became empty. Must not
  * know: images, rings, event loops. Uses poll(2) on the store's descriptor.
- * Source: libxl's libxl_disk.c and libxl_device.c as facts; docs of xenstore
+ * Source: libxl's libxl_disk.c, libxl_nic.c and libxl_device.c as facts; docs of xenstore
  * paths.
  */
 #ifndef PV_TOOLSTACK_H
@@ -39,6 +39,26 @@ struct toolstack_disk {
  * no such domain. -EAGAIN never: it is tried again.
  */
 int toolstack_create_disk(struct xs_handle *xs, const struct toolstack_disk *d);
+
+struct toolstack_nic {
+	uint32_t domid, backend_domid, devid;
+	const char *kind;		/* "vif", "qnic" */
+	uint8_t mac[6];
+	const char *bridge;		/* the switch; NULL: the back end's default */
+	const char *vifname;		/* NULL: vifDOMID.DEVID */
+	const char *script;		/* NULL: none; else the back end waits for its word */
+	const char *ip, *gatewaydev;	/* for scripts; NULL: none */
+	const char *vlan;		/* as vif_parse_vlan(); NULL: none */
+	uint32_t mtu_bytes;		/* 0: 1500 */
+	uint64_t rate_bytes;		/* per rate_usec, as xl has it; 0: unlimited */
+	uint32_t rate_usec;
+	uint64_t rate_bits;		/* per second, over the former; 0: none */
+	bool isolated, any_source;
+	bool libxl;			/* as above */
+};
+
+/* As toolstack_create_disk(). -EINVAL: the address, VLAN, MTU or rate is none. */
+int toolstack_create_nic(struct xs_handle *xs, const struct toolstack_nic *n);
 
 /* What a wait saw last: for a message that says which end waits for what. */
 struct toolstack_view {
@@ -73,10 +93,10 @@ int toolstack_look_again(struct xs_handle *xs, uint32_t backend_domid, const cha
  * then waits for its Closed; -ENOENT: no such device, -ETIMEDOUT. Remove: both
  * directories, libxl's copy, parents that became empty, whatever the ends say.
  */
-int toolstack_close_disk(struct xs_handle *xs, uint32_t backend_domid,
+int toolstack_close(struct xs_handle *xs, uint32_t backend_domid,
 			 const char *kind, uint32_t domid, uint32_t devid,
 			 int timeout_ms, struct toolstack_view *view);
-int toolstack_remove_disk(struct xs_handle *xs, uint32_t backend_domid,
+int toolstack_remove(struct xs_handle *xs, uint32_t backend_domid,
 			  const char *kind, uint32_t domid, uint32_t devid);
 /*
  * What a driver domain's tool stack (xl devd) does once a disk is closed: the back
