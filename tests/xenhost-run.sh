@@ -120,6 +120,8 @@ rm "$tmp/xenhost/jobs/own.sh"
 run 0 --all --jobs 2 --store=alternate
 [ "$(grep -l ' oxenstored ' "$tmp"/hosts/* | wc -l)" = 1 ] || bad "alternate: $(cat "$tmp"/hosts/*)"
 says "PASS [abc]/oxenstored .*"
+run 0 a b --jobs 1 --store=alternate
+nr_hosts 2
 run 0 a b --store=both
 says "PASS a .*"
 says "PASS a/oxenstored .*"
@@ -134,6 +136,7 @@ says "PASS a .*"
 says "deferred: b"
 says "deferred: c"
 says "deferred: own"
+nr_hosts 1
 says "xenhost: 1 passed, 0 failed, 0 skipped, .* s"
 rm "$tmp/xenhost/jobs/own.sh"
 
