@@ -136,7 +136,7 @@ static void test_grants(void)
 	};
 	struct disk_view v = connected();
 
-	UNIT_OK(says(&v, "grants", "persistent (mode auto)"));
+	UNIT_OK(says(&v, "grants", "persistent (grant-mode auto)"));
 	UNIT_OK(says(&v, "grants", "no hypercall"));
 	v.front.persistent = false;
 	UNIT_OK(says(&v, "grants", "the guest does not take them"));
