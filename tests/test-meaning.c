@@ -144,6 +144,9 @@ static void test_grants(void)
 		strcpy(v.run.grants, ours[i].mode);
 		UNIT_OK(says(&v, "grants", ours[i].words));
 	}
+	strcpy(v.run.grants, "map");
+	strcpy(v.run.engine, "direct");
+	UNIT_OK(says(&v, "grants", "direct I/O does not map"));
 	v.features.persistent = false;
 	v.front.persistent = true;
 	UNIT_OK(says(&v, "grants", "the back end does not offer them"));

@@ -109,6 +109,12 @@ job own true "boot: own xen:gnttab_max_frames=8 vcpus=1" "quick: yes"
 run 0 a b own --jobs 1
 nr_hosts 2
 grep -q 'xenstored \[ gnttab_max_frames=8\] real 1' "$tmp"/hosts/* || bad "settings: $(cat "$tmp"/hosts/*)"
+job own2 true "boot: own xen:gnttab_max_frames=8 vcpus=1"
+job with true "boot: vcpus=1"
+job with2 true "boot: vcpus=1"
+run 0 own own2 with with2
+nr_hosts 3
+rm "$tmp"/xenhost/jobs/{own2,with,with2}.sh
 run 0 measured
 grep -q 'count 1$' "$tmp"/hosts/* || bad "settings: $(cat "$tmp"/hosts/*)"
 job own true "boot: store=oxenstored"

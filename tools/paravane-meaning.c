@@ -137,6 +137,8 @@ static void each_request(const struct disk_view *v, struct meaning *m)
 		SAY(means, "QEMU has the data of each request copied by the hypervisor");
 	else if (!v->ours)
 		SAY(means, "the pages of every request are mapped and unmapped again, or copied by the hypervisor");
+	else if (!strcmp(v->run.engine, "direct"))
+		SAY(means, "the hypervisor copies the pages of every request: direct I/O does not map pages that may go before it lets go of them");
 	else if (!strcmp(v->run.grants, "map"))
 		SAY(means, "the pages of every request are mapped and unmapped again: no copy, but hypercalls that grow dear with the number of CPUs");
 	else if (!strcmp(v->run.grants, "copy"))
