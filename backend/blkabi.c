@@ -54,6 +54,16 @@ size_t blkabi_slot_bytes(enum vbd_abi abi)
 	return layouts[abi].slot_bytes;
 }
 
+uint32_t blkabi_indirect_segments(const uint8_t *head)
+{
+	uint16_t nr;
+
+	if (head[AT_OPERATION] != BLKIF_OP_INDIRECT)
+		return 0;
+	memcpy(&nr, head + AT_INDIRECT_NR_SEGMENTS, sizeof(nr));
+	return nr;
+}
+
 static void parse_indirect(const struct layout *l, const uint8_t *slot,
 			   struct blkabi_request *out)
 {

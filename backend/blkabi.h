@@ -21,6 +21,7 @@
 
 #define BLKABI_SLOT_BYTES_MAX 112u
 #define BLKABI_RESPONSE_BYTES_MAX 16u
+#define BLKABI_HEAD_BYTES 4u
 #define BLKABI_DIRECT_MAX BLKIF_MAX_SEGMENTS_PER_REQUEST
 /* Segments that one page of an indirect request describes. */
 #define BLKABI_SEGMENTS_PER_PAGE 512u
@@ -44,6 +45,11 @@ struct blkabi_request {
 };
 
 size_t blkabi_slot_bytes(enum vbd_abi abi);
+/*
+ * How many segments a request keeps in pages of their own, from its first
+ * BLKABI_HEAD_BYTES, which are the same in every ABI; 0 for all others.
+ */
+uint32_t blkabi_indirect_segments(const uint8_t *head);
 /* slot: blkabi_slot_bytes() bytes of private memory, of any contents. */
 void blkabi_parse(enum vbd_abi abi, const uint8_t *slot, struct blkabi_request *out);
 /*

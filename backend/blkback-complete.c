@@ -11,6 +11,10 @@
 
 static void free_request(struct blkback *b, struct blk_request *req)
 {
+	if (req->pool_at != SEGMENT_POOL_NONE) {
+		segment_pool_put(b->pool, req->pool_at, req->plan.nr_segments);
+		b->no_room = false;
+	}
 	req->record = NULL;
 	req->next = b->free;
 	b->free = req;

@@ -3,7 +3,14 @@
  * A request's pages: mapped for long, mapped for this request, or copied.
  *
  * Hides: which of the three a request gets, the batches of copies, the bounce
- * memory. Must not know: rings, disks.
+ * memory, what happens when one of the three cannot be had. Must not know:
+ * rings, disks.
+ *
+ * Maptrack entries may run out: then requests are copied, which needs none,
+ * whatever their size, and the copy is also what tells whether the grant was
+ * good. So a shortage delays no request and fails none. A copy can lack
+ * something of ours too, rarely (memory to pin a page): it waits and is tried
+ * again.
  *
  * The front end's pages may change or lie while we hold them; only their
  * addresses are ours. A response goes out after they are given back, since the
@@ -11,6 +18,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include "blkback-internal.h"
@@ -24,16 +32,42 @@
  */
 #define COPY_PAGES_MAX 64u
 
-#define BATCH_SEGMENTS (2 * BLKBACK_SEGMENTS_MAX)
+/* The copies of a pass go in batches of so many, or of one larger request's. */
+#define BATCH_SEGMENTS 512u
+/*
+ * A larger request would drive out of the cache most of what small ones have in
+ * it, and comes rarely twice with the same pages.
+ */
+#define CACHED_SEGMENTS_MAX 256u
 #define SECTOR_BYTES 512u
 
-/* A persistent page that so many sweeps have seen unused is unmapped. */
-#define SWEEP_AGE 6u
-#define SWEEP_PAGES 128u
+/* Memory for copies that two sweeps have seen unused is given back. */
+#define SWEEP_MS 10000u
+/* How long a page rests after its last use before it may be unmapped (choose_pages). */
+#define REST_MS 1000u
+/* How often the cache of persistent grants is told the time. */
+#define TICK_MS 100u
+#define NEVER UINT64_MAX
+/* After a map for which there was no room, others are not tried for so long. */
+#define NO_MAP_MS 10u
+#define RETRY_MS 10u
+#define COMPLAIN_MS 60000u
+/* A page of segments must be had before anything else: so often, RETRY_MS apart. */
+#define FETCH_TRIES 500u
 
+/* Pages for what fits a slot, and for the pool if it is used. */
 static size_t bounce_bytes(const struct blkback *b)
 {
-	return (size_t)b->cfg.nr_slots * b->max_pages * GRANT_PAGE_BYTES;
+	size_t pages = (size_t)b->cfg.nr_slots * BLKABI_DIRECT_MAX;
+
+	if (b->limits.max_indirect_segments)
+		pages += SEGMENT_POOL_SIZE;
+	return pages * GRANT_PAGE_BYTES;
+}
+
+static uint32_t batch_segments(const struct blkback *b)
+{
+	return MAX(BATCH_SEGMENTS, b->limits.max_indirect_segments);
 }
 
 static void *reserve(size_t bytes)
@@ -44,35 +78,48 @@ static void *reserve(size_t bytes)
 	return at == MAP_FAILED ? NULL : at;
 }
 
+static int open_cache(struct blkback *b)
+{
+	struct grant_cache_config cfg = {
+		.domid = b->cfg.domid,
+		.cap_pages = b->cfg.persistent_pages,
+		.idle_ms = b->cfg.persistent_idle_ms,
+		.rest_ms = disk_releases_late(b->cfg.disk) ? REST_MS : 0,
+		.now_ms = now_ms(),
+		.prot = PROT_READ | PROT_WRITE,
+	};
+
+	if (!b->cfg.persistent || !cfg.cap_pages)
+		return 0;
+	return grant_cache_open(b->cfg.xgt, &cfg, &b->cache);
+}
+
 int blk_data_open(struct blkback *b)
 {
 	int err;
 
 	blk_list_clear(&b->copying_in);
 	blk_list_clear(&b->copying_out);
-	b->max_pages = BLKABI_DIRECT_MAX;
-	if (b->limits.max_indirect_segments > b->max_pages)
-		b->max_pages = b->limits.max_indirect_segments;
+	blk_list_clear(&b->starved);
 	b->bounce = reserve(bounce_bytes(b));
-	b->large = reserve(b->cfg.nr_slots * sizeof(*b->large));
+	b->large = reserve(sizeof(*b->large));
 	if (!b->bounce || !b->large)
 		return -ENOMEM;
-	if (b->cfg.persistent) {
-		err = grant_cache_open(b->cfg.xgt, b->cfg.domid, BLKBACK_PERSISTENT_PAGES,
-				       PROT_READ | PROT_WRITE, &b->cache);
-		if (err)
-			return err;
-	}
-	err = grant_batch_open(&b->copies_in, b->cfg.xgt, BATCH_SEGMENTS);
+	err = open_cache(b);
 	if (!err)
-		err = grant_batch_open(&b->copies_out, b->cfg.xgt, BATCH_SEGMENTS);
+		err = grant_batch_open(&b->copies_in, b->cfg.xgt, batch_segments(b));
 	if (!err)
-		err = grant_batch_open(&b->fetch, b->cfg.xgt, 1);
+		err = grant_batch_open(&b->copies_out, b->cfg.xgt, batch_segments(b));
+	if (!err)
+		err = grant_batch_open(&b->fetch, b->cfg.xgt,
+				       BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST);
 	return err;
 }
 
 void blk_data_close(struct blkback *b)
 {
+	if (b->cache)
+		disk_settle(b->cfg.disk);
 	grant_cache_close(b->cache);
 	grant_batch_close(&b->copies_in);
 	grant_batch_close(&b->copies_out);
@@ -80,42 +127,106 @@ void blk_data_close(struct blkback *b)
 	if (b->bounce)
 		munmap(b->bounce, bounce_bytes(b));
 	if (b->large)
-		munmap(b->large, b->cfg.nr_slots * sizeof(*b->large));
+		munmap(b->large, sizeof(*b->large));
 }
 
-/* True: memory for copies is still held, since it was used not long ago. */
-static bool sweep_bounce(struct blkback *b)
+/* ---- shortage ------------------------------------------------------------------- */
+
+/* A minute apart: it is the host's matter, and the guest can cause it. */
+static void complain(struct blkback *b, const char *what)
 {
-	if (!b->bounce_held || b->executing)
-		return b->bounce_held;
-	if (!b->bounce_used) {
-		madvise(b->bounce, bounce_bytes(b), MADV_DONTNEED);
-		b->bounce_held = false;
-	}
-	b->bounce_used = false;
-	return b->bounce_held;
+	uint64_t now = now_ms();
+
+	if (b->complained_ms && now - b->complained_ms < COMPLAIN_MS)
+		return;
+	b->complained_ms = now;
+	log_peer_at(b->cfg.log, LOG_LEVEL_WARNING, "%s", what);
 }
 
-static bool sweep_cache(struct blkback *b)
+static void no_room_to_map(struct blkback *b, int err)
+{
+	if (err == -ENOMEM)
+		complain(b, "no memory to map the guest's pages: they are copied for now; "
+			 "this domain needs more memory");
+	else
+		complain(b, "no maptrack entries left to map the guest's pages: they are "
+			 "copied for now; raise gnttab_max_maptrack_frames on Xen's command "
+			 "line (of a driver domain: max_maptrack_frames), or lower "
+			 "--persistent-pages");
+}
+
+/* ---- housekeeping ----------------------------------------------------------------- */
+
+static void sooner(int *wait_ms, uint64_t ms)
+{
+	if (*wait_ms < 0 || ms < (uint64_t)*wait_ms)
+		*wait_ms = (int)ms;
+}
+
+static uint64_t until(uint64_t when_ms, uint64_t now)
+{
+	return when_ms > now ? when_ms - now : 1;
+}
+
+static void sweep_bounce(struct blkback *b, uint64_t now, int *wait_ms)
+{
+	if (now - b->swept_ms >= SWEEP_MS && !b->executing) {
+		b->swept_ms = now;
+		if (!b->bounce_used) {
+			madvise(b->bounce, bounce_bytes(b), MADV_DONTNEED);
+			b->bounce_held = false;
+			return;
+		}
+		b->bounce_used = false;
+	}
+	sooner(wait_ms, until(b->swept_ms + SWEEP_MS, now));
+}
+
+static void tick(struct blkback *b, uint64_t now)
+{
+	uint32_t ms = grant_cache_tick(b->cache, now);
+	struct grant_cache_stats s;
+
+	b->ticked_ms = now;
+	b->cache_wake_ms = ms ? now + ms : NEVER;
+	grant_cache_stats(b->cache, &s);
+	if (s.shortages != b->shortages)
+		no_room_to_map(b, s.shortage_err);
+	b->shortages = s.shortages;
+	b->misses = s.misses;
+}
+
+/* Since the last tick the first page may have come, of which it knew nothing. */
+static void tick_cache(struct blkback *b, uint64_t now, int *wait_ms)
 {
 	struct grant_cache_stats s;
 
-	grant_cache_sweep(b->cache, SWEEP_AGE, SWEEP_PAGES);
+	if (now - b->ticked_ms >= TICK_MS || now >= b->cache_wake_ms)
+		tick(b, now);
+	if (b->cache_wake_ms != NEVER) {
+		sooner(wait_ms, until(b->cache_wake_ms, now));
+		return;
+	}
 	grant_cache_stats(b->cache, &s);
-	return s.mapped_pages != 0;
+	if (s.misses != b->misses)
+		sooner(wait_ms, until(b->ticked_ms + TICK_MS, now));
 }
 
-bool blkback_sweep(struct blkback *b)
+int blkback_housekeep(struct blkback *b)
 {
+	int wait_ms = -1;
 	uint64_t now;
 
-	if (!b->cache && !b->bounce_held)
-		return false;
+	if (!b->cache && !b->bounce_held && !b->starved.first)
+		return -1;
 	now = now_ms();
-	if (now - b->swept_ms < BLKBACK_SWEEP_MS)
-		return true;
-	b->swept_ms = now;
-	return sweep_bounce(b) | (b->cache && sweep_cache(b));
+	if (b->bounce_held)
+		sweep_bounce(b, now, &wait_ms);
+	if (b->cache)
+		tick_cache(b, now, &wait_ms);
+	if (b->starved.first)
+		sooner(&wait_ms, until(b->retry_ms, now));
+	return wait_ms;
 }
 
 /* ---- attaching ------------------------------------------------------------------ */
@@ -169,9 +280,17 @@ static int attach_cached(struct blkback *b, struct blk_request *req)
 static int attach_mapped(struct blkback *b, struct blk_request *req)
 {
 	int prot = req->plan.action == BLK_READ ? PROT_READ | PROT_WRITE : PROT_READ;
-	int err = grant_map(b->cfg.xgt, b->cfg.domid, req->grefs,
-			    req->plan.nr_segments, prot, &req->base);
+	int err;
 
+	if (b->no_map_until_ms && now_ms() < b->no_map_until_ms)
+		return -ENOSPC;
+	b->no_map_until_ms = 0;
+	err = grant_map(b->cfg.xgt, b->cfg.domid, req->grefs, req->plan.nr_segments,
+			prot, &req->base);
+	if (grant_is_short(err)) {
+		b->no_map_until_ms = now_ms() + NO_MAP_MS;
+		no_room_to_map(b, err);
+	}
 	if (err)
 		return err;
 	req->how = BLK_PAGES_MAPPED;
@@ -181,38 +300,46 @@ static int attach_mapped(struct blkback *b, struct blk_request *req)
 
 static void attach_copied(struct blkback *b, struct blk_request *req)
 {
-	size_t slot = (size_t)(req - b->requests);
+	size_t page = (size_t)(req - b->requests) * BLKABI_DIRECT_MAX;
 
+	if (req->pool_at != SEGMENT_POOL_NONE)
+		page = (size_t)b->cfg.nr_slots * BLKABI_DIRECT_MAX + req->pool_at;
 	req->how = BLK_PAGES_COPIED;
-	req->base = b->bounce + slot * b->max_pages * GRANT_PAGE_BYTES;
+	req->base = b->bounce + page * GRANT_PAGE_BYTES;
 	b->bounce_used = b->bounce_held = true;
 }
 
 static bool prefers_copy(const struct blkback *b, const struct blk_request *req)
 {
-	if (b->cfg.grants == WORKER_GRANTS_AUTO)
+	switch (b->cfg.grants) {
+	case VBD_GRANTS_MAP:
+		return false;
+	case VBD_GRANTS_COPY:
+		return true;
+	default:	/* persistent too, where the front end offers none */
 		return req->plan.nr_segments <= COPY_PAGES_MAX;
-	return b->cfg.grants == WORKER_GRANTS_COPY;
+	}
 }
 
 /*
- * Persistent first. Where that fails (cache full of held pages, or pages
- * granted read-only) the request is treated as if it had not been offered, and
- * a map that fails for want of room as one too small to map.
+ * Persistent first. Where that fails (too many pages, a shortage, pages granted
+ * read-only) the request is treated as if it had not been offered. Where a map
+ * fails, the copy has the last word about the grants.
+ *
+ * No request is mapped where the disk releases pages late. A PV dom0's gntdev
+ * then puts off the end of the grant and lets munmap() go on: the page is freed
+ * under the mapping, and the kernel's memory is corrupt (Linux 6.1: "Bad page
+ * map in process", then failing I/O). Cached pages rest before they go.
  */
-static int choose_pages(struct blkback *b, struct blk_request *req)
+static void choose_pages(struct blkback *b, struct blk_request *req)
 {
-	int err;
-
-	if (b->cache && attach_cached(b, req) == 0)
-		return 0;
-	if (!prefers_copy(b, req)) {
-		err = attach_mapped(b, req);
-		if (err != -ENOSPC && err != -ENOMEM)
-			return err;
-	}
+	if (b->cache && req->plan.nr_segments <= CACHED_SEGMENTS_MAX &&
+	    attach_cached(b, req) == 0)
+		return;
+	if (!prefers_copy(b, req) && !disk_releases_late(b->cfg.disk) &&
+	    attach_mapped(b, req) == 0)
+		return;
 	attach_copied(b, req);
-	return 0;
 }
 
 /* ---- copying -------------------------------------------------------------------- */
@@ -241,13 +368,57 @@ static void add_copies(struct blkback *b, struct grant_batch *batch,
 	}
 }
 
-/* Each copy's own status counts: a batch may have failed in part. */
+/*
+ * Each copy's own status counts: a batch may have failed in part. -EAGAIN: none
+ * failed for good, and some for want of something of ours.
+ */
 static int copies_result(const struct grant_batch *batch, const struct blk_request *req)
 {
-	for (uint32_t i = 0; i < req->plan.nr_segments; i++)
-		if (grant_batch_status(batch, req->copies_at + i) != GNTST_okay)
+	int err = 0;
+
+	for (uint32_t i = 0; i < req->plan.nr_segments; i++) {
+		int16_t status = grant_batch_status(batch, req->copies_at + i);
+
+		if (grant_status_is_short(status))
+			err = -EAGAIN;
+		else if (status != GNTST_okay)
 			return -EFAULT;
-	return 0;
+	}
+	return err;
+}
+
+static void copy_in_later(struct blkback *b, struct blk_request *req,
+			  struct blk_list *ready)
+{
+	if (!has_room(&b->copies_in, req))
+		blk_data_copy_in(b, ready);
+	add_copies(b, &b->copies_in, req);
+	blk_list_add(&b->copying_in, req);
+}
+
+static void starve(struct blkback *b, struct blk_request *req)
+{
+	if (!b->starved.first)
+		b->retry_ms = now_ms() + RETRY_MS;
+	blk_list_add(&b->starved, req);
+	complain(b, "the guest's pages cannot be copied now, for want of memory or because "
+		 "they are used too often at once; its requests wait");
+}
+
+void blk_data_retry(struct blkback *b, struct blk_list *ready)
+{
+	struct blk_list starved = b->starved;
+	struct blk_request *req;
+
+	if (now_ms() < b->retry_ms)
+		return;
+	blk_list_clear(&b->starved);
+	while ((req = blk_list_take(&starved)))
+		if (req->plan.action == BLK_READ)
+			blk_data_copy_back(b, req);
+		else
+			copy_in_later(b, req, ready);
+	blk_data_copy_in(b, ready);
 }
 
 void blk_data_copy_in(struct blkback *b, struct blk_list *ready)
@@ -260,7 +431,9 @@ void blk_data_copy_in(struct blkback *b, struct blk_list *ready)
 	while ((req = blk_list_take(&b->copying_in))) {
 		int err = copies_result(&b->copies_in, req);
 
-		if (err)
+		if (err == -EAGAIN)
+			starve(b, req);
+		else if (err)
 			blk_finish(b, req, err);
 		else
 			blk_list_add(ready, req);
@@ -274,8 +447,14 @@ void blk_data_copy_out(struct blkback *b)
 	if (!b->copying_out.first)
 		return;
 	grant_batch_flush(&b->copies_out);
-	while ((req = blk_list_take(&b->copying_out)))
-		blk_finish(b, req, copies_result(&b->copies_out, req));
+	while ((req = blk_list_take(&b->copying_out))) {
+		int err = copies_result(&b->copies_out, req);
+
+		if (err == -EAGAIN)
+			starve(b, req);
+		else
+			blk_finish(b, req, err);
+	}
 }
 
 bool blk_data_copy_back(struct blkback *b, struct blk_request *req)
@@ -291,26 +470,17 @@ bool blk_data_copy_back(struct blkback *b, struct blk_request *req)
 
 /* ---- what the other steps call ----------------------------------------------------- */
 
-int blk_data_attach(struct blkback *b, struct blk_request *req, struct blk_list *ready)
+void blk_data_attach(struct blkback *b, struct blk_request *req, struct blk_list *ready)
 {
-	int err;
-
 	for (uint32_t i = 0; i < req->plan.nr_segments; i++)
 		req->grefs[i] = req->segs[i].gref;
-	err = choose_pages(b, req);
-	if (err)
-		return err;
+	choose_pages(b, req);
 	build_iov(req);
 	b->count->segments += req->plan.nr_segments;
-	if (req->how != BLK_PAGES_COPIED || req->plan.action == BLK_READ) {
+	if (req->how != BLK_PAGES_COPIED || req->plan.action == BLK_READ)
 		blk_list_add(ready, req);
-		return 0;
-	}
-	if (!has_room(&b->copies_in, req))
-		blk_data_copy_in(b, ready);
-	add_copies(b, &b->copies_in, req);
-	blk_list_add(&b->copying_in, req);
-	return 0;
+	else
+		copy_in_later(b, req, ready);
 }
 
 void blk_data_detach(struct blkback *b, struct blk_request *req)
@@ -322,26 +492,46 @@ void blk_data_detach(struct blkback *b, struct blk_request *req)
 	req->how = BLK_PAGES_NONE;
 }
 
-static int fetch_copied(struct blkback *b, void *to, uint32_t gref, size_t bytes)
-{
-	int err = grant_batch_from(&b->fetch, to, b->cfg.domid, gref, 0, (uint16_t)bytes);
-
-	assert(!err);
-	return grant_batch_flush(&b->fetch);
-}
-
 /*
  * With persistent grants the page that holds the segments is persistent too. It
  * is shared memory: read once, into ours.
  */
-int blk_data_fetch_segments(struct blkback *b, struct blk_request *req, uint32_t gref)
+static bool fetch_cached(struct blkback *b, void *to, uint32_t gref, size_t bytes)
 {
-	size_t bytes = req->plan.nr_segments * sizeof(req->segs[0]);
 	void *page;
 
 	if (!b->cache || grant_cache_get(b->cache, &gref, 1, &page))
-		return fetch_copied(b, req->segs, gref, bytes);
-	ring_copy_out(req->segs, page, bytes);
+		return false;
+	ring_copy_out(to, page, bytes);
 	grant_cache_put(b->cache, &gref, 1);
-	return 0;
+	return true;
+}
+
+static int fetch_all(struct blkback *b, struct blk_request *req, const uint32_t *grefs)
+{
+	uint32_t nr = req->plan.nr_segments;
+
+	for (uint32_t at = 0; at < nr; at += BLKABI_SEGMENTS_PER_PAGE, grefs++) {
+		size_t bytes = MIN(nr - at, BLKABI_SEGMENTS_PER_PAGE) * sizeof(req->segs[0]);
+
+		if (fetch_cached(b, &req->segs[at], *grefs, bytes))
+			continue;
+		if (grant_batch_from(&b->fetch, &req->segs[at], b->cfg.domid, *grefs, 0,
+				     (uint16_t)bytes))
+			assert(!"a page of segments, and at most 8 of them");
+	}
+	return b->fetch.nr ? grant_batch_flush(&b->fetch) : 0;
+}
+
+/* Until it is known what the request is, nothing can go past it: so it waits here. */
+int blk_data_fetch_segments(struct blkback *b, struct blk_request *req,
+			    const uint32_t *grefs)
+{
+	int err = fetch_all(b, req, grefs);
+
+	for (uint32_t tries = 0; grant_is_short(err) && tries < FETCH_TRIES; tries++) {
+		poll(NULL, 0, RETRY_MS);
+		err = fetch_all(b, req, grefs);
+	}
+	return err;
 }

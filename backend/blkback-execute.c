@@ -28,6 +28,7 @@ static void fill_io(struct blk_request *req, enum disk_op op)
 	req->io.secure = req->plan.secure;
 	req->io.iov = req->iov;
 	req->io.nr_iov = op == DISK_READ || op == DISK_WRITE ? req->nr_iov : 0;
+	req->io.foreign = req->how == BLK_PAGES_CACHED || req->how == BLK_PAGES_MAPPED;
 	req->io.done = request_done;
 }
 
@@ -92,18 +93,24 @@ void blk_execute(struct blkback *b, struct blk_list *admitted)
 		return;
 	blk_list_clear(&ready);
 	while ((req = blk_list_take(admitted))) {
-		int err = 0;
-
 		b->executing++;
 		if (req->plan.nr_segments)
-			err = blk_data_attach(b, req, &ready);
+			blk_data_attach(b, req, &ready);
 		else
 			blk_list_add(&ready, req);
-		if (err)
-			blk_finish(b, req, err);
 	}
 	blk_data_copy_in(b, &ready);
 	submit(b, &ready);
+}
+
+void blk_run_starved(struct blkback *b)
+{
+	struct blk_list ready;
+
+	blk_list_clear(&ready);
+	blk_data_retry(b, &ready);
+	if (ready.first)
+		submit(b, &ready);
 }
 
 /* ---- order ------------------------------------------------------------------------ */
@@ -169,7 +176,9 @@ static void run_unordered(struct blkback *b)
 
 /*
  * Another queue's barrier. What this queue has taken until now, at the latest
- * in the pass that calls, goes before it; what comes later, after it.
+ * in the pass that calls, goes before it; what comes later, after it. What could
+ * not be taken for want of room was published as early as the rest: it is waited
+ * for, unless a barrier of this queue stands before it.
  */
 static void meet_at_gate(struct blkback *b)
 {
@@ -180,6 +189,8 @@ static void meet_at_gate(struct blkback *b)
 	if (closing != b->stopping_for) {
 		b->stopped = false;
 		run_unordered(b);
+		if (closing && b->left_behind && !b->held.first)
+			return;		/* and look again: look_at_gate is set */
 		b->stopping_for = closing;
 		b->stopped = closing != 0;
 		if (closing && b->epoch <= epoch)

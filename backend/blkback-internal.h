@@ -3,8 +3,10 @@
  * What the steps of one queue share: the request on its way, and the queue.
  * For blkback*.c only.
  *
- * A request is in one place at a time: on the free list; held (a barrier is
- * before it); with the disk; in the batch of copies; answered, and free again.
+ * A request that needs more room than the segment pool has stays in the ring,
+ * and so does all that follows it. Once taken, it is in one place at a time: on
+ * the free list; held (a barrier is before it); with the disk; in the batch of
+ * copies; starved (a copy is to be tried again); answered, and free again.
  */
 #ifndef PV_BLKBACK_INTERNAL_H
 #define PV_BLKBACK_INTERNAL_H
@@ -14,6 +16,7 @@
 #include "blkback-parse.h"
 #include "grant.h"
 #include "ring.h"
+#include "segment-pool.h"
 
 /*
  * Responses are published in groups, so that the front end refills the ring
@@ -24,12 +27,15 @@
 /* How a request's pages came into our hands, and so how they go. */
 enum blk_pages { BLK_PAGES_NONE, BLK_PAGES_CACHED, BLK_PAGES_MAPPED, BLK_PAGES_COPIED };
 
-/* The arrays of a request with more segments than fit a slot. */
+/*
+ * The arrays of all requests with more segments than fit a slot: each has a run
+ * of the pool's numbers, and that part of each array. Memory only once used.
+ */
 struct blk_large {
-	struct blkif_request_segment segs[BLKBACK_SEGMENTS_MAX];
-	uint32_t grefs[BLKBACK_SEGMENTS_MAX];
-	void *pages[BLKBACK_SEGMENTS_MAX];
-	struct iovec iov[BLKBACK_SEGMENTS_MAX];
+	struct blkif_request_segment segs[SEGMENT_POOL_SIZE];
+	uint32_t grefs[SEGMENT_POOL_SIZE];
+	void *pages[SEGMENT_POOL_SIZE];
+	struct iovec iov[SEGMENT_POOL_SIZE];
 };
 
 struct blk_request {
@@ -42,7 +48,8 @@ struct blk_request {
 	enum blk_pages how;
 	uint32_t copies_at;		/* where its copies are in their batch */
 	uint32_t barrier_step, nr_iov;
-	/* nr_segments of each, in the arrays below or in a blk_large */
+	uint32_t pool_at;		/* SEGMENT_POOL_NONE: the arrays below */
+	/* nr_segments of each, in the arrays below or in the queue's blk_large */
 	struct blkif_request_segment *segs;
 	uint32_t *grefs;
 	void **pages;
@@ -69,17 +76,26 @@ struct blkback {
 	struct journal_counters *count;
 
 	struct blk_request *requests;	/* one per slot */
-	struct blk_large *large;	/* one per slot; memory only once used */
+	struct segment_pool *pool;
+	struct blk_large *large;
+	bool left_behind;		/* the last pass left requests for want of room */
+	bool no_room;			/* ... and none has come back since */
 	struct blk_request *free;	/* used before; last used first */
 	uint32_t nr_used;		/* of requests[], ever */
 
 	struct grant_cache *cache;	/* NULL: the front end offers none */
 	struct grant_batch copies_in, copies_out, fetch;
-	uint8_t *bounce;		/* max_pages per slot; memory only once used */
-	uint32_t max_pages;
+	/* A slot's worth of pages per slot, then the pool's; memory only once used. */
+	uint8_t *bounce;
 	struct blk_list copying_in, copying_out;	/* what the batches hold */
+	struct blk_list starved;	/* their copies found no room on our side */
 	bool bounce_used, bounce_held;	/* since the last sweep; has memory */
-	uint64_t swept_ms;
+	uint64_t swept_ms, ticked_ms;	/* the bounce memory; the cache */
+	uint64_t cache_wake_ms;		/* when it wants to be ticked */
+	uint64_t retry_ms;		/* of the starved */
+	uint64_t no_map_until_ms;	/* since there were no entries for a map; or 0 */
+	uint64_t complained_ms;
+	uint64_t shortages, misses;	/* of the cache, at its last tick */
 
 	struct blk_list held;		/* taken, behind a barrier */
 	uint32_t executing;		/* begun, not finished */
@@ -122,16 +138,16 @@ static inline struct blk_request *blk_list_take(struct blk_list *l)
 int blk_data_open(struct blkback *b);
 void blk_data_close(struct blkback *b);
 /*
- * Copies the segments of an indirect request, once, into req->segs. -errno as
- * of grant.h.
+ * Copies the segments of an indirect request, once, into req->segs. grefs: the
+ * pages that hold them, as many as are needed. -errno as of grant.h.
  */
-int blk_data_fetch_segments(struct blkback *b, struct blk_request *req, uint32_t gref);
+int blk_data_fetch_segments(struct blkback *b, struct blk_request *req,
+			    const uint32_t *grefs);
 /*
- * Brings the request's pages into reach and builds its iov. 0: the request is
- * in ready, or will be after blk_data_copy_in(). -errno: not to be had; nothing
- * is held.
+ * Brings the request's pages into reach and builds its iov. The request is in
+ * ready, or will be after blk_data_copy_in(), or was finished with an error.
  */
-int blk_data_attach(struct blkback *b, struct blk_request *req, struct blk_list *ready);
+void blk_data_attach(struct blkback *b, struct blk_request *req, struct blk_list *ready);
 /*
  * Runs the copies that wait and moves their requests into ready; finishes those
  * whose copy failed.
@@ -139,6 +155,8 @@ int blk_data_attach(struct blkback *b, struct blk_request *req, struct blk_list 
 void blk_data_copy_in(struct blkback *b, struct blk_list *ready);
 /* A read that succeeded: true when its data must still be copied (copying_out). */
 bool blk_data_copy_back(struct blkback *b, struct blk_request *req);
+/* Puts the starved (there are some), when it is time, into the batches again. */
+void blk_data_retry(struct blkback *b, struct blk_list *ready);
 /* Runs the copies of copying_out and finishes those requests. */
 void blk_data_copy_out(struct blkback *b);
 /* After this the front end may have its pages back. */
@@ -149,6 +167,8 @@ void blk_data_detach(struct blkback *b, struct blk_request *req);
 /* A parsed request: into ready, or held. */
 void blk_admit(struct blkback *b, struct blk_request *req, struct blk_list *ready);
 void blk_execute(struct blkback *b, struct blk_list *ready);
+/* Requests whose copies found no room, if there are some: tries again. */
+void blk_run_starved(struct blkback *b);
 /*
  * After a pass has taken what there was: executes what nothing holds back any
  * longer, and does this queue's part for a barrier of another.

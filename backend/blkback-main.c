@@ -16,6 +16,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "backend.h"
+#include "keys.h"
+#include "blkback.h"
 #include "sandbox.h"
 #include "util.h"
 #include "worker-main.h"
@@ -24,6 +26,10 @@
 #define POLL_US_DEFAULT 50u
 #define POLL_US_MAX 1000000u
 #define STOP_MS_DEFAULT 30000u
+/* Four rings of a page, each full of requests of 33 pages. */
+#define PERSISTENT_PAGES_DEFAULT 4224u
+#define PERSISTENT_PAGES_MAX (1u << 24)
+#define PERSISTENT_IDLE_MS_DEFAULT 60000u
 #define SECONDS_MAX 86400u
 #define EXIT_USAGE 2
 
@@ -32,13 +38,25 @@ static const char usage[] =
 	"Serves every block device of this domain, as XenStore lists them.\n"
 	"\n"
 	"      --kind=KIND         back end directory to serve: vbd (default) or vbd3\n"
-	"      --engine=ENGINE     auto (default), buffered, direct\n"
-	"      --grants=GRANTS     auto (default), map, copy\n"
+	"      --engine=ENGINE     auto (default), buffered, direct; null loses\n"
+	"                          all data: for measurements only\n"
+	"      --grant-mode=MODE   how pages of guests are reached: auto (default),\n"
+	"                          persistent, map, copy; what a disk's own nodes say\n"
+	"                          goes first\n"
+	"      --persistent-pages=N  most pages of a device that stay mapped; 0: none,\n"
+	"                          and not offered (default 4224)\n"
+	"      --persistent-idle=S seconds after which an unused one is unmapped\n"
+	"                          (default 60)\n"
+	"      --indirect-segments=N  pages of one request, at most, that guests are\n"
+	"                          offered: 0 to 4096 (default 256); what a disk's\n"
+	"                          own nodes say goes first\n"
 	"      --poll-us=N         longest wait by polling before sleeping, in\n"
 	"                          microseconds; 0: never (default 50)\n"
 	"      --close-timeout=S   seconds a front end may take to detach; 0: no limit\n"
 	"                          (default)\n"
 	"      --stop-timeout=S    seconds a worker may take to stop (default 30)\n"
+	"      --driver-domain     no tool stack runs here: no hotplug script is waited\n"
+	"                          for, detached disks' directories are removed\n"
 	"      --rundir=DIR        instead of $PARAVANE_RUNDIR or /run/paravane\n"
 	"      --log-level=LEVEL   error, warning, info (default), debug\n"
 	"      --help, --version\n"
@@ -97,12 +115,10 @@ static uint32_t number(const char *option, const char *value, uint64_t max)
 static const char *const kinds[] = { "vbd", "vbd3", NULL };
 static const char *const engines[] = {
 	[WORKER_ENGINE_AUTO] = "auto", [WORKER_ENGINE_BUFFERED] = "buffered",
-	[WORKER_ENGINE_DIRECT] = "direct", NULL,
+	[WORKER_ENGINE_DIRECT] = "direct", [WORKER_ENGINE_NULL] = "null", NULL,
 };
-static const char *const grants[] = {
-	[WORKER_GRANTS_AUTO] = "auto", [WORKER_GRANTS_MAP] = "map",
-	[WORKER_GRANTS_COPY] = "copy", NULL,
-};
+/* From VBD_GRANTS_AUTO on. */
+static const char *const grants[] = { "auto", "persistent", "map", "copy", NULL };
 static const char *const levels[] = {
 	[LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning",
 	[LOG_LEVEL_INFO] = "info", [LOG_LEVEL_DEBUG] = "debug", NULL,
@@ -111,9 +127,13 @@ static const char *const levels[] = {
 static const struct option long_options[] = {
 	{ "kind", required_argument, NULL, 'k' },
 	{ "engine", required_argument, NULL, 'e' },
-	{ "grants", required_argument, NULL, 'g' },
+	{ KEY_GRANT_MODE, required_argument, NULL, 'g' },
+	{ "persistent-pages", required_argument, NULL, 'P' },
+	{ "persistent-idle", required_argument, NULL, 'i' },
+	{ "indirect-segments", required_argument, NULL, 'm' },
 	{ "poll-us", required_argument, NULL, 'p' },
 	{ "close-timeout", required_argument, NULL, 'c' },
+	{ "driver-domain", no_argument, NULL, 'd' },
 	{ "stop-timeout", required_argument, NULL, 's' },
 	{ "rundir", required_argument, NULL, 'r' },
 	{ "log-level", required_argument, NULL, 'l' },
@@ -128,7 +148,21 @@ static void take_option(struct options *o, int option, const char *value)
 	switch (option) {
 	case 'k': o->config.kind = kinds[choose("kind", value, kinds)]; break;
 	case 'e': o->config.engine = choose("engine", value, engines); break;
-	case 'g': o->config.grants = choose("grants", value, grants); break;
+	case 'g':
+		o->config.grants = VBD_GRANTS_AUTO + choose(KEY_GRANT_MODE, value, grants);
+		break;
+	case 'P':
+		o->config.persistent_pages = number("persistent-pages", value,
+						    PERSISTENT_PAGES_MAX);
+		break;
+	case 'i':
+		o->config.persistent_idle_ms = 1000 * number("persistent-idle", value,
+							     SECONDS_MAX);
+		break;
+	case 'm':
+		o->config.max_segments = number("indirect-segments", value,
+						VBD_INDIRECT_SEGMENTS_MAX);
+		break;
 	case 'p': o->config.poll_us = number("poll-us", value, POLL_US_MAX); break;
 	case 'c':
 		o->config.close_ms = 1000 * number("close-timeout", value, SECONDS_MAX);
@@ -136,6 +170,7 @@ static void take_option(struct options *o, int option, const char *value)
 	case 's':
 		o->config.stop_ms = 1000 * number("stop-timeout", value, SECONDS_MAX);
 		break;
+	case 'd': o->config.driver_domain = true; break;
 	case 'r': o->rundir = value; break;
 	case 'l':
 		o->log_level = choose("log-level", value, levels);
@@ -154,6 +189,10 @@ static void read_options(struct options *o, int argc, char **argv)
 
 	*o = (struct options){
 		.config = { .kind = kinds[0], .program = "/proc/self/exe",
+			    .grants = VBD_GRANTS_AUTO,
+			    .persistent_pages = PERSISTENT_PAGES_DEFAULT,
+			    .persistent_idle_ms = PERSISTENT_IDLE_MS_DEFAULT,
+			    .max_segments = BLKBACK_SEGMENTS_DEFAULT,
 			    .poll_us = POLL_US_DEFAULT, .stop_ms = STOP_MS_DEFAULT,
 			    .log_level = levels[LOG_LEVEL_INFO] },
 		.log_level = LOG_LEVEL_INFO,

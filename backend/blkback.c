@@ -10,7 +10,9 @@
 #include "blkback-internal.h"
 
 _Static_assert(BLKABI_SLOT_BYTES_MAX <= JOURNAL_REQUEST_BYTES, "a slot fits a record");
-_Static_assert(BLKBACK_SEGMENTS_MAX <= BLKABI_SEGMENTS_PER_PAGE, "one indirect page");
+_Static_assert(BLKBACK_SEGMENTS_MAX <= SEGMENT_POOL_RUN_MAX, "a request fits the pool");
+_Static_assert(BLKBACK_SEGMENTS_MAX <= BLKABI_SEGMENTS_PER_PAGE *
+	       BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST, "a slot has that many grefs");
 
 uint32_t blkback_nr_slots(enum vbd_abi abi, uint32_t order)
 {
@@ -45,6 +47,8 @@ int blkback_open(const struct blkback_queue_config *cfg, struct blkback **out)
 	blk_list_clear(&b->held);
 	b->requests = calloc(cfg->nr_slots, sizeof(b->requests[0]));
 	err = b->requests ? blk_data_open(b) : -ENOMEM;
+	if (!err)
+		err = segment_pool_open(&b->pool);
 	if (err) {
 		blkback_close(b);
 		return err;
@@ -59,6 +63,7 @@ void blkback_close(struct blkback *b)
 		return;
 	assert(!blkback_busy(b) && !b->nr_unpushed);
 	blk_data_close(b);
+	segment_pool_close(b->pool);
 	free(b->requests);
 	free(b);
 }
@@ -80,12 +85,13 @@ bool blkback_busy(const struct blkback *b)
 
 int blkback_pending(const struct blkback *b)
 {
-	return ring_back_pending(&b->ring);
+	return b->no_room ? 0 : ring_back_pending(&b->ring);
 }
 
+/* What a queue without room waits for is its own requests' end. */
 int blkback_final(struct blkback *b)
 {
-	return ring_back_final(&b->ring);
+	return b->no_room ? 0 : ring_back_final(&b->ring);
 }
 
 /* ---- starting ------------------------------------------------------------------- */
@@ -132,9 +138,30 @@ int blkback_start(struct blkback *b, void *ring, size_t bytes,
 
 /* ---- taking ----------------------------------------------------------------------- */
 
+/* How many of a request's segments need the pool: 0 when the slot has room, or none has. */
+static uint32_t pooled_segments(const struct blkback *b, const uint8_t *head)
+{
+	uint32_t nr = blkabi_indirect_segments(head);
+
+	return nr <= BLKABI_DIRECT_MAX || nr > b->limits.max_indirect_segments ? 0 : nr;
+}
+
+static bool has_room(const struct blkback *b, const uint8_t *head)
+{
+	uint32_t nr = pooled_segments(b, head);
+
+	return !nr || segment_pool_has(b->pool, nr);
+}
+
+bool blkback_has_room(const struct blkback *b, const struct journal_record *record)
+{
+	return has_room(b, record->request);
+}
+
 /* One that was used before, or the next that never was: idle memory stays idle. */
 static struct blk_request *new_request(struct blkback *b, struct journal_record *record)
 {
+	uint32_t nr = pooled_segments(b, record->request);
 	struct blk_request *req = b->free;
 
 	if (req) {
@@ -145,23 +172,24 @@ static struct blk_request *new_request(struct blkback *b, struct journal_record 
 		req->b = b;
 	}
 	req->record = record;
+	req->pool_at = nr ? segment_pool_take(b->pool, nr) : SEGMENT_POOL_NONE;
 	return req;
 }
 
 static void use_arrays(struct blkback *b, struct blk_request *req)
 {
-	struct blk_large *large = &b->large[req - b->requests];
+	uint32_t at = req->pool_at;
 
-	if (req->plan.nr_segments <= BLKABI_DIRECT_MAX) {
+	if (at == SEGMENT_POOL_NONE) {
 		req->segs = req->direct_segs;
 		req->grefs = req->direct_grefs;
 		req->pages = req->direct_pages;
 		req->iov = req->direct_iov;
 	} else {
-		req->segs = large->segs;
-		req->grefs = large->grefs;
-		req->pages = large->pages;
-		req->iov = large->iov;
+		req->segs = b->large->segs + at;
+		req->grefs = b->large->grefs + at;
+		req->pages = b->large->pages + at;
+		req->iov = b->large->iov + at;
 	}
 }
 
@@ -170,14 +198,18 @@ static int get_segments(struct blkback *b, struct blk_request *req,
 {
 	int err = 0;
 
+	if (req->plan.nr_segments > BLKABI_DIRECT_MAX && req->pool_at == SEGMENT_POOL_NONE) {
+		*why = "it was changed while it was taken";
+		return -EINVAL;
+	}
 	use_arrays(b, req);
 	if (req->plan.indirect)
-		err = blk_data_fetch_segments(b, req, parsed->indirect_grefs[0]);
+		err = blk_data_fetch_segments(b, req, parsed->indirect_grefs);
 	else
 		memcpy(req->segs, parsed->segs,
 		       req->plan.nr_segments * sizeof(req->segs[0]));
 	if (err) {
-		*why = "the page of its segments is not granted";
+		*why = "a page of its segments is not granted";
 		return -EINVAL;
 	}
 	return blk_parse_segments(&b->limits, &req->plan, req->segs, why);
@@ -223,10 +255,22 @@ static void begin(struct blkback *b, struct blk_request *req, struct blk_list *r
 		blk_admit(b, req, ready);
 }
 
-/* Into records first, all of a pass: one store counts them. */
-static void take(struct blkback *b, uint32_t nr, struct blk_list *taken)
+/* Whether the request that comes next can be taken now. */
+static bool next_fits(struct blkback *b)
 {
-	for (uint32_t i = 0; i < nr; i++) {
+	uint8_t head[BLKABI_HEAD_BYTES];
+
+	ring_back_peek(&b->ring, head, sizeof(head));
+	b->left_behind = b->no_room = !has_room(b, head);
+	return !b->no_room;
+}
+
+/* Into records first, all of a pass: one store counts them. Returns how many. */
+static uint32_t take(struct blkback *b, uint32_t nr, struct blk_list *taken)
+{
+	uint32_t i;
+
+	for (i = 0; i < nr && next_fits(b); i++) {
 		struct journal_record *r = journal_take(b->cfg.journal, b->ring.req_cons,
 							b->epoch);
 
@@ -235,20 +279,23 @@ static void take(struct blkback *b, uint32_t nr, struct blk_list *taken)
 			b->epoch++;
 		blk_list_add(taken, new_request(b, r));
 	}
-	journal_taken(b->cfg.journal, b->ring.req_cons);
+	if (i)
+		journal_taken(b->cfg.journal, b->ring.req_cons);
+	return i;
 }
 
-static void take_and_execute(struct blkback *b, uint32_t nr)
+static uint32_t take_and_execute(struct blkback *b, uint32_t nr)
 {
 	struct blk_list taken, ready;
 	struct blk_request *req;
 
 	blk_list_clear(&taken);
 	blk_list_clear(&ready);
-	take(b, nr, &taken);
+	nr = take(b, nr, &taken);
 	while ((req = blk_list_take(&taken)))
 		begin(b, req, &ready);
 	blk_execute(b, &ready);
+	return nr;
 }
 
 bool blkback_record_is_barrier(const struct journal_record *record)
@@ -288,6 +335,8 @@ uint32_t blkback_drain_pass(struct blkback *b)
 	uint64_t before = b->count->responses;
 
 	disk_reap(b->cfg.disk);
+	if (b->starved.first)
+		blk_run_starved(b);
 	settle(b);
 	return (uint32_t)(b->count->responses - before);
 }
@@ -298,9 +347,12 @@ int blkback_pass(struct blkback *b)
 	int nr;
 
 	disk_reap(b->cfg.disk);
+	if (b->starved.first)
+		blk_run_starved(b);
 	nr = ring_back_pending(&b->ring);
+	b->left_behind = b->no_room = false;
 	if (nr > 0)
-		take_and_execute(b, (uint32_t)nr);
+		nr = (int)take_and_execute(b, (uint32_t)nr);
 	settle(b);
 	if (nr < 0)
 		return nr;

@@ -26,9 +26,12 @@
 #include "vbd.h"
 #include "worker.h"
 
-/* Pages of a front end that stay mapped, per queue: 32 requests of 33 pages. */
-#define BLKBACK_PERSISTENT_PAGES 1056u
-#define BLKBACK_SEGMENTS_MAX 256u
+/*
+ * Segments of one request: what the protocol's 8 indirect pages describe, and
+ * what is offered unless the tool stack or the command line asks for more.
+ */
+#define BLKBACK_SEGMENTS_MAX 4096u
+#define BLKBACK_SEGMENTS_DEFAULT 256u
 
 struct blkback;
 struct blkback_gate;
@@ -44,8 +47,13 @@ void blkback_gate_close(struct blkback_gate *g);	/* accepts NULL */
 struct blkback_queue_config {
 	uint32_t domid;
 	enum vbd_abi abi;
+	/*
+	 * The front end keeps its grants. At most persistent_pages (of this queue;
+	 * 0: none) stay mapped, until unused for persistent_idle_ms.
+	 */
 	bool persistent;
-	enum worker_grants grants;
+	uint32_t persistent_pages, persistent_idle_ms;
+	enum vbd_grants grants;
 	const struct vbd_features *features;	/* copied */
 	uint32_t nr_slots;
 	struct log_peer *log;
@@ -83,7 +91,8 @@ uint32_t blkback_nr_slots(enum vbd_abi abi, uint32_t order);
 int blkback_start(struct blkback *b, void *ring, size_t bytes,
 		  const struct journal_recovery *recovery,
 		  xenevtchn_handle *xce, evtchn_port_t port);
-/* Executes a request that a predecessor took. */
+/* Executes a request that a predecessor took; blkback_has_room() said true. */
+bool blkback_has_room(const struct blkback *b, const struct journal_record *record);
 void blkback_replay(struct blkback *b, struct journal_record *record);
 bool blkback_record_is_barrier(const struct journal_record *record);
 
@@ -111,10 +120,10 @@ int blkback_final(struct blkback *b);
 /* The size that requests are checked against, from the queue's own thread. */
 void blkback_set_sectors(struct blkback *b, uint64_t sectors);
 /*
- * On the way to sleep: gives back pages and memory that were not used for long.
- * True: some are left, call again after BLKBACK_SWEEP_MS.
+ * Gives back pages and memory that were not used for long. To be called on the
+ * way to sleep, and now and then by a queue that never sleeps. Returns for how
+ * many milliseconds to sleep at most before the next call or pass, or -1.
  */
-#define BLKBACK_SWEEP_MS 10000u
-bool blkback_sweep(struct blkback *b);
+int blkback_housekeep(struct blkback *b);
 
 #endif

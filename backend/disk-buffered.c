@@ -88,7 +88,8 @@ static ssize_t try_read(struct buffered *b, struct disk_io *io)
 
 	if (flags && !b->nowait_reads)
 		return -EAGAIN;
-	n = preadv2(b->cfg.fd, io->iov, (int)io->nr_iov, (off_t)io->offset_bytes, flags);
+	n = preadv2(b->cfg.fd, io->iov, (int)disk_iov_now(io), (off_t)io->offset_bytes,
+		    flags);
 	if (n >= 0)
 		return n ? n : -EIO;	/* the image ends before its promised size */
 	if (flags && errno == EOPNOTSUPP) {
@@ -117,7 +118,8 @@ static ssize_t try_write(struct buffered *b, struct disk_io *io)
 		return -EAGAIN;
 	if (!flags && !b->in_memory && !whole_pages(io))
 		return -EAGAIN;
-	n = pwritev2(b->cfg.fd, io->iov, (int)io->nr_iov, (off_t)io->offset_bytes, flags);
+	n = pwritev2(b->cfg.fd, io->iov, (int)disk_iov_now(io), (off_t)io->offset_bytes,
+		     flags);
 	if (n >= 0)
 		return n ? n : -EIO;
 	if (flags && errno == EOPNOTSUPP) {

@@ -140,13 +140,15 @@ int disk_pool_open(struct disk *d, const struct disk_config *cfg, struct disk_po
 {
 	struct disk_pool *p = calloc(1, sizeof(*p));
 	pthread_condattr_t attr;
+	int err;
 
 	if (!p)
 		return -ENOMEM;
 	p->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (p->event_fd < 0) {
+		err = errno;
 		free(p);
-		return -errno;
+		return -err;
 	}
 	p->disk = d;
 	p->cfg = *cfg;

@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/membarrier.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "disk.h"
 #include "util.h"
@@ -53,6 +55,7 @@ void disk_submit(struct disk *d, struct disk_io *chain)
 {
 	for (struct disk_io *io = chain; io; io = io->next) {
 		check_io(d, io);
+		io->staged = NULL;
 		io->in_engine = true;
 		d->in_flight++;
 	}
@@ -70,6 +73,22 @@ void disk_reap(struct disk *d)
 int disk_fd(struct disk *d)
 {
 	return d->ops->fd(d);
+}
+
+bool disk_releases_late(const struct disk *d)
+{
+	return d->ops->late_release;
+}
+
+/*
+ * Completions run where the scheduler does not interfere: in interrupts, or in
+ * the kernel's threads without a break. Once every CPU has scheduled, those that
+ * told us of an end have also dropped what they held.
+ */
+void disk_settle(const struct disk *d)
+{
+	if (d->ops->late_release)
+		syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 }
 
 void disk_done(struct disk *d, struct disk_io *io, int err)
@@ -103,9 +122,9 @@ static int move_all(const struct disk_config *cfg, struct disk_io *io)
 {
 	while (io->bytes) {
 		ssize_t n = io->op == DISK_READ ?
-			preadv2(cfg->fd, io->iov, (int)io->nr_iov,
+			preadv2(cfg->fd, io->iov, (int)disk_iov_now(io),
 				(off_t)io->offset_bytes, 0) :
-			pwritev2(cfg->fd, io->iov, (int)io->nr_iov,
+			pwritev2(cfg->fd, io->iov, (int)disk_iov_now(io),
 				 (off_t)io->offset_bytes, cfg->dsync ? RWF_DSYNC : 0);
 
 		if (n == 0)
@@ -118,29 +137,6 @@ static int move_all(const struct disk_config *cfg, struct disk_io *io)
 	return 0;
 }
 
-static int discard_device(int fd, const struct disk_io *io)
-{
-	uint64_t range[2] = { io->offset_bytes, io->bytes };
-
-	return ioctl(fd, io->secure ? BLKSECDISCARD : BLKDISCARD, range);
-}
-
-static int discard(const struct disk_config *cfg, const struct disk_io *io)
-{
-	int ret;
-
-	do {
-		if (cfg->is_device)
-			ret = discard_device(cfg->fd, io);
-		else if (io->secure)
-			return -EOPNOTSUPP;	/* a hole's old blocks stay readable below */
-		else
-			ret = fallocate(cfg->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-					(off_t)io->offset_bytes, (off_t)io->bytes);
-	} while (ret < 0 && errno == EINTR);
-	return ret < 0 ? -errno : 0;
-}
-
 static int flush(int fd)
 {
 	int ret;
@@ -148,6 +144,83 @@ static int flush(int fd)
 	do
 		ret = fdatasync(fd);
 	while (ret < 0 && errno == EINTR);
+	return ret < 0 ? -errno : 0;
+}
+
+/* ---- discard --------------------------------------------------------------- */
+
+#define ZERO_PAGES 256u
+
+static const uint8_t zeros[4096] __attribute__((aligned(4096)));
+
+/* A hole has nothing to overwrite, and filling it could fill the file system. */
+static int64_t next_data(int fd, uint64_t from)
+{
+	off_t at = lseek(fd, (off_t)from, SEEK_DATA);
+
+	if (at >= 0)
+		return at;
+	return errno == ENXIO ? INT64_MAX : (int64_t)from;	/* no data; or it cannot tell */
+}
+
+static ssize_t write_zeros(int fd, uint64_t at, uint64_t bytes)
+{
+	struct iovec iov[ZERO_PAGES];
+	int nr = 0;
+
+	for (; bytes && nr < (int)ZERO_PAGES; nr++) {
+		iov[nr].iov_base = (void *)zeros;
+		iov[nr].iov_len = MIN(bytes, sizeof(zeros));
+		bytes -= iov[nr].iov_len;
+	}
+	return pwritev2(fd, iov, nr, (off_t)at, 0);
+}
+
+static int overwrite(int fd, uint64_t at, uint64_t bytes)
+{
+	uint64_t end = at + bytes;
+	ssize_t n;
+
+	while (at < end) {
+		int64_t data = next_data(fd, at);
+
+		if (data >= (int64_t)end)
+			break;
+		at = (uint64_t)data;
+		n = write_zeros(fd, at, end - at);
+		if (n > 0)
+			at += (uint64_t)n;
+		else if (n == 0 || errno != EINTR)
+			return n ? -errno : -EIO;
+	}
+	return flush(fd);
+}
+
+static int discard_device(int fd, const struct disk_io *io, bool secure)
+{
+	uint64_t range[2] = { io->offset_bytes, io->bytes };
+
+	return ioctl(fd, secure ? BLKSECDISCARD : BLKDISCARD, range);
+}
+
+static int discard(const struct disk_config *cfg, const struct disk_io *io)
+{
+	bool secure = io->secure && !cfg->secure_overwrite;
+	int ret = 0;
+
+	if (secure && !cfg->is_device)
+		return -EOPNOTSUPP;	/* a hole's old blocks stay readable below */
+	if (io->secure && !secure)
+		ret = overwrite(cfg->fd, io->offset_bytes, io->bytes);
+	if (ret)
+		return ret;
+	do {
+		if (cfg->is_device)
+			ret = discard_device(cfg->fd, io, secure);
+		else
+			ret = fallocate(cfg->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+					(off_t)io->offset_bytes, (off_t)io->bytes);
+	} while (ret < 0 && errno == EINTR);
 	return ret < 0 ? -errno : 0;
 }
 

@@ -17,6 +17,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#define DISK_IOV_MAX 1024u		/* Linux's UIO_MAXIOV */
+
 enum disk_op { DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_DISCARD };
 
 /*
@@ -29,6 +31,7 @@ struct disk_io {
 	uint32_t nr_iov;		/* READ, WRITE: at least 1 */
 	struct iovec *iov;		/* sums to bytes */
 	uint64_t offset_bytes, bytes;	/* of the image; not for FLUSH */
+	bool foreign;			/* iov is mapped memory of another domain */
 	/*
 	 * err: 0 when all bytes were moved, else -errno; -EOPNOTSUPP: the image
 	 * cannot do this at all. Runs in the disk's thread, inside disk_submit()
@@ -38,6 +41,8 @@ struct disk_io {
 
 	/* The engine's, while it owns the operation. */
 	struct disk_io *next;
+	void *staged;
+	uint64_t staged_bytes;
 	int err;
 	bool in_engine;
 };
@@ -46,6 +51,18 @@ struct disk_config {
 	int fd;				/* the caller's; kept open by it */
 	bool is_device;			/* a block device, not a file */
 	bool dsync;			/* a write is done when it is durable */
+	/*
+	 * How a secure discard is done. False: by the device's own command. True: the
+	 * range is overwritten with zeros in place, made durable, and then discarded.
+	 * What then still holds the old contents is below the image: copies that a
+	 * copy-on-write file system, a snapshot or a flash device keep.
+	 */
+	bool secure_overwrite;
+	/*
+	 * Foreign pages are slow to hand to a device: in a PV domain each takes the
+	 * kernel's long way to its struct page.
+	 */
+	bool slow_foreign;
 	uint32_t depth;			/* operations at a time, at most */
 	uint32_t max_iov;		/* of one operation */
 };
@@ -58,6 +75,12 @@ struct disk;
  */
 struct disk_ops {
 	const char *name;
+	/*
+	 * The kernel refers to the pages of an operation for a moment after it has
+	 * been done (direct I/O drops its references after it has told of the end).
+	 * That is no matter but to who unmaps them: disk_settle().
+	 */
+	bool late_release;
 	/*
 	 * -EOPNOTSUPP: this machine or image refuses the engine; why says what
 	 * was refused. Other -errno: a failure.
@@ -81,6 +104,7 @@ struct disk {
 
 extern const struct disk_ops disk_buffered;	/* page cache: disk-buffered.c */
 extern const struct disk_ops disk_direct;	/* O_DIRECT: disk-uring.c */
+extern const struct disk_ops disk_null;		/* moves nothing: disk-null.c */
 
 int disk_open(const struct disk_ops *ops, const struct disk_config *cfg,
 	      struct disk **out, char *why, size_t why_bytes);
@@ -90,11 +114,25 @@ void disk_submit(struct disk *d, struct disk_io *chain);
 /* Cheap when nothing is in flight: call it every pass. */
 void disk_reap(struct disk *d);
 int disk_fd(struct disk *d);
+bool disk_releases_late(const struct disk *d);
+/*
+ * Returns when the kernel refers to no page of what has been done. Takes some
+ * milliseconds, where it does anything: for the end of a device's life.
+ */
+void disk_settle(const struct disk *d);
 
 /* ---- for engines ----------------------------------------------------------- */
 
 /* Hands an operation back. */
 void disk_done(struct disk *d, struct disk_io *io, int err);
+/*
+ * How much of io->iov one system call may be given: the kernel takes no more. The
+ * rest follows as after any short transfer.
+ */
+static inline uint32_t disk_iov_now(const struct disk_io *io)
+{
+	return io->nr_iov < DISK_IOV_MAX ? io->nr_iov : DISK_IOV_MAX;
+}
 /* Takes what was moved off the front of io: offset, bytes and iov. */
 void disk_advance(struct disk_io *io, uint64_t moved_bytes);
 /*

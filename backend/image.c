@@ -74,6 +74,18 @@ static uint64_t read_queue(dev_t dev, const char *name)
 	return read_sysfs(dev, path, 0);
 }
 
+/*
+ * Asked with a range that no device takes: one without the command says so
+ * first. (Linux before 5.19 says so only when it is used; the request then
+ * fails with EOPNOTSUPP, and the front end turns the feature off.)
+ */
+static bool can_erase(int fd)
+{
+	uint64_t range[2] = { 1, 1 };
+
+	return ioctl(fd, BLKSECDISCARD, range) < 0 && errno == EINVAL;
+}
+
 static int measure_device(int fd, dev_t dev, bool read_only, struct image_info *info)
 {
 	int sector, ro = 0;
@@ -95,6 +107,7 @@ static int measure_device(int fd, dev_t dev, bool read_only, struct image_info *
 		info->discard = true;
 		info->discard_granularity_bytes = granularity;
 		info->discard_alignment_bytes = read_sysfs(dev, "discard_alignment", 0);
+		info->discard_secure = !read_only && can_erase(fd);
 	}
 	return 0;
 }
@@ -223,6 +236,28 @@ int image_measure(int fd, uint32_t sector_bytes, uint64_t *bytes)
 		return -errno;
 	*bytes -= *bytes % sector_bytes;
 	return 0;
+}
+
+int image_set_sectors(struct image_info *info, uint32_t logical_bytes,
+		      uint32_t physical_bytes, const char *path, char *why,
+		      size_t why_bytes)
+{
+	if (logical_bytes && logical_bytes < info->sector_bytes) {
+		snprintf(why, why_bytes, "%s: sectors of %u bytes are asked for, expected "
+			 "at least the device's own of %u", path, logical_bytes,
+			 info->sector_bytes);
+		return -EINVAL;
+	}
+	if (logical_bytes)
+		info->sector_bytes = logical_bytes;
+	if (physical_bytes)
+		info->physical_sector_bytes = physical_bytes;
+	info->physical_sector_bytes = MAX(info->physical_sector_bytes, info->sector_bytes);
+	/* A guest could not name less than a sector. */
+	if (info->discard)
+		info->discard_granularity_bytes = MAX(info->discard_granularity_bytes,
+						      info->sector_bytes);
+	return check_size(info, path, why, why_bytes);
 }
 
 /* ---- who holds the lock --------------------------------------------------- */

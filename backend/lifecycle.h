@@ -49,6 +49,7 @@ struct lifecycle_view {
 	bool resized;			/* what serves it has taken another size than
 					   the one published */
 	bool close_overdue;		/* the deadline of a detach has passed */
+	bool removes;			/* detached directories are ours to remove */
 };
 
 enum lifecycle_step {
@@ -63,6 +64,7 @@ enum lifecycle_step {
 	LIFECYCLE_STOP,		/* ask the worker to end */
 	LIFECYCLE_RELEASE,	/* close the backing store */
 	LIFECYCLE_CLOSED,	/* write state 6 */
+	LIFECYCLE_REMOVE,	/* remove our directory */
 	LIFECYCLE_SCRIPT_FAILED, /* refuse: the hotplug script said error */
 	LIFECYCLE_FORGET,	/* free the device */
 };

@@ -15,10 +15,10 @@
 #include <unistd.h>
 #include "image.h"
 #include "image-watch.h"
+#include "keys.h"
 #include "predecessor.h"
 #include "util.h"
 
-#define INDIRECT_SEGMENTS 256u
 #define PATH_BYTES 512
 
 struct vbd_device {
@@ -33,8 +33,10 @@ struct vbd_device {
 	char image[PATH_BYTES];
 	enum vbd_share share;
 	enum vbd_cache cache;
+	enum vbd_grants grants;
 	struct image_info info;
 	struct vbd_features features;
+	uint32_t least_segments;	/* what a predecessor has offered */
 	struct predecessor *predecessor;	/* while one runs yet */
 	/* What serves it, from connect to its end. */
 	struct vbd_serve *serve;
@@ -119,11 +121,16 @@ static uint64_t hash_text(uint64_t hash, const char *text)
 static uint64_t hash_inputs(const struct vbd_toolstack *ts, const char *complaint)
 {
 	uint64_t hash = hash_text(0xcbf29ce484222325ull, ts->params);
-	char flags[32];
+	const struct vbd_wishes *w = &ts->wishes;
+	char flags[96];
 
-	snprintf(flags, sizeof(flags), "%d%d%d%d%d%d%d", ts->share, ts->cache,
-		 ts->cdrom, ts->removable, ts->discard_enable, ts->hotplug_pending,
+	snprintf(flags, sizeof(flags), "%d%d%d%d%d%d%d%d", ts->share, ts->cache,
+		 ts->grants, ts->cdrom, ts->removable, ts->discard_enable, ts->hotplug_pending,
 		 ts->hotplug_error);
+	hash = hash_text(hash, flags);
+	snprintf(flags, sizeof(flags), "%u %u %d %u %d %d", w->logical_block_bytes,
+		 w->physical_block_bytes, w->limits_segments, w->max_indirect_segments,
+		 w->barriers_only, w->discard_secure);
 	hash = hash_text(hash, ts->physical_device_path);
 	return hash_text(hash_text(hash, flags), complaint);
 }
@@ -145,6 +152,8 @@ static int read_toolstack(struct vbd_device *v, char *why, size_t why_bytes)
 	int rc = vbd_read_toolstack(v->env.bus->xs, v->env.bus->nodename, &ts, &err);
 
 	why[0] = '\0';
+	if (!rc && v->env.config->driver_domain)
+		ts.hotplug_pending = false;
 	if (rc && rc != -ENOENT && rc != -EINVAL) {
 		snprintf(why, why_bytes, "XenStore: %s", strerror(-rc));
 		return rc;
@@ -248,6 +257,29 @@ const struct worker_failure *vbd_device_failure(const struct vbd_device *v)
 
 /* ---- image and features --------------------------------------------------- */
 
+static enum vbd_grants grants_of(const struct vbd_device *v)
+{
+	return v->ts.grants == VBD_GRANTS_DEFAULT ? v->env.config->grants : v->ts.grants;
+}
+
+/* A front end that is offered persistent grants copies everything itself. */
+static bool offers_persistent(const struct vbd_device *v)
+{
+	enum vbd_grants grants = grants_of(v);
+
+	return v->env.config->persistent_pages &&
+	       (grants == VBD_GRANTS_AUTO || grants == VBD_GRANTS_PERSISTENT);
+}
+
+static uint32_t max_segments(const struct vbd_device *v)
+{
+	const struct vbd_wishes *w = &v->ts.wishes;
+	uint32_t nr = w->limits_segments ? w->max_indirect_segments :
+		      v->env.config->max_segments;
+
+	return w->barriers_only ? 0 : MAX(nr, v->least_segments);
+}
+
 static void own_features(struct vbd_device *v)
 {
 	v->features = (struct vbd_features){
@@ -255,13 +287,22 @@ static void own_features(struct vbd_device *v)
 		.read_only = v->ts.share == VBD_READ_ONLY,
 		.cdrom = v->ts.cdrom,
 		.removable = v->ts.removable,
-		.flush = true,
+		.flush = !v->ts.wishes.barriers_only,
 		.barrier = true,
-		.persistent = true,
-		.max_indirect_segments = INDIRECT_SEGMENTS,
+		.persistent = offers_persistent(v),
+		.max_indirect_segments = max_segments(v),
 		.max_ring_order = VBD_RING_ORDER_MAX,
 		.max_queues = WORKER_MAX_QUEUES,
 	};
+}
+
+static bool offers_secure(const struct vbd_device *v)
+{
+	switch (v->ts.wishes.discard_secure) {
+	case VBD_SECURE_NEVER: return false;
+	case VBD_SECURE_OVERWRITE: return true;
+	default: return v->info.discard_secure;
+	}
 }
 
 static void image_features(struct vbd_device *v)
@@ -275,7 +316,7 @@ static void image_features(struct vbd_device *v)
 	if (!info->discard || !v->ts.discard_enable || v->features.read_only)
 		return;
 	v->features.discard = true;
-	v->features.discard_secure = info->discard_secure;
+	v->features.discard_secure = offers_secure(v);
 	v->features.discard_granularity_bytes = info->discard_granularity_bytes;
 	v->features.discard_alignment_bytes = info->discard_alignment_bytes;
 }
@@ -378,14 +419,19 @@ int vbd_device_open(struct vbd_device *v, char *why, size_t why_bytes)
 		return rc;
 	if (!image_path(&v->ts)) {
 		snprintf(why, why_bytes, "the hotplug script wrote no "
-			 "physical-device-path, and params has no path");
+			 KEY_PHYSICAL_DEVICE_PATH ", and " KEY_PARAMS " has no path");
 		return -EINVAL;
 	}
 	snprintf(v->image, sizeof(v->image), "%s", image_path(&v->ts));
 	v->share = v->ts.share;
 	v->cache = v->ts.cache;
+	v->grants = grants_of(v);
 	rc = image_open(v->image, v->share == VBD_READ_ONLY, &v->image_fd, &v->info,
 			why, why_bytes);
+	if (!rc)
+		rc = image_set_sectors(&v->info, v->ts.wishes.logical_block_bytes,
+				       v->ts.wishes.physical_block_bytes, v->image, why,
+				       why_bytes);
 	if (!rc)
 		rc = lock_image(v, why, why_bytes);
 	if (!rc) {
@@ -414,6 +460,7 @@ void vbd_device_closed(struct vbd_device *v)
 	struct rundir_name name = run_name(v);
 
 	v->failed = false;
+	v->least_segments = 0;
 	/* A predecessor's, if it has not been resumed. */
 	rundir_remove(&v->env.config->rundir, &name);
 }
@@ -483,9 +530,13 @@ static int serve(struct vbd_device *v, bool resume, char *why, size_t why_bytes)
 		.start = {
 			.frontend_id = v->env.frontend_id, .devid = v->env.devid,
 			.features = v->features, .engine = config->engine,
-			.grants = config->grants, .cache = v->cache,
+			.grants = v->grants, .cache = v->cache,
+			.persistent_pages = config->persistent_pages,
+			.persistent_idle_ms = config->persistent_idle_ms,
 			.poll_us = config->poll_us,
 			.image_is_device = v->info.is_device,
+			.secure_overwrite = v->features.discard_secure &&
+					    !v->info.discard_secure,
 		},
 	};
 	struct key_error err = { .expected = "" };
@@ -516,23 +567,28 @@ int vbd_device_connect(struct vbd_device *v, char *why, size_t why_bytes)
 	return rc ? rc : serve(v, false, why, why_bytes);
 }
 
-/* What the front end knows; it is not to be told again of the same size. */
-static uint64_t sectors_of_predecessor(struct vbd_device *v)
+/*
+ * The front end goes on using what it was offered, whatever we would offer now,
+ * and is not to be told again of the same size.
+ */
+static void read_predecessor(struct vbd_device *v, struct vbd_features *out)
 {
-	struct vbd_features f;
-
-	return vbd_read_features(v->env.bus->xs, v->env.bus->nodename, &f, NULL) ? 0 :
-		f.sectors;
+	if (vbd_read_features(v->env.bus->xs, v->env.bus->nodename, out, NULL))
+		memset(out, 0, sizeof(*out));
 }
 
 int vbd_device_resume(struct vbd_device *v, char *why, size_t why_bytes)
 {
-	uint64_t before = sectors_of_predecessor(v);
-	int rc = v->image_fd >= 0 ? 0 : vbd_device_open(v, why, why_bytes);
+	struct vbd_features before;
+	int rc;
+
+	read_predecessor(v, &before);
+	v->least_segments = MIN(before.max_indirect_segments, VBD_INDIRECT_SEGMENTS_MAX);
+	rc = v->image_fd >= 0 ? 0 : vbd_device_open(v, why, why_bytes);
 
 	if (rc)
 		return rc;
-	v->published_sectors = before;
+	v->published_sectors = before.sectors;
 	return serve(v, true, why, why_bytes);
 }
 

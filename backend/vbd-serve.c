@@ -92,11 +92,12 @@ static void write_info(const struct vbd_serve *s, const char *engine)
 	n = snprintf(text, sizeof(text), "version=" INFO_VERSION "\n"
 		     "pid=%d\nstarted=%llu\nrestarts=%u\nengine=%s\n"
 		     "image=%s\nmode=%s\ncache=%s\nabi=%s\nqueues=%u\nring-pages=%u\n"
-		     "persistent=%d\nindirect-segments=%u\n"
+		     "grants=%s\npersistent=%d\nindirect-segments=%u\n"
 		     "journal=%s\nfrontend=%s\nring=%s\n", (int)pid,
 		     (unsigned long long)predecessor_start_time(pid), s->restarts, engine,
 		     w->image, w->mode, cache_name(w->start.cache), abi_name(f->abi),
 		     f->nr_queues, 1u << f->queue[0].order,
+		     vbd_grants_name(w->start.grants),
 		     f->persistent && w->start.features.persistent,
 		     w->start.features.max_indirect_segments, journal, w->frontend,
 		     ring);

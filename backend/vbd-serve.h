@@ -17,10 +17,15 @@ struct blkback_config {
 	const char *program;		/* the worker's; /proc/self/exe */
 	const char *log_level;		/* passed on to it */
 	enum worker_engine engine;
-	enum worker_grants grants;
+	enum vbd_grants grants;		/* where the tool stack says nothing */
+	uint32_t persistent_pages, persistent_idle_ms;	/* worker.h */
+	uint32_t max_segments;		/* of an indirect request; 0: none are offered */
 	uint32_t poll_us;
 	uint32_t stop_ms;		/* a worker's, from STOP to SIGKILL */
 	uint32_t close_ms;		/* a front end's, to detach; 0: no limit */
+	/* No tool stack runs in this domain: no script does, and directories of
+	 * disks that are closed and offline are ours to remove. */
+	bool driver_domain;
 	struct rundir rundir;
 };
 

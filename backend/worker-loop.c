@@ -179,12 +179,13 @@ static void wait_for_events(struct worker_queue *q)
 	if (blkback_final(q->b) != 0)
 		return;
 	if (!delay_ms) {
-		wait_for(q, true, blkback_sweep(q->b) ? (int)BLKBACK_SWEEP_MS : -1);
-		return;
+		wait_for(q, true, blkback_housekeep(q->b));
+	} else {
+		wait_for(q, false, delay_ms);
+		xenevtchn_unmask(q->xce, q->port);
+		q->masked = false;
 	}
-	wait_for(q, false, delay_ms);
-	xenevtchn_unmask(q->xce, q->port);
-	q->masked = false;
+	q->looked_cycles = spin_now_cycles();	/* at all that look_around() looks at */
 }
 
 /*
@@ -230,6 +231,7 @@ static void look_around(struct worker_queue *q)
 	if (now - q->looked_cycles < CONTROL_US * q->w->cycles_per_us)
 		return;
 	q->looked_cycles = now;
+	blkback_housekeep(q->b);
 	wait_for(q, false, 0);
 }
 
@@ -237,7 +239,7 @@ static void drain(struct worker_queue *q)
 {
 	while (blkback_busy(q->b))
 		if (!blkback_drain_pass(q->b))
-			wait_for(q, false, -1);
+			wait_for(q, false, blkback_housekeep(q->b));
 	blkback_leave(q->b);
 }
 

@@ -6,7 +6,9 @@
  * the loop (worker-loop.c), XenStore.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +23,10 @@
 
 /* Descriptors: a few for the process, seven or so for each queue. */
 #define MAX_FDS (32u + 8u * VBD_QUEUES_MAX)
+
+/* While the rings cannot be mapped for want of room: between tries, and words. */
+#define WAIT_ROOM_MS 100
+#define WAIT_SAY_MS 60000u
 
 /* What a failure looks like in XenStore's error node and in the log. */
 static int fail(struct worker_failure *why, int err, const char *fmt, ...)
@@ -87,12 +93,23 @@ static const struct disk_ops *wanted_engine(const struct worker_start *s)
 		return &disk_buffered;
 	case WORKER_ENGINE_DIRECT:
 		return &disk_direct;
+	case WORKER_ENGINE_NULL:
+		return &disk_null;
 	case WORKER_ENGINE_AUTO:
 		break;
 	}
 	/* A device has its own queue and needs no cache of ours before it. */
 	return s->cache == VBD_CACHE_NONE || s->image_is_device ?
 		&disk_direct : &disk_buffered;
+}
+
+/* Not there: this is no Xen domain as Linux knows it. */
+static bool domain_is_pv(void)
+{
+	char type[8] = "";
+	autoclose int fd = open("/sys/hypervisor/guest_type", O_RDONLY | O_CLOEXEC);
+
+	return fd >= 0 && read(fd, type, sizeof(type) - 1) > 0 && !strncmp(type, "PV\n", 3);
 }
 
 /* The engine wanted, or the one that every machine has. ops: in and out. */
@@ -103,6 +120,8 @@ static int open_disk(struct worker *w, struct worker_queue *q,
 		.fd = w->image,
 		.is_device = w->start.image_is_device,
 		.dsync = w->start.cache == VBD_CACHE_WRITETHROUGH,
+		.slow_foreign = domain_is_pv(),
+		.secure_overwrite = w->start.secure_overwrite,
 		.depth = nr_slots(w, q->index),
 		.max_iov = BLKBACK_SEGMENTS_MAX,
 	};
@@ -187,6 +206,74 @@ static int map_ring(struct worker *w, struct worker_queue *q, struct worker_fail
 			  r->gref[0], q->ring_pages) : 0;
 }
 
+static void unmap_ring(struct worker_queue *q)
+{
+	grant_unmap(q->xgt, q->ring, q->ring_pages);
+	q->ring = NULL;
+}
+
+/* All or none: two devices that wait for entries must not wait for each other. */
+static int map_rings(struct worker *w, struct worker_failure *why)
+{
+	uint32_t i;
+	int err = 0;
+
+	for (i = 0; !err && i < w->nr_queues; i++)
+		err = map_ring(w, &w->queues[i], why);
+	for (i = 0; err && i < w->nr_queues; i++)
+		unmap_ring(&w->queues[i]);
+	return err;
+}
+
+/* 0: go on waiting. The supervisor's word, or its end, ends a wait. */
+static int wait_a_while(struct worker *w, int timeout_ms)
+{
+	struct pollfd p = { .fd = w->sock, .events = POLLIN };
+	struct worker_msg msg;
+	int err;
+
+	if (poll(&p, 1, timeout_ms) <= 0)
+		return 0;
+	err = worker_receive(w->sock, &msg, NULL, NULL);
+	if (err)
+		return err;
+	if (msg.type == WORKER_RESIZE)
+		w->sectors = w->start.features.sectors = msg.sectors;
+	return msg.type == WORKER_STOP ? -ECANCELED : 0;
+}
+
+static void say_waiting(struct worker *w)
+{
+	uint32_t pages = 0;
+
+	for (uint32_t i = 0; i < w->nr_queues; i++)
+		pages += 1u << w->start.front.queue[i].order;
+	log_warning("%s: no maptrack entries left to map its rings (%u pages): it waits until "
+		    "there are; raise gnttab_max_maptrack_frames on Xen's command line (of a "
+		    "driver domain: max_maptrack_frames), or lower --persistent-pages",
+		    w->log.who, pages);
+}
+
+/*
+ * Other devices give entries back when they are done, or idle, or short of them
+ * themselves (grant.h). Not in step with others that wait.
+ */
+static int map_rings_when_possible(struct worker *w, struct worker_failure *why)
+{
+	uint64_t said_ms = 0;
+	int err;
+
+	while ((err = map_rings(w, why)) && grant_is_short(err)) {
+		if (!said_ms || now_ms() - said_ms >= WAIT_SAY_MS) {
+			say_waiting(w);
+			said_ms = now_ms();
+		}
+		if (wait_a_while(w, WAIT_ROOM_MS + (int)(getpid() % WAIT_ROOM_MS)))
+			return err;
+	}
+	return err;
+}
+
 static int bind_port(struct worker *w, struct worker_queue *q, struct worker_failure *why)
 {
 	uint32_t remote = w->start.front.queue[q->index].port;
@@ -207,6 +294,8 @@ static int connect_queue(struct worker *w, struct worker_queue *q,
 		.domid = w->start.frontend_id,
 		.abi = w->start.front.abi,
 		.persistent = w->start.front.persistent && w->start.features.persistent,
+		.persistent_pages = MAX(w->start.persistent_pages / w->nr_queues, 1),
+		.persistent_idle_ms = w->start.persistent_idle_ms,
 		.grants = w->start.grants,
 		.features = &w->start.features,
 		.nr_slots = nr_slots(w, q->index),
@@ -219,10 +308,8 @@ static int connect_queue(struct worker *w, struct worker_queue *q,
 		.disk = q->disk,
 		.journal = journal_queue(w->journal, q->index),
 	};
-	int err = map_ring(w, q, why);
+	int err = bind_port(w, q, why);
 
-	if (!err)
-		err = bind_port(w, q, why);
 	if (err)
 		return err;
 	q->count = journal_counters(cfg.journal);
@@ -232,7 +319,7 @@ static int connect_queue(struct worker *w, struct worker_queue *q,
 
 static int connect_all(struct worker *w, struct worker_failure *why)
 {
-	int err = 0;
+	int err = map_rings_when_possible(w, why);
 
 	for (uint32_t i = 0; !err && i < w->nr_queues; i++)
 		err = connect_queue(w, &w->queues[i], why);
@@ -304,7 +391,7 @@ static void replay_all(struct worker *w, const struct replay *all)
 		const struct replay_item *item = &all->items[i];
 		bool barrier = blkback_record_is_barrier(item->record);
 
-		if (barrier)
+		if (barrier || !blkback_has_room(item->q->b, item->record))
 			worker_drain_all(w);
 		blkback_replay(item->q->b, item->record);
 		if (barrier)
@@ -434,7 +521,7 @@ static void close_queue(struct worker_queue *q)
 	disk_close(q->disk);
 	if (q->bound)
 		xenevtchn_unbind(q->xce, q->port);
-	grant_unmap(q->xgt, q->ring, q->ring_pages);
+	unmap_ring(q);
 	if (q->xce)
 		xenevtchn_close(q->xce);
 	if (q->xgt)

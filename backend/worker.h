@@ -39,7 +39,7 @@
 #include "vbd.h"
 
 #define WORKER_FD 3
-#define WORKER_VERSION 1u
+#define WORKER_VERSION 2u
 #define WORKER_MAX_QUEUES 4u		/* rings that one worker serves */
 
 enum worker_type {
@@ -48,19 +48,24 @@ enum worker_type {
 	WORKER_RESIZED,
 };
 
-enum worker_engine { WORKER_ENGINE_AUTO, WORKER_ENGINE_BUFFERED, WORKER_ENGINE_DIRECT };
-enum worker_grants { WORKER_GRANTS_AUTO, WORKER_GRANTS_MAP, WORKER_GRANTS_COPY };
+enum worker_engine {
+	WORKER_ENGINE_AUTO, WORKER_ENGINE_BUFFERED, WORKER_ENGINE_DIRECT,
+	WORKER_ENGINE_NULL,		/* loses all data: for measurements */
+};
 
 struct worker_start {
 	uint32_t frontend_id, devid;
 	struct vbd_frontend front;	/* rings, ports, ABI, persistent */
 	struct vbd_features features;	/* what was published: limits to enforce */
 	enum worker_engine engine;
-	enum worker_grants grants;
+	enum vbd_grants grants;		/* never the default */
+	uint32_t persistent_pages;	/* most that stay mapped, all queues together */
+	uint32_t persistent_idle_ms;	/* unmapped when not used for so long */
 	enum vbd_cache cache;
 	uint32_t poll_us;		/* longest spin before sleeping; 0: never */
 	uint8_t replay;			/* a predecessor may have left requests */
 	uint8_t image_is_device;
+	uint8_t secure_overwrite;	/* disk.h: of secure discards */
 };
 
 struct worker_failure {

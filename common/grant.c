@@ -2,16 +2,19 @@
 /*
  * Grants of another domain: maps and batched copies.
  *
- * Hides: how the library reports errors, and that a copy's own status counts,
- * not the call's. Must not know: devices, rings, what the pages hold. The
+ * Hides: how the library reports errors, what it leaves unsaid about a map that
+ * failed, and that a copy's own status counts, not the call's. Must not know: devices, rings, what the pages hold. The
  * cache of persistent grants is grant-cache.c.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <xentoollog.h>
 
 #include "grant.h"
+
+#define PROBE_BATCH 32u		/* copies that look at grants, at a time */
 
 /*
  * libxengnttab logs every failed map to stderr, and a guest can make as many
@@ -60,19 +63,80 @@ int grant_open(xengnttab_handle **out)
 	return 0;
 }
 
+static void *map_refs(xengnttab_handle *xgt, uint32_t domid, const uint32_t *grefs,
+		      uint32_t nr, int prot)
+{
+	errno = 0;
+	/* The library takes grefs as not const and does not write them. */
+	return xengnttab_map_domain_grant_refs(xgt, nr, domid, (uint32_t *)grefs, prot);
+}
+
+/* Whether a byte of each can be read, by copies: they need no maptrack entry. */
+static bool all_granted(xengnttab_handle *xgt, uint32_t domid, const uint32_t *grefs,
+			uint32_t nr)
+{
+	xengnttab_grant_copy_segment_t seg[PROBE_BATCH];
+	uint8_t byte;
+	uint32_t i, n;
+
+	for (; nr; grefs += n, nr -= n) {
+		n = nr < PROBE_BATCH ? nr : PROBE_BATCH;
+		memset(seg, 0, sizeof(seg));
+		for (i = 0; i < n; i++) {
+			seg[i].flags = GNTCOPY_source_gref;
+			seg[i].len = 1;
+			seg[i].source.foreign.ref = grefs[i];
+			seg[i].source.foreign.domid = (uint16_t)domid;
+			seg[i].dest.virt = &byte;
+			seg[i].status = GNTST_general_error;
+		}
+		if (xengnttab_grant_copy(xgt, n, seg))
+			return false;
+		for (i = 0; i < n; i++)
+			if (seg[i].status != GNTST_okay)
+				return false;
+	}
+	return true;
+}
+
+/*
+ * Linux's gntdev says EINVAL for a gref that is not granted, for one granted
+ * read-only, and when Xen has no maptrack entry left. Which of them it was
+ * shows in what works: for room that came meanwhile, the map is tried again.
+ */
+static int find_reason(xengnttab_handle *xgt, uint32_t domid, const uint32_t *grefs,
+		       uint32_t nr, int prot, void **out)
+{
+	void *read_only;
+
+	if (!all_granted(xgt, domid, grefs, nr))
+		return -ENOENT;
+	if (!(prot & PROT_WRITE))
+		return -ENOSPC;
+	read_only = map_refs(xgt, domid, grefs, nr, PROT_READ);
+	if (!read_only)
+		return -ENOSPC;
+	xengnttab_unmap(xgt, read_only, nr);
+	*out = map_refs(xgt, domid, grefs, nr, prot);
+	return *out ? 0 : -EACCES;
+}
+
 int grant_map(xengnttab_handle *xgt, uint32_t domid, const uint32_t *grefs,
 	      uint32_t nr, int prot, void **out)
 {
 	void *addr;
+	int err;
 
 	if (!nr)
 		return -EINVAL;
-	errno = 0;
-	/* The library takes grefs as not const and does not write them. */
-	addr = xengnttab_map_domain_grant_refs(xgt, nr, domid,
-					       (uint32_t *)grefs, prot);
-	if (!addr)
-		return library_error();
+	addr = map_refs(xgt, domid, grefs, nr, prot);
+	if (!addr) {
+		err = library_error();
+		if (err == -EINVAL)
+			err = find_reason(xgt, domid, grefs, nr, prot, &addr);
+		if (err)
+			return err;
+	}
 	*out = addr;
 	return 0;
 }
@@ -190,29 +254,47 @@ int grant_batch_across(struct grant_batch *b,
 	return 0;
 }
 
+static int fail_all(struct grant_batch *b, uint32_t nr, int16_t status, int err)
+{
+	/* Some may have run before the call failed: believe none. */
+	for (uint32_t i = 0; i < nr; i++)
+		b->seg[i].status = status;
+	return err;
+}
+
 int grant_batch_flush(struct grant_batch *b)
 {
 	uint32_t i, nr = b->nr;
+	int err;
 
 	b->nr = 0;
 	if (!nr)
 		return 0;
 	errno = 0;
 	if (xengnttab_grant_copy(b->xgt, nr, b->seg)) {
-		int rc = library_error();
-
-		/* Some may have run before the call failed: believe none. */
-		for (i = 0; i < nr; i++)
-			b->seg[i].status = GNTST_general_error;
-		return rc;
+		err = library_error();
+		return fail_all(b, nr, grant_is_short(err) ? GNTST_eagain :
+				GNTST_general_error, err);
 	}
-	for (i = 0; i < nr; i++)
+	for (i = 0, err = 0; i < nr && err != -EIO; i++)
 		if (b->seg[i].status != GNTST_okay)
-			return -EIO;
-	return 0;
+			err = grant_status_is_short(b->seg[i].status) ? -EAGAIN : -EIO;
+	return err;
 }
 
 int16_t grant_batch_status(const struct grant_batch *b, uint32_t i)
 {
 	return b->seg[i].status;
+}
+
+bool grant_is_short(int err)
+{
+	return err == -ENOSPC || err == -ENOMEM || err == -EAGAIN || err == -EINTR ||
+	       err == -EBUSY;
+}
+
+bool grant_status_is_short(int16_t status)
+{
+	return status == GNTST_eagain || status == GNTST_no_device_space ||
+	       status == GNTST_no_space;
 }

@@ -28,8 +28,10 @@ int grant_open(xengnttab_handle **out);
 /*
  * Maps nr pages of domid contiguously. prot as mmap's. The caller owns *out
  * and gives exactly it back to grant_unmap().
- * -errno of the library: ENOENT and EINVAL for a gref that is not granted,
- * EACCES/EPERM for one granted read-only, ENOSPC/ENOMEM when maptrack is full.
+ * Once a map has failed, what can be told apart is: -ENOENT: a gref is not
+ * granted; -EACCES: one is granted read-only; -ENOSPC: no maptrack entry is
+ * left (Xen's limit of what this domain maps: a PV domain needs two for each
+ * page); -ENOMEM: no memory of ours. Else -errno of the library.
  */
 int grant_map(xengnttab_handle *xgt, uint32_t domid, const uint32_t *grefs,
 	      uint32_t nr, int prot, void **out);
@@ -59,40 +61,75 @@ int grant_batch_across(struct grant_batch *b,
 		       uint16_t bytes);
 /*
  * Runs the batch and empties it. 0: every copy succeeded. Otherwise -errno of
- * the call, or -EIO when a copy failed: then grant_batch_status(i) says which
- * (valid until the next add), i counted in the order of adding.
+ * the call, or -EIO when a copy failed, -EAGAIN when all that failed were short of
+ * something of ours: then grant_batch_status(i) says which (valid until the next
+ * add), i counted in the order of adding. A call that was short of something
+ * leaves GNTST_eagain in all.
  */
 int grant_batch_flush(struct grant_batch *b);
 int16_t grant_batch_status(const struct grant_batch *b, uint32_t i);
 
 /*
+ * Whether an error is a shortage on our side, that passes, and says nothing
+ * about the grant: of a call, and of a copy.
+ */
+bool grant_is_short(int err);
+bool grant_status_is_short(int16_t status);
+
+/*
  * Persistent grants of one front end: pages stay mapped from their first use
  * until they are the longest unused of a full cache, or idle for long.
+ *
+ * When maptrack entries run out the cache gives some of its pages back, for
+ * others to connect and to map, and stays below what it had; it grows again by
+ * and by. So do all caches of a machine, and share what there is.
  */
 struct grant_cache;
 
-struct grant_cache_stats {
-	uint64_t hits, misses, evictions;
-	uint32_t mapped_pages;
+struct grant_cache_config {
+	uint32_t domid;
+	uint32_t cap_pages;		/* most that stay mapped, 1 to 2^24 */
+	uint32_t idle_ms;		/* pages not used for so long go */
+	/*
+	 * No page goes before it was unused for so long (but at close): for users
+	 * whose kernel may refer to a page for a moment after its last use. A cache
+	 * full of younger ones maps no others.
+	 */
+	uint32_t rest_ms;
+	uint64_t now_ms;		/* the time of opening (grant_cache_tick) */
+	int prot;			/* of the maps */
 };
 
-/* cap_pages bounds what stays mapped; pages map as prot says. */
-int grant_cache_open(xengnttab_handle *xgt, uint32_t domid, uint32_t cap_pages,
-		     int prot, struct grant_cache **out);
+struct grant_cache_stats {
+	uint64_t hits, misses, evictions;
+	uint64_t shortages;		/* maps that failed for want of room ... */
+	int shortage_err;		/* ... the last of them so: -ENOSPC, -ENOMEM */
+	uint32_t mapped_pages;
+	uint32_t limit_pages;		/* cap_pages, or less after a shortage */
+};
+
+/* -EINVAL: an impossible cap; -ENOMEM. */
+int grant_cache_open(xengnttab_handle *xgt, const struct grant_cache_config *cfg,
+		     struct grant_cache **out);
 /* Unmaps all; no page may be held. Accepts NULL. */
 void grant_cache_close(struct grant_cache *c);
 /*
  * Gives the address of each of nr grefs, mapping those not yet known, and
  * holds them until grant_cache_put() with the same grefs: a held page is not
  * evicted. All or nothing. The same gref may come twice.
- * -ENOSPC: more pages held than the cap: use another way for this request.
- * Otherwise as grant_map().
+ * -ENOSPC: no room beside what is held, by the cap or for want of maptrack
+ * entries: use another way for this request. Otherwise as grant_map().
  */
 int grant_cache_get(struct grant_cache *c, const uint32_t *grefs, uint32_t nr,
 		    void **pages);
 void grant_cache_put(struct grant_cache *c, const uint32_t *grefs, uint32_t nr);
-/* Unmaps up to max pages not used since the last max_age sweeps. Returns the number. */
-uint32_t grant_cache_sweep(struct grant_cache *c, uint32_t max_age, uint32_t max);
+/*
+ * Tells the time (now_ms of util.h) and gives back what was idle for longer
+ * than cfg.idle_ms, some pages at a time. Returns in how many milliseconds it
+ * wants to be called again; 0: not before it is used. Earlier calls cost little;
+ * time is seen in these calls only.
+ */
+uint32_t grant_cache_tick(struct grant_cache *c, uint64_t now_ms);
 void grant_cache_stats(const struct grant_cache *c, struct grant_cache_stats *out);
 
 #endif

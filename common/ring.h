@@ -146,6 +146,17 @@ static inline int ring_back_pending(const struct ring_back *r)
 	return (int)n;
 }
 
+/*
+ * The first bytes of the next request, which stays where it is. The front end
+ * can change them until they are taken: believe only what ring_back_take() gives.
+ */
+static inline void ring_back_peek(const struct ring_back *r, void *to, size_t bytes)
+{
+	uint32_t slot = r->req_cons & (r->nr_slots - 1);
+
+	ring_copy_out(to, r->slots + (size_t)slot * r->slot_bytes, bytes);
+}
+
 /* Takes the next request: a private copy of its first bytes into to. */
 static inline void ring_back_take(struct ring_back *r, void *to, size_t bytes)
 {

@@ -106,7 +106,7 @@ static int withdraw(struct blkfront *f, struct shadow *s, struct blkfront_io *io
 			f->back.discard = false;
 		break;
 	default:
-		if (!s->indirect)
+		if (!s->nr_lists)
 			break;
 		f->max_segments = BLKFRONT_DIRECT_MAX;
 		io->lib.restart = true;

@@ -71,7 +71,7 @@ static uint8_t *data_page(struct blkfront *f, struct shadow *s, uint32_t *at)
 void blkfront_copy(struct blkfront *f, struct shadow *s, bool into_pages)
 {
 	struct cursor c = { s->io->iov, s->iov_i, s->io->nr_iov, s->iov_at };
-	uint32_t at = s->fresh ? s->indirect : s->chain;
+	uint32_t at = s->fresh ? s->nr_lists : s->chain;
 	size_t left = s->bytes, n;
 
 	for (; left; left -= n) {
@@ -90,23 +90,27 @@ static struct shadow *shadow_take(struct blkfront *f, struct blkfront_queue *q)
 	q->free_shadow = s->next_free;
 	q->nr_busy++;
 	f->nr_busy++;
-	s->chain = s->indirect_page = POOL_NONE;
+	s->chain = s->lists = POOL_NONE;
 	s->fresh = NULL;
-	s->indirect = false;
+	s->nr_lists = 0;
 	s->bytes = 0;
 	return s;
 }
 
+static void put_chain(struct pool *p, uint32_t i)
+{
+	uint32_t next;
+
+	for (; i != POOL_NONE; i = next) {
+		next = p->page[i].next;
+		pool_put(p, i);
+	}
+}
+
 void blkfront_shadow_put(struct blkfront *f, struct blkfront_queue *q, struct shadow *s)
 {
-	uint32_t i, next;
-
-	for (i = s->chain; i != POOL_NONE; i = next) {
-		next = f->pool.page[i].next;
-		pool_put(&f->pool, i);
-	}
-	if (s->indirect_page != POOL_NONE)
-		pool_put(&f->pool, s->indirect_page);
+	put_chain(&f->pool, s->chain);
+	put_chain(&f->pool, s->lists);
 	if (s->fresh)
 		frontdev_unshare(&f->dev, s->fresh, s->nr_fresh);
 	s->io = NULL;
@@ -119,6 +123,13 @@ void blkfront_shadow_put(struct blkfront *f, struct blkfront_queue *q, struct sh
 }
 
 /* ---- segments ---------------------------------------------------------------------- */
+
+/* How many pages describe nr segments; 0: the request itself does. */
+static uint32_t list_pages(uint32_t nr)
+{
+	return nr <= BLKFRONT_DIRECT_MAX ? 0 :
+	       (nr + BLKFRONT_LIST_SEGMENTS - 1) / BLKFRONT_LIST_SEGMENTS;
+}
 
 static void set_segment(struct blkif_request_segment *seg, uint32_t gref,
 			size_t offset, size_t bytes)
@@ -171,11 +182,11 @@ static uint32_t segments_by_copy(struct blkfront *f, struct blkfront_io *io,
 	return nr;
 }
 
-/* Into pages shared for this request alone; the first one is for indirect segments. */
+/* Into pages shared for this request alone; the first ones are for its segments. */
 static int segments_fresh(struct blkfront *f, struct blkfront_io *io,
 			  struct shadow *s, uint32_t max)
 {
-	uint32_t grefs[BLKFRONT_SEGMENTS_MAX + 1];
+	uint32_t *grefs = f->fresh_grefs;
 	uint64_t left = io->lib.todo_bytes;
 	uint32_t i, nr = (uint32_t)((left + BLKFRONT_PAGE_BYTES - 1) / BLKFRONT_PAGE_BYTES);
 	size_t n;
@@ -183,23 +194,22 @@ static int segments_fresh(struct blkfront *f, struct blkfront_io *io,
 
 	if (left > (uint64_t)max * BLKFRONT_PAGE_BYTES)
 		nr = max;
-	s->indirect = nr > BLKFRONT_DIRECT_MAX;
-	s->nr_fresh = nr + s->indirect;
+	s->nr_lists = (uint8_t)list_pages(nr);
+	s->nr_fresh = nr + s->nr_lists;
 	r = frontdev_share(&f->dev, s->nr_fresh, io->op == BLKFRONT_READ, grefs, &s->fresh);
 	if (r < 0)
 		return r;
 	for (i = 0; i < nr; i++, left -= n) {
 		n = left < BLKFRONT_PAGE_BYTES ? (size_t)left : BLKFRONT_PAGE_BYTES;
-		set_segment(f->seg + i, grefs[i + s->indirect], 0, n);
+		set_segment(f->seg + i, grefs[i + s->nr_lists], 0, n);
 	}
-	s->indirect_gref = grefs[0];
 	s->bytes = (uint32_t)(io->lib.todo_bytes - left);
 	return (int)nr;
 }
 
 /*
  * How many segments the next request may have: with more than a direct one
- * holds, a page must remain for the indirect segments.
+ * holds, pages must remain to describe them.
  */
 static uint32_t segment_limit(const struct blkfront *f, const struct blkfront_io *io)
 {
@@ -207,10 +217,13 @@ static uint32_t segment_limit(const struct blkfront *f, const struct blkfront_io
 
 	if (f->fresh)
 		return max;
-	if (!io->lib.copy)
-		return free || max <= BLKFRONT_DIRECT_MAX ? max : BLKFRONT_DIRECT_MAX;
+	if (!io->lib.copy) {
+		if (list_pages(max) > free)
+			max = free ? free * BLKFRONT_LIST_SEGMENTS : BLKFRONT_DIRECT_MAX;
+		return max;
+	}
 	if (free > BLKFRONT_DIRECT_MAX)
-		free--;
+		free -= list_pages(free < max ? free : max);
 	return free < max ? free : max;
 }
 
@@ -234,8 +247,9 @@ static void put_direct(struct blkfront *f, struct blkfront_queue *q, struct shad
 static void put_indirect(struct blkfront *f, struct blkfront_queue *q, struct shadow *s,
 			 uint64_t sector, uint32_t nr)
 {
+	uint32_t i, page, *link = &s->lists, done = 0, n;
 	struct blkif_request_indirect req;
-	void *page;
+	void *at;
 
 	memset(&req, 0, sizeof(req));
 	req.operation = BLKIF_OP_INDIRECT;
@@ -244,16 +258,22 @@ static void put_indirect(struct blkfront *f, struct blkfront_queue *q, struct sh
 	req.id = s->id;
 	req.sector_number = sector;
 	req.handle = (blkif_vdev_t)f->dev.devid;
-	if (s->fresh) {
-		page = s->fresh;
-	} else {
-		s->indirect_page = pool_take(&f->pool);
-		page = f->pool.page[s->indirect_page].addr;
-		s->indirect_gref = f->pool.page[s->indirect_page].gref;
+	s->nr_lists = (uint8_t)list_pages(nr);
+	for (i = 0; i < s->nr_lists; i++, done += n) {
+		n = nr - done < BLKFRONT_LIST_SEGMENTS ? nr - done : BLKFRONT_LIST_SEGMENTS;
+		if (s->fresh) {
+			at = (uint8_t *)s->fresh + (size_t)i * BLKFRONT_PAGE_BYTES;
+			req.indirect_grefs[i] = f->fresh_grefs[i];
+		} else {
+			page = pool_take(&f->pool);
+			*link = page;
+			link = &f->pool.page[page].next;
+			*link = POOL_NONE;
+			at = f->pool.page[page].addr;
+			req.indirect_grefs[i] = f->pool.page[page].gref;
+		}
+		memcpy(at, f->seg + done, n * sizeof(f->seg[0]));
 	}
-	req.indirect_grefs[0] = s->indirect_gref;
-	s->indirect = true;
-	memcpy(page, f->seg, nr * sizeof(f->seg[0]));
 	ring_front_put(&q->ring, &req, sizeof(req));
 	f->stats.indirect_requests++;
 }

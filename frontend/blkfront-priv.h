@@ -20,7 +20,9 @@
 #include "vbd.h"
 
 #define BLKFRONT_PAGE_BYTES FRONTDEV_PAGE_BYTES
-#define BLKFRONT_SEGMENTS_MAX 512u	/* what one indirect page describes */
+#define BLKFRONT_LISTS_MAX BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST
+#define BLKFRONT_LIST_SEGMENTS 512u	/* what one indirect page describes */
+#define BLKFRONT_SEGMENTS_MAX (BLKFRONT_LISTS_MAX * BLKFRONT_LIST_SEGMENTS)
 #define BLKFRONT_QUEUES_MAX FRONTDEV_PORTS_MAX
 #define BLKFRONT_DIRECT_MAX BLKIF_MAX_SEGMENTS_PER_REQUEST
 #define POOL_CHUNKS_MAX 64u
@@ -72,13 +74,13 @@ struct shadow {
 	uint32_t next_free;
 	uint32_t bytes;
 	uint32_t chain;			/* pool pages holding the data, POOL_NONE: none */
-	uint32_t indirect_page, indirect_gref;
+	uint32_t lists;			/* pool pages holding the segments, the same */
 	unsigned int iov_i;		/* where in io->iov the data belongs */
 	size_t iov_at;
 	void *fresh;			/* pages shared for this request alone */
 	uint32_t nr_fresh;
 	uint8_t op;			/* as the response must echo it */
-	bool indirect;
+	uint8_t nr_lists;		/* 0: a direct request */
 };
 
 struct blkfront_queue {
@@ -113,7 +115,9 @@ struct blkfront {
 	struct blkfront_io *instant;	/* need no request; complete in the next poll */
 	struct blkfront_io orphan;	/* takes responses nobody waits for */
 	struct vbd_frontend published;
+	/* Of the request being made. */
 	struct blkif_request_segment seg[BLKFRONT_SEGMENTS_MAX];
+	uint32_t fresh_grefs[BLKFRONT_SEGMENTS_MAX + BLKFRONT_LISTS_MAX];
 };
 
 /* ---- blkfront.c ------------------------------------------------------------------------ */

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "frontdev.h"
+#include "keys.h"
 #include "otherend.h"
 
 #define PUBLISH_TRIES 64
@@ -149,7 +150,7 @@ static int waited_in_vain(struct frontdev *dev, int err, const char *for_what)
 			 "that domain, and does it serve this kind?";
 	else if (dev->peer == XenbusStateInitWait)
 		advice = "the back end may wait for its hotplug script: look at "
-			 "hotplug-status in its directory";
+			 KEY_HOTPLUG_STATUS " in its directory";
 	return frontdev_fail(dev, err,
 			     advice, "waiting for the back end in domain %u to %s, but it %s %s (%s)%s%s",
 			     (uint64_t)dev->bus.otherend_id, for_what,

@@ -72,7 +72,8 @@ void setup(void)
 	unsetenv("PV_STUB");
 	config = (struct blkback_config){
 		.kind = "vbd", .program = stub ? stub : "tests/stub-worker",
-		.log_level = "error", .stop_ms = 10000,
+		.log_level = "error", .stop_ms = 10000, .max_segments = 256,
+		.grants = VBD_GRANTS_AUTO, .persistent_pages = 4224,
 	};
 	snprintf(image, sizeof(image), "%s/image", dir);
 	snprintf(other, sizeof(other), "%s/other", dir);
@@ -180,10 +181,24 @@ void front_publish(const char *state)
 	fake_xs_put(FRONT("3") "state", state);
 }
 
-bool connect_all(void)
+bool attach_waits(void)
 {
 	attach();
+	return pump_until(BACK("3") "state", "2");
+}
+
+bool reconnect(const char *state)
+{
+	fake_xs_put(FRONT("3") "state", "1");
 	if (!pump_until(BACK("3") "state", "2"))
+		return false;
+	front_publish(state);
+	return pump_until(BACK("3") "state", "4");
+}
+
+bool connect_all(void)
+{
+	if (!attach_waits())
 		return false;
 	front_publish("3");
 	if (!pump_until(BACK("3") "state", "4"))
@@ -199,6 +214,14 @@ void remove_nodes(void)
 	xs_rm(h, XBT_NULL, "/local/domain/0/backend/vbd/3");
 	xs_rm(h, XBT_NULL, "/local/domain/3/device");
 	xs_close(h);
+}
+
+void remove_and_teardown(void)
+{
+	remove_nodes();
+	UNIT_OK(pump_until_idle());
+	pump_quiet();
+	teardown();
 }
 
 void read_journal(char *buf, size_t bytes)

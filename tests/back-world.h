@@ -32,6 +32,7 @@ extern unsigned int dead_domid;			/* not introduced */
 
 void setup(void);
 void teardown(void);		/* nothing may be left */
+void remove_and_teardown(void);	/* the tool stack removes the device first */
 void start_daemon(void);
 void end_daemon(void);
 void make_image(const char *path, off_t bytes);
@@ -49,7 +50,9 @@ void pump_quiet(void);		/* what happens without another event has happened */
 void attach(void);
 void attach_with(const char *params, const char *mode);
 void front_publish(const char *state);
+bool attach_waits(void);	/* attach(), and the back end has gone to 2 */
 bool connect_all(void);
+bool reconnect(const char *state);	/* a closed front end comes back, by that state */
 void remove_nodes(void);
 
 int back_world_run(const char *suite, const struct unit_test *tests, size_t nr);

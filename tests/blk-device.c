@@ -21,6 +21,8 @@ static void open_queue(struct device *d, uint32_t i)
 	struct disk_config disk = { .fd = -1, .depth = 1024, .max_iov = BLKBACK_SEGMENTS_MAX };
 	struct blkback_queue_config cfg = {
 		.domid = FAKE_DOMID, .abi = d->abi, .persistent = d->persistent,
+		.persistent_pages = PERSISTENT_PAGES,
+		.persistent_idle_ms = d->persistent_idle_ms,
 		.grants = d->grants, .features = &d->features,
 		.nr_slots = blkback_nr_slots(d->abi, d->order), .log = &d->log,
 		.gate = d->gate, .queue = i, .kick = kick, .kick_arg = d,
@@ -68,7 +70,10 @@ void device_open(struct device *d)
 	if (!d->features.sector_bytes)
 		d->features.sector_bytes = 512;
 	d->features.flush = d->features.barrier = d->features.discard = true;
-	d->features.max_indirect_segments = 256;
+	if (!d->features.max_indirect_segments)
+		d->features.max_indirect_segments = BLKBACK_SEGMENTS_DEFAULT;
+	if (!d->persistent_idle_ms)
+		d->persistent_idle_ms = 60000;
 	log_open("test-blkback", getenv("PV_VERBOSE") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
 	log_peer_init(&d->log, "vbd");
 	fake_reset();
@@ -167,10 +172,10 @@ struct blkif_request_segment segment(uint32_t gref, uint8_t first, uint8_t last)
 void device_in_all_ways(void (*test)(struct device *d))
 {
 	for (int abi = 0; abi < 3; abi++)
-		for (int way = 0; way < 4; way++) {
+		for (int way = VBD_GRANTS_AUTO; way <= VBD_GRANTS_COPY; way++) {
 			unsigned before = CU_get_number_of_failures();
-			struct device d = { .abi = abi, .persistent = way == 3,
-					    .grants = way == 3 ? WORKER_GRANTS_AUTO : way };
+			struct device d = { .abi = abi, .persistent = way == VBD_GRANTS_PERSISTENT,
+					    .grants = way };
 
 			device_open(&d);
 			test(&d);

@@ -15,6 +15,7 @@
 #define DISK_BYTES (4u << 20)
 #define SECTORS (DISK_BYTES / 512)
 #define PAGE 4096u
+#define PERSISTENT_PAGES 1056u
 
 struct queue {
 	struct guest guest;
@@ -31,7 +32,8 @@ struct device {
 	enum vbd_abi abi;
 	uint32_t order, nr_queues;
 	bool persistent;
-	enum worker_grants grants;
+	uint32_t persistent_idle_ms;	/* 0: a minute */
+	enum vbd_grants grants;
 	struct vbd_features features;
 
 	struct queue queue[2];

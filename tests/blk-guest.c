@@ -79,15 +79,25 @@ void guest_discard(struct guest *g, uint64_t id, uint64_t sector, uint64_t nr_se
 		PUT(amd64, discard, BLKIF_OP_DISCARD, flag, 0, id, sector, nr_sectors);
 }
 
-void guest_indirect(struct guest *g, uint8_t inner, uint64_t id, uint64_t sector,
-		    uint16_t nr_segments, uint32_t gref)
+#define EIGHT(a) { a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7] }
+
+void guest_indirect_pages(struct guest *g, uint8_t inner, uint64_t id, uint64_t sector,
+			  uint16_t nr_segments, const uint32_t grefs[8])
 {
 	if (is_i386(g))
 		PUT(i386, indirect, BLKIF_OP_INDIRECT, inner, nr_segments, id, sector, 0,
-		    { gref });
+		    EIGHT(grefs));
 	else
 		PUT(amd64, indirect, BLKIF_OP_INDIRECT, inner, nr_segments, id, sector, 0,
-		    { gref });
+		    EIGHT(grefs));
+}
+
+void guest_indirect(struct guest *g, uint8_t inner, uint64_t id, uint64_t sector,
+		    uint16_t nr_segments, uint32_t gref)
+{
+	const uint32_t grefs[8] = { gref };
+
+	guest_indirect_pages(g, inner, id, sector, nr_segments, grefs);
 }
 
 static bool clean(const uint8_t *bytes, size_t from, size_t to)

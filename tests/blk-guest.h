@@ -48,6 +48,9 @@ void guest_discard(struct guest *g, uint64_t id, uint64_t sector, uint64_t nr_se
 		   uint8_t flag);
 void guest_indirect(struct guest *g, uint8_t inner, uint64_t id, uint64_t sector,
 		    uint16_t nr_segments, uint32_t gref);
+/* The same with all 8 pages that may hold segments. */
+void guest_indirect_pages(struct guest *g, uint8_t inner, uint64_t id, uint64_t sector,
+			  uint16_t nr_segments, const uint32_t grefs[8]);
 /* False: there is none. */
 bool guest_response(struct guest *g, struct guest_response *out);
 /* Scribbles over all slots of the ring. */

@@ -13,9 +13,21 @@ back_reaches "$domid" 2
 verify()
 {
 	guest "$domid" "$blkfront" verify --pattern-test --overwrite --depth 8 \
-		--segments 4 "$@" >"$tmp/out" 2>&1
+		--segments 4 --progress "$@" >"$tmp/out" 2>&1
 	echo $? >"$tmp/status"
 }
+
+# start_verify OPTION...: and returns when the first data has gone to the disk. A
+# verify may be over before one looks: what it has said stays.
+start_verify()
+{
+	rm -f "$tmp/status" "$tmp/out"
+	verify "$@" &
+	io=$!
+	wait_for $wait_s has_begun || fail "verify does not begin; $(tail -3 "$tmp/log")"
+}
+
+has_begun() { grep -q 'MiB' "$tmp/out"; } 2>/dev/null
 
 verify_ends()
 {
@@ -27,16 +39,14 @@ verify_ends()
 verified() { [ -s "$tmp/status" ]; } 2>/dev/null
 
 say "one worker after the other is killed"
-kills=0
-for turn in 1 2 3 4; do
-	rm -f "$tmp/status"
-	verify --seed $turn &
-	io=$!
-	back_reaches "$domid" 4
+kills=0 turn=0
+while [ $kills -lt 6 ] && [ $turn -lt 12 ]; do
+	turn=$((turn + 1))
+	start_verify --seed $turn
 	# Five crashes in ten seconds would end it.
 	n=0
 	while [ $n -lt 3 ] && ! verified; do
-		sleep 0.0$((turn * 2 + n))
+		sleep 0.0$((turn % 5 + n))
 		pid=$(worker_of "$domid")
 		[ -n "$pid" ] && kill -9 "$pid" 2>/dev/null && n=$((n + 1))
 	done
@@ -60,10 +70,7 @@ back_reaches "$domid" 2
 
 say "the daemon is stopped and started"
 for signal in TERM KILL; do
-	rm -f "$tmp/status"
-	verify --seed 9 &
-	io=$!
-	back_reaches "$domid" 4
+	start_verify --seed 9
 	kill -$signal "$daemon"
 	wait "$daemon"
 	verified && say "note: verify was over before SIG$signal"

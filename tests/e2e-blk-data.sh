@@ -95,23 +95,39 @@ else
 	echo "deferred: ext4 (no mke2fs; Debian package e2fsprogs)"
 fi
 
-# A signal ends a read that waits for the reader of its output, in order.
+# A signal ends a read whose output nobody takes, in order.
+read_is_over() { ! [ -d "/proc/$(cat "$tmp/pid")" ]; }
+ends_by_signal()
+{
+	wait_for $wait_s read_is_over || fail "the read goes on after a SIGTERM $1"
+	wait $!
+	status=$?
+	[ $status = 130 ] || fail "the read interrupted $1 ended with $status"
+	node_is "$(front_dir $g)/state" 6 ||
+		fail "the read interrupted $1 did not close the device: $(cat "$tmp/said")"
+}
+
+# read_into_pipe PREFIX...: a read with these words before its own; not waited for.
+has_pid() { [ -s "$tmp/pid" ]; }
+read_into_pipe()
+{
+	: >"$tmp/pid"
+	"$LOCALXEN" exec $g -- sh -c 'echo $$ >"$1"; shift; exec "$@"' sh "$tmp/pid" "$@" \
+		"$BLKFRONT" read >"$tmp/pipe" 2>"$tmp/said" &
+	wait_for $wait_s has_pid || fail "no read starts"
+}
+
 mkfifo "$tmp/pipe"
 sleep 1000 <"$tmp/pipe" &
 reader=$!
-"$LOCALXEN" exec $g -- sh -c 'echo $$ >"$1"; exec "$2" read' sh "$tmp/pid" "$BLKFRONT" \
-	>"$tmp/pipe" 2>"$tmp/said" &
-reading=$!
-pipe_is_full() { [ -s "$tmp/pid" ] && grep -q pipe_write "/proc/$(cat "$tmp/pid")/wchan"; }
+read_into_pipe env LD_PRELOAD="$PWD/tests/signal-write.so" \
+	ASAN_OPTIONS="${ASAN_OPTIONS:-}:verify_asan_link_order=0"
+ends_by_signal "before it writes"
+read_into_pipe env
+pipe_is_full() { grep -q pipe_write "/proc/$(cat "$tmp/pid")/wchan"; }
 wait_for $wait_s pipe_is_full || fail "the read does not fill the pipe"
 kill "$(cat "$tmp/pid")"
-read_is_over() { ! [ -d "/proc/$(cat "$tmp/pid")" ]; }
-wait_for $wait_s read_is_over || fail "the read goes on after SIGTERM"
-wait $reading
-status=$?
-[ $status = 130 ] || fail "the interrupted read ended with $status"
-front_is_closed() { [ "$(xenstore-read /local/domain/$g/device/vbd/51712/state)" = 6 ]; }
-front_is_closed || fail "the interrupted read did not close the device: $(cat "$tmp/said")"
+ends_by_signal "while it writes"
 kill $reader
 wait $reader 2>/dev/null
 
@@ -126,7 +142,7 @@ stop_serving()
 stop_serving
 seeded 0 16M >"$tmp/disk"
 cp "$tmp/disk" "$tmp/want"
-start_daemon --grants=copy
+start_daemon --grant-mode=copy
 attach_by_hand $g "$tmp/disk" w
 all_ways
 stop_serving

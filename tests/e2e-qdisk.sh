@@ -17,6 +17,21 @@ blkfront $g info >"$tmp/info" || fail "info; QEMU says: $(cat "$tmp/qemu.log")"
 grep -q "^size  *25165824 bytes" "$tmp/info" || fail "wrong size: $(cat "$tmp/info")"
 grep -q "^request .*direct" "$tmp/info" || fail "not direct: $(cat "$tmp/info")"
 
+# A back end that nobody here wrote is explained by what it publishes.
+mkfifo "$tmp/pipe"
+blkfront $g read >"$tmp/pipe" 2>"$tmp/said" &
+reading=$!
+sleep 1000 <"$tmp/pipe" &
+holder=$!
+explains() { "$PARAVANE" explain $g xvda >"$tmp/explained" && grep -q Agreed "$tmp/explained"; }
+wait_for 30 explains || fail "explain: $(cat "$tmp/explained" "$tmp/said")"
+for words in "served by QEMU" "no indirect requests are offered" "1; the back end offers no more" \
+	"not persistent: the back end does not offer" "QEMU has the data"; do
+	grep -q "$words" "$tmp/explained" || fail "no '$words' in $(cat "$tmp/explained")"
+done
+kill $holder
+wait $reading
+
 for order in 0 1 2 3 4; do
 	seeded $order 24M >"$tmp/image"
 	blkfront $g write --quiet --ring-order $order "$tmp/image" || fail "write, order $order"

@@ -107,6 +107,7 @@ expect 0 'Usage: paravane detach' paravane detach --help
 # ---- no back end, then no front end: the message tells them apart ------------------
 
 expect 3 'paravane-blkback is not running' paravane attach-disk guest1 a.img xvda --wait 0.2
+expect 0 'served by nobody yet' paravane explain guest1 xvda
 expect 0 'Initialising' paravane list guest1
 expect 3 '--force' paravane detach guest1 xvda --wait 0.2
 expect 0 'detached' paravane detach guest1 xvda --force --wait 0.1
@@ -117,6 +118,9 @@ pids+=($!)
 expect 3 'front end in guest1' paravane attach-disk guest1 a.img xvda --wait 1
 expect 3 'has not answered' paravane attach-disk guest1 a.img xvda --wait 0.3 --idempotent
 expect 0 'InitWait' paravane list guest1
+expect 0 'has not answered' paravane explain guest1 xvda
+expect 0 'offer, which no front end has answered' paravane explain guest1 xvda
+expect 0 'served by paravane-blkback' paravane explain guest1 xvda
 
 # ---- connected -------------------------------------------------------------------
 
@@ -133,6 +137,13 @@ expect 6 "--mode 'w!'" paravane attach-disk guest2 link.img xvda
 expect 0 'not waited for' paravane attach-disk guest2 a.img xvda --mode 'w!' --no-wait
 expect 0 '' paravane detach guest2 xvda
 expect 0 'persistent' paravane list guest1 --long
+expect 0 'requests in flight at most' paravane explain guest1 51712
+expect 0 'cache mode writeback' paravane explain "$domid" xvda --kind vbd --backend 0
+expect 4 'has no disk xvda' paravane explain guest1 xvda --kind qdisk
+expect 4 'has no disk xvdb' paravane explain guest1 xvdb
+expect 4 'no domain "nobody"' paravane explain nobody xvda
+expect 2 'argument is missing' paravane explain guest1
+expect 2 'too many arguments' paravane explain guest1 xvda xvdb
 
 if command -v python3 >/dev/null; then
 	paravane list --json >list.json || bad "list --json"
@@ -152,6 +163,22 @@ assert d["negotiated"]["ring_pages"] >= 1 and d["negotiated"]["queues"] == 1, d
 assert d["offered"]["flush"] is True, d
 assert d["engine"] and d["worker_pid"] > 0 and d["worker_restarts"] == 0, d
 assert d["counters"]["errors"] == 0, d
+END
+	paravane explain guest1 xvda --json >explain.json || bad "explain --json"
+	python3 - <<'END' || bad "explain --json is not as documented"
+import json
+d = json.load(open("explain.json"))
+for key, value in json.load(open("list.json"))[0].items():
+    assert key == "counters" or d[key] == value, (key, d[key], value)
+pages, queues = d["negotiated"]["ring_pages"], d["negotiated"]["queues"]
+assert d["agreed"] is True, d
+assert d["requests_in_flight_max"] == 32 * pages * queues, d
+assert d["request_bytes_max"] == 4096 * d["offered"]["max_indirect_segments"], d
+told = {e["topic"]: e for e in d["explanation"]}
+assert len(told) == len(d["explanation"]) == 10, told
+assert told["engine"]["is"] == "buffered, cache mode writeback", told
+assert told["grants"]["is"].startswith("persistent"), told
+assert all(e["is"] for e in told.values()), told
 END
 else
 	echo "python3 is not here: JSON was not parsed"

@@ -235,6 +235,7 @@ static bool move_segment(struct fake_back *b, const struct blkif_request_segment
 static bool move_data(struct fake_back *b, const struct blkif_request *req, uint8_t *op)
 {
 	const struct blkif_request_indirect *ind = (const void *)req;
+	static struct blkif_request_segment segs[4096];
 	const struct blkif_request_segment *seg = req->seg;
 	uint64_t sector = req->sector_number;
 	uint32_t i, nr = req->nr_segments;
@@ -243,9 +244,15 @@ static bool move_data(struct fake_back *b, const struct blkif_request *req, uint
 		*op = ind->indirect_op;
 		sector = ind->sector_number;
 		nr = ind->nr_segments;
-		seg = fake_gnt_find(ind->indirect_grefs[0], NULL);
-		if (!seg || nr <= 11 || nr > b->features.max_indirect_segments)
+		if (nr <= 11 || nr > b->features.max_indirect_segments)
 			return false;
+		for (i = 0; i * 512 < nr; i++) {
+			seg = fake_gnt_find(ind->indirect_grefs[i], NULL);
+			if (!seg)
+				return false;
+			memcpy(segs + i * 512, seg, 4096);
+		}
+		seg = segs;
 	} else if (!nr || nr > 11) {
 		return false;
 	}

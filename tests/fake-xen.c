@@ -49,6 +49,9 @@ static int memory_fd = -1;
 static struct grant grants[GREFS];
 static uint32_t next_gref, nr_mapped, nr_handles, nr_maps, nr_copies, fail_nth;
 static int fail_errno;
+static uint32_t max_mapped, fail_copies;
+static int fail_copy_errno;
+static int16_t fail_copy_status;
 static struct port ports[PORTS];
 
 /* ---- the test's side --------------------------------------------------------------- */
@@ -67,7 +70,8 @@ void fake_reset(void)
 	memset(grants, 0, sizeof(grants));
 	memset(ports, 0, sizeof(ports));
 	next_gref = FIRST_GREF;
-	nr_maps = nr_copies = fail_nth = 0;
+	nr_maps = nr_copies = fail_nth = fail_copies = 0;
+	max_mapped = UINT32_MAX;
 	assert(nr_mapped == 0 && nr_handles == 0);
 	pthread_mutex_unlock(&lock);
 }
@@ -123,6 +127,20 @@ void fake_fail_map(uint32_t nth, int err)
 	fail_errno = err;
 }
 
+void fake_limit_maps(uint32_t pages)
+{
+	pthread_mutex_lock(&lock);
+	max_mapped = pages;
+	pthread_mutex_unlock(&lock);
+}
+
+void fake_fail_copies(uint32_t nr, int err, int16_t status)
+{
+	fail_copies = nr;
+	fail_copy_errno = err;
+	fail_copy_status = status;
+}
+
 /* ---- grants -------------------------------------------------------------------------- */
 
 static struct grant *granted(uint32_t domid, uint32_t gref)
@@ -132,6 +150,7 @@ static struct grant *granted(uint32_t domid, uint32_t gref)
 	return &grants[gref];
 }
 
+/* As gntdev: whatever Xen's reason. */
 static int check_map(uint32_t domid, const uint32_t *refs, uint32_t count, int prot)
 {
 	nr_maps++;
@@ -140,12 +159,10 @@ static int check_map(uint32_t domid, const uint32_t *refs, uint32_t count, int p
 	for (uint32_t i = 0; i < count; i++) {
 		const struct grant *g = granted(domid, refs[i]);
 
-		if (!g)
-			return ENOENT;
-		if (g->read_only && (prot & PROT_WRITE))
-			return EACCES;
+		if (!g || (g->read_only && (prot & PROT_WRITE)))
+			return EINVAL;
 	}
-	return 0;
+	return count > max_mapped - nr_mapped ? EINVAL : 0;
 }
 
 static void map_pages(struct mapping *m, int prot)
@@ -232,13 +249,19 @@ static int16_t copy_one(xengnttab_grant_copy_segment_t *s)
 int xengnttab_grant_copy(xengnttab_handle *xgt, uint32_t count,
 			 xengnttab_grant_copy_segment_t *segs)
 {
+	int err = 0;
+
 	(void)xgt;
 	pthread_mutex_lock(&lock);
 	nr_copies++;
-	for (uint32_t i = 0; i < count; i++)
-		segs[i].status = copy_one(&segs[i]);
+	if (fail_copies)
+		err = fail_copy_errno;
+	for (uint32_t i = 0; !err && i < count; i++)
+		segs[i].status = fail_copies ? fail_copy_status : copy_one(&segs[i]);
+	fail_copies -= fail_copies != 0;
 	pthread_mutex_unlock(&lock);
-	return 0;
+	errno = err;
+	return err ? -1 : 0;
 }
 
 xengnttab_handle *xengnttab_open(struct xentoollog_logger *logger, unsigned flags)

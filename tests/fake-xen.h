@@ -34,6 +34,10 @@ uint32_t fake_handles(void);
 uint32_t fake_maps(void), fake_copies(void);
 /* The nth map from now on fails with the errno; 0: none. */
 void fake_fail_map(uint32_t nth, int err);
+/* At most so many pages can be mapped at a time: fake_mapped(). */
+void fake_limit_maps(uint32_t pages);
+/* The next nr calls fail with the errno, or their copies with the status. */
+void fake_fail_copies(uint32_t nr, int err, int16_t status);
 
 /* The guest sends an event through its port; how many it has received. */
 void fake_guest_notify(uint32_t port);

@@ -3,6 +3,7 @@
 # nodes as the tool stack writes them, QEMU's qdisk, and our front end in a guest.
 
 : "${BLKFRONT:=${abs_top_builddir:-$PWD}/paravane-blkfront}"
+: "${PARAVANE:=${abs_top_builddir:-$PWD}/paravane}"
 
 find_qemu()
 {

@@ -17,11 +17,11 @@ skip() { say "skipped: $*"; exit 77; }
 need() { command -v "$1" >/dev/null || skip "$1 is not installed (Debian package $2)"; }
 
 # own_xen "$@": from here on the script runs in dom0 of a fresh local Xen. What
-# it finds there: $tmp (a directory that goes with it).
+# it finds there: $tmp (a directory that goes with it). $xen_options: of localxen run.
 own_xen()
 {
 	if [ -z "${OWN_XEN:-}" ]; then
-		OWN_XEN=1 exec "$LOCALXEN" run -- /bin/sh "$0" "$@"
+		OWN_XEN=1 exec "$LOCALXEN" run ${xen_options:-} -- /bin/sh "$0" "$@"
 	fi
 	tmp=$LOCALXEN_DIR/test
 	mkdir "$tmp"

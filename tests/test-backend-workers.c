@@ -34,9 +34,7 @@ static void test_successor(void)
 	read_journal(journal, sizeof(journal));
 	UNIT_STREQ(journal, "fr");
 	UNIT_OK(!fake_xs_get(ERROR("3")));
-	remove_nodes();
-	UNIT_OK(pump_until_idle());
-	teardown();
+	remove_and_teardown();
 }
 
 static void test_gives_up(void)
@@ -51,13 +49,8 @@ static void test_gives_up(void)
 	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "6");
 	/* The front end may try again. */
 	unsetenv("PV_STUB");
-	fake_xs_put(FRONT("3") "state", "1");
-	UNIT_NEED(pump_until(BACK("3") "state", "2"));
-	front_publish("3");
-	UNIT_OK(pump_until(BACK("3") "state", "4"));
-	remove_nodes();
-	UNIT_OK(pump_until_idle());
-	teardown();
+	UNIT_OK(reconnect("3"));
+	remove_and_teardown();
 }
 
 static void test_worker_words(void)
@@ -221,10 +214,7 @@ static void test_left_behind(void)
 	start_daemon();
 	UNIT_OK(pump_until(BACK("3") "state", "6"));
 	UNIT_EQ(run_files(), 0);
-	fake_xs_put(FRONT("3") "state", "1");
-	UNIT_NEED(pump_until(BACK("3") "state", "2"));
-	front_publish("4");
-	UNIT_NEED(pump_until(BACK("3") "state", "4"));
+	UNIT_NEED(reconnect("4"));
 	pump_quiet();
 	stop_daemon();
 	remove_nodes();
@@ -269,10 +259,7 @@ static void test_predecessor(void)
 	UNIT_OK(worker() != old && !kill(worker(), 0));
 	read_journal(journal, sizeof(journal));
 	UNIT_STREQ(journal, "fr");
-	remove_nodes();
-	UNIT_OK(pump_until_idle());
-	pump_quiet();
-	teardown();
+	remove_and_teardown();
 }
 
 /* Another back end's device: its 4 is not ours to touch. */

@@ -39,6 +39,87 @@ static void test_life(void)
 	teardown();
 }
 
+/* Persistent grants are offered where they are wanted. The disk's word goes first. */
+static void test_grant_mode(void)
+{
+	static const struct {
+		enum vbd_grants daemon;
+		const char *key, *offered, *info;
+	} t[] = {
+		{ VBD_GRANTS_AUTO, NULL, "1", "auto" },
+		{ VBD_GRANTS_COPY, NULL, "0", "copy" },
+		{ VBD_GRANTS_MAP, "persistent", "1", "persistent" },
+		{ VBD_GRANTS_PERSISTENT, "map", "0", "map" },
+		{ VBD_GRANTS_AUTO, "copy", "0", "copy" },
+	};
+	struct rundir_name name = { "vbd", 3, 51712 };
+	char text[80];
+
+	for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+		setup();
+		config.grants = t[i].daemon;
+		if (t[i].key)
+			fake_xs_put(BACK("3") "grant-mode", t[i].key);
+		UNIT_NEED(connect_all());
+		UNIT_STREQ(fake_xs_get(BACK("3") "feature-persistent"), t[i].offered);
+		UNIT_EQ(rundir_read_info(&config.rundir, &name, "grants", text, 80), 0);
+		UNIT_STREQ(text, t[i].info);
+		remove_nodes();
+		UNIT_OK(pump_until_idle());
+		teardown();
+	}
+	setup();
+	fake_xs_put(BACK("3") "grant-mode", "mapped");
+	attach();
+	UNIT_OK(pump_until(BACK("3") "state", "6"));
+	UNIT_OK(error_has("grant-mode is 'mapped', expected auto, persistent, map or copy"));
+	/* Corrected, it is tried again. */
+	fake_xs_put(BACK("3") "grant-mode", "map");
+	UNIT_OK(pump_until(BACK("3") "state", "2"));
+	remove_nodes();
+	UNIT_OK(pump_until_idle());
+	teardown();
+}
+
+static void wish(const char *key, const char *value)
+{
+	char path[100];
+
+	snprintf(path, sizeof(path), "%s%s", BACK("3"), key);
+	fake_xs_put(path, value);
+}
+
+/* What the tool stack asks of the device shows in what is published. */
+static void test_wishes(void)
+{
+	setup();
+	wish("logical-block-size", "4096");
+	wish("physical-block-size", "65536");
+	wish("max-indirect-segments", "1000");
+	wish("discard-secure-enable", "1");
+	UNIT_NEED(connect_all());
+	UNIT_STREQ(fake_xs_get(BACK("3") "sectors"), "2048");
+	UNIT_STREQ(fake_xs_get(BACK("3") "sector-size"), "4096");
+	UNIT_STREQ(fake_xs_get(BACK("3") "physical-sector-size"), "65536");
+	UNIT_STREQ(fake_xs_get(BACK("3") "discard-granularity"), "4096");
+	UNIT_STREQ(fake_xs_get(BACK("3") "discard-secure"), "1");
+	UNIT_STREQ(fake_xs_get(BACK("3") "feature-max-indirect-segments"), "1000");
+	remove_nodes();
+	UNIT_OK(pump_until_idle());
+	teardown();
+
+	setup();
+	wish("flush-enable", "0");
+	UNIT_NEED(connect_all());
+	UNIT_STREQ(fake_xs_get(BACK("3") "feature-barrier"), "1");
+	UNIT_STREQ(fake_xs_get(BACK("3") "feature-flush-cache"), "0");
+	UNIT_OK(!fake_xs_get(BACK("3") "feature-max-indirect-segments"));
+	UNIT_STREQ(fake_xs_get(BACK("3") "discard-secure"), "0");
+	remove_nodes();
+	UNIT_OK(pump_until_idle());
+	teardown();
+}
+
 /* mini-os goes from 1 to 4, closes by 5 and 6, comes back by 1. */
 static void test_reconnect(void)
 {
@@ -58,9 +139,7 @@ static void test_reconnect(void)
 		front_publish("4");
 	}
 	UNIT_NEED(pump_until(BACK("3") "state", "4"));
-	remove_nodes();
-	UNIT_OK(pump_until_idle());
-	teardown();
+	remove_and_teardown();
 }
 
 static void test_grub(void)
@@ -77,13 +156,8 @@ static void test_grub(void)
 	xs_rm(h, XBT_NULL, FRONT("3") "ring-ref");
 	xs_rm(h, XBT_NULL, FRONT("3") "event-channel");
 	xs_close(h);
-	fake_xs_put(FRONT("3") "state", "1");
-	UNIT_NEED(pump_until(BACK("3") "state", "2"));
-	front_publish("3");
-	UNIT_OK(pump_until(BACK("3") "state", "4"));
-	remove_nodes();
-	UNIT_OK(pump_until_idle());
-	teardown();
+	UNIT_OK(reconnect("3"));
+	remove_and_teardown();
 }
 
 /* The front end flushes first; one of Linux up to 5.13 stays at 5 meanwhile. */
@@ -125,8 +199,7 @@ static void test_detach_unanswered(void)
 static void test_detach_unconnected(void)
 {
 	setup();
-	attach();
-	UNIT_NEED(pump_until(BACK("3") "state", "2"));
+	UNIT_NEED(attach_waits());
 	fake_xs_put(BACK("3") "online", "0");
 	fake_xs_put(BACK("3") "state", "5");
 	UNIT_OK(pump_until(BACK("3") "state", "6"));
@@ -189,16 +262,13 @@ static void test_domain_dies(void)
 	/* The same without a look in between, and nodes before the domain. */
 	remove_nodes();
 	dead_domid = 3;
-	attach();
-	UNIT_NEED(pump_until(BACK("3") "state", "2"));
+	UNIT_NEED(attach_waits());
 	pump_quiet();
 	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "2");
 	dead_domid = 99;
 	front_publish("4");
 	UNIT_OK(pump_until(BACK("3") "state", "4"));
-	remove_nodes();
-	UNIT_OK(pump_until_idle());
-	teardown();
+	remove_and_teardown();
 }
 
 /* The same directory made anew before we looked. */
@@ -284,8 +354,7 @@ static void test_bad_front(void)
 
 	for (i = 0; i < ARRAY_LEN(bad); i++) {
 		setup();
-		attach();
-		UNIT_NEED(pump_until(BACK("3") "state", "2"));
+		UNIT_NEED(attach_waits());
 		fake_xs_put(FRONT("3") "ring-ref", "8");
 		fake_xs_put(FRONT("3") "event-channel", "5");
 		snprintf(path, sizeof(path), FRONT("3") "%s", bad[i].key);
@@ -307,10 +376,7 @@ static void test_bad_front(void)
 		front_publish("3");
 		UNIT_OK(pump_until(BACK("3") "state", "4"));
 		UNIT_OK(!fake_xs_get(ERROR("3")));
-		remove_nodes();
-		UNIT_OK(pump_until_idle());
-		pump_quiet();
-		teardown();
+		remove_and_teardown();
 	}
 }
 
@@ -331,17 +397,14 @@ static void test_script(void)
 	fake_xs_put(BACK("3") "hotplug-status", "connected");
 	UNIT_OK(pump_until(BACK("3") "state", "4"));
 	UNIT_STREQ(fake_xs_get(BACK("3") "sectors"), "2048");
-	remove_nodes();
-	UNIT_OK(pump_until_idle());
-	teardown();
+	remove_and_teardown();
 }
 
 static void test_script_fails(void)
 {
 	setup();
 	fake_xs_put(BACK("3") "script", "/etc/xen/scripts/block");
-	attach();
-	UNIT_NEED(pump_until(BACK("3") "state", "2"));
+	UNIT_NEED(attach_waits());
 	fake_xs_put(BACK("3") "hotplug-status", "error");
 	UNIT_OK(pump_until(BACK("3") "state", "6"));
 	UNIT_OK(error_has("hotplug script failed"));
@@ -393,18 +456,14 @@ static void test_storm(void)
 	}
 	fake_xs_put(FRONT("3") "state", "6");
 	UNIT_NEED(pump_until(BACK("3") "state", "6"));
-	fake_xs_put(FRONT("3") "state", "1");
-	UNIT_NEED(pump_until(BACK("3") "state", "2"));
-	front_publish("3");
-	UNIT_OK(pump_until(BACK("3") "state", "4"));
-	remove_nodes();
-	UNIT_OK(pump_until_idle());
-	pump_quiet();
-	teardown();
+	UNIT_OK(reconnect("3"));
+	remove_and_teardown();
 }
 
 static const struct unit_test tests[] = {
+	{ "grant modes", test_grant_mode },
 	{ "attach, connect, close", test_life },
+	{ "what the tool stack asks of the device", test_wishes },
 	{ "1 to 4, and back three times", test_reconnect },
 	{ "GRUB: 4 to 6, then 1", test_grub },
 	{ "detach waits for the front end", test_detach },

@@ -4,6 +4,7 @@
  * moved by which way, which pages are reached, what a bad disk becomes. Order,
  * indices and predecessors are in test-blkback-order.c.
  */
+#include <unistd.h>
 #include "blk-device.h"
 #include "blkback-parse.h"
 #include "unit.h"
@@ -118,9 +119,9 @@ static void full_ring(struct device *d)
 
 static void test_full_ring(void)
 {
-	for (int way = 0; way < 4; way++) {
-		struct device d = { .order = 4, .persistent = way == 3,
-				    .grants = way == 3 ? WORKER_GRANTS_AUTO : way };
+	for (int way = VBD_GRANTS_AUTO; way <= VBD_GRANTS_COPY; way++) {
+		struct device d = { .order = 4, .persistent = way == VBD_GRANTS_PERSISTENT,
+				    .grants = way };
 
 		device_open(&d);
 		full_ring(&d);
@@ -450,20 +451,190 @@ static void test_given_back(void)
 	device_in_all_ways(given_back);
 }
 
-/* Maps refused for want of room: the data goes by copy, nobody notices. */
+/* No entry but the ring's own: every request goes by copy, and nobody notices. */
+static void no_room(struct device *d)
+{
+	struct journal_counters *c = journal_counters(journal_queue(d->journal, 0));
+
+	fake_limit_maps(fake_mapped());
+	data_direct(d);
+	data_indirect(d);
+	UNIT_EQ(c->errors, 0);
+	UNIT_EQ(c->mapped_pages, 0);
+	UNIT_OK(c->copied_bytes > 0);
+	memset(disk_memory_data(d->disk), 0, DISK_BYTES);
+	bad_grants(d);
+}
+
 static void test_no_maptrack(void)
 {
-	struct device d = { .grants = WORKER_GRANTS_MAP };
+	device_in_all_ways(no_room);
+}
+
+/* Room again: maps are used again, in a while. */
+static void test_room_again(void)
+{
+	struct device d = { .grants = VBD_GRANTS_MAP };
+	struct journal_counters *c;
 	struct blkif_request_segment s;
+	uint64_t end = now_ms() + 20000, id = 0;
 
 	device_open(&d);
-	s = segment(fake_grant(GUEST_DATA_PAGE, true), 0, 7);
-	fill(fake_page(GUEST_DATA_PAGE), PAGE, 9);
-	fake_fail_map(1, ENOSPC);
-	guest_rw(d.g, BLKIF_OP_WRITE, 1, 0, 1, &s);
+	c = journal_counters(journal_queue(d.journal, 0));
+	s = segment(fake_grant(GUEST_DATA_PAGE, false), 0, 7);
+	fake_limit_maps(fake_mapped());
+	do {
+		guest_rw(d.g, BLKIF_OP_WRITE, ++id, 0, 1, &s);
+		device_go(&d);
+		device_expect(&d, id, BLKIF_OP_WRITE, BLKIF_RSP_OKAY);
+		if (id == 10)
+			fake_limit_maps(1000);
+	} while (!c->mapped_pages && now_ms() < end);
+	UNIT_OK(id > 10);
+	UNIT_EQ(c->mapped_pages, 1);
+	/* Nor is it tried each time when there is none. */
+	fake_limit_maps(fake_mapped());
+	for (uint32_t i = 0, maps = fake_maps(); i < 100; i++) {
+		guest_rw(d.g, BLKIF_OP_WRITE, ++id, 0, 1, &s);
+		device_go(&d);
+		device_expect(&d, id, BLKIF_OP_WRITE, BLKIF_RSP_OKAY);
+		UNIT_OK(i < 99 || fake_maps() - maps < 100);
+	}
+	device_close(&d);
+}
+
+/* Some room, less than is wanted: kept pages come and go, the data is right. */
+static void test_little_room(void)
+{
+	struct device d = { .persistent = true };
+	struct blkif_request_segment segs[11];
+	uint32_t grefs[200];
+
+	device_open(&d);
+	for (uint32_t i = 0; i < 200; i++)
+		grefs[i] = fake_grant(GUEST_DATA_PAGE + i, false);
+	fake_limit_maps(fake_mapped() + 20);
+	for (uint32_t i = 0; i < 2000; i++) {
+		uint32_t at = i * 7 % 189;
+
+		for (uint32_t k = 0; k < 11; k++) {
+			segs[k] = segment(grefs[at + k], 0, 7);
+			fill(fake_page(GUEST_DATA_PAGE + at + k), PAGE, i + k);
+		}
+		guest_rw(d.g, BLKIF_OP_WRITE, i, 0, 11, segs);
+		device_go(&d);
+		device_expect(&d, i, BLKIF_OP_WRITE, BLKIF_RSP_OKAY);
+		for (uint32_t k = 0; k < 11; k++)
+			UNIT_OK(is_filled(disk_memory_data(d.disk) + k * PAGE, PAGE, i + k));
+	}
+	UNIT_OK(fake_mapped() <= 21);
+	UNIT_EQ(journal_counters(journal_queue(d.journal, 0))->errors, 0);
+	device_close(&d);
+}
+
+/* Time passes for a queue that sleeps when it may. */
+static void pass_until_answered(struct device *d, uint64_t id, uint8_t operation)
+{
+	uint64_t end = now_ms() + 20000;
+	struct guest_response r;
+	bool answered;
+
+	while (!(answered = guest_response(d->g, &r)) && now_ms() < end) {
+		int wait_ms = blkback_housekeep(d->b);
+
+		UNIT_NEED(wait_ms > 0 && wait_ms <= 1000);
+		usleep((unsigned)wait_ms * 1000);
+		blkback_pass(d->b);
+	}
+	UNIT_NEED(answered);
+	UNIT_EQ(r.id, id);
+	UNIT_EQ(r.operation, operation);
+	UNIT_EQ(r.status, BLKIF_RSP_OKAY);
+}
+
+/* A copy that fails for want of something of ours waits, and the barrier for it. */
+static void starve(int err, int16_t status, uint8_t operation)
+{
+	struct device d = { .grants = VBD_GRANTS_COPY };
+	struct blkif_request_segment s, b;
+	uint32_t copies;
+
+	device_open(&d);
+	s = segment(fake_grant(GUEST_DATA_PAGE, false), 0, 7);
+	b = segment(fake_grant(GUEST_DATA_PAGE + 1, true), 0, 7);
+	fill(fake_page(GUEST_DATA_PAGE), PAGE, 3);
+	fill(disk_memory_data(d.disk), operation == BLKIF_OP_READ ? PAGE : 0, 4);
+	copies = fake_copies();
+	fake_fail_copies(3, err, status);
+	guest_rw(d.g, operation, 1, 0, 1, &s);
+	guest_rw(d.g, BLKIF_OP_WRITE_BARRIER, 2, 8, 1, &b);
+	device_go(&d);
+	device_expect_none(&d);
+	UNIT_OK(blkback_busy(d.b));
+	UNIT_EQ(fake_copies(), copies + 1);	/* not again and again */
+	pass_until_answered(&d, 1, operation);
+	UNIT_EQ(fake_copies(), copies + 4 + 1);	/* and the barrier's */
+	device_run(&d);
+	device_expect(&d, 2, BLKIF_OP_WRITE_BARRIER, BLKIF_RSP_OKAY);
+	if (operation == BLKIF_OP_READ)
+		UNIT_OK(is_filled(fake_page(GUEST_DATA_PAGE), PAGE, 4));
+	else
+		UNIT_OK(is_filled(disk_memory_data(d.disk), PAGE, 3));
+	device_close(&d);
+}
+
+static void test_starved(void)
+{
+	starve(ENOMEM, 0, BLKIF_OP_WRITE);
+	starve(ENOMEM, 0, BLKIF_OP_READ);
+	starve(0, GNTST_no_device_space, BLKIF_OP_WRITE);
+	starve(0, GNTST_eagain, BLKIF_OP_READ);
+}
+
+/* The same for the page of an indirect request's segments. */
+static void test_starved_indirect(void)
+{
+	struct device d = { .grants = VBD_GRANTS_COPY };
+	struct blkif_request_segment *segs;
+
+	device_open(&d);
+	segs = (void *)fake_page(GUEST_DATA_PAGE);
+	segs[0] = segment(fake_grant(GUEST_DATA_PAGE + 1, true), 0, 7);
+	fake_fail_copies(2, ENOMEM, 0);
+	guest_indirect(d.g, BLKIF_OP_WRITE, 1, 0, 1, fake_grant(GUEST_DATA_PAGE, true));
 	device_go(&d);
 	device_expect(&d, 1, BLKIF_OP_WRITE, BLKIF_RSP_OKAY);
-	UNIT_OK(is_filled(disk_memory_data(d.disk), PAGE, 9));
+	device_close(&d);
+}
+
+/* A page that is not used any more goes back, though the device is never idle. */
+static void test_idle_page(void)
+{
+	struct device d = { .persistent = true, .persistent_idle_ms = 300 };
+	struct blkif_request_segment busy, idle;
+	uint64_t end = now_ms() + 20000, id = 1;
+	uint32_t maps;
+
+	device_open(&d);
+	busy = segment(fake_grant(GUEST_DATA_PAGE, false), 0, 7);
+	idle = segment(fake_grant(GUEST_DATA_PAGE + 1, false), 0, 7);
+	guest_rw(d.g, BLKIF_OP_READ, 1, 0, 1, &idle);
+	device_go(&d);
+	device_expect(&d, 1, BLKIF_OP_READ, BLKIF_RSP_OKAY);
+	maps = fake_maps();
+	while (!fake_revoke(idle.gref) && now_ms() < end) {
+		guest_rw(d.g, BLKIF_OP_READ, ++id, 0, 1, &busy);
+		device_go(&d);
+		device_expect(&d, id, BLKIF_OP_READ, BLKIF_RSP_OKAY);
+		UNIT_OK(blkback_housekeep(d.b) > 0);
+	}
+	UNIT_OK(now_ms() < end);
+	UNIT_EQ(fake_mapped(), 2);	/* the ring, and the busy one */
+	UNIT_EQ(fake_maps(), maps + 1);
+	/* Then that too, and nothing is left to wait for. */
+	while (blkback_housekeep(d.b) >= 0 && now_ms() < end)
+		usleep(1000);
+	UNIT_OK(fake_revoke(busy.gref));
 	device_close(&d);
 }
 
@@ -484,13 +655,13 @@ static void test_persistent(void)
 		device_expect(&d, i, i % 2, BLKIF_RSP_OKAY);
 	}
 	UNIT_EQ(fake_maps(), maps + 1);
-	for (uint32_t i = 0; i < 3 * BLKBACK_PERSISTENT_PAGES; i++) {
+	for (uint32_t i = 0; i < 3 * PERSISTENT_PAGES; i++) {
 		s = segment(fake_grant(GUEST_DATA_PAGE + i % 100, false), 0, 7);
 		guest_rw(d.g, BLKIF_OP_READ, i, 0, 1, &s);
 		device_go(&d);
 		device_expect(&d, i, BLKIF_OP_READ, BLKIF_RSP_OKAY);
 	}
-	UNIT_EQ(fake_mapped(), BLKBACK_PERSISTENT_PAGES + ring);
+	UNIT_EQ(fake_mapped(), PERSISTENT_PAGES + ring);
 	UNIT_OK(fake_revoke(first));
 	device_close(&d);
 }
@@ -624,6 +795,11 @@ static const struct unit_test tests[] = {
 	{ "pages not granted, or read-only", test_bad_grants },
 	{ "pages are given back before the answer", test_given_back },
 	{ "no room to map", test_no_maptrack },
+	{ "room again", test_room_again },
+	{ "little room", test_little_room },
+	{ "copies that must wait", test_starved },
+	{ "segments that must wait", test_starved_indirect },
+	{ "an idle page", test_idle_page },
 	{ "persistent grants", test_persistent },
 	{ "slots that change", test_slot_changes },
 	{ "disk errors", test_disk_errors },

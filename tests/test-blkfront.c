@@ -10,12 +10,12 @@
 #include "fake-front.h"
 #include "unit.h"
 
-#define DISK_BYTES (8u << 20)
+#define DISK_BYTES (18u << 20)
 #define PAGE 4096u
 
 static struct blkfront *f;
 static struct front_problem problem;
-static uint8_t big[4u << 20], want[4u << 20];
+static uint8_t big[17u << 20], want[17u << 20];
 
 /* Opens against an honest back end; change fake_back between begin and go. */
 static void begin(void)
@@ -180,6 +180,66 @@ static void test_splitting(void)
 	round_trip(&fresh, 4u << 20, 512, 16);
 	round_trip(&fresh, 512, 0, 1);
 	round_trip(&no_pers, 100 * PAGE, 512, 2);
+}
+
+/* As many pages a request as eight pages can describe, and one page more. */
+static void huge(const struct blkfront_options *o, bool in_place)
+{
+	const struct blkif_request_indirect *req = (const void *)fake_back.log;
+	struct result res = { 0 };
+	size_t bytes = 4097 * PAGE;
+	struct blkfront_iov iov = { big, bytes };
+	struct blkfront_io io = { .op = BLKFRONT_WRITE, .iov = &iov, .nr_iov = 1,
+				  .done = on_done, .arg = &res };
+	uint32_t i, j;
+
+	begin();
+	fake_back.features.max_indirect_segments = 4096;
+	fake_gnt_limit = 9000;
+	UNIT_NEED(go(o));
+	if (in_place)
+		UNIT_EQ(blkfront_buffer_get(f, bytes, &iov.base), 0);
+	fill(iov.base, bytes, 7);
+	UNIT_EQ(blkfront_submit(f, &io), 0);
+	UNIT_EQ(blkfront_wait(f, 1, -1), 1);
+	UNIT_EQ(res.result, 0);
+	UNIT_EQ(fake_back.nr_log, 2);
+	UNIT_EQ(req->operation, BLKIF_OP_INDIRECT);
+	UNIT_EQ(req->nr_segments, 4096);
+	for (i = 0; i < 8; i++)
+		for (j = 0; j < i; j++)
+			UNIT_OK(req->indirect_grefs[i] != req->indirect_grefs[j]);
+	UNIT_EQ(fake_back.log[1].nr_segments, 1);
+	UNIT_OK(!memcmp(fake_back.disk, iov.base, bytes));
+	memset(iov.base, 0, bytes);
+	io.op = BLKFRONT_READ;
+	UNIT_EQ(blkfront_submit(f, &io), 0);
+	UNIT_EQ(blkfront_wait(f, 1, -1), 1);
+	UNIT_OK(!memcmp(fake_back.disk, iov.base, bytes));
+	if (in_place)
+		blkfront_buffer_put(f, iov.base, bytes);
+	end();
+}
+
+static void test_huge(void)
+{
+	static const struct blkfront_options o = { .max_segments = 4096, .pool_pages = 8500 },
+		fresh = { .max_segments = 4096, .fresh_grants = true },
+		some = { .max_segments = 1000, .pool_pages = 2000 };
+
+	huge(&o, false);
+	huge(&o, true);
+	huge(&fresh, false);
+	begin();
+	fake_back.features.max_indirect_segments = 4096;
+	UNIT_NEED(go(&some));
+	fill(big, 4u << 20, 8);
+	UNIT_EQ(blkfront_write(f, 512, big, 4u << 20), 0);
+	UNIT_EQ(fake_back.nr_log, 2);
+	UNIT_OK(!memcmp(fake_back.disk + 512, big, 4u << 20));
+	UNIT_EQ(blkfront_read(f, 512, want, 4u << 20), 0);
+	UNIT_OK(!memcmp(want, big, 4u << 20));
+	end();
 }
 
 /* Odd pieces, empty ones among them, against the same bytes in one. */
@@ -808,6 +868,7 @@ int main(void)
 	static const struct unit_test tests[] = {
 		{ "a direct request", test_direct_layout },
 		{ "an indirect request, byte by byte", test_indirect_layout },
+		{ "requests of 4096 pages", test_huge },
 		{ "flush and discard", test_flush_discard_layout },
 		{ "splitting", test_splitting },
 		{ "vectors", test_vectors },

@@ -36,12 +36,14 @@ static struct {
 	size_t most_bytes;		/* a call moves no more; 0: any number */
 	bool no_direct;			/* fcntl() refuses O_DIRECT */
 	uint32_t nr_nowait, nr_dsync, nr_calls;
+	uint64_t written_bytes;
 } sys;
 
 static ssize_t misbehave(long call, int fd, const struct iovec *iov, int nr, off_t at,
 			 int flags)
 {
 	struct iovec first = iov[0];
+	ssize_t n;
 
 	__atomic_fetch_add(&sys.nr_calls, 1, __ATOMIC_RELAXED);
 	if (flags & RWF_DSYNC)
@@ -63,7 +65,10 @@ static ssize_t misbehave(long call, int fd, const struct iovec *iov, int nr, off
 		if (first.iov_len > sys.most_bytes)
 			first.iov_len = sys.most_bytes;
 	}
-	return syscall(call, fd, iov, (long)nr, (long)at, 0l, flags);
+	n = syscall(call, fd, iov, (long)nr, (long)at, 0l, flags);
+	if (n > 0 && call == SYS_pwritev2)
+		__atomic_fetch_add(&sys.written_bytes, (uint64_t)n, __ATOMIC_RELAXED);
+	return n;
 }
 
 ssize_t preadv2(int fd, const struct iovec *iov, int nr, off_t at, int flags)
@@ -298,6 +303,96 @@ static void discard(struct bench *b)
 static void test_discard(void)
 {
 	each(discard);
+}
+
+/* The same image by the same engine, otherwise configured. */
+static void reopen(struct bench *b, const struct disk_config *cfg)
+{
+	const struct disk_ops *ops = b->disk->ops;
+	char why[200];
+
+	disk_close(b->disk);
+	b->disk = NULL;
+	UNIT_EQ(disk_open(ops, cfg, &b->disk, why, sizeof(why)), 0);
+}
+
+static int secure_discard(struct bench *b, uint64_t offset, uint64_t bytes)
+{
+	struct io x;
+
+	set_io(&x, DISK_DISCARD, offset, bytes);
+	x.io.secure = true;
+	sys.written_bytes = 0;
+	return run_io(b->disk, &x);
+}
+
+/*
+ * Every byte of the range is written over, and no other, before it becomes a
+ * hole; what is a hole already is not. What could not be written over is no
+ * success, and stays.
+ */
+static void overwritten(struct bench *b)
+{
+	struct disk_config cfg = b->cfg;
+
+	cfg.secure_overwrite = true;
+	reopen(b, &cfg);
+	UNIT_NEED(b->disk);
+	fill(b->buffer, BYTES, 3);
+	memcpy(b->model, b->buffer, BYTES);
+	UNIT_EQ(move_pages(b, DISK_WRITE, 0, BYTES, 1), 0);
+	UNIT_EQ(secure_discard(b, 5 * SECTOR, 1500 * SECTOR), 0);
+	UNIT_EQ(sys.written_bytes, 1500 * SECTOR);
+	memset(b->model + 5 * SECTOR, 0, 1500 * SECTOR);
+	UNIT_OK(whole_image_matches(b));
+	if (lseek(b->fd, 0, SEEK_HOLE) < BYTES) {
+		UNIT_EQ(secure_discard(b, PAGE, 100 * PAGE), 0);
+		UNIT_EQ(sys.written_bytes, 0);
+	}
+	sys.fail_nth = 1;
+	sys.fail_errno = EIO;
+	UNIT_EQ(secure_discard(b, 200 * PAGE, PAGE), -EIO);
+	UNIT_OK(whole_image_matches(b));
+	UNIT_EQ(plain(b, DISK_DISCARD, 200 * PAGE, PAGE), 0);
+	UNIT_EQ(sys.written_bytes, 0);
+}
+
+static void test_overwritten(void)
+{
+	each(overwritten);
+}
+
+/* More pieces than a system call takes. */
+static void many_pieces(struct bench *b)
+{
+	enum { NR = BYTES / SECTOR };
+	static struct iovec iov[NR];
+	struct disk_config cfg = b->cfg;
+	struct io x;
+
+	cfg.max_iov = NR;
+	reopen(b, &cfg);
+	UNIT_NEED(b->disk);
+	for (int write = 1; write >= 0; write--) {
+		fill(write ? b->buffer : b->model, BYTES, 8);
+		for (uint32_t i = 0; i < NR; i++)
+			iov[i] = (struct iovec){ b->buffer + (NR - 1 - i) * SECTOR, SECTOR };
+		set_io(&x, write ? DISK_WRITE : DISK_READ, 0, BYTES);
+		x.io.iov = iov;
+		x.io.nr_iov = NR;
+		UNIT_EQ(run_io(b->disk, &x), 0);
+		if (write)
+			memset(b->buffer, 0, BYTES);
+	}
+	UNIT_OK(!memcmp(b->buffer, b->model, BYTES));
+	for (uint32_t i = 0; i < NR; i++)
+		memcpy(b->model + i * SECTOR, b->buffer + (NR - 1 - i) * SECTOR, SECTOR);
+	UNIT_OK(whole_image_matches(b));
+}
+
+static void test_many_pieces(void)
+{
+	each(many_pieces);
 }
 
 /* As many at a time as promised, of all kinds. */
@@ -640,6 +735,8 @@ static void test_memory(void)
 static const struct unit_test tests[] = {
 	{ "reads and writes", test_data },
 	{ "discard", test_discard },
+	{ "secure discard of a file", test_overwritten },
+	{ "more pieces than a call takes", test_many_pieces },
 	{ "64 at once", test_many },
 	{ "large reads together", test_large },
 	{ "memory and sectors not aligned to pages", test_misaligned },

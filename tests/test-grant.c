@@ -15,6 +15,7 @@
 
 #define PAGES 300u		/* shared writable, page i tagged with i and i >> 8 */
 #define BAD_GREF 60000u
+#define IDLE_MS 1000u
 #define RW (PROT_READ | PROT_WRITE)
 
 static xengnttab_handle *xgt;
@@ -101,17 +102,17 @@ static void test_map(void)
 static void test_map_errors(void)
 {
 	uint32_t some[3] = { gref[0], BAD_GREF, gref[1] }, read_only;
-	int before = nr_mapped(), ro_region = share_read_only(&read_only), rc;
+	int before = nr_mapped(), ro_region = share_read_only(&read_only);
 	void *addr = (void *)1;
 
 	UNIT_EQ(grant_map(xgt, domid, gref, 0, RW, &addr), -EINVAL);
-	rc = grant_map(xgt, domid, &some[1], 1, RW, &addr);
-	UNIT_OK(rc == -EINVAL || rc == -ENOENT);
+	UNIT_EQ(grant_map(xgt, domid, &some[1], 1, RW, &addr), -ENOENT);
 	/* One bad gref among good ones: none stays mapped. */
-	rc = grant_map(xgt, domid, some, 3, RW, &addr);
-	UNIT_OK(rc == -EINVAL || rc == -ENOENT);
+	UNIT_EQ(grant_map(xgt, domid, some, 3, RW, &addr), -ENOENT);
+	UNIT_EQ(grant_map(xgt, domid, some, 3, PROT_READ, &addr), -ENOENT);
 	UNIT_EQ(nr_mapped(), before);
-	UNIT_OK(grant_map(xgt, domid, &read_only, 1, RW, &addr) < 0);
+	UNIT_EQ(grant_map(xgt, domid, &read_only, 1, RW, &addr), -EACCES);
+	UNIT_EQ(nr_mapped(), before);
 	UNIT_OK(grant_map(xgt, 31999, gref, 1, RW, &addr) < 0);
 	rule("--call=map --errno=ENOSPC");
 	UNIT_EQ(grant_map(xgt, domid, gref, 1, RW, &addr), -ENOSPC);
@@ -120,6 +121,28 @@ static void test_map_errors(void)
 	UNIT_EQ(grant_map(xgt, domid, &read_only, 1, PROT_READ, &addr), 0);
 	grant_unmap(xgt, addr, 1);
 	lxguest_do(&guest, LXG_UNSHARE, ro_region, 0, 0);
+}
+
+/* As gntdev: EINVAL whatever Xen's status was. What it was is told apart. */
+static void test_map_shortage(void)
+{
+	uint32_t some[2] = { gref[0], BAD_GREF };
+	int before = nr_mapped();
+	void *addr;
+
+	rule("--call=map --status=GNTST_no_device_space --count=0");
+	UNIT_EQ(grant_map(xgt, domid, gref, PAGES, RW, &addr), -ENOSPC);
+	UNIT_EQ(grant_map(xgt, domid, gref, 1, PROT_READ, &addr), -ENOSPC);
+	UNIT_EQ(grant_map(xgt, domid, some, 2, RW, &addr), -ENOENT);
+	UNIT_EQ(lxguest_localxen("fail --clear"), 0);
+	UNIT_EQ(nr_mapped(), before);
+	/* Room that comes while we look: it is used. */
+	rule("--call=map --status=GNTST_no_device_space --count=1");
+	UNIT_NEED(!grant_map(xgt, domid, gref, 8, RW, &addr));
+	UNIT_OK(is_page((uint8_t *)addr + 7 * 4096, 7));
+	UNIT_EQ(nr_mapped(), before + 8);
+	grant_unmap(xgt, addr, 8);
+	UNIT_EQ(lxguest_localxen("fail --clear"), 0);
 }
 
 /* ---- batches --------------------------------------------------------------- */
@@ -213,6 +236,17 @@ static void test_batch_call_fails(void)
 	UNIT_EQ(grant_batch_from(&b, in[1], domid, gref[1], 0, 2), 0);
 	UNIT_EQ(grant_batch_flush(&b), -EFAULT);
 	UNIT_OK(grant_batch_status(&b, 0) < 0 && grant_batch_status(&b, 1) < 0);
+	UNIT_OK(!grant_status_is_short(grant_batch_status(&b, 0)));
+	UNIT_EQ(lxguest_localxen("fail --clear"), 0);
+	rule("--call=copy --errno=ENOMEM");
+	UNIT_EQ(grant_batch_from(&b, in[0], domid, gref[0], 0, 2), 0);
+	UNIT_EQ(grant_batch_flush(&b), -ENOMEM);
+	UNIT_OK(grant_status_is_short(grant_batch_status(&b, 0)));
+	UNIT_EQ(lxguest_localxen("fail --clear"), 0);
+	rule("--call=copy --status=GNTST_no_device_space");
+	UNIT_EQ(grant_batch_from(&b, in[0], domid, gref[0], 0, 2), 0);
+	UNIT_EQ(grant_batch_flush(&b), -EAGAIN);
+	UNIT_OK(grant_status_is_short(grant_batch_status(&b, 0)));
 	UNIT_EQ(lxguest_localxen("fail --clear"), 0);
 	UNIT_EQ(grant_batch_flush(&b), 0);	/* emptied all the same */
 	grant_batch_close(&b);
@@ -220,12 +254,40 @@ static void test_batch_call_fails(void)
 
 /* ---- the cache --------------------------------------------------------------- */
 
+static uint64_t clock_ms = 1000000;
+
+static int cache_open(uint32_t cap_pages, struct grant_cache **out)
+{
+	struct grant_cache_config cfg = { .domid = domid, .cap_pages = cap_pages,
+					  .idle_ms = IDLE_MS, .prot = RW,
+					  .now_ms = clock_ms };
+
+	return grant_cache_open(xgt, &cfg, out);
+}
+
 static struct grant_cache_stats stats_of(const struct grant_cache *c)
 {
 	struct grant_cache_stats s;
 
 	grant_cache_stats(c, &s);
 	return s;
+}
+
+static uint32_t tick(struct grant_cache *c, uint32_t ms)
+{
+	clock_ms += ms;
+	return grant_cache_tick(c, clock_ms);
+}
+
+/* Everything that is not held goes; how many. */
+static uint32_t release_all(struct grant_cache *c)
+{
+	uint64_t before = stats_of(c).evictions;
+	uint32_t ms = tick(c, IDLE_MS);
+
+	for (uint32_t i = 0; ms && ms < IDLE_MS && i < 1000; i++)
+		ms = tick(c, 0);
+	return (uint32_t)(stats_of(c).evictions - before);
 }
 
 /* Gets and puts one page; whether it was there already. */
@@ -247,7 +309,7 @@ static void test_cache_hits(void)
 	void *page[8];
 	uint32_t i;
 
-	UNIT_NEED(!grant_cache_open(xgt, domid, 8, RW, &c));
+	UNIT_NEED(!cache_open(8, &c));
 	UNIT_EQ(grant_cache_get(c, gref, 8, page), 0);
 	for (i = 0; i < 8; i++)
 		UNIT_OK(is_page(page[i], i));
@@ -262,7 +324,7 @@ static void test_cache_hits(void)
 	grant_cache_close(c);
 	UNIT_EQ(nr_mapped(), before);
 	grant_cache_close(NULL);
-	UNIT_EQ(grant_cache_open(xgt, domid, 0, RW, &c), -EINVAL);
+	UNIT_EQ(cache_open(0, &c), -EINVAL);
 }
 
 static void test_cache_evicts_oldest(void)
@@ -270,7 +332,7 @@ static void test_cache_evicts_oldest(void)
 	struct grant_cache *c;
 	uint32_t i;
 
-	UNIT_NEED(!grant_cache_open(xgt, domid, 4, RW, &c));
+	UNIT_NEED(!cache_open(4, &c));
 	for (i = 0; i < 4; i++)
 		UNIT_OK(!touch(c, i));
 	UNIT_OK(touch(c, 0));		/* now 1 is the oldest, then 2, 3, 0 */
@@ -285,6 +347,29 @@ static void test_cache_evicts_oldest(void)
 	grant_cache_close(c);
 }
 
+/* Neither a full cache nor a short idle time moves what was used a moment ago. */
+static void test_cache_rests(void)
+{
+	struct grant_cache_config cfg = { .domid = domid, .cap_pages = 2, .idle_ms = 1,
+					  .rest_ms = 1000, .prot = RW, .now_ms = clock_ms };
+	struct grant_cache *c;
+	void *page;
+
+	UNIT_NEED(!grant_cache_open(xgt, &cfg, &c));
+	UNIT_OK(!touch(c, 0) && !touch(c, 1));
+	UNIT_EQ(grant_cache_get(c, &gref[2], 1, &page), -ENOSPC);
+	tick(c, 600);
+	UNIT_OK(touch(c, 1));
+	tick(c, 399);
+	UNIT_EQ(stats_of(c).mapped_pages, 2);
+	UNIT_EQ(grant_cache_get(c, &gref[2], 1, &page), -ENOSPC);
+	clock_ms += 1;
+	UNIT_OK(tick(c, 0) == 600 && stats_of(c).mapped_pages == 1);
+	UNIT_OK(!touch(c, 2) && touch(c, 1));
+	UNIT_EQ(grant_cache_get(c, &gref[0], 1, &page), -ENOSPC);
+	grant_cache_close(c);
+}
+
 static void test_cache_keeps_held(void)
 {
 	int before = nr_mapped();
@@ -292,7 +377,7 @@ static void test_cache_keeps_held(void)
 	struct grant_cache *c;
 	uint32_t i;
 
-	UNIT_NEED(!grant_cache_open(xgt, domid, 4, RW, &c));
+	UNIT_NEED(!cache_open(4, &c));
 	UNIT_EQ(grant_cache_get(c, gref, 3, held), 0);
 	for (i = 10; i < 60; i++)
 		UNIT_OK(!touch(c, i));
@@ -305,12 +390,12 @@ static void test_cache_keeps_held(void)
 	grant_cache_put(c, &gref[70], 1);
 	UNIT_EQ(grant_cache_get(c, &gref[71], 1, page), 0);
 	grant_cache_put(c, &gref[71], 1);
-	UNIT_EQ(grant_cache_sweep(c, 0, 100), 1);
+	UNIT_EQ(release_all(c), 1);
 	UNIT_EQ(nr_mapped(), before + 3);
 	for (i = 0; i < 3; i++)
 		UNIT_OK(is_page(held[i], i));
 	grant_cache_put(c, gref, 3);
-	UNIT_EQ(grant_cache_sweep(c, 0, 100), 3);
+	UNIT_EQ(release_all(c), 3);
 	UNIT_EQ(nr_mapped(), before);
 	grant_cache_close(c);
 }
@@ -321,16 +406,16 @@ static void test_cache_same_gref_twice(void)
 	struct grant_cache *c;
 	void *page[3];
 
-	UNIT_NEED(!grant_cache_open(xgt, domid, 2, RW, &c));
+	UNIT_NEED(!cache_open(3, &c));
 	UNIT_EQ(grant_cache_get(c, same, 3, page), 0);
 	UNIT_OK(page[0] == page[1] && page[0] != page[2]);
 	UNIT_EQ(stats_of(c).mapped_pages, 2);
 	grant_cache_put(c, same, 1);
 	/* Still held once. */
-	UNIT_EQ(grant_cache_sweep(c, 0, 100), 0);
+	UNIT_EQ(release_all(c), 0);
 	UNIT_OK(is_page(page[1], 5));
 	grant_cache_put(c, &same[1], 2);
-	UNIT_EQ(grant_cache_sweep(c, 0, 100), 2);
+	UNIT_EQ(release_all(c), 2);
 	grant_cache_close(c);
 }
 
@@ -340,39 +425,135 @@ static void test_cache_all_or_nothing(void)
 	uint32_t some[4] = { gref[1], gref[2], BAD_GREF, gref[3] };
 	struct grant_cache *c;
 	void *page[4];
-	int rc;
 
-	UNIT_NEED(!grant_cache_open(xgt, domid, 8, RW, &c));
-	rc = grant_cache_get(c, some, 4, page);
-	UNIT_OK(rc == -EINVAL || rc == -ENOENT);
+	UNIT_NEED(!cache_open(8, &c));
+	UNIT_EQ(grant_cache_get(c, some, 4, page), -ENOENT);
 	UNIT_OK(stats_of(c).mapped_pages <= 2);
-	grant_cache_sweep(c, 0, 100);
+	release_all(c);
 	UNIT_EQ(stats_of(c).mapped_pages, 0);
-	rule("--call=map --nth=3 --errno=ENOMEM");
-	UNIT_EQ(grant_cache_get(c, gref, 4, page), -ENOMEM);
-	UNIT_EQ(lxguest_localxen("fail --clear"), 0);
-	UNIT_EQ(grant_cache_get(c, gref, 4, page), 0);
-	grant_cache_put(c, gref, 4);
 	grant_cache_close(c);
 }
 
-static void test_cache_sweep_ages(void)
+/* More than fits beside what is held pushes out nothing that others use. */
+static void test_cache_too_much(void)
+{
+	struct grant_cache *c;
+	void *page[16];
+
+	UNIT_NEED(!cache_open(8, &c));
+	for (uint32_t i = 0; i < 8; i++)
+		touch(c, i);
+	UNIT_EQ(grant_cache_get(c, &gref[4], 16, page), -ENOSPC);
+	UNIT_EQ(stats_of(c).evictions, 0);
+	for (uint32_t i = 0; i < 8; i++)
+		UNIT_OK(touch(c, i));
+	UNIT_EQ(release_all(c), 8);
+	grant_cache_close(c);
+}
+
+/* A page that nobody uses goes in time, though the others are always busy. */
+static void test_cache_idle(void)
 {
 	struct grant_cache *c;
 	uint32_t i;
 
-	UNIT_NEED(!grant_cache_open(xgt, domid, 8, RW, &c));
+	UNIT_NEED(!cache_open(8, &c));
+	UNIT_EQ(tick(c, 1), 0);
 	for (i = 0; i < 8; i++)
 		touch(c, i);
-	/* Used in this period: not idle for one whole period yet. */
-	UNIT_EQ(grant_cache_sweep(c, 1, 100), 0);
+	UNIT_EQ(tick(c, 0), IDLE_MS);
+	UNIT_EQ(tick(c, 600), IDLE_MS - 600);
 	touch(c, 0);
 	touch(c, 1);
-	UNIT_EQ(grant_cache_sweep(c, 1, 4), 4);
-	UNIT_EQ(grant_cache_sweep(c, 2, 100), 2);
+	UNIT_EQ(tick(c, 399), 1);
+	UNIT_EQ(stats_of(c).mapped_pages, 8);
+	UNIT_EQ(tick(c, 1), 600);	/* when 0 and 1 go */
+	UNIT_EQ(stats_of(c).mapped_pages, 2);
 	UNIT_OK(touch(c, 0) && touch(c, 1));
 	UNIT_OK(!touch(c, 7));
-	UNIT_EQ(stats_of(c).mapped_pages, 3);
+	UNIT_EQ(tick(c, IDLE_MS), 0);
+	UNIT_EQ(stats_of(c).mapped_pages, 0);
+	grant_cache_close(c);
+}
+
+/* Many at once: some at a time, but all of them. */
+static void test_cache_idle_many(void)
+{
+	struct grant_cache *c;
+	uint32_t ticks = 1, ms;
+
+	UNIT_NEED(!cache_open(PAGES, &c));
+	for (uint32_t i = 0; i < PAGES; i++)
+		touch(c, i);
+	ms = tick(c, IDLE_MS);
+	UNIT_OK(stats_of(c).mapped_pages > PAGES / 2);
+	for (; ms && ticks < 100; ticks++) {
+		UNIT_OK(ms < IDLE_MS / 10);
+		ms = tick(c, ms);
+	}
+	UNIT_EQ(stats_of(c).mapped_pages, 0);
+	UNIT_OK(ticks < 10);
+	grant_cache_close(c);
+}
+
+/* Entries run out: some pages go, for others; what is here is exchanged; it grows again. */
+static void test_cache_shortage(void)
+{
+	struct grant_cache *c;
+	void *page[8];
+	uint32_t i, limit;
+
+	UNIT_NEED(!cache_open(160, &c));
+	for (i = 0; i < 80; i++)
+		touch(c, i);
+	tick(c, 1);
+	rule("--call=map --status=GNTST_no_device_space --count=0");
+	UNIT_EQ(grant_cache_get(c, &gref[100], 1, page), -ENOSPC);
+	UNIT_EQ(stats_of(c).shortages, 1);
+	UNIT_EQ(stats_of(c).shortage_err, -ENOSPC);
+	limit = stats_of(c).limit_pages;
+	UNIT_EQ(limit, 70);		/* an eighth less */
+	UNIT_EQ(stats_of(c).mapped_pages, limit);
+	UNIT_OK(touch(c, 79));
+	UNIT_EQ(lxguest_localxen("fail --clear"), 0);
+	/* The oldest went, and goes for each new one. */
+	UNIT_OK(!touch(c, 0));
+	UNIT_OK(!touch(c, 100));
+	UNIT_EQ(stats_of(c).mapped_pages, limit);
+	tick(c, 999);
+	UNIT_EQ(stats_of(c).limit_pages, limit);
+	tick(c, 1);
+	UNIT_EQ(stats_of(c).limit_pages, limit + 11);
+	for (i = 0; i < 20; i++)
+		tick(c, 1000);
+	UNIT_EQ(stats_of(c).limit_pages, 160);
+	UNIT_EQ(stats_of(c).mapped_pages, 0);
+	grant_cache_close(c);
+}
+
+/* All held, then nothing at all: refused at once, and never a map below the limit. */
+static void test_cache_starves(void)
+{
+	struct grant_cache *c;
+	void *page[8], *more[8];
+
+	UNIT_NEED(!cache_open(64, &c));
+	UNIT_EQ(grant_cache_get(c, gref, 8, page), 0);
+	rule("--call=map --errno=ENOMEM --count=0");
+	UNIT_EQ(grant_cache_get(c, &gref[20], 1, more), -ENOSPC);
+	UNIT_EQ(stats_of(c).shortage_err, -ENOMEM);
+	UNIT_EQ(stats_of(c).mapped_pages, 8);
+	UNIT_EQ(stats_of(c).limit_pages, 8);
+	UNIT_EQ(grant_cache_get(c, &gref[20], 1, more), -ENOSPC);
+	UNIT_EQ(stats_of(c).shortages, 1);
+	grant_cache_put(c, gref, 8);
+	UNIT_EQ(grant_cache_get(c, &gref[20], 8, more), -ENOSPC);
+	UNIT_EQ(stats_of(c).limit_pages, 0);
+	UNIT_EQ(grant_cache_get(c, gref, 1, page), -ENOSPC);
+	UNIT_EQ(lxguest_localxen("fail --clear"), 0);
+	tick(c, 1000);
+	UNIT_EQ(grant_cache_get(c, gref, 1, page), 0);
+	grant_cache_put(c, gref, 1);
 	grant_cache_close(c);
 }
 
@@ -385,11 +566,11 @@ static void test_cache_after_revoke(void)
 	void *page;
 
 	lxguest_do(&guest, LXG_POKE, r, 0, 11);
-	UNIT_NEED(!grant_cache_open(xgt, domid, 4, RW, &c));
+	UNIT_NEED(!cache_open(4, &c));
 	UNIT_EQ(grant_cache_get(c, &g, 1, &page), 0);
 	UNIT_EQ(*(uint8_t *)page, 11);
 	grant_cache_put(c, &g, 1);
-	UNIT_EQ(grant_cache_sweep(c, 0, 1), 1);
+	UNIT_EQ(release_all(c), 1);
 	UNIT_EQ(lxguest_do(&guest, LXG_UNSHARE, r, 0, 0), 0);
 	UNIT_OK(grant_cache_get(c, &g, 1, &page) < 0);
 	again = lxguest_do(&guest, LXG_SHARE, 0, 1, 1);
@@ -440,7 +621,7 @@ static void random_walk(uint32_t cap, uint32_t seed)
 	struct held_request held[4] = { { 0 } };
 	struct grant_cache *c;
 
-	UNIT_NEED(!grant_cache_open(xgt, domid, cap, RW, &c));
+	UNIT_NEED(!cache_open(cap, &c));
 	for (steps = 0; steps < 3000; steps++) {
 		struct held_request *r = &held[steps % 4];
 		int rc;
@@ -455,7 +636,7 @@ static void random_walk(uint32_t cap, uint32_t seed)
 		wrong += rc && rc != -ENOSPC;
 		over += stats_of(c).mapped_pages > cap;
 		if (seed >> 26 == 0)
-			grant_cache_sweep(c, 1, seed % 7);
+			tick(c, seed % (2 * IDLE_MS));
 	}
 	for (steps = 0; steps < 4; steps++) {
 		wrong += !request_intact(&held[steps]);
@@ -487,7 +668,7 @@ static void test_cache_speed(void)
 	uint64_t began;
 	int i;
 
-	UNIT_NEED(!grant_cache_open(xgt, domid, 1056, RW, &c));
+	UNIT_NEED(!cache_open(1056, &c));
 	began = now_ns();
 	for (i = 0; i < ROUNDS; i++) {
 		const uint32_t *g = &gref[i * NR % (PAGES - NR)];
@@ -514,16 +695,22 @@ int main(void)
 	static const struct unit_test tests[] = {
 		{ "map and unmap", test_map },
 		{ "maps that fail leave nothing", test_map_errors },
+		{ "maps that fail for want of room", test_map_shortage },
 		{ "copies in three directions", test_copy },
 		{ "what a batch refuses", test_batch_limits },
 		{ "a batch of which a part fails", test_batch_partly_fails },
 		{ "a batch whose call fails", test_batch_call_fails },
 		{ "cache: hits", test_cache_hits },
 		{ "cache: the longest unused goes", test_cache_evicts_oldest },
+		{ "cache: pages rest before they go", test_cache_rests },
 		{ "cache: held pages stay", test_cache_keeps_held },
 		{ "cache: one gref twice", test_cache_same_gref_twice },
 		{ "cache: all or nothing", test_cache_all_or_nothing },
-		{ "cache: sweeps", test_cache_sweep_ages },
+		{ "cache: more than fits", test_cache_too_much },
+		{ "cache: idle pages", test_cache_idle },
+		{ "cache: many idle pages", test_cache_idle_many },
+		{ "cache: a shortage", test_cache_shortage },
+		{ "cache: nothing to be had", test_cache_starves },
 		{ "cache: a gref number used again", test_cache_after_revoke },
 		{ "cache: random requests", test_cache_random },
 		{ "cache: the cost of a hit", test_cache_speed },

@@ -120,6 +120,43 @@ static void test_odd_files(void)
 	UNIT_EQ(strlen(why), 7);
 }
 
+/* Larger sectors than the image has, never smaller; its size must fit them. */
+static void test_other_sectors(void)
+{
+	static const struct {
+		off_t bytes;
+		uint32_t own, logical, physical, want_logical, want_physical;
+		int rc;
+	} table[] = {
+		{ 1 << 20, 512, 0, 0, 512, 4096, 0 },
+		{ 1 << 20, 512, 4096, 0, 4096, 4096, 0 },
+		{ 1 << 20, 512, 2048, 512, 2048, 2048, 0 },
+		{ 1 << 20, 512, 4096, 65536, 4096, 65536, 0 },
+		{ 1 << 20, 512, 0, 512, 512, 512, 0 },
+		{ 1 << 20, 4096, 0, 512, 4096, 4096, 0 },
+		{ 1 << 20, 4096, 512, 0, 0, 0, -EINVAL },
+		{ 4096 * 9 + 512, 512, 4096, 0, 0, 0, -EINVAL },
+	};
+	struct image_info info;
+	char why[200];
+
+	for (size_t i = 0; i < UNIT_LEN(table); i++) {
+		autoclose int fd = -1;
+
+		UNIT_NEED(!image_open(file("sectors", table[i].bytes), false, &fd, &info,
+				      why, 200));
+		info.sector_bytes = table[i].own;
+		UNIT_EQ(image_set_sectors(&info, table[i].logical, table[i].physical, "/it",
+					  why, 200), table[i].rc);
+		if (table[i].rc) {
+			UNIT_OK(!strncmp(why, "/it: ", 5) && strstr(why, "4096"));
+			continue;
+		}
+		UNIT_EQ(info.sector_bytes, table[i].want_logical);
+		UNIT_EQ(info.physical_sector_bytes, table[i].want_physical);
+	}
+}
+
 static int open_image(const char *path, enum vbd_share share)
 {
 	struct image_info info;
@@ -244,6 +281,7 @@ static const struct unit_test tests[] = {
 	{ "measuring leaves the contents alone", test_contents },
 	{ "what is refused, and in which words", test_refused },
 	{ "odd, empty and strange files", test_odd_files },
+	{ "other sectors than its own", test_other_sectors },
 	{ "r shares with r, w is alone, w! overrides", test_sharing },
 	{ "a fence is waited for", test_fence },
 	{ "a reader's fence is waited for", test_fence_read_only },

@@ -132,6 +132,57 @@ static void test_physical_device(void)
 	xs_close(xs);
 }
 
+/* What the tool stack asks of the device itself: nothing, all, and nonsense. */
+static void test_wishes(void)
+{
+	static const char *const bad[][2] = {
+		{ "logical-block-size", "0" }, { "logical-block-size", "256" },
+		{ "logical-block-size", "1000" }, { "logical-block-size", "8192" },
+		{ "physical-block-size", "4095" }, { "physical-block-size", "2097152" },
+		{ "max-indirect-segments", "4097" }, { "max-indirect-segments", "-1" },
+		{ "flush-enable", "2" }, { "discard-secure-enable", "yes" },
+	};
+	struct xs_handle *xs = start_toolstack();
+	struct vbd_toolstack ts;
+	struct key_error err;
+
+	UNIT_EQ(vbd_read_toolstack(xs, BACK, &ts, &err), 0);
+	UNIT_EQ(ts.wishes.logical_block_bytes | ts.wishes.physical_block_bytes, 0);
+	UNIT_OK(!ts.wishes.limits_segments && !ts.wishes.barriers_only);
+	UNIT_EQ(ts.wishes.discard_secure, VBD_SECURE_IF_DEVICE);
+	vbd_free_toolstack(&ts);
+	fake_xs_put(BACK "/logical-block-size", "4096");
+	fake_xs_put(BACK "/physical-block-size", "65536");
+	fake_xs_put(BACK "/max-indirect-segments", "4096");
+	fake_xs_put(BACK "/flush-enable", "0");
+	fake_xs_put(BACK "/discard-secure-enable", "1");
+	UNIT_EQ(vbd_read_toolstack(xs, BACK, &ts, &err), 0);
+	UNIT_EQ(ts.wishes.logical_block_bytes, 4096);
+	UNIT_EQ(ts.wishes.physical_block_bytes, 65536);
+	UNIT_OK(ts.wishes.limits_segments && ts.wishes.barriers_only);
+	UNIT_EQ(ts.wishes.max_indirect_segments, 4096);
+	UNIT_EQ(ts.wishes.discard_secure, VBD_SECURE_OVERWRITE);
+	vbd_free_toolstack(&ts);
+	fake_xs_put(BACK "/max-indirect-segments", "0");
+	fake_xs_put(BACK "/discard-secure-enable", "0");
+	UNIT_EQ(vbd_read_toolstack(xs, BACK, &ts, &err), 0);
+	UNIT_OK(ts.wishes.limits_segments && !ts.wishes.max_indirect_segments);
+	UNIT_EQ(ts.wishes.discard_secure, VBD_SECURE_NEVER);
+	vbd_free_toolstack(&ts);
+	xs_close(xs);
+	for (size_t i = 0; i < UNIT_LEN(bad); i++) {
+		char path[100];
+
+		xs = start_toolstack();
+		snprintf(path, sizeof(path), "%s/%s", BACK, bad[i][0]);
+		fake_xs_put(path, bad[i][1]);
+		UNIT_EQ(vbd_read_toolstack(xs, BACK, &ts, &err), -EINVAL);
+		UNIT_STREQ(err.key, bad[i][0]);
+		UNIT_STREQ(err.value, bad[i][1]);
+		xs_close(xs);
+	}
+}
+
 static void test_mode(void)
 {
 	static const struct {
@@ -205,6 +256,49 @@ static void test_cache(void)
 		else
 			UNIT_STREQ(err.key, t[i].cache ? "cache" : "direct-io-safe");
 		vbd_free_toolstack(&ts);
+		xs_close(xs);
+	}
+}
+
+static void test_grants(void)
+{
+	static const struct {
+		const char *text;
+		enum vbd_grants want;
+	} t[] = {
+		{ NULL, VBD_GRANTS_DEFAULT }, { "auto", VBD_GRANTS_AUTO },
+		{ "persistent", VBD_GRANTS_PERSISTENT }, { "map", VBD_GRANTS_MAP },
+		{ "copy", VBD_GRANTS_COPY },
+	};
+	static const char *const bad[] = { "", "Map", "copy ", "1", "persistentpersistentpersistent!!!" };
+	struct vbd_toolstack ts;
+	struct key_error err;
+	enum vbd_grants parsed;
+
+	for (size_t i = 0; i < UNIT_LEN(t); i++) {
+		struct xs_handle *xs = start_toolstack();
+
+		if (t[i].text)
+			fake_xs_put(BACK "/grant-mode", t[i].text);
+		UNIT_EQ(vbd_read_toolstack(xs, BACK, &ts, &err), 0);
+		UNIT_EQ(ts.grants, t[i].want);
+		vbd_free_toolstack(&ts);
+		xs_close(xs);
+		if (!t[i].text)
+			continue;
+		UNIT_EQ(vbd_grants_parse(t[i].text, &parsed), 0);
+		UNIT_EQ(parsed, t[i].want);
+		UNIT_STREQ(vbd_grants_name(t[i].want), t[i].text);
+	}
+	UNIT_OK(!vbd_grants_name(VBD_GRANTS_DEFAULT));
+	for (size_t i = 0; i < UNIT_LEN(bad); i++) {
+		struct xs_handle *xs = start_toolstack();
+
+		fake_xs_put(BACK "/grant-mode", bad[i]);
+		UNIT_EQ(vbd_read_toolstack(xs, BACK, &ts, &err), -EINVAL);
+		UNIT_STREQ(err.key, "grant-mode");
+		UNIT_STREQ(err.expected, "auto, persistent, map or copy");
+		UNIT_EQ(vbd_grants_parse(bad[i], &parsed), -EINVAL);
 		xs_close(xs);
 	}
 }
@@ -763,7 +857,9 @@ int main(void)
 		{ "tool stack: empty params", test_params_empty },
 		{ "tool stack: physical-device alone", test_physical_device },
 		{ "tool stack: mode", test_mode },
+	{ "what the tool stack asks of the device", test_wishes },
 		{ "tool stack: cache and direct-io-safe", test_cache },
+		{ "tool stack: grant-mode", test_grants },
 		{ "tool stack: hotplug", test_hotplug },
 		{ "tool stack: flags", test_toolstack_flags },
 		{ "tool stack: any request fails", test_toolstack_store_fails },

@@ -94,6 +94,8 @@ static void rig_open(struct rig *r, uint32_t nr_queues)
 	fake_reset();
 	s->frontend_id = FAKE_DOMID;
 	s->devid = 51712;
+	s->persistent_pages = 1056;
+	s->persistent_idle_ms = 60000;
 	s->features = (struct vbd_features){
 		.sectors = SECTORS, .sector_bytes = 512, .flush = true, .barrier = true,
 		.persistent = true, .discard = true, .max_indirect_segments = 256,
@@ -397,6 +399,68 @@ static void test_idle(void)
 	rig_close(&r, 0);
 }
 
+/* ---- no room for the rings --------------------------------------------------------------- */
+
+static bool hears_nothing(struct rig *r, int ms)
+{
+	struct pollfd p = { .fd = r->sock, .events = POLLIN };
+
+	return poll(&p, 1, ms) == 0;
+}
+
+/* It waits, holding nothing, and connects when others have given entries back. */
+static void test_no_room(void)
+{
+	struct blkif_request_segment s;
+	struct rig r = { .order = 2 };
+	struct worker_msg msg;
+
+	rig_open(&r, 2);
+	s = whole_page(GUEST_DATA_PAGE);
+	fake_limit_maps(7);		/* one ring would fit */
+	start(&r);
+	UNIT_OK(hears_nothing(&r, 500));
+	UNIT_EQ(fake_mapped(), 0);
+	msg = (struct worker_msg){ .version = WORKER_VERSION, .type = WORKER_RESIZE,
+				   .sectors = 8 };
+	UNIT_EQ(worker_send(r.sock, &msg, NULL, 0), 0);
+	UNIT_OK(hears_nothing(&r, 300));
+	fake_limit_maps(8);
+	hear(&r, WORKER_READY, &msg);
+	guest_rw(r.g, BLKIF_OP_WRITE, 1, 0, 1, &s);
+	guest_push(r.g);
+	expect(r.g, 1, BLKIF_RSP_OKAY);
+	guest_rw(r.g, BLKIF_OP_WRITE, 2, 8, 1, &s);
+	guest_push(r.g);
+	expect(r.g, 2, BLKIF_RSP_ERROR);	/* past the new end */
+	ask_stop(&r);
+	rig_close(&r, 0);
+}
+
+/* What waits can be stopped; a ring that is not granted is not waited for. */
+static void test_no_room_stop(void)
+{
+	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_STOP };
+	struct rig r = { .order = 0 }, bad = { .order = 0 };
+
+	rig_open(&r, 1);
+	fake_limit_maps(0);
+	start(&r);
+	UNIT_OK(hears_nothing(&r, 300));
+	UNIT_EQ(worker_send(r.sock, &msg, NULL, 0), 0);
+	hear(&r, WORKER_FAILED, &msg);
+	UNIT_OK(strstr(msg.failure.reason, "map the ring"));
+	rig_close(&r, 0);
+
+	rig_open(&bad, 1);
+	fake_limit_maps(0);
+	bad.start.front.queue[0].gref[0] = 5000;
+	start(&bad);
+	hear(&bad, WORKER_FAILED, &msg);
+	UNIT_EQ(msg.failure.err, ENOENT);
+	rig_close(&bad, 0);
+}
+
 /* ---- two queues, a thread each ------------------------------------------------------------------------- */
 
 static void test_two_queues(void)
@@ -565,6 +629,8 @@ static const struct unit_test tests[] = {
 	{ "not START", test_not_start },
 	{ "events without requests", test_event_storm },
 	{ "at rest", test_idle },
+	{ "no room for the rings", test_no_room },
+	{ "no room, and stopped", test_no_room_stop },
 	{ "two queues and barriers", test_two_queues },
 	{ "stopped while busy", test_stop_busy },
 	{ "killed and succeeded", test_killed },

@@ -41,7 +41,7 @@ static const struct option_line {
 } lines[] = {
 	{ "offset", "BYTES", OPT_OFFSET, RANGE, "where to begin (4096, 64K, 1M, 2G)" },
 	{ "length", "BYTES", OPT_LENGTH, RANGE, "how much; default: to the end of the disk" },
-	{ "holes", "zero|discard|skip", OPT_HOLES, COPY,
+	{ "holes", "zero|discard|erase|skip", OPT_HOLES, COPY,
 	  "copy in: what becomes of holes in the file (default zero)" },
 	{ "pattern-test", NULL, OPT_PATTERN_TEST, VERIFY,
 	  "write a pattern and read it back; needs --overwrite" },
@@ -215,7 +215,7 @@ static int set_device(struct args *a, const char *value)
 
 static int set_holes(struct args *a, const char *value)
 {
-	static const char *const names[] = { "zero", "discard", "skip" };
+	static const char *const names[] = { "zero", "discard", "erase", "skip" };
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_LEN(names); i++)
@@ -223,7 +223,7 @@ static int set_holes(struct args *a, const char *value)
 			a->holes = (enum holes)i;
 			return -1;
 		}
-	return usage(a, "holes", value, "zero, discard or skip");
+	return usage(a, "holes", value, "zero, discard, erase or skip");
 }
 
 static int set_pattern(struct args *a, const char *value)
@@ -262,7 +262,7 @@ static int set_device_option(struct args *a, int id, const char *name, const cha
 	case OPT_DEPTH:
 		return set_uint(a, name, value, 1, 4096, &a->blk.depth);
 	case OPT_SEGMENTS:
-		return set_uint(a, name, value, 1, 512, &a->blk.max_segments);
+		return set_uint(a, name, value, 1, 4096, &a->blk.max_segments);
 	case OPT_QUEUES:
 		return set_uint(a, name, value, 1, 16, &a->blk.nr_queues);
 	case OPT_POLL:

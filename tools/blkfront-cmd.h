@@ -23,7 +23,7 @@ enum cmd_exit {
 
 /* ---- arguments: blkfront-args.c ----------------------------------------------- */
 
-enum holes { HOLES_ZERO, HOLES_DISCARD, HOLES_SKIP };
+enum holes { HOLES_ZERO, HOLES_DISCARD, HOLES_ERASE, HOLES_SKIP };
 
 struct args {
 	const char *command;

@@ -10,29 +10,54 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "blkfront-cmd.h"
 
 #define HINT_S 2
+#define NUDGE_NS 100000000
 
 static struct front_linux *to_stop;
 static pthread_t main_thread;
 static volatile sig_atomic_t interrupted;
+static timer_t nudge_timer;		/* SIGALRM */
+static bool has_nudge_timer;
+
+/*
+ * A signal that comes between a look at interrupted and a read or write that
+ * blocks ends neither. So alarms follow it, one of which will find the system
+ * call under way.
+ */
+static void nudge(long every_ns)
+{
+	struct itimerspec when = { .it_value.tv_nsec = every_ns,
+				   .it_interval.tv_nsec = every_ns };
+
+	if (has_nudge_timer)
+		timer_settime(nudge_timer, 0, &when, NULL);
+}
 
 /*
  * libxenstore's reader thread may be the one that gets the signal; it is the
  * main thread whose system call has to end.
  */
+static bool is_for_main(int signo)
+{
+	if (pthread_equal(pthread_self(), main_thread))
+		return true;
+	pthread_kill(main_thread, signo);
+	return false;
+}
+
 static void on_signal(int signo)
 {
-	if (!pthread_equal(pthread_self(), main_thread)) {
-		pthread_kill(main_thread, signo);
+	if (!is_for_main(signo))
 		return;
-	}
 	interrupted = 1;
 	if (to_stop)
 		front_linux_stop(to_stop);
+	nudge(NUDGE_NS);
 }
 
 bool session_interrupted(void)
@@ -40,15 +65,31 @@ bool session_interrupted(void)
 	return interrupted;
 }
 
+/* A device that does not come at once may be a slip of the pen. */
+static void on_alarm(int signo)
+{
+	static const char text[] = "paravane-blkfront: still waiting for the device to be "
+				   "attached and served\n";
+	ssize_t n;
+
+	if (!is_for_main(signo) || interrupted)
+		return;
+	n = write(STDERR_FILENO, text, sizeof(text) - 1);
+	(void)n;
+}
+
 static void catch_signals(struct front_linux *fl)
 {
-	struct sigaction sa = { .sa_handler = on_signal };
+	struct sigaction stop = { .sa_handler = on_signal }, alarm = { .sa_handler = on_alarm };
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM };
 
 	to_stop = fl;
 	main_thread = pthread_self();
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGHUP, &sa, NULL);
+	has_nudge_timer = !timer_create(CLOCK_MONOTONIC, &event, &nudge_timer);
+	sigaction(SIGALRM, &alarm, NULL);
+	sigaction(SIGINT, &stop, NULL);
+	sigaction(SIGTERM, &stop, NULL);
+	sigaction(SIGHUP, &stop, NULL);
 }
 
 static int print_problem(const struct args *a, const struct front_problem *p, int err)
@@ -62,25 +103,12 @@ static int print_problem(const struct args *a, const struct front_problem *p, in
 	return EXIT_ERROR;
 }
 
-/* A device that does not come at once may be a slip of the pen. */
-static void on_alarm(int signo)
-{
-	static const char text[] = "paravane-blkfront: still waiting for the device to be "
-				   "attached and served\n";
-	ssize_t n = write(STDERR_FILENO, text, sizeof(text) - 1);
-
-	(void)signo;
-	(void)n;
-}
-
 static int open_device(struct session *s, const struct blkfront_options *o,
 		       struct front_problem *problem)
 {
 	const struct args *a = s->args;
-	struct sigaction sa = { .sa_handler = on_alarm };
 	int r;
 
-	sigaction(SIGALRM, &sa, NULL);
 	if (!a->quiet)
 		alarm(HINT_S);
 	r = blkfront_open(front_linux_env(s->fl), a->devid, o, a->timeout_ms, &s->f, problem);
@@ -119,6 +147,7 @@ int session_close(struct session *s, int status)
 	struct front_problem problem = { .err = 0 };
 	int r;
 
+	nudge(0);
 	if (s->fl)
 		front_linux_resume(s->fl);
 	r = blkfront_close(s->f, s->args->timeout_ms, &problem);

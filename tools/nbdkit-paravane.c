@@ -59,7 +59,7 @@ static int set_number(const char *key, const char *value)
 		uint64_t max;
 	} keys[] = {
 		{ "timeout-ms", 86400000 }, { "poll-us", 1000000 }, { "ring-order", 4 },
-		{ "depth", 4096 }, { "segments", 512 }, { "queues", 16 },
+		{ "depth", 4096 }, { "segments", 4096 }, { "queues", 16 },
 		{ "pool-pages", 1 << 20 }, { "persistent", 1 }, { "indirect", 1 },
 		{ "fresh-grants", 1 },
 	};

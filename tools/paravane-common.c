@@ -180,10 +180,31 @@ int store_device(const char *text, uint32_t *devid)
 	return STATUS_OK;
 }
 
+/* A half-made disk has a front end's directory and no back end's. */
+static int find_remains(struct store *store, uint32_t backend_domid, uint32_t domid,
+			uint32_t devid, const char *kind, struct inventory_disk *out)
+{
+	struct toolstack_view view = { 0 };
+
+	*out = (struct inventory_disk){
+		.domid = domid, .devid = devid, .kind = kind ? kind : "vbd",
+		.backend_domid = backend_domid == INVENTORY_ANY ? store->own_domid :
+								   backend_domid,
+	};
+	xenbus_backend_path(out->back_dir, sizeof(out->back_dir), out->backend_domid,
+			    out->kind, domid, devid);
+	xenbus_frontend_path(out->front_dir, sizeof(out->front_dir), domid, "vbd", devid);
+	if (toolstack_look(store->xs, out->backend_domid, out->kind, domid, devid, &view) < 0 ||
+	    !view.front_exists)
+		return -ENOENT;
+	return 0;
+}
+
 int store_disk(struct store *store, const struct common_options *common,
 	       const char *domain, const char *device, struct inventory_disk *out)
 {
 	uint32_t domid, devid, backend_domid;
+	struct inventory_disk other;
 	char label[96];
 	int status, ret;
 
@@ -194,8 +215,12 @@ int store_disk(struct store *store, const struct common_options *common,
 		status = store_backend(store, common, INVENTORY_ANY, &backend_domid);
 	if (status)
 		return status;
-	ret = inventory_find(store->xs, store->own_domid, backend_domid, domid, devid, out);
-	if (ret == -ENOTUNIQ && !common->kind)
+	ret = inventory_find(store->xs, store->own_domid, backend_domid, domid, devid,
+			     common->kind, out);
+	if (ret == -ENOENT && inventory_find(store->xs, store->own_domid, INVENTORY_ANY, domid,
+					     devid, NULL, &other) == -ENOENT)
+		ret = find_remains(store, backend_domid, domid, devid, common->kind, out);
+	if (ret == -ENOTUNIQ)
 		return complain(STATUS_USAGE,
 				"several back ends have a disk %s for domain %u: say which with --backend and --kind",
 				device, domid);
@@ -203,10 +228,8 @@ int store_disk(struct store *store, const struct common_options *common,
 		return complain(STATUS_NO_SUCH,
 				"%s has no disk %s (\"paravane list\" shows what there is)",
 				domain_label(store, domid, label, sizeof(label)), device);
-	if (ret < 0 && ret != -ENOTUNIQ)
+	if (ret < 0)
 		return complain(STATUS_ERROR, "looking for %s: %s", device, strerror(-ret));
-	if (common->kind)
-		out->kind = common->kind;
 	return STATUS_OK;
 }
 

@@ -2,8 +2,7 @@
 /*
  * paravane detach: asks both ends to let a disk go, waits, removes its nodes.
  *
- * Hides: how a device's back end is found, what a refusal means. Must not
- * know: how nodes are spelled.
+ * Hides: what a refusal means. Must not know: how nodes are spelled.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -70,56 +69,6 @@ static int parse(struct detach *d, int argc, char **argv, bool *finished)
 	if (!status && !d->common.wait_ms && !d->force)
 		status = complain_usage(&detach_command, "--no-wait goes with --force only");
 	return status;
-}
-
-/* A half-made disk has a front end's directory and no back end's. */
-static int find_remains(struct detach *d, uint32_t backend_domid)
-{
-	struct toolstack_view view = { 0 };
-
-	d->disk.kind = d->common.kind ? d->common.kind : "vbd";
-	d->disk.backend_domid = backend_domid == INVENTORY_ANY ? d->store.own_domid
-							       : backend_domid;
-	xenbus_backend_path(d->disk.back_dir, sizeof(d->disk.back_dir), d->disk.backend_domid,
-			    d->disk.kind, d->disk.domid, d->disk.devid);
-	if (toolstack_look(d->store.xs, d->disk.backend_domid, d->disk.kind, d->disk.domid,
-			   d->disk.devid, &view) < 0 || !view.front_exists)
-		return -ENOENT;
-	return 0;
-}
-
-static int find(struct detach *d, const char *domain, const char *device)
-{
-	uint32_t domid, devid, backend_domid;
-	char label[96];
-	int status, ret;
-
-	status = store_device(device, &devid);
-	if (!status)
-		status = store_domain(&d->store, domain, &domid);
-	if (!status)
-		status = store_backend(&d->store, &d->common, INVENTORY_ANY, &backend_domid);
-	if (status)
-		return status;
-	ret = inventory_find(d->store.xs, d->store.own_domid, backend_domid, domid, devid,
-			     &d->disk);
-	if (ret == -ENOENT) {
-		d->disk.domid = domid;
-		d->disk.devid = devid;
-		ret = find_remains(d, backend_domid);
-	}
-	if (ret == -ENOTUNIQ && !d->common.kind)
-		return complain(STATUS_USAGE,
-				"several back ends have a disk %s for domain %u: say which with --backend and --kind",
-				device, domid);
-	if (ret == -ENOENT)
-		return complain(STATUS_NO_SUCH, "%s has no disk %s (\"paravane list\" shows what there is)",
-				domain_label(&d->store, domid, label, sizeof(label)), device);
-	if (ret < 0 && ret != -ENOTUNIQ)
-		return complain(STATUS_ERROR, "looking for %s: %s", device, strerror(-ret));
-	if (d->common.kind)
-		d->disk.kind = d->common.kind;
-	return STATUS_OK;
 }
 
 static int not_gone(struct detach *d, const struct toolstack_view *view)
@@ -194,7 +143,8 @@ static int run(int argc, char **argv)
 		return status;
 	status = store_open(&d.store);
 	if (!status)
-		status = find(&d, argv[optind], argv[optind + 1]);
+		status = store_disk(&d.store, &d.common, argv[optind], argv[optind + 1],
+				    &d.disk);
 	if (!status)
 		status = detach(&d);
 	if (status == STATUS_NO_SUCH && d.idempotent)

@@ -1,102 +1,208 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which end of a disk waits for what, in words (explain() in paravane.h).
+ * paravane explain: one disk, what its two ends offered and agreed on, what
+ * that means, and what they wait for.
  *
- * Hides: what each pair of states means and what a person does about it. Must
- * not know: how the states were read.
+ * Hides: what is shown and how. Must not know: the judgement
+ * (paravane-meaning.h), the states' words (paravane-waits.c).
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "paravane.h"
-#include "paravane-runinfo.h"
+#include "paravane-json.h"
+#include "paravane-meaning.h"
 
-static const char *program_of(const char *kind)
+#define INDENT 13
+#define COLUMNS 79
+
+static const char help_text[] =
+"Usage: paravane explain DOMAIN DEVICE [OPTION]...\n"
+"\n"
+"Says of a disk what each end offered, what they agreed on, and what that means\n"
+"for speed and for the guest; and, when it is not connected, which end waits for\n"
+"what. Works for disks that others serve, too.\n"
+"\n"
+"  DOMAIN           number or name\n"
+"  DEVICE           xvda, sda1, 51712 ...\n"
+"\n"
+"  --json           an object, as list prints it, with the explanation\n"
+"  --backend DOMAIN the domain whose back end serves it; default: as found\n"
+"  --kind KIND      vbd, vbd3 or qdisk; default: as found\n"
+"\n"
+"Exit status: 0 explained, connected or not, 1 error, 2 wrong usage, 4 no such\n"
+"domain or device.\n";
+
+enum { OPT_JSON = 256 };
+
+static const struct option options[] = {
+	{ "json", no_argument, NULL, OPT_JSON },
+	COMMON_OPTIONS,
+	{ 0 }
+};
+
+struct explain {
+	struct store store;
+	struct common_options common;
+	struct inventory_disk disk;
+	struct disk_view view;
+	bool json;
+};
+
+/* ---- for people ------------------------------------------------------------- */
+
+/* Fills lines, the first of which begins at column INDENT already. */
+static void print_wrapped(const char *text)
 {
-	return !strcmp(kind, "qdisk") ? "QEMU (qdisk)" : "paravane-blkback";
+	size_t at = INDENT;
+
+	while (*text) {
+		size_t word = strcspn(text, " ");
+
+		if (at > INDENT && at + 1 + word > COLUMNS) {
+			printf("\n%*s", INDENT, "");
+			at = INDENT;
+		} else if (at > INDENT) {
+			putchar(' ');
+			at++;
+		}
+		fwrite(text, 1, word, stdout);
+		at += word;
+		text += word + strspn(text + word, " ");
+	}
+	putchar('\n');
 }
 
-static void unanswered_back(struct store *store, const struct inventory_disk *disk,
-			    char *buf, size_t bytes)
+static void print_row(const char *topic, const char *text)
 {
-	char label[96];
+	printf("  %-*s", INDENT - 2, topic);
+	print_wrapped(text);
+}
 
-	if (disk->backend_domid == store->own_domid && runinfo_daemon_runs(disk->kind))
-		snprintf(buf, bytes,
-			 "the back end has not taken the disk up (state Initialising): see the log of paravane-blkback");
-	else if (disk->backend_domid == store->own_domid)
-		snprintf(buf, bytes,
-			 "the back end has not looked at the disk (state Initialising): %s is not running here; start it",
-			 program_of(disk->kind));
+static const char *served_by(const struct disk_view *v)
+{
+	if (!strcmp(v->disk->kind, "qdisk"))
+		return "QEMU";
+	if (v->ours)
+		return "paravane-blkback";
+	return v->ends.back == XenbusStateInitialising ? "nobody yet" : "another back end";
+}
+
+static void print_head(struct explain *e)
+{
+	const struct disk_view *v = &e->view;
+	char domain[96], back[96], size[32] = "";
+
+	if (v->has_features)
+		human_bytes(disk_view_bytes(v), size, sizeof(size));
+	printf("%s of %s%s%s, kind %s, served by %s in %s\n", v->device,
+	       domain_label(&e->store, v->disk->domid, domain, sizeof(domain)),
+	       *size ? ": " : "", size, v->disk->kind, served_by(v),
+	       domain_label(&e->store, v->disk->backend_domid, back, sizeof(back)));
+	if (v->ts.params)
+		print_row("image", v->ts.params);
+	print_row("back end", xenbus_state_name(v->ends.back));
+	print_row("front end", xenbus_state_name(v->ends.front));
+	if (v->waits[0])
+		print_row("waits", v->waits);
+}
+
+static void print_text(struct explain *e)
+{
+	struct meaning m[MEANINGS_MAX];
+	unsigned n = meanings(&e->view, m);
+
+	print_head(e);
+	if (n)
+		printf("\n%s:\n", view_is_agreed(&e->view) ? "Agreed" :
+		       "The back end's offer, which no front end has answered");
+	for (unsigned i = 0; i < n; i++) {
+		print_row(m[i].topic, m[i].is);
+		if (m[i].means[0])
+			print_row("", m[i].means);
+		if (m[i].advice[0])
+			print_row("", m[i].advice);
+	}
+}
+
+/* ---- for programs ------------------------------------------------------------- */
+
+static void print_json(const struct disk_view *v)
+{
+	struct meaning m[MEANINGS_MAX];
+	unsigned n = meanings(v, m);
+
+	json_disk_begin(v);
+	json_bool("agreed", view_is_agreed(v));
+	if (n) {
+		json_number("requests_in_flight_max", view_requests_max(v));
+		json_number("request_bytes_max", view_request_bytes_max(v));
+	}
+	fputs(",\n    \"explanation\": [", stdout);
+	for (unsigned i = 0; i < n; i++) {
+		printf("%s\n    {\n    \"topic\": \"%s\"", i ? "," : "", m[i].topic);
+		json_text("is", m[i].is);
+		json_text("means", m[i].means);
+		json_text("advice", m[i].advice);
+		fputs("\n    }", stdout);
+	}
+	putchar(']');
+	json_disk_end();
+	putchar('\n');
+}
+
+/* ---- the command ---------------------------------------------------------------- */
+
+static int parse(struct explain *e, int argc, char **argv, bool *finished)
+{
+	int opt, status;
+
+	while ((opt = common_getopt(argc, argv, options, &explain_command, &e->common,
+				    &status)) != -1) {
+		if (opt == '?') {
+			*finished = true;
+			return status;
+		}
+		e->json |= opt == OPT_JSON;
+	}
+	return common_operands(&explain_command, argc, 2, 2);
+}
+
+static int explain(struct explain *e)
+{
+	disk_view_look(&e->store, &e->disk, &e->view);
+	if (e->json)
+		print_json(&e->view);
 	else
-		snprintf(buf, bytes,
-			 "the back end has not looked at the disk (state Initialising): start %s in %s",
-			 program_of(disk->kind),
-			 domain_label(store, disk->backend_domid, label, sizeof(label)));
+		print_text(e);
+	if (fflush(stdout) || ferror(stdout))
+		return complain(STATUS_ERROR, "standard output: %s", strerror(errno));
+	return STATUS_OK;
 }
 
-/* The back end has published what it offers and is waiting. */
-static void waiting_back(struct store *store, const struct inventory_disk *disk,
-			 const struct toolstack_view *view, char *buf, size_t bytes)
+static void close_explain(struct explain *e)
 {
-	struct vbd_toolstack ts = { 0 };
-	char label[96];
-	bool hotplug = !vbd_read_toolstack(store->xs, disk->back_dir, &ts, NULL) &&
-		       ts.hotplug_pending;
-
-	vbd_free_toolstack(&ts);
-	domain_label(store, disk->domid, label, sizeof(label));
-	if (view->front == XenbusStateInitialising)
-		snprintf(buf, bytes,
-			 "the front end in %s has not answered (state Initialising): is the guest running, with a Xen block driver?",
-			 label);
-	else if (hotplug)
-		snprintf(buf, bytes,
-			 "the back end waits for the hotplug script to write hotplug-status=connected");
-	else
-		snprintf(buf, bytes,
-			 "the back end (state %s) has not connected to the front end in %s (state %s): see the log of %s",
-			 xenbus_state_name(view->back), label,
-			 xenbus_state_name(view->front), program_of(disk->kind));
+	disk_view_close(&e->view);
+	store_close(&e->store);
 }
 
-static bool is_closing(XenbusState s)
+static int run(int argc, char **argv)
 {
-	return s == XenbusStateClosing || s == XenbusStateClosed;
+	struct explain e __attribute__((cleanup(close_explain))) = { 0 };
+	bool finished = false;
+	int status = parse(&e, argc, argv, &finished);
+
+	if (status || finished)
+		return status;
+	status = store_open(&e.store);
+	if (!status)
+		status = store_disk(&e.store, &e.common, argv[optind], argv[optind + 1], &e.disk);
+	return status ? status : explain(&e);
 }
 
-void explain(struct store *store, const struct inventory_disk *disk,
-	     const struct toolstack_view *view, char *buf, size_t bytes)
-{
-	char label[96];
-
-	buf[0] = '\0';
-	domain_label(store, disk->domid, label, sizeof(label));
-	if (view->back_error[0])
-		snprintf(buf, bytes, "the back end refused: %s", view->back_error);
-	else if (view->front_error[0])
-		snprintf(buf, bytes, "the front end in %s refused: %s", label,
-			 view->front_error);
-	else if (!view->back_exists)
-		snprintf(buf, bytes, "the back end's directory is gone: somebody removed the disk");
-	else if (!view->front_exists)
-		snprintf(buf, bytes, "the front end's directory is gone: is %s still there?", label);
-	else if (view->front == XenbusStateClosed && view->back != XenbusStateClosing)
-		snprintf(buf, bytes, "the front end in %s has closed the disk, and may open it again", label);
-	else if (is_closing(view->front))
-		snprintf(buf, bytes, "the front end in %s is %s and the back end %s: detach the disk and attach it again",
-			 label, xenbus_state_name(view->front), xenbus_state_name(view->back));
-	else if (is_closing(view->back))
-		snprintf(buf, bytes, "the back end is %s and the front end in %s is %s: detach the disk and attach it again",
-			 xenbus_state_name(view->back), label, xenbus_state_name(view->front));
-	else if (view->back == XenbusStateInitialising)
-		unanswered_back(store, disk, buf, bytes);
-	else if (view->back == XenbusStateInitWait || view->back == XenbusStateInitialised)
-		waiting_back(store, disk, view, buf, bytes);
-	else if (view->back == XenbusStateConnected && view->front != XenbusStateConnected)
-		snprintf(buf, bytes, "the back end is connected; the front end in %s has not taken the disk up (state %s)",
-			 label, xenbus_state_name(view->front));
-	else if (view->back != XenbusStateConnected)
-		snprintf(buf, bytes, "the back end is %s and the front end in %s is %s",
-			 xenbus_state_name(view->back), label, xenbus_state_name(view->front));
-}
+const struct subcommand explain_command = {
+	.name = "explain",
+	.summary = "says what a disk's two ends agreed on, and what it means",
+	.help = help_text,
+	.run = run,
+};

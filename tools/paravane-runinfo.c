@@ -48,6 +48,8 @@ static void take_line(char *line, struct runinfo *out)
 	*value++ = '\0';
 	if (!strcmp(line, "engine"))
 		snprintf(out->engine, sizeof(out->engine), "%s", value);
+	else if (!strcmp(line, "grants"))
+		snprintf(out->grants, sizeof(out->grants), "%s", value);
 	else if (!strcmp(line, "pid") && !parse_u64(value, UINT32_MAX, &n))
 		out->worker_pid = (uint32_t)n;
 	else if (!strcmp(line, "restarts") && !parse_u64(value, UINT64_MAX, &n))

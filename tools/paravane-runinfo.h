@@ -14,7 +14,7 @@
 
 struct runinfo {
 	bool found, has_counters;
-	char engine[64];
+	char engine[64], grants[16];		/* empty: not known */
 	uint32_t worker_pid;
 	uint64_t restarts;
 	struct journal_counters counters;	/* all queues added up */

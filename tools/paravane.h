@@ -31,8 +31,8 @@ struct subcommand {
 	int (*run)(int argc, char **argv);	/* argv[0] is the name; a STATUS_ */
 };
 
-extern const struct subcommand attach_disk_command, detach_command, list_command,
-	resize_command;
+extern const struct subcommand attach_disk_command, detach_command, explain_command,
+	list_command, resize_command;
 
 /* The options that several subcommands take. */
 struct common_options {
@@ -79,7 +79,7 @@ int store_domain(struct store *store, const char *text, uint32_t *domid);
 int store_backend(struct store *store, const struct common_options *common,
 		  uint32_t fallback, uint32_t *domid);
 int store_device(const char *text, uint32_t *devid);
-/* The disk that DOMAIN DEVICE and the common options mean. */
+/* The disk that DOMAIN DEVICE and the common options mean, half-made or not. */
 int store_disk(struct store *store, const struct common_options *common,
 	       const char *domain, const char *device, struct inventory_disk *out);
 
@@ -91,7 +91,7 @@ const char *device_label(uint32_t devid, char *buf, size_t bytes);
  * Which end waits for what, and what to do about it; one line without a full
  * stop. Empty when both ends are connected.
  */
-void explain(struct store *store, const struct inventory_disk *disk,
-	     const struct toolstack_view *view, char *buf, size_t bytes);
+void waits_for(struct store *store, const struct inventory_disk *disk,
+	       const struct toolstack_view *view, char *buf, size_t bytes);
 
 #endif

@@ -160,6 +160,7 @@ int inventory_disks(struct xs_handle *xs, uint32_t backend_domid, uint32_t domid
 
 struct search {
 	uint32_t own_domid, devid;
+	const char *kind;
 	unsigned own, others;
 	struct inventory_disk *out;
 };
@@ -169,7 +170,7 @@ static int seen(void *arg, const struct inventory_disk *disk)
 	struct search *s = arg;
 	bool own = disk->backend_domid == s->own_domid;
 
-	if (disk->devid != s->devid)
+	if (disk->devid != s->devid || (s->kind && strcmp(s->kind, disk->kind)))
 		return 0;
 	if (own ? !s->own : !s->own && !s->others)
 		*s->out = *disk;
@@ -179,9 +180,11 @@ static int seen(void *arg, const struct inventory_disk *disk)
 }
 
 int inventory_find(struct xs_handle *xs, uint32_t own_domid, uint32_t backend_domid,
-		   uint32_t domid, uint32_t devid, struct inventory_disk *out)
+		   uint32_t domid, uint32_t devid, const char *kind,
+		   struct inventory_disk *out)
 {
-	struct search s = { .own_domid = own_domid, .devid = devid, .out = out };
+	struct search s = { .own_domid = own_domid, .devid = devid, .kind = kind,
+			    .out = out };
 	int ret = inventory_disks(xs, backend_domid, domid, seen, &s);
 
 	if (ret)
@@ -226,4 +229,10 @@ int inventory_script(struct xs_handle *xs, const struct inventory_disk *disk,
 		     char *buf, size_t bytes)
 {
 	return xenbus_read_text(xs, XBT_NULL, disk->back_dir, KEY_SCRIPT, buf, bytes);
+}
+
+int inventory_script_error(struct xs_handle *xs, const struct inventory_disk *disk,
+			   char *buf, size_t bytes)
+{
+	return xenbus_read_text(xs, XBT_NULL, disk->back_dir, KEY_HOTPLUG_ERROR, buf, bytes);
 }

@@ -32,11 +32,12 @@ bool inventory_is_disk_kind(const char *kind);
 int inventory_disks(struct xs_handle *xs, uint32_t backend_domid, uint32_t domid,
 		    inventory_fn *fn, void *arg);
 /*
- * The disk of that number. own_domid's word comes before other domains'.
+ * The disk of that number, of one kind or (NULL) any. own_domid's word comes before other domains'.
  * -ENOENT: none. -ENOTUNIQ: several back ends name one; out is the first.
  */
 int inventory_find(struct xs_handle *xs, uint32_t own_domid, uint32_t backend_domid,
-		   uint32_t domid, uint32_t devid, struct inventory_disk *out);
+		   uint32_t domid, uint32_t devid, const char *kind,
+		   struct inventory_disk *out);
 
 /* -ENOENT: no such domain, or it has no name. */
 int inventory_domain_name(struct xs_handle *xs, uint32_t domid, char *buf, size_t bytes);
@@ -49,5 +50,8 @@ bool inventory_libxl_knows(struct xs_handle *xs, uint32_t domid);
 /* The hotplug script of a disk, or -ENOENT. */
 int inventory_script(struct xs_handle *xs, const struct inventory_disk *disk,
 		     char *buf, size_t bytes);
+/* What the script said why it failed, or -ENOENT. */
+int inventory_script_error(struct xs_handle *xs, const struct inventory_disk *disk,
+			   char *buf, size_t bytes);
 
 #endif

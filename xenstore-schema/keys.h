@@ -71,10 +71,23 @@
 #define KEY_BOOTABLE		"bootable"	/* Tb, flag, 0, l: for a boot loader in dom0 */
 #define KEY_DEVICE_TYPE		"device-type"	/* Tb Tf, text, disk, b: disk cdrom floppy */
 #define KEY_DISCARD_ENABLE	"discard-enable" /* Tb, flag, 1, b: 0: offer no discard */
+#define KEY_DISCARD_SECURE_ENABLE "discard-secure-enable" /* Tb, flag, what the device can, P:
+						   0: not offered; 1: by overwriting where
+						   the image has no other way */
+#define KEY_FLUSH_ENABLE	"flush-enable"	/* Tb, flag, 1, P: 0: write barriers only, and
+						   no indirect requests (vbd.h says why) */
+#define KEY_LOGICAL_BLOCK_SIZE	"logical-block-size" /* Tb, u32 bytes, the image's, P: 512 to
+						   4096: what B publishes as sector-size */
+#define KEY_PHYSICAL_BLOCK_SIZE	"physical-block-size" /* Tb, u32 bytes, the image's, P: as
+						   physical-sector-size */
+#define KEY_MAX_INDIRECT_SEGMENTS "max-indirect-segments" /* Tb, u32, the daemon's option, P:
+						   what B offers at most; 0: none */
 #define KEY_DIRECT_IO_SAFE	"direct-io-safe" /* Tb, flag, 0, b: O_DIRECT is allowed */
 #define KEY_SPECIFICATION	"specification"	/* Tb, text, xen, l: xen, virtio */
 #define KEY_CACHE		"cache"		/* Tb, text, writeback, P: writeback
 						   writethrough none; over direct-io-safe */
+#define KEY_GRANT_MODE		"grant-mode"	/* Tb, text, the daemon's, P: auto persistent
+						   map copy */
 #define KEY_VIRTUAL_DEVICE	"virtual-device" /* Tf, u32, -, b: MAJOR << 8 | MINOR, or
 						   1 << 28 | DISK << 8 | PARTITION */
 

@@ -291,6 +291,60 @@ int toolstack_remove_disk(struct xs_handle *xs, uint32_t backend_domid,
 	return rc ? rc : xenbus_transact(xs, remove_device, &dirs);
 }
 
+static int remove_closed(struct xs_handle *xs, xs_transaction_t t, void *arg)
+{
+	const struct toolstack_dirs *dirs = arg;
+	uint32_t state;
+	bool online;
+	int rc = xenbus_read_u32(xs, t, dirs->back, KEY_STATE, UINT32_MAX, &state, NULL);
+
+	if (!rc)
+		rc = xenbus_read_flag(xs, t, dirs->back, KEY_ONLINE, true, &online, NULL);
+	if (rc)
+		return rc;
+	return online || state != XenbusStateClosed ? -EAGAIN :
+						      xenbus_remove(xs, t, "", dirs->back);
+}
+
+/* Parents may be another's, with other permissions: one failed step is the last. */
+static int remove_back_parents(struct xs_handle *xs, xs_transaction_t t, void *arg)
+{
+	const struct toolstack_dirs *dirs = arg;
+
+	return remove_upwards(xs, t, dirs->back, 4);
+}
+
+static int remove_back_error(struct xs_handle *xs, xs_transaction_t t, void *arg)
+{
+	const struct toolstack_dirs *dirs = arg;
+
+	return remove_upwards(xs, t, dirs->back_error, 4);
+}
+
+int toolstack_remove_closed(struct xs_handle *xs, uint32_t backend_domid,
+			    const char *kind, uint32_t domid, uint32_t devid)
+{
+	struct toolstack_dirs dirs;
+	int rc = toolstack_dirs(&dirs, backend_domid, kind, domid, devid);
+
+	if (!rc)
+		rc = xenbus_transact(xs, remove_closed, &dirs);
+	if (rc)
+		return rc;
+	xenbus_transact(xs, remove_back_error, &dirs);
+	xenbus_transact(xs, remove_back_parents, &dirs);
+	return 0;
+}
+
+int toolstack_remove_error(struct xs_handle *xs, uint32_t backend_domid,
+			   const char *kind, uint32_t domid, uint32_t devid)
+{
+	struct toolstack_dirs dirs;
+	int rc = toolstack_dirs(&dirs, backend_domid, kind, domid, devid);
+
+	return rc ? rc : xenbus_transact(xs, remove_back_error, &dirs);
+}
+
 int toolstack_detach(struct xs_handle *xs, uint32_t backend_domid, const char *kind,
 		     uint32_t domid, uint32_t devid, int timeout_ms, bool force,
 		     struct toolstack_view *view)

@@ -118,6 +118,30 @@ struct disk_text {
 	char domid[12], backend_domid[12], devid[12], dev[24];
 };
 
+/* Only what is asked for: other back ends do not know these. */
+static int write_wishes(struct xs_handle *xs, xs_transaction_t t, const char *dir,
+			const struct vbd_wishes *w)
+{
+	const struct {
+		const char *key;
+		uint32_t value;
+		bool asked;
+	} wish[] = {
+		{ KEY_LOGICAL_BLOCK_SIZE, w->logical_block_bytes, w->logical_block_bytes },
+		{ KEY_PHYSICAL_BLOCK_SIZE, w->physical_block_bytes, w->physical_block_bytes },
+		{ KEY_MAX_INDIRECT_SEGMENTS, w->max_indirect_segments, w->limits_segments },
+		{ KEY_FLUSH_ENABLE, 0, w->barriers_only },
+		{ KEY_DISCARD_SECURE_ENABLE, w->discard_secure == VBD_SECURE_OVERWRITE,
+		  w->discard_secure != VBD_SECURE_IF_DEVICE },
+	};
+	int rc = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(wish) && !rc; i++)
+		if (wish[i].asked)
+			rc = xenbus_write_u64(xs, t, dir, wish[i].key, wish[i].value);
+	return rc;
+}
+
 static int write_back(struct xs_handle *xs, xs_transaction_t t,
 		      const struct toolstack_disk *d, const char *dir,
 		      const struct disk_text *text)
@@ -137,11 +161,14 @@ static int write_back(struct xs_handle *xs, xs_transaction_t t,
 		/* QEMU knows only this key, and only it reads it. */
 		{ KEY_DIRECT_IO_SAFE, d->cache == VBD_CACHE_NONE ? "1" : NULL },
 		{ KEY_CACHE, cache_name(d->cache) },
+		{ KEY_GRANT_MODE, vbd_grants_name(d->grants) },
 		{ KEY_DISCARD_ENABLE, d->share == VBD_READ_ONLY ? "0" : "1" },
 		{ KEY_SPECIFICATION, "xen" },
 	};
 
-	return write_nodes(xs, t, dir, node, ARRAY_LEN(node));
+	int rc = write_nodes(xs, t, dir, node, ARRAY_LEN(node));
+
+	return rc ? rc : write_wishes(xs, t, dir, &d->wishes);
 }
 
 static int write_front(struct xs_handle *xs, xs_transaction_t t,

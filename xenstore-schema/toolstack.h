@@ -27,7 +27,9 @@ struct toolstack_disk {
 	const char *params;		/* "aio:/path", "/dev/vg/lv", ... */
 	enum vbd_share share;
 	enum vbd_cache cache;
+	enum vbd_grants grants;
 	bool cdrom, removable;
+	struct vbd_wishes wishes;
 	const char *script;		/* NULL: none */
 	bool libxl;			/* write /libxl too, so that xl lists it */
 };
@@ -76,6 +78,17 @@ int toolstack_close_disk(struct xs_handle *xs, uint32_t backend_domid,
 			 int timeout_ms, struct toolstack_view *view);
 int toolstack_remove_disk(struct xs_handle *xs, uint32_t backend_domid,
 			  const char *kind, uint32_t domid, uint32_t devid);
+/*
+ * What a driver domain's tool stack (xl devd) does once a disk is closed: the back
+ * end's own directory goes, and of what was above it and became empty as much as
+ * this domain may remove; the other tool stack waits for that and sees to the rest.
+ * -EAGAIN: not closed and offline now.
+ */
+int toolstack_remove_closed(struct xs_handle *xs, uint32_t backend_domid,
+			    const char *kind, uint32_t domid, uint32_t devid);
+/* What a back end said of a disk that has gone, and parents that became empty. */
+int toolstack_remove_error(struct xs_handle *xs, uint32_t backend_domid,
+			   const char *kind, uint32_t domid, uint32_t devid);
 /*
  * Both steps. force: removes after the deadline all the same. -ENOENT: no such
  * device. -ETIMEDOUT: nothing was removed.

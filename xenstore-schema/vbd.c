@@ -218,16 +218,56 @@ static int read_cache(struct xs_handle *xs, const char *dir, enum vbd_cache *out
 	return rc == -ENOENT ? 0 : rc;
 }
 
+static const struct word grants_words[] = {
+	{ "auto", VBD_GRANTS_AUTO },
+	{ "persistent", VBD_GRANTS_PERSISTENT },
+	{ "map", VBD_GRANTS_MAP },
+	{ "copy", VBD_GRANTS_COPY },
+	{ NULL, 0 },
+};
+
+const char *vbd_grants_name(enum vbd_grants grants)
+{
+	const struct word *w = grants_words;
+
+	while (w->text && w->value != (int)grants)
+		w++;
+	return w->text;
+}
+
+int vbd_grants_parse(const char *text, enum vbd_grants *out)
+{
+	for (const struct word *w = grants_words; w->text; w++) {
+		if (!strcmp(w->text, text)) {
+			*out = (enum vbd_grants)w->value;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static int read_grants(struct xs_handle *xs, const char *dir, enum vbd_grants *out,
+		       struct key_error *err)
+{
+	int v = VBD_GRANTS_DEFAULT;
+	int rc = read_word(xs, dir, KEY_GRANT_MODE, grants_words,
+			   "auto, persistent, map or copy", &v, err);
+
+	*out = (enum vbd_grants)v;
+	return rc == -ENOENT ? 0 : rc;
+}
+
 static int read_hotplug(struct xs_handle *xs, const char *dir, bool has_script,
 			struct vbd_toolstack *ts, struct key_error *err)
 {
 	char *status;
-	int rc = read_optional(xs, dir, KEY_HOTPLUG_STATUS, "connected or error",
+	int rc = read_optional(xs, dir, KEY_HOTPLUG_STATUS, "connected, error or busy",
 			       &status, err);
 
 	if (rc)
 		return rc;
-	ts->hotplug_error = status && !strcmp(status, "error");
+	/* xl's scripts say busy of an image that another guest has. */
+	ts->hotplug_error = status && (!strcmp(status, "error") || !strcmp(status, "busy"));
 	ts->hotplug_pending = status ? strcmp(status, "connected") != 0 : has_script;
 	free(status);
 	return 0;
@@ -255,6 +295,68 @@ static int read_flags(struct xs_handle *xs, const char *dir,
 	ts->cdrom = type && !strcmp(type, "cdrom");
 	free(type);
 	return 0;
+}
+
+/* A power of two from 512 up, 0 when missing. */
+static int read_block_size(struct xs_handle *xs, const char *dir, const char *key,
+			   uint32_t max, uint32_t *out, struct key_error *err)
+{
+	int rc = xenbus_read_u32(xs, XBT_NULL, dir, key, UINT32_MAX, out, err);
+
+	if (rc == -ENOENT) {
+		*out = 0;
+		return 0;
+	}
+	if (rc || (*out >= VBD_SECTOR_BYTES && *out <= max && !(*out & (*out - 1))))
+		return rc;
+	xenbus_blame_u64(err, key, *out, max == VBD_LOGICAL_BLOCK_BYTES_MAX ?
+			 "a power of two from 512 to 4096" :
+			 "a power of two from 512 to 1048576");
+	return -EINVAL;
+}
+
+static int read_max_segments(struct xs_handle *xs, const char *dir,
+			     struct vbd_wishes *out, struct key_error *err)
+{
+	int rc = xenbus_read_u32(xs, XBT_NULL, dir, KEY_MAX_INDIRECT_SEGMENTS, UINT32_MAX,
+				 &out->max_indirect_segments, err);
+
+	out->limits_segments = !rc;
+	if (rc || out->max_indirect_segments <= VBD_INDIRECT_SEGMENTS_MAX)
+		return rc == -ENOENT ? 0 : rc;
+	xenbus_blame_u64(err, KEY_MAX_INDIRECT_SEGMENTS, out->max_indirect_segments,
+			 "a number from 0 to 4096");
+	return -EINVAL;
+}
+
+static int read_discard_secure(struct xs_handle *xs, const char *dir,
+			       struct vbd_wishes *out, struct key_error *err)
+{
+	uint64_t on;
+	int rc = xenbus_read_u64(xs, XBT_NULL, dir, KEY_DISCARD_SECURE_ENABLE, 1, &on, err);
+
+	if (!rc)
+		out->discard_secure = on ? VBD_SECURE_OVERWRITE : VBD_SECURE_NEVER;
+	return rc == -ENOENT ? 0 : rc;
+}
+
+static int read_wishes(struct xs_handle *xs, const char *dir, struct vbd_wishes *out,
+		       struct key_error *err)
+{
+	bool flush = true;
+	int rc = read_block_size(xs, dir, KEY_LOGICAL_BLOCK_SIZE,
+				 VBD_LOGICAL_BLOCK_BYTES_MAX, &out->logical_block_bytes, err);
+
+	if (!rc)
+		rc = read_block_size(xs, dir, KEY_PHYSICAL_BLOCK_SIZE,
+				     VBD_PHYSICAL_BLOCK_BYTES_MAX,
+				     &out->physical_block_bytes, err);
+	if (!rc)
+		rc = read_max_segments(xs, dir, out, err);
+	if (!rc)
+		rc = xenbus_read_flag(xs, XBT_NULL, dir, KEY_FLUSH_ENABLE, true, &flush, err);
+	out->barriers_only = !flush;
+	return rc ? rc : read_discard_secure(xs, dir, out, err);
 }
 
 /* xl writes an empty script for none. */
@@ -288,9 +390,13 @@ int vbd_read_toolstack(struct xs_handle *xs, const char *back_dir,
 	if (!rc)
 		rc = read_cache(xs, back_dir, &out->cache, err);
 	if (!rc)
+		rc = read_grants(xs, back_dir, &out->grants, err);
+	if (!rc)
 		rc = read_hotplug(xs, back_dir, has_script, out, err);
 	if (!rc)
 		rc = read_flags(xs, back_dir, out, err);
+	if (!rc)
+		rc = read_wishes(xs, back_dir, &out->wishes, err);
 	if (rc)
 		vbd_free_toolstack(out);
 	return rc;

@@ -15,6 +15,9 @@
 #define VBD_RING_PAGES_MAX (1u << VBD_RING_ORDER_MAX)
 #define VBD_QUEUES_MAX 16u
 #define VBD_SECTOR_BYTES 512u			/* the unit of `sectors`, always */
+#define VBD_LOGICAL_BLOCK_BYTES_MAX 4096u	/* a segment is a page at most */
+#define VBD_PHYSICAL_BLOCK_BYTES_MAX (1u << 20)
+#define VBD_INDIRECT_SEGMENTS_MAX 4096u		/* 8 pages of 512 */
 
 /* ---- what the tool stack wrote into the back end's directory ------------- */
 
@@ -30,12 +33,37 @@ enum vbd_cache {		/* key cache, ours; direct-io-safe selects none */
 	VBD_CACHE_NONE,
 };
 
+/* How a front end's pages are reached: key grant-mode, ours. */
+enum vbd_grants {
+	VBD_GRANTS_DEFAULT,	/* the key is missing: as the daemon was told */
+	VBD_GRANTS_AUTO,	/* persistent if the front end takes it, else by size */
+	VBD_GRANTS_PERSISTENT,	/* mapped once and kept */
+	VBD_GRANTS_MAP,		/* mapped for each request; persistent not offered */
+	VBD_GRANTS_COPY,	/* copied for each request; persistent not offered */
+};
+
+/* What the tool stack may ask of the device itself, by Paravane's own keys; 0: nothing. */
+struct vbd_wishes {
+	uint32_t logical_block_bytes, physical_block_bytes;	/* 0: as the image has it */
+	bool limits_segments;		/* to the next, instead of the daemon's option */
+	uint32_t max_indirect_segments;
+	/*
+	 * Barriers are all that is offered, and no flush. Then no indirect requests are: Linux's
+	 * front end would have to send a large write with FUA as an indirect barrier,
+	 * which does not exist, and stops at an assertion of its own.
+	 */
+	bool barriers_only;
+	enum { VBD_SECURE_IF_DEVICE, VBD_SECURE_NEVER, VBD_SECURE_OVERWRITE } discard_secure;
+};
+
 struct vbd_toolstack {
 	char *params;			/* prefix removed; malloc'd; NULL: missing */
 	char *physical_device_path;	/* malloc'd; NULL: missing */
 	enum vbd_share share;
 	enum vbd_cache cache;
+	enum vbd_grants grants;
 	bool cdrom, removable, discard_enable, online;
+	struct vbd_wishes wishes;
 	bool hotplug_pending;		/* hotplug-status exists and is not "connected",
 					   or `script` is set and it does not exist */
 	bool hotplug_error;		/* hotplug-status = error */
@@ -45,6 +73,9 @@ struct vbd_toolstack {
 int vbd_read_toolstack(struct xs_handle *xs, const char *back_dir,
 		       struct vbd_toolstack *out, struct key_error *err);
 void vbd_free_toolstack(struct vbd_toolstack *ts);
+/* As the key has it; NULL for the default. The other way: -EINVAL. */
+const char *vbd_grants_name(enum vbd_grants grants);
+int vbd_grants_parse(const char *text, enum vbd_grants *out);
 
 /* ---- what a back end publishes ------------------------------------------- */
 

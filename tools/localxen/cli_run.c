@@ -32,6 +32,7 @@
 static struct {
 	char dir[64];
 	const char *xenstored;
+	long maptrack_frames;	/* dom0's; 0: the default */
 	pid_t hv, store, cmd;
 	int status;		/* of cmd, once it has ended */
 	bool hv_ended, store_ended, cmd_ended;
@@ -81,7 +82,7 @@ static int make_dir(void)
 
 static int start_hypervisor(void)
 {
-	char parent[16], ready[16];
+	char parent[16], ready[16], maptrack[16];
 	pid_t self = getpid();
 	int fds[2];
 	char byte;
@@ -99,8 +100,9 @@ static int start_hypervisor(void)
 		setenv("LOCALXEN_DIR", run.dir, 1);
 		snprintf(parent, sizeof(parent), "%d", self);
 		snprintf(ready, sizeof(ready), "%d", fds[1]);
+		snprintf(maptrack, sizeof(maptrack), "%ld", run.maptrack_frames);
 		execl("/proc/self/exe", "localxen", "hypervisor", run.dir, parent,
-		      ready, NULL);
+		      ready, maptrack, NULL);
 		_exit(EXIT_CANNOT_EXEC);
 	}
 	close(fds[1]);
@@ -316,6 +318,7 @@ static void usage(void)
 	     "everything with it: every process of every domain. Needs no root; any number may\n"
 	     "run side by side.\n\n"
 	     "      --xenstored=PROGRAM  the store daemon to run (default " LX_XENSTORED ")\n"
+	     "      --maptrack=M         dom0's maptrack frames, 256 maps each (default 1024)\n"
 	     "  -h, --help               show this\n\n"
 	     "Exit status: COMMAND's; 128+N if it died of signal N, or localxen was sent signal\n"
 	     "N; 125 if localxen failed, 126 if COMMAND cannot run, 127 if it is not found.");
@@ -325,6 +328,7 @@ int cmd_run(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "xenstored", required_argument, NULL, 'x' },
+		{ "maptrack", required_argument, NULL, 'm' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
@@ -336,9 +340,13 @@ int cmd_run(int argc, char **argv)
 			usage();
 			return 0;
 		}
-		if (c != 'x')
+		if (c == 'x')
+			run.xenstored = optarg;
+		else if (c != 'm')
 			return cli_usage_error("run", "unknown option");
-		run.xenstored = optarg;
+		else if (!cli_number("--maptrack", optarg, 1, LX_MAX_MAPTRACK_FRAMES,
+				     &run.maptrack_frames))
+			return EXIT_OURS;
 	}
 	if (optind == argc)
 		return cli_usage_error("run", "no command given");

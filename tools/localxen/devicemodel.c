@@ -15,16 +15,11 @@ xendevicemodel_handle *xendevicemodel_open(struct xentoollog_logger *logger,
 					   unsigned flags)
 {
 	xendevicemodel_handle *dmod;
-	int rc = lx_connect();
 
 	(void)logger;
 	(void)flags;
-	if (!rc)
-		rc = -lx_fail_check(LX_CALL_OPEN);
-	if (rc) {
-		errno = -rc;
+	if (!lx_may_open())
 		return NULL;
-	}
 	dmod = calloc(1, sizeof(*dmod));
 	if (dmod)
 		dmod->incarnation = lx.incarnation;

@@ -57,23 +57,16 @@ fail:
 	return NULL;
 }
 
-static int may_open(void)
-{
-	int rc = lx_connect();
-
-	return rc ? rc : -lx_fail_check(LX_CALL_OPEN);
-}
-
 xenevtchn_handle *xenevtchn_open(struct xentoollog_logger *logger, unsigned flags)
 {
 	xenevtchn_handle *xce;
-	int fd, rc = may_open();
+	int fd, rc;
 
 	(void)logger;
-	if (!rc && (flags & ~XENEVTCHN_NO_CLOEXEC))
-		rc = -EINVAL;
-	if (rc) {
-		errno = -rc;
+	if (!lx_may_open())
+		return NULL;
+	if (flags & ~XENEVTCHN_NO_CLOEXEC) {
+		errno = EINVAL;
 		return NULL;
 	}
 	fd = eventfd(0, EFD_SEMAPHORE |
@@ -93,17 +86,15 @@ xenevtchn_handle *xenevtchn_open(struct xentoollog_logger *logger, unsigned flag
 xenevtchn_handle *xenevtchn_fdopen(struct xentoollog_logger *logger, int fd,
 				   unsigned flags)
 {
-	int rc = may_open();
-
 	(void)logger;
-	if (!rc && flags)
-		rc = -EINVAL;
-	if (!rc && fcntl(fd, F_GETFD) < 0)
-		rc = -EBADF;
-	if (rc) {
-		errno = -rc;
+	if (!lx_may_open())
+		return NULL;
+	if (flags) {
+		errno = EINVAL;
 		return NULL;
 	}
+	if (fcntl(fd, F_GETFD) < 0)
+		return NULL;
 	return new_handle(fd);
 }
 

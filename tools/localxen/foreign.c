@@ -19,16 +19,11 @@ xenforeignmemory_handle *xenforeignmemory_open(struct xentoollog_logger *logger,
 					       unsigned flags)
 {
 	xenforeignmemory_handle *fmem;
-	int rc = lx_connect();
 
 	(void)logger;
 	(void)flags;
-	if (!rc)
-		rc = -lx_fail_check(LX_CALL_OPEN);
-	if (rc) {
-		errno = -rc;
+	if (!lx_may_open())
 		return NULL;
-	}
 	fmem = calloc(1, sizeof(*fmem));
 	if (fmem) {
 		fmem->incarnation = lx.incarnation;

@@ -30,14 +30,9 @@ struct regions {
 struct xengntdev_handle *lx_gnthandle_open(void)
 {
 	struct xengntdev_handle *h;
-	int rc = lx_connect();
 
-	if (!rc)
-		rc = -lx_fail_check(LX_CALL_OPEN);
-	if (rc) {
-		errno = -rc;
+	if (!lx_may_open())
 		return NULL;
-	}
 	h = calloc(1, sizeof(*h));
 	if (!h)
 		return NULL;

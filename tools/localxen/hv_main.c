@@ -254,48 +254,7 @@ static void execute(struct call *c)
 	}
 }
 
-/* ---- messages ---- */
-
-static ssize_t receive(int fd, struct lx_req *req, int *in_fd)
-{
-	struct iovec iov = { .iov_base = req, .iov_len = sizeof(*req) };
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int))];
-	} c;
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
-			      .msg_control = c.buf, .msg_controllen = sizeof(c.buf) };
-	ssize_t n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-	struct cmsghdr *cm = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
-
-	*in_fd = -1;
-	if (cm && cm->cmsg_type == SCM_RIGHTS)
-		memcpy(in_fd, CMSG_DATA(cm), sizeof(int));
-	return n;
-}
-
-static void reply(int fd, const void *data, size_t len, int out_fd)
-{
-	struct iovec iov = { .iov_base = (void *)data, .iov_len = len };
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int))];
-	} c;
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-
-	if (out_fd >= 0) {
-		memset(&c, 0, sizeof(c));
-		msg.msg_control = c.buf;
-		msg.msg_controllen = sizeof(c.buf);
-		struct cmsghdr *cm = CMSG_FIRSTHDR(&msg);
-		cm->cmsg_level = SOL_SOCKET;
-		cm->cmsg_type = SCM_RIGHTS;
-		cm->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(cm), &out_fd, sizeof(int));
-	}
-	/* A client has one request under way, so its buffer has room. */
-	sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
+/* ---- clients ---- */
 
 static void drop_client(struct source *s)
 {
@@ -311,9 +270,9 @@ static void serve(struct source *s)
 	struct lx_req req;
 	struct call c = { .src = s, .req = &req, .out_fd = -1, .rep = &rep,
 			  .rep_len = sizeof(struct lx_rep) };
-	ssize_t n = receive(s->client.fd, &req, &c.in_fd);
+	ssize_t n = lx_recv(s->client.fd, &req, sizeof(req), &c.in_fd, MSG_DONTWAIT);
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (n < 0 && errno == EAGAIN)
 		return;
 	if (n <= 0) {
 		drop_client(s);
@@ -322,7 +281,8 @@ static void serve(struct source *s)
 	if (n == sizeof(req) && req.op != LX_OP_POKE) {
 		memset(&rep.rep, 0, sizeof(rep.rep));
 		execute(&c);
-		reply(s->client.fd, &rep, c.rep_len, c.out_fd);
+		/* It has one request under way, so its buffer has room. */
+		lx_send(s->client.fd, &rep, c.rep_len, c.out_fd, MSG_DONTWAIT);
 	}
 	if (c.in_fd >= 0)
 		close(c.in_fd);
@@ -400,9 +360,9 @@ static int make_signals(void)
 	return hv.signal_fd < 0 ? -errno : 0;
 }
 
-static int start(void)
+static int start(uint32_t maptrack_frames)
 {
-	struct lx_create dom0 = { .name = "Domain-0" };
+	struct lx_create dom0 = { .name = "Domain-0", .maptrack_frames = maptrack_frames };
 	struct lx_rep rep;
 	int rc = make_shm();
 
@@ -449,22 +409,23 @@ static void run(void)
 }
 
 /*
- * hypervisor DIR PARENT READY_FD: serves until told to end, or until PARENT is
- * gone. Writes one byte to READY_FD when clients may come.
+ * hypervisor DIR PARENT READY_FD MAPTRACK: serves until told to end, or until
+ * PARENT is gone. Writes one byte to READY_FD when clients may come. MAPTRACK is
+ * dom0's, in frames; 0: the default.
  */
 int hv_main(int argc, char **argv)
 {
 	int rc, ready;
 	pid_t parent;
 
-	if (argc != 4)
+	if (argc != 5)
 		return 2;
 	hv.dir = argv[1];
 	parent = atoi(argv[2]);
 	ready = atoi(argv[3]);
 	prctl(PR_SET_NAME, "localxen-hv");
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	rc = start();
+	rc = start((uint32_t)atoi(argv[4]));
 	if (rc) {
 		fprintf(stderr, "localxen: hypervisor in %s: %s\n", hv.dir, strerror(-rc));
 		return 1;

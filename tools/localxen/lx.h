@@ -124,6 +124,20 @@ int lx_evtchn_attach(struct xenevtchn_handle *xce, const struct lx_req *req,
 /* Like lx_fail_check, for one status among those that rules of call carry. */
 int lx_fail_status(enum lx_call call);
 
+/*
+ * What every library's open begins with: the hypervisor is reached and no rule
+ * forbids it. False leaves errno.
+ */
+static inline bool lx_may_open(void)
+{
+	int rc = lx_connect();
+
+	if (!rc)
+		rc = -lx_fail_check(LX_CALL_OPEN);
+	errno = -rc;
+	return !rc;
+}
+
 /* "localxen: NAME is not provided by local Xen", the first time it is called. */
 long lx_stub(const char *name, int *said);
 void lx_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -60,61 +60,69 @@ long lx_stub(const char *name, int *said)
 
 /* ---- messages ---- */
 
-static int send_packet(int sock, const void *data, size_t len, int fd)
+union fd_control {
+	struct cmsghdr align;
+	char buf[CMSG_SPACE(sizeof(int))];
+};
+
+ssize_t lx_send(int sock, const void *data, size_t len, int fd, int flags)
 {
 	struct iovec iov = { .iov_base = (void *)data, .iov_len = len };
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int))];
-	} c;
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	union fd_control c;
+	struct cmsghdr *cm;
 	ssize_t n;
 
 	if (fd >= 0) {
 		memset(&c, 0, sizeof(c));
 		msg.msg_control = c.buf;
 		msg.msg_controllen = sizeof(c.buf);
-		struct cmsghdr *cm = CMSG_FIRSTHDR(&msg);
+		cm = CMSG_FIRSTHDR(&msg);
 		cm->cmsg_level = SOL_SOCKET;
 		cm->cmsg_type = SCM_RIGHTS;
 		cm->cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(cm), &fd, sizeof(int));
 	}
 	do {
-		n = sendmsg(sock, &msg, MSG_NOSIGNAL);
+		n = sendmsg(sock, &msg, MSG_NOSIGNAL | flags);
 	} while (n < 0 && errno == EINTR);
-	return n == (ssize_t)len ? 0 : -ENOTCONN;
+	return n;
+}
+
+ssize_t lx_recv(int sock, void *data, size_t len, int *fd, int flags)
+{
+	struct iovec iov = { .iov_base = data, .iov_len = len };
+	union fd_control c;
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+			      .msg_control = c.buf, .msg_controllen = sizeof(c.buf) };
+	struct cmsghdr *cm;
+	ssize_t n;
+
+	*fd = -1;
+	do {
+		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC | flags);
+	} while (n < 0 && errno == EINTR);
+	cm = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+	if (cm && cm->cmsg_type == SCM_RIGHTS)
+		memcpy(fd, CMSG_DATA(cm), sizeof(int));
+	return n;
+}
+
+static int send_packet(int sock, const void *data, size_t len, int fd)
+{
+	return lx_send(sock, data, len, fd, 0) == (ssize_t)len ? 0 : -ENOTCONN;
 }
 
 static int recv_packet(int sock, void *data, size_t len, int *fd)
 {
-	struct iovec iov = { .iov_base = data, .iov_len = len };
-	union {
-		struct cmsghdr align;
-		char buf[CMSG_SPACE(sizeof(int))];
-	} c;
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
-			      .msg_control = c.buf, .msg_controllen = sizeof(c.buf) };
-	ssize_t n;
+	int got;
+	ssize_t n = lx_recv(sock, data, len, &got, 0);
 
 	if (fd)
-		*fd = -1;
-	do {
-		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
-	if (n < (ssize_t)sizeof(struct lx_rep))
-		return -ENOTCONN;
-	struct cmsghdr *cm = CMSG_FIRSTHDR(&msg);
-	if (cm && cm->cmsg_type == SCM_RIGHTS) {
-		int got;
-
-		memcpy(&got, CMSG_DATA(cm), sizeof(int));
-		if (fd)
-			*fd = got;
-		else
-			close(got);
-	}
-	return 0;
+		*fd = got;
+	else if (got >= 0)
+		close(got);
+	return n < (ssize_t)sizeof(struct lx_rep) ? -ENOTCONN : 0;
 }
 
 int lx_rpc(const struct lx_req *req, int out_fd, void *rep, size_t rep_size,

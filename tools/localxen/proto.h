@@ -11,6 +11,7 @@
 #define LX_PROTO_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #define LX_SOCKET_NAME "hypervisor"
 #define LX_SHARE_MAX_PAGES 8192
@@ -72,5 +73,12 @@ struct lx_rep_share {
 	struct lx_rep rep;
 	uint32_t data[2 * LX_SHARE_MAX_PAGES];
 };
+
+/*
+ * One packet with a descriptor, or -1 for none; flags as for send(2). As
+ * sendmsg(2) and recvmsg(2) return, but never EINTR.
+ */
+ssize_t lx_send(int sock, const void *data, size_t len, int fd, int flags);
+ssize_t lx_recv(int sock, void *data, size_t len, int *fd, int flags);
 
 #endif

@@ -21,16 +21,11 @@ struct xencall_handle {
 xencall_handle *xencall_open(struct xentoollog_logger *logger, unsigned flags)
 {
 	xencall_handle *xcall;
-	int rc = lx_connect();
 
 	(void)logger;
 	(void)flags;
-	if (!rc)
-		rc = -lx_fail_check(LX_CALL_OPEN);
-	if (rc) {
-		errno = -rc;
+	if (!lx_may_open())
 		return NULL;
-	}
 	xcall = calloc(1, sizeof(*xcall));
 	if (!xcall)
 		return NULL;

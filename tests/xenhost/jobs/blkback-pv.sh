@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: our block back end, Debian's front end in a PV guest: features, files, fio, discard, read-only, detach
 # quick: yes
-# needs: paravane-blkback
+# needs: paravane-blkback paravane
 # timeout: 240
 
 file=$(image pv 96)
@@ -20,6 +20,14 @@ if [ "$XH_BACKEND" = ours ]; then
 	check "indirect requests are agreed on" grep -q 'indirect descriptors: enabled' <<<"$features"
 	check "the front end believes in discard" test "$(guest_run bp 'cat /sys/block/xvda/queue/discard_max_bytes')" -gt 0
 fi
+paravane explain bp xvda --kind $served | tee explained
+check "explain finds both ends agreed" grep -q '^Agreed' explained
+check "explain says how many requests can be in flight" grep -q '32 requests in flight at most' explained
+case $XH_BACKEND in
+ours)	check "explain knows our engine" grep -qE 'engine +buffered' explained ;;
+kernel)	check "explain knows what it does not know" grep -qE 'engine +not known' explained ;;
+qdisk)	check "explain knows QEMU" grep -qE 'request +up to 44 KiB' explained ;;
+esac
 check "the size is right" equal $((96 * 2048)) "$(guest_run bp 'cat /sys/block/xvda/size')"
 
 check "a file system keeps files" guest_run bp '

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A disk as a JSON object (paravane-json.h).
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "paravane-json.h"
+#include "paravane-view.h"
+
+/* Bytes that are no UTF-8 come from names in XenStore: they are replaced. */
+static size_t utf8_length(const unsigned char *s)
+{
+	size_t more = *s < 0x80 ? 0 : *s >= 0xc2 && *s < 0xe0 ? 1 : (*s & 0xf0) == 0xe0 ? 2 :
+		      *s >= 0xf0 && *s < 0xf5 ? 3 : 99;
+
+	if (more == 99)
+		return 0;
+	for (size_t i = 1; i <= more; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	/* overlong forms, surrogates, beyond U+10FFFF */
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return more + 1;
+}
+
+void json_string(const char *text)
+{
+	const unsigned char *s = (const unsigned char *)text;
+
+	putchar('"');
+	while (*s) {
+		size_t len = utf8_length(s);
+
+		if (!len)
+			fputs("\\ufffd", stdout);
+		else if (*s == '"' || *s == '\\')
+			printf("\\%c", *s);
+		else if (*s < 0x20 || *s == 0x7f)
+			printf("\\u%04x", *s);
+		else
+			fwrite(s, 1, len, stdout);
+		s += len ? len : 1;
+	}
+	putchar('"');
+}
+
+void json_text(const char *name, const char *text)
+{
+	printf(",\n    \"%s\": ", name);
+	if (text && *text)
+		json_string(text);
+	else
+		fputs("null", stdout);
+}
+
+void json_number(const char *name, uint64_t n)
+{
+	printf(",\n    \"%s\": %" PRIu64, name, n);
+}
+
+void json_bool(const char *name, bool b)
+{
+	printf(",\n    \"%s\": %s", name, b ? "true" : "false");
+}
+
+static void json_features(const struct disk_view *v)
+{
+	const struct vbd_features *f = &v->features;
+
+	json_number("size_bytes", disk_view_bytes(v));
+	json_number("sector_bytes", f->sector_bytes);
+	json_number("physical_sector_bytes", f->physical_sector_bytes);
+	printf(",\n    \"offered\": {\"flush\": %s, \"barrier\": %s, \"discard\": %s, "
+	       "\"discard_secure\": %s, \"persistent_grants\": %s, "
+	       "\"max_indirect_segments\": %u, \"max_ring_pages\": %u, \"max_queues\": %u}",
+	       f->flush ? "true" : "false", f->barrier ? "true" : "false",
+	       f->discard ? "true" : "false", f->discard_secure ? "true" : "false",
+	       f->persistent ? "true" : "false", f->max_indirect_segments,
+	       1u << f->max_ring_order, f->max_queues);
+	if (!v->has_front)
+		return;
+	printf(",\n    \"negotiated\": {\"persistent_grants\": %s, \"ring_pages\": %u, "
+	       "\"queues\": %u, \"abi\": \"%s\"}",
+	       f->persistent && v->front.persistent ? "true" : "false",
+	       1u << v->front.queue[0].order, v->front.nr_queues, abi_name(v->front.abi));
+}
+
+static void json_counters(const struct runinfo *r)
+{
+	const struct journal_counters *c = &r->counters;
+
+	json_text("engine", r->engine);
+	json_text("grant_mode", r->grants);
+	if (r->worker_pid)
+		json_number("worker_pid", r->worker_pid);
+	json_number("worker_restarts", r->restarts);
+	if (!r->has_counters)
+		return;
+	printf(",\n    \"counters\": {\"reads\": %" PRIu64 ", \"writes\": %" PRIu64
+	       ", \"flushes\": %" PRIu64 ", \"barriers\": %" PRIu64
+	       ", \"discards\": %" PRIu64 ", \"errors\": %" PRIu64
+	       ", \"unsupported\": %" PRIu64
+	       ", \"read_bytes\": %" PRIu64 ", \"written_bytes\": %" PRIu64,
+	       c->reads, c->writes, c->flushes, c->barriers, c->discards, c->errors, c->unsupported,
+	       c->read_sectors * VBD_SECTOR_BYTES, c->written_sectors * VBD_SECTOR_BYTES);
+	printf(", \"notifications_sent\": %" PRIu64 ", \"wakeups\": %" PRIu64
+	       ", \"spins_hit\": %" PRIu64 ", \"spins_missed\": %" PRIu64
+	       ", \"segments\": %" PRIu64 ", \"mapped_pages\": %" PRIu64
+	       ", \"copied_bytes\": %" PRIu64 ", \"replayed\": %" PRIu64 "}",
+	       c->notifications_sent, c->wakeups, c->spins_hit, c->spins_missed, c->segments,
+	       c->mapped_pages, c->copied_bytes, c->replayed);
+}
+
+void json_disk_begin(const struct disk_view *v)
+{
+	printf("  {\n    \"domid\": %u", v->disk->domid);
+	json_text("domain", v->domain);
+	json_text("device", v->device);
+	json_number("devid", v->disk->devid);
+	json_text("kind", v->disk->kind);
+	json_number("backend_domid", v->disk->backend_domid);
+	json_text("backend_state", xenbus_state_name(v->ends.back));
+	json_text("frontend_state", xenbus_state_name(v->ends.front));
+	json_text("image", v->ts.params);
+	json_text("mode", mode_name(v->ts.share));
+	json_text("cache", cache_name(v->ts.cache));
+	json_bool("cdrom", v->ts.cdrom);
+	json_bool("removable", v->ts.removable);
+	if (v->has_features)
+		json_features(v);
+	if (v->run.found)
+		json_counters(&v->run);
+	json_text("waits_for", v->waits);
+}
+
+void json_disk_end(void)
+{
+	fputs("\n  }", stdout);
+}

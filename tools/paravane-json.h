@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * JSON on standard output, for programs: a disk's object, which list and
+ * explain print alike, and members for it.
+ *
+ * Hides: escapes, commas, the names of members. Must not know: where a view
+ * comes from.
+ */
+#ifndef PV_PARAVANE_JSON_H
+#define PV_PARAVANE_JSON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct disk_view;
+
+/* All members; more may be added by the functions below before the end. */
+void json_disk_begin(const struct disk_view *v);
+void json_disk_end(void);
+
+void json_text(const char *name, const char *text);	/* NULL and "": null */
+void json_number(const char *name, uint64_t n);
+void json_bool(const char *name, bool b);
+void json_string(const char *text);			/* the value alone */
+
+#endif

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The words of paravane explain (paravane-meaning.h): one function for each
+ * topic, called in the order of the table at the end.
+ *
+ * What Linux guests do, and by which parameter that is changed, are facts of
+ * drivers/block/xen-blkfront.c.
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "keys.h"
+#include "paravane-meaning.h"
+#include "util.h"
+
+#define PAGE_BYTES 4096u
+#define DIRECT_PAGES 11u	/* of a request that is not indirect (blkif.h) */
+#define SLOTS_PER_PAGE 32u	/* of a ring: slots are rounded down to a power of two */
+
+#define SAY(field, ...) snprintf(m->field, sizeof(m->field), __VA_ARGS__)
+
+bool view_is_agreed(const struct disk_view *v)
+{
+	return v->has_front && (v->ends.front == XenbusStateInitialised ||
+				v->ends.front == XenbusStateConnected);
+}
+
+static uint32_t ring_order(const struct disk_view *v)
+{
+	return view_is_agreed(v) ? v->front.queue[0].order : v->features.max_ring_order;
+}
+
+static uint32_t nr_queues(const struct disk_view *v)
+{
+	return view_is_agreed(v) ? v->front.nr_queues : v->features.max_queues;
+}
+
+uint32_t view_requests_max(const struct disk_view *v)
+{
+	return (SLOTS_PER_PAGE << ring_order(v)) * nr_queues(v);
+}
+
+static uint32_t request_pages(const struct disk_view *v)
+{
+	return v->features.max_indirect_segments > DIRECT_PAGES ?
+	       v->features.max_indirect_segments : DIRECT_PAGES;
+}
+
+uint64_t view_request_bytes_max(const struct disk_view *v)
+{
+	return (uint64_t)request_pages(v) * PAGE_BYTES;
+}
+
+static const char *plural(uint32_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+static bool by_qemu(const struct disk_view *v)
+{
+	return !strcmp(v->disk->kind, KIND_QDISK);
+}
+
+/* ---- how much at a time ------------------------------------------------------ */
+
+static void ring(const struct disk_view *v, struct meaning *m)
+{
+	uint32_t order = ring_order(v), most = v->features.max_ring_order;
+	uint32_t queues = nr_queues(v), slots = SLOTS_PER_PAGE << order;
+
+	if (!view_is_agreed(v))
+		SAY(is, "up to %u page%s offered", 1u << most, plural(1u << most));
+	else if (most)
+		SAY(is, "%u page%s, of %u offered", 1u << order, plural(1u << order), 1u << most);
+	else
+		SAY(is, "1 page; the back end offers no more");
+	if (queues > 1)
+		SAY(means, "%u requests in flight at most, %u in each queue", slots * queues, slots);
+	else
+		SAY(means, "%u requests in flight at most", slots);
+	if (view_is_agreed(v) && order < most)
+		SAY(advice, "a guest that often has more waiting gains by a larger ring; Linux takes one with xen_blkfront.max_ring_page_order=%u",
+		    most);
+}
+
+static void queues(const struct disk_view *v, struct meaning *m)
+{
+	uint32_t nr = nr_queues(v), most = v->features.max_queues;
+
+	if (!view_is_agreed(v))
+		SAY(is, "up to %u offered", most);
+	else if (most > 1)
+		SAY(is, "%u, of %u offered", nr, most);
+	else
+		SAY(is, "1; the back end offers no more");
+	if (nr == 1)
+		SAY(means, "one CPU of the back end's domain works for the disk");
+	else
+		SAY(means, "up to %u CPUs of the back end's domain work for the disk at the same time",
+		    nr);
+	if (view_is_agreed(v) && nr < most)
+		SAY(advice, "Linux takes a queue for each of its CPUs, as far as xen_blkfront.max_queues allows");
+}
+
+static void request(const struct disk_view *v, struct meaning *m)
+{
+	const struct journal_counters *c = &v->run.counters;
+	uint64_t kib = view_request_bytes_max(v) / 1024, done = c->reads + c->writes;
+	uint64_t moved = (c->read_sectors + c->written_sectors) * VBD_SECTOR_BYTES;
+	bool indirect = v->features.max_indirect_segments > DIRECT_PAGES;
+	char each[64] = "";
+
+	if (v->run.has_counters && done)
+		snprintf(each, sizeof(each), "; so far they had %.1f KiB each",
+			 (double)moved / 1024 / (double)done);
+	if (indirect) {
+		SAY(is, "up to %" PRIu64 " KiB (%u pages, indirect)", kib, request_pages(v));
+		SAY(means, "larger reads and writes are split; how much a guest asks for at once it does not tell%s",
+		    each);
+		SAY(advice, "Linux asks for 128 KiB at once, for more with xen_blkfront.max_indirect_segments=%u",
+		    request_pages(v));
+	} else {
+		SAY(is, "up to %" PRIu64 " KiB (%u pages); no indirect requests are offered", kib,
+		    request_pages(v));
+		SAY(means, "larger reads and writes are split: 1 MiB is %" PRIu64 " requests%s",
+		    (1024 + kib - 1) / kib, each);
+	}
+}
+
+/* ---- how the data moves ------------------------------------------------------- */
+
+static void each_request(const struct disk_view *v, struct meaning *m)
+{
+	if (by_qemu(v))
+		SAY(means, "QEMU has the data of each request copied by the hypervisor");
+	else if (!v->ours)
+		SAY(means, "the pages of every request are mapped and unmapped again, or copied by the hypervisor");
+	else if (!strcmp(v->run.grants, "map"))
+		SAY(means, "the pages of every request are mapped and unmapped again: no copy, but hypercalls that grow dear with the number of CPUs");
+	else if (!strcmp(v->run.grants, "copy"))
+		SAY(means, "the hypervisor copies the pages of every request; no page of the guest is ever mapped");
+	else
+		SAY(means, "the hypervisor copies the pages of small requests; those of large ones are mapped and unmapped again");
+}
+
+static void grants(const struct disk_view *v, struct meaning *m)
+{
+	bool offered = v->features.persistent, taken = view_is_agreed(v) && v->front.persistent;
+	char mode[40] = "";
+
+	if (v->run.grants[0])
+		snprintf(mode, sizeof(mode), " (mode %s)", v->run.grants);
+	if (offered && (taken || !view_is_agreed(v))) {
+		SAY(is, "persistent%s%s", view_is_agreed(v) ? "" : " offered", mode);
+		SAY(means, "pages stay mapped: no hypercall for a request; the guest copies its data into and out of them");
+		return;
+	}
+	SAY(is, "not persistent%s: %s", mode,
+	    offered ? "the guest does not take them" : "the back end does not offer them");
+	each_request(v, m);
+}
+
+static void engine(const struct disk_view *v, struct meaning *m)
+{
+	const char *name = v->run.engine;
+
+	if (by_qemu(v)) {
+		SAY(is, "QEMU's");
+	} else if (v->ours && !*name) {
+		SAY(is, "chosen when the front end connects; cache mode %s", cache_name(v->ts.cache));
+	} else if (!v->ours) {
+		SAY(is, "not known");
+		SAY(means, "no paravane-blkback of this domain serves the disk: the kernel's back end, perhaps, or one in another domain");
+	} else {
+		SAY(is, "%s, cache mode %s", name, cache_name(v->ts.cache));
+	}
+	if (!strcmp(name, "buffered"))
+		SAY(means, "through the page cache of the back end's domain: what is read again comes from memory, and that memory is the domain's");
+	else if (!strcmp(name, "direct"))
+		SAY(means, "straight between the storage and the guest's pages, past the page cache: as fast as the storage, and as slow");
+	else if (!strcmp(name, "null"))
+		SAY(means, "no data is moved at all: for measurements only, a guest reads rubbish");
+}
+
+/* ---- what the guest may do, and rely on ------------------------------------------ */
+
+static void safety(const struct disk_view *v, struct meaning *m)
+{
+	const struct vbd_features *f = &v->features;
+
+	if (f->read_only) {
+		SAY(is, "read-only%s", f->cdrom ? ", CD" : "");
+		SAY(means, "the guest's writes are refused");
+		return;
+	}
+	SAY(is, "%s%s%s", f->flush ? "flush" : f->barrier ? "" : "neither flush nor barrier",
+	    f->flush && f->barrier ? " and " : "", f->barrier ? "barrier" : "");
+	if (!f->flush && !f->barrier)
+		SAY(means, "the guest cannot ask that data be made durable: the back end says by this that a write is durable when it is answered");
+	else if (!v->ours)
+		SAY(means, "a write is durable when the guest has flushed");
+	else if (v->ts.cache == VBD_CACHE_WRITETHROUGH)
+		SAY(means, "cache mode writethrough: a write is durable when it is answered, which makes each one slow and a flush cheap");
+	else if (v->ts.cache == VBD_CACHE_NONE)
+		SAY(means, "cache mode none: a write has left the page cache when it is answered, and is durable when the guest has flushed");
+	else
+		SAY(means, "cache mode writeback: a write is answered when the page cache has it, and is durable when the guest has flushed");
+}
+
+static void discard(const struct disk_view *v, struct meaning *m)
+{
+	const struct vbd_features *f = &v->features;
+
+	if (f->discard) {
+		SAY(is, "offered%s, in units of %u bytes", f->discard_secure ? ", secure too" : "",
+		    f->discard_granularity_bytes);
+		SAY(means, "space that the guest frees (fstrim, mount -o discard) goes back to the storage");
+		return;
+	}
+	SAY(is, "not offered%s", f->read_only ? ": the disk is read-only" :
+	    v->ts.discard_enable ? "" : ": the tool stack switched it off (" KEY_DISCARD_ENABLE " 0)");
+	if (!f->read_only)
+		SAY(means, "space that the guest frees stays taken in the storage");
+}
+
+static void sharing(const struct disk_view *v, struct meaning *m)
+{
+	SAY(is, "mode %s", mode_name(v->ts.share));
+	if (v->ts.share == VBD_SHARED_WRITE)
+		SAY(means, "others may write to the image at the same time: for cluster file systems only, any other is destroyed");
+	else if (v->ts.share == VBD_EXCLUSIVE)
+		SAY(means, "the guest has the image for itself");
+	else
+		SAY(means, "others may read the image too");
+}
+
+static void sectors(const struct disk_view *v, struct meaning *m)
+{
+	const struct vbd_features *f = &v->features;
+
+	if (f->physical_sector_bytes > f->sector_bytes)
+		SAY(is, "%u bytes, %u in the storage", f->sector_bytes, f->physical_sector_bytes);
+	else
+		SAY(is, "%u bytes", f->sector_bytes);
+	if (f->sector_bytes > VBD_SECTOR_BYTES)
+		SAY(means, "the guest reads and writes no less; software that counts on 512 (boot loaders, partition tables made elsewhere) does not work");
+	else if (f->physical_sector_bytes > f->sector_bytes)
+		SAY(means, "writes that do not cover whole units of %u are slower: the storage has to read first",
+		    f->physical_sector_bytes);
+}
+
+static void abi(const struct disk_view *v, struct meaning *m)
+{
+	if (!view_is_agreed(v))
+		return;
+	SAY(is, "%s", abi_name(v->front.abi));
+	if (v->front.abi == VBD_ABI_X86_32)
+		SAY(means, "a 32-bit guest or boot loader: its requests are translated, at next to no cost");
+}
+
+static const struct {
+	const char *topic;
+	void (*say)(const struct disk_view *v, struct meaning *m);
+} topics[] = {
+	{ "ring", ring },
+	{ "queues", queues },
+	{ "request", request },
+	{ "grants", grants },
+	{ "engine", engine },
+	{ "safety", safety },
+	{ "discard", discard },
+	{ "sharing", sharing },
+	{ "sectors", sectors },
+	{ "protocol", abi },
+};
+_Static_assert(ARRAY_LEN(topics) <= MEANINGS_MAX, "room for every topic");
+
+unsigned meanings(const struct disk_view *v, struct meaning out[MEANINGS_MAX])
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; v->has_features && i < ARRAY_LEN(topics); i++) {
+		memset(&out[n], 0, sizeof(out[n]));
+		out[n].topic = topics[i].topic;
+		topics[i].say(v, &out[n]);
+		n += out[n].is[0] != '\0';
+	}
+	return n;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A disk's values as all subcommands spell them (paravane-view.h).
+ */
+#include <stdio.h>
+
+#include "paravane-view.h"
+#include "util.h"
+
+const char *mode_name(enum vbd_share share)
+{
+	static const char *const names[] = {
+		[VBD_READ_ONLY] = "r", [VBD_EXCLUSIVE] = "w", [VBD_SHARED_WRITE] = "w!",
+	};
+
+	return names[share];
+}
+
+const char *cache_name(enum vbd_cache cache)
+{
+	static const char *const names[] = {
+		[VBD_CACHE_WRITEBACK] = "writeback",
+		[VBD_CACHE_WRITETHROUGH] = "writethrough",
+		[VBD_CACHE_NONE] = "none",
+	};
+
+	return names[cache];
+}
+
+const char *abi_name(enum vbd_abi abi)
+{
+	static const char *const names[] = {
+		[VBD_ABI_NATIVE] = "native", [VBD_ABI_X86_32] = "x86_32",
+		[VBD_ABI_X86_64] = "x86_64",
+	};
+
+	return names[abi];
+}
+
+uint64_t disk_view_bytes(const struct disk_view *v)
+{
+	return v->features.sectors * VBD_SECTOR_BYTES;
+}
+
+const char *human_bytes(uint64_t bytes, char *buf, size_t len)
+{
+	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };
+	double n = (double)bytes;
+	size_t i = 0;
+
+	for (; n >= 1024 && i + 1 < ARRAY_LEN(units); i++)
+		n /= 1024;
+	snprintf(buf, len, i ? "%.1f %s" : "%.0f %s", n, units[i]);
+	return buf;
+}
