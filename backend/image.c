@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
@@ -214,6 +215,14 @@ int image_open(const char *path, bool read_only, int *out, struct image_info *in
 	*out = fd;
 	fd = -1;
 	return 0;
+}
+
+int image_open_none(int *fd, struct image_info *info)
+{
+	*info = (struct image_info){ .sector_bytes = VBD_SECTOR_BYTES,
+				     .physical_sector_bytes = VBD_SECTOR_BYTES };
+	*fd = memfd_create("no-medium", MFD_CLOEXEC);
+	return *fd < 0 ? -errno : 0;
 }
 
 int image_reopen(int fd, bool read_only, int *out)

@@ -32,6 +32,8 @@ struct image_info {
  */
 int image_open(const char *path, bool read_only, int *fd, struct image_info *info,
 	       char *why, size_t why_bytes);
+/* No medium in the drive: an image of no sectors, that nobody else has. */
+int image_open_none(int *fd, struct image_info *info);
 /*
  * Another open file description of the image that fd has open, also when its
  * path has another file by now. Not measured: the image may have been resized.

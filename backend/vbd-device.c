@@ -162,7 +162,7 @@ static int read_toolstack(struct vbd_device *v, char *why, size_t why_bytes)
 		say_key(&err, "the tool stack", why, why_bytes);
 		memset(&ts, 0, sizeof(ts));
 		ts.online = true;
-	} else if (!image_path(&ts) && !ts.hotplug_pending) {
+	} else if (!image_path(&ts) && !ts.hotplug_pending && !ts.no_medium) {
 		snprintf(why, why_bytes, "the tool stack's params is missing, expected "
 			 "the path of an image file or block device");
 		rc = -ENOENT;
@@ -417,18 +417,22 @@ int vbd_device_open(struct vbd_device *v, char *why, size_t why_bytes)
 
 	if (rc)
 		return rc;
-	if (!image_path(&v->ts)) {
+	if (!image_path(&v->ts) && !v->ts.no_medium) {
 		snprintf(why, why_bytes, "the hotplug script wrote no "
 			 KEY_PHYSICAL_DEVICE_PATH ", and " KEY_PARAMS " has no path");
 		return -EINVAL;
 	}
-	snprintf(v->image, sizeof(v->image), "%s", image_path(&v->ts));
+	snprintf(v->image, sizeof(v->image), "%s",
+		 v->ts.no_medium ? "(no medium)" : image_path(&v->ts));
 	v->share = v->ts.share;
 	v->cache = v->ts.cache;
 	v->grants = grants_of(v);
-	rc = image_open(v->image, v->share == VBD_READ_ONLY, &v->image_fd, &v->info,
-			why, why_bytes);
-	if (!rc)
+	if (v->ts.no_medium)
+		rc = image_open_none(&v->image_fd, &v->info);
+	else
+		rc = image_open(v->image, v->share == VBD_READ_ONLY, &v->image_fd, &v->info,
+				why, why_bytes);
+	if (!rc && !v->ts.no_medium)
 		rc = image_set_sectors(&v->info, v->ts.wishes.logical_block_bytes,
 				       v->ts.wishes.physical_block_bytes, v->image, why,
 				       why_bytes);

@@ -56,6 +56,13 @@ grep -q "and says: 2 $tmp/missing: no such file" "$tmp/out" ||
 	fail "the front end does not say the back end's reason: $(cat "$tmp/out")"
 remove_nodes "$domid"
 
+say "a CD drive without a medium is a disk of no sectors"
+attach_by_hand "$domid" "" r "$(back_dir "$domid")/device-type" cdrom
+back_reaches "$domid" 2
+guest "$domid" "$blkfront" info --json >"$tmp/out" || fail "the empty drive does not connect"
+grep -q '"size_bytes":0,.*"read_only":1,"cdrom":1' "$tmp/out" || fail "empty drive: $(cat "$tmp/out")"
+detach_by_hand "$domid"
+
 say "another program holds the image"
 "$blkback" --rundir "$tmp/run" --kind vbd3 2>>"$tmp/log3" &
 daemon3=$!

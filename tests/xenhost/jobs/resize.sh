@@ -7,6 +7,7 @@
 
 sectors_are() { [ "$(guest_run rs "cat /sys/block/$1/size")" = $(($2 * 2048)) ]; }
 
+modprobe loop
 file=$(image grows 32)
 behind=$(image behind 16)
 loop=$(losetup -f --show "$behind")
