@@ -8,10 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/fs.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -38,6 +40,9 @@ static struct {
 	bool no_direct;			/* fcntl() refuses O_DIRECT */
 	uint32_t nr_nowait, nr_dsync, nr_calls;
 	uint64_t written_bytes;
+	unsigned long ioctl;		/* the last discard, recorded and not done ... */
+	uint64_t ioctl_range[2];
+	int ioctl_errno;		/* ... but with this result */
 } sys;
 
 static ssize_t misbehave(long call, int fd, const struct iovec *iov, int nr, off_t at,
@@ -109,6 +114,23 @@ int fcntl(int fd, int cmd, ...)
 		return -1;
 	}
 	return (int)syscall(SYS_fcntl, fd, cmd, arg);
+}
+
+/* Files are taken for devices: what would be done to one shows here. */
+int ioctl(int fd, unsigned long request, ...)
+{
+	va_list ap;
+	void *arg;
+
+	va_start(ap, request);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	if (request != BLKDISCARD && request != BLKSECDISCARD)
+		return (int)syscall(SYS_ioctl, fd, request, arg);
+	sys.ioctl = request;
+	memcpy(sys.ioctl_range, arg, sizeof(sys.ioctl_range));
+	errno = sys.ioctl_errno;
+	return errno ? -1 : 0;
 }
 
 /* Buffers count as another domain's, and those as slow to hand to the kernel. */
@@ -384,6 +406,40 @@ static void overwritten(struct bench *b)
 static void test_overwritten(void)
 {
 	each(overwritten);
+}
+
+/* A device's own commands, and its refusal; overwriting comes before the plain one. */
+static void device_discards(struct bench *b)
+{
+	struct disk_config cfg = b->cfg;
+
+	cfg.is_device = true;
+	reopen(b, &cfg);
+	UNIT_NEED(b->disk);
+	UNIT_EQ(plain(b, DISK_DISCARD, 8 * PAGE, 3 * PAGE), 0);
+	UNIT_EQ(sys.ioctl, BLKDISCARD);
+	UNIT_EQ(secure_discard(b, 16 * PAGE, 5 * PAGE), 0);
+	UNIT_EQ(sys.ioctl, BLKSECDISCARD);
+	UNIT_EQ(sys.ioctl_range[0], 16 * PAGE);
+	UNIT_EQ(sys.ioctl_range[1], 5 * PAGE);
+	UNIT_EQ(sys.written_bytes, 0);
+	sys.ioctl_errno = EOPNOTSUPP;
+	UNIT_EQ(secure_discard(b, 0, PAGE), -EOPNOTSUPP);
+	sys.ioctl_errno = 0;
+	cfg.secure_overwrite = true;
+	reopen(b, &cfg);
+	UNIT_NEED(b->disk);
+	fill(b->buffer, PAGE, 1);
+	UNIT_EQ(move_pages(b, DISK_WRITE, 0, PAGE, 1), 0);
+	UNIT_EQ(secure_discard(b, 0, PAGE), 0);
+	UNIT_EQ(sys.ioctl, BLKDISCARD);
+	UNIT_EQ(sys.written_bytes, PAGE);
+	UNIT_OK(whole_image_matches(b));
+}
+
+static void test_device_discards(void)
+{
+	each(device_discards);
 }
 
 /* More pieces than a system call takes. */
@@ -851,6 +907,7 @@ static const struct unit_test tests[] = {
 	{ "reads and writes", test_data },
 	{ "discard", test_discard },
 	{ "secure discard of a file", test_overwritten },
+	{ "discards of a device", test_device_discards },
 	{ "more pieces than a call takes", test_many_pieces },
 	{ "64 at once", test_many },
 	{ "large reads together", test_large },
