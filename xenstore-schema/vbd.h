@@ -100,7 +100,10 @@ int vbd_write_features(struct xs_handle *xs, xs_transaction_t t,
  */
 int vbd_read_features(struct xs_handle *xs, const char *back_dir,
 		      struct vbd_features *out, struct key_error *err);
-/* A new size for a connected device: sectors, then state 4 once more. */
+/*
+ * A new size for a connected device: sectors, and state 4 once more. -EAGAIN,
+ * -ENOENT as xenbus_switch_state().
+ */
 int vbd_write_size(struct xenbus_device *back, uint64_t sectors);
 
 /* ---- what a front end publishes ------------------------------------------ */
