@@ -10,7 +10,7 @@
 #include "paravane-meaning.h"
 #include "unit.h"
 
-static const struct inventory_disk vbd = { .kind = "vbd" }, qdisk = { .kind = "qdisk" };
+static const struct inventory_device vbd = { .kind = "vbd" }, qdisk = { .kind = "qdisk" };
 
 /* As our back end offers, and Linux's front end takes with its defaults. */
 static struct disk_view connected(void)

@@ -377,7 +377,9 @@ static void test_send_in_place(void)
 	netfront_stats(n, &stats);
 	UNIT_EQ(stats.copied_bytes, 0);
 	UNIT_EQ(tx_pages_out(), 1);
-	/* Not the caller's any longer: a second time it is a copy of foreign memory. */
+	/* Memory that is not of the pool is copied. */
+	frame.piece[0] = (struct netfront_piece){ big, 14 };
+	frame.piece[1] = (struct netfront_piece){ big + 14, 4095 };
 	UNIT_EQ(send_all(0, &frame, 1), 1);
 	netfront_stats(n, &stats);
 	UNIT_EQ(stats.copied_bytes, 14 + 4095);

@@ -413,6 +413,18 @@ static int run(struct tap *t)
 	return r < 0 ? session_error(t->s, r, "moving frames") : status;
 }
 
+static void report(const struct tap *t)
+{
+	struct netfront_stats st;
+
+	netfront_stats(t->s->n, &st);
+	fprintf(stderr, "paravane-netfront tap: %llu frames sent, %llu refused by the back end; "
+		"%llu received, %llu of them bad; %llu dropped at the device\n",
+		(unsigned long long)st.sent_frames, (unsigned long long)st.send_errors,
+		(unsigned long long)st.received_frames, (unsigned long long)st.receive_errors,
+		(unsigned long long)t->dropped);
+}
+
 static int open_tap(struct tap *t)
 {
 	uint8_t *own = malloc((size_t)PAGES * PAGE_BYTES);
@@ -444,6 +456,8 @@ int cmd_tap(const struct args *a)
 		r = start_child(&t);
 	if (r == EXIT_OK)
 		r = run(&t);
+	if (s.n && !a->quiet)
+		report(&t);
 	if (t.fd >= 0)
 		close(t.fd);
 	free(t.own[0]);

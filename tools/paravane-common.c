@@ -182,11 +182,11 @@ int store_device(const char *text, uint32_t *devid)
 
 /* A half-made disk has a front end's directory and no back end's. */
 static int find_remains(struct store *store, uint32_t backend_domid, uint32_t domid,
-			uint32_t devid, const char *kind, struct inventory_disk *out)
+			uint32_t devid, const char *kind, struct inventory_device *out)
 {
 	struct toolstack_view view = { 0 };
 
-	*out = (struct inventory_disk){
+	*out = (struct inventory_device){
 		.domid = domid, .devid = devid, .kind = kind ? kind : "vbd",
 		.backend_domid = backend_domid == INVENTORY_ANY ? store->own_domid :
 								   backend_domid,
@@ -201,10 +201,10 @@ static int find_remains(struct store *store, uint32_t backend_domid, uint32_t do
 }
 
 int store_disk(struct store *store, const struct common_options *common,
-	       const char *domain, const char *device, struct inventory_disk *out)
+	       const char *domain, const char *device, struct inventory_device *out)
 {
 	uint32_t domid, devid, backend_domid;
-	struct inventory_disk other;
+	struct inventory_device other;
 	char label[96];
 	int status, ret;
 

@@ -48,7 +48,7 @@ static const struct option options[] = {
 struct detach {
 	struct store store;
 	struct common_options common;
-	struct inventory_disk disk;
+	struct inventory_device disk;
 	bool force, idempotent;
 };
 
@@ -100,7 +100,7 @@ static int remove_disk(struct detach *d)
 	if (d->disk.backend_domid == d->store.own_domid &&
 	    script_remove(&d->store, &d->disk, why, sizeof(why)) < 0)
 		complain(STATUS_ERROR, "%s", why);
-	return toolstack_remove_disk(d->store.xs, d->disk.backend_domid, d->disk.kind,
+	return toolstack_remove(d->store.xs, d->disk.backend_domid, d->disk.kind,
 				     d->disk.domid, d->disk.devid);
 }
 
@@ -110,7 +110,7 @@ static int detach(struct detach *d)
 	char domain[96], device[32];
 	int ret;
 
-	ret = toolstack_close_disk(d->store.xs, d->disk.backend_domid, d->disk.kind,
+	ret = toolstack_close(d->store.xs, d->disk.backend_domid, d->disk.kind,
 				   d->disk.domid, d->disk.devid, d->common.wait_ms, &view);
 	if (!ret || (ret == -ETIMEDOUT && d->force))
 		ret = remove_disk(d);

@@ -44,7 +44,7 @@ static const struct option options[] = {
 struct explain {
 	struct store store;
 	struct common_options common;
-	struct inventory_disk disk;
+	struct inventory_device disk;
 	struct disk_view view;
 	bool json;
 };

@@ -132,7 +132,7 @@ static bool goes_together(enum vbd_share a, enum vbd_share b)
 	       (a == VBD_READ_ONLY && b == VBD_READ_ONLY);
 }
 
-static int check_one(void *arg, const struct inventory_disk *disk)
+static int check_one(void *arg, const struct inventory_device *disk)
 {
 	struct conflict *c = arg;
 	struct vbd_toolstack ts = { 0 };

@@ -121,7 +121,7 @@ static void print_json(struct list *l, const struct disk_view *v)
 
 /* ---- the walk --------------------------------------------------------------- */
 
-static int show(void *arg, const struct inventory_disk *disk)
+static int show(void *arg, const struct inventory_device *disk)
 {
 	struct list *l = arg;
 	struct disk_view v;

@@ -19,7 +19,7 @@
 #define RUNDIR_DEFAULT "/run/paravane"
 #define PATH_BYTES 512
 
-static void path_of(const struct inventory_disk *disk, const char *suffix, char *buf)
+static void path_of(const struct inventory_device *disk, const char *suffix, char *buf)
 {
 	const char *base = getenv(RUNDIR_VARIABLE);
 
@@ -27,7 +27,7 @@ static void path_of(const struct inventory_disk *disk, const char *suffix, char 
 		 disk->kind, disk->domid, disk->devid, suffix);
 }
 
-static void read_counters(const struct inventory_disk *disk, struct runinfo *out)
+static void read_counters(const struct inventory_device *disk, struct runinfo *out)
 {
 	autoclose int fd = -1;
 	char path[PATH_BYTES];
@@ -49,14 +49,14 @@ static void take_line(char *line, struct runinfo *out)
 	if (!strcmp(line, "engine"))
 		snprintf(out->engine, sizeof(out->engine), "%s", value);
 	else if (!strcmp(line, "grants"))
-		snprintf(out->grants, sizeof(out->grants), "%.15s", value);
+		snprintf(out->grants, sizeof(out->grants), "%s", value);
 	else if (!strcmp(line, "pid") && !parse_u64(value, UINT32_MAX, &n))
 		out->worker_pid = (uint32_t)n;
 	else if (!strcmp(line, "restarts") && !parse_u64(value, UINT64_MAX, &n))
 		out->restarts = n;
 }
 
-void runinfo_read(const struct inventory_disk *disk, struct runinfo *out)
+void runinfo_read(const struct inventory_device *disk, struct runinfo *out)
 {
 	char path[PATH_BYTES], line[512];
 	FILE *f;

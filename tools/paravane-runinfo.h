@@ -20,7 +20,7 @@ struct runinfo {
 	struct journal_counters counters;	/* all queues added up */
 };
 
-void runinfo_read(const struct inventory_disk *disk, struct runinfo *out);
+void runinfo_read(const struct inventory_device *disk, struct runinfo *out);
 /* Whether a paravane-blkback of this machine says that it serves kind. */
 bool runinfo_daemon_runs(const char *kind);
 

@@ -20,7 +20,7 @@
 #define LOOK_EVERY_MS 5
 
 /* Path relative to this domain, as scripts expect it. */
-static const char *relative_path(const struct inventory_disk *disk)
+static const char *relative_path(const struct inventory_device *disk)
 {
 	const char *at = strstr(disk->back_dir, "/backend/");
 
@@ -28,7 +28,7 @@ static const char *relative_path(const struct inventory_disk *disk)
 }
 
 static int spawn_script(const char *script, const char *verb,
-			const struct inventory_disk *disk, pid_t *pid)
+			const struct inventory_device *disk, pid_t *pid)
 {
 	char *argv[] = { (char *)script, (char *)verb, NULL };
 	extern char **environ;
@@ -40,11 +40,11 @@ static int spawn_script(const char *script, const char *verb,
 	return -posix_spawn(pid, script, NULL, NULL, argv, environ);
 }
 
-static int run_script(const char *name, const char *verb,
-		      const struct inventory_disk *disk, char *why, size_t why_bytes)
+static int run_script(struct xs_handle *xs, const char *name, const char *verb,
+		      const struct inventory_device *disk, char *why, size_t why_bytes)
 {
+	char script[512], words[512];
 	int status = 0, ret;
-	char script[512];
 	pid_t pid;
 
 	snprintf(script, sizeof(script), "%s%s", strchr(name, '/') ? "" : SCRIPT_DIR, name);
@@ -61,13 +61,15 @@ static int run_script(const char *name, const char *verb,
 	if (WIFSIGNALED(status))
 		snprintf(why, why_bytes, "hotplug script %s %s: ended by signal %d", script,
 			 verb, WTERMSIG(status));
+	else if (inventory_script_error(xs, disk, words, sizeof(words)) == 0)
+		snprintf(why, why_bytes, "hotplug script %s %s: %s", script, verb, words);
 	else
 		snprintf(why, why_bytes, "hotplug script %s %s: exit status %d", script,
 			 verb, WEXITSTATUS(status));
 	return -ECHILD;
 }
 
-static int wait_init_wait(struct store *store, const struct inventory_disk *disk,
+static int wait_init_wait(struct store *store, const struct inventory_device *disk,
 			  int timeout_ms, char *why, size_t why_bytes)
 {
 	const struct timespec pause = { .tv_nsec = LOOK_EVERY_MS * 1000000L };
@@ -88,7 +90,7 @@ static int wait_init_wait(struct store *store, const struct inventory_disk *disk
 	return -ETIMEDOUT;
 }
 
-int script_add(struct store *store, const struct inventory_disk *disk, int timeout_ms,
+int script_add(struct store *store, const struct inventory_device *disk, int timeout_ms,
 	       char *why, size_t why_bytes)
 {
 	char script[256];
@@ -102,15 +104,15 @@ int script_add(struct store *store, const struct inventory_disk *disk, int timeo
 	ret = wait_init_wait(store, disk, timeout_ms, why, why_bytes);
 	if (ret < 0)
 		return ret;
-	return run_script(script, "add", disk, why, why_bytes);
+	return run_script(store->xs, script, "add", disk, why, why_bytes);
 }
 
-int script_remove(struct store *store, const struct inventory_disk *disk, char *why,
+int script_remove(struct store *store, const struct inventory_device *disk, char *why,
 		  size_t why_bytes)
 {
 	char script[256];
 
 	if (inventory_script(store->xs, disk, script, sizeof(script)) < 0)
 		return 0;
-	return run_script(script, "remove", disk, why, why_bytes);
+	return run_script(store->xs, script, "remove", disk, why, why_bytes);
 }

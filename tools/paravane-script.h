@@ -16,10 +16,10 @@
  * Waits for the back end's InitWait, then runs the script. 0, or -errno with a
  * message for people in why: -ETIMEDOUT, -ECHILD: the script failed.
  */
-int script_add(struct store *store, const struct inventory_disk *disk, int timeout_ms,
+int script_add(struct store *store, const struct inventory_device *disk, int timeout_ms,
 	       char *why, size_t why_bytes);
 /* Runs "SCRIPT remove" when the disk has a script. As above. */
-int script_remove(struct store *store, const struct inventory_disk *disk, char *why,
+int script_remove(struct store *store, const struct inventory_device *disk, char *why,
 		  size_t why_bytes);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "paravane-view.h"
 
-void disk_view_look(struct store *store, const struct inventory_disk *disk,
+void disk_view_look(struct store *store, const struct inventory_device *disk,
 		    struct disk_view *v)
 {
 	struct xs_handle *xs = store->xs;

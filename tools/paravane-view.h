@@ -12,7 +12,7 @@
 #include "paravane-runinfo.h"
 
 struct disk_view {
-	const struct inventory_disk *disk;
+	const struct inventory_device *disk;
 	struct toolstack_view ends;
 	struct vbd_toolstack ts;
 	struct vbd_features features;	/* the back end's, if has_features */
@@ -25,7 +25,7 @@ struct disk_view {
 };
 
 /* disk must live as long as the view. disk_view_close() frees what it holds. */
-void disk_view_look(struct store *store, const struct inventory_disk *disk,
+void disk_view_look(struct store *store, const struct inventory_device *disk,
 		    struct disk_view *out);
 void disk_view_close(struct disk_view *v);
 

@@ -17,7 +17,7 @@ static const char *program_of(const char *kind)
 	return !strcmp(kind, "qdisk") ? "QEMU (qdisk)" : "paravane-blkback";
 }
 
-static void unanswered_back(struct store *store, const struct inventory_disk *disk,
+static void unanswered_back(struct store *store, const struct inventory_device *disk,
 			    char *buf, size_t bytes)
 {
 	char label[96];
@@ -37,7 +37,7 @@ static void unanswered_back(struct store *store, const struct inventory_disk *di
 }
 
 /* The back end has published what it offers and is waiting. */
-static void waiting_back(struct store *store, const struct inventory_disk *disk,
+static void waiting_back(struct store *store, const struct inventory_device *disk,
 			 const struct toolstack_view *view, char *buf, size_t bytes)
 {
 	struct vbd_toolstack ts = { 0 };
@@ -66,7 +66,7 @@ static bool is_closing(XenbusState s)
 	return s == XenbusStateClosing || s == XenbusStateClosed;
 }
 
-void waits_for(struct store *store, const struct inventory_disk *disk,
+void waits_for(struct store *store, const struct inventory_device *disk,
 	       const struct toolstack_view *view, char *buf, size_t bytes)
 {
 	char label[96];

@@ -32,7 +32,7 @@ struct subcommand {
 };
 
 extern const struct subcommand attach_disk_command, detach_command, explain_command,
-	list_command;
+	list_command, resize_command;
 
 /* The options that several subcommands take. */
 struct common_options {
@@ -81,7 +81,7 @@ int store_backend(struct store *store, const struct common_options *common,
 int store_device(const char *text, uint32_t *devid);
 /* The disk that DOMAIN DEVICE and the common options mean, half-made or not. */
 int store_disk(struct store *store, const struct common_options *common,
-	       const char *domain, const char *device, struct inventory_disk *out);
+	       const char *domain, const char *device, struct inventory_device *out);
 
 /* "guest1 (domain 3)", or "domain 3". */
 const char *domain_label(struct store *store, uint32_t domid, char *buf, size_t bytes);
@@ -91,7 +91,7 @@ const char *device_label(uint32_t devid, char *buf, size_t bytes);
  * Which end waits for what, and what to do about it; one line without a full
  * stop. Empty when both ends are connected.
  */
-void waits_for(struct store *store, const struct inventory_disk *disk,
+void waits_for(struct store *store, const struct inventory_device *disk,
 	       const struct toolstack_view *view, char *buf, size_t bytes);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Disks by enumeration of the back ends' directories (see inventory.h).
+ * Disks and network interfaces by enumeration of the back ends' directories (see inventory.h).
  *
  * Hides: the layout /local/domain/B/backend/KIND/DOMID/DEVID. Must not know:
  * what tools do with the answer.
@@ -12,16 +12,31 @@
 #include "inventory.h"
 #include "keys.h"
 
-/* Back end directories that hold disks; all have device/vbd as their front. */
-static const char *const disk_kinds[] = { KIND_VBD, KIND_VBD3, KIND_QDISK };
-#define NR_DISK_KINDS (sizeof(disk_kinds) / sizeof(disk_kinds[0]))
+/* A class of devices: the front end's kind, and the back ends' kinds that serve it. */
+struct class {
+	const char *front;
+	const char *back[4];		/* ends with NULL */
+};
+
+static const struct class disks = { KIND_VBD, { KIND_VBD, KIND_VBD3, KIND_QDISK } };
+static const struct class nics = { KIND_VIF, { KIND_VIF, KIND_QNIC } };
+
+static bool is_kind_of(const struct class *class, const char *kind)
+{
+	for (size_t i = 0; class->back[i]; i++)
+		if (!strcmp(kind, class->back[i]))
+			return true;
+	return false;
+}
 
 bool inventory_is_disk_kind(const char *kind)
 {
-	for (size_t i = 0; i < NR_DISK_KINDS; i++)
-		if (!strcmp(kind, disk_kinds[i]))
-			return true;
-	return false;
+	return is_kind_of(&disks, kind);
+}
+
+bool inventory_is_nic_kind(const char *kind)
+{
+	return is_kind_of(&nics, kind);
 }
 
 static int number(const char *text, uint32_t *out)
@@ -91,8 +106,8 @@ static int numbers_or(struct xs_handle *xs, uint32_t only, const char *path,
 	return 0;
 }
 
-static int devices_of(struct xs_handle *xs, struct inventory_disk *disk,
-		      inventory_fn *fn, void *arg)
+static int devices_of(struct xs_handle *xs, const char *front_kind,
+		      struct inventory_device *dev, inventory_fn *fn, void *arg)
 {
 	char path[XENBUS_PATH_BYTES];
 	uint32_t *devids;
@@ -100,25 +115,25 @@ static int devices_of(struct xs_handle *xs, struct inventory_disk *disk,
 	int ret;
 
 	ret = xenbus_text(path, sizeof(path), DIR_LOCAL_DOMAIN "/%u/" DIR_BACKEND "/%s/%u",
-			  (uint64_t)disk->backend_domid, disk->kind, (uint64_t)disk->domid);
+			  (uint64_t)dev->backend_domid, dev->kind, (uint64_t)dev->domid);
 	if (ret < 0)
 		return ret;
 	ret = numbers(xs, path, &devids, &nr);
 	for (unsigned i = 0; !ret && i < nr; i++) {
-		disk->devid = devids[i];
-		xenbus_backend_path(disk->back_dir, sizeof(disk->back_dir),
-				    disk->backend_domid, disk->kind, disk->domid,
-				    disk->devid);
-		xenbus_frontend_path(disk->front_dir, sizeof(disk->front_dir),
-				     disk->domid, KIND_VBD, disk->devid);
-		ret = fn(arg, disk);
+		dev->devid = devids[i];
+		xenbus_backend_path(dev->back_dir, sizeof(dev->back_dir),
+				    dev->backend_domid, dev->kind, dev->domid,
+				    dev->devid);
+		xenbus_frontend_path(dev->front_dir, sizeof(dev->front_dir),
+				     dev->domid, front_kind, dev->devid);
+		ret = fn(arg, dev);
 	}
 	free(devids);
 	return ret;
 }
 
-static int guests_of(struct xs_handle *xs, struct inventory_disk *disk, uint32_t domid,
-		     inventory_fn *fn, void *arg)
+static int guests_of(struct xs_handle *xs, const char *front_kind,
+		     struct inventory_device *dev, uint32_t domid, inventory_fn *fn, void *arg)
 {
 	char path[XENBUS_PATH_BYTES];
 	uint32_t *domids;
@@ -126,72 +141,101 @@ static int guests_of(struct xs_handle *xs, struct inventory_disk *disk, uint32_t
 	int ret;
 
 	ret = xenbus_text(path, sizeof(path), DIR_LOCAL_DOMAIN "/%u/" DIR_BACKEND "/%s",
-			  (uint64_t)disk->backend_domid, disk->kind);
+			  (uint64_t)dev->backend_domid, dev->kind);
 	if (ret < 0)
 		return ret;
 	ret = numbers_or(xs, domid, path, &domids, &nr);
 	for (unsigned i = 0; !ret && i < nr; i++) {
-		disk->domid = domids[i];
-		ret = devices_of(xs, disk, fn, arg);
+		dev->domid = domids[i];
+		ret = devices_of(xs, front_kind, dev, fn, arg);
 	}
 	free(domids);
 	return ret;
 }
 
-int inventory_disks(struct xs_handle *xs, uint32_t backend_domid, uint32_t domid,
-		    inventory_fn *fn, void *arg)
+static int devices(struct xs_handle *xs, const struct class *class, uint32_t backend_domid,
+		   uint32_t domid, inventory_fn *fn, void *arg)
 {
-	struct inventory_disk disk = { 0 };
+	struct inventory_device dev = { 0 };
 	uint32_t *backs;
 	unsigned nr;
 	int ret;
 
 	ret = numbers_or(xs, backend_domid, DIR_LOCAL_DOMAIN, &backs, &nr);
 	for (unsigned i = 0; !ret && i < nr; i++) {
-		disk.backend_domid = backs[i];
-		for (size_t k = 0; !ret && k < NR_DISK_KINDS; k++) {
-			disk.kind = disk_kinds[k];
-			ret = guests_of(xs, &disk, domid, fn, arg);
+		dev.backend_domid = backs[i];
+		for (size_t k = 0; !ret && class->back[k]; k++) {
+			dev.kind = class->back[k];
+			ret = guests_of(xs, class->front, &dev, domid, fn, arg);
 		}
 	}
 	free(backs);
 	return ret;
 }
 
+int inventory_disks(struct xs_handle *xs, uint32_t backend_domid, uint32_t domid,
+		    inventory_fn *fn, void *arg)
+{
+	return devices(xs, &disks, backend_domid, domid, fn, arg);
+}
+
+int inventory_nics(struct xs_handle *xs, uint32_t backend_domid, uint32_t domid,
+		   inventory_fn *fn, void *arg)
+{
+	return devices(xs, &nics, backend_domid, domid, fn, arg);
+}
+
 struct search {
 	uint32_t own_domid, devid;
 	const char *kind;
 	unsigned own, others;
-	struct inventory_disk *out;
+	struct inventory_device *out;
 };
 
-static int seen(void *arg, const struct inventory_disk *disk)
+static int seen(void *arg, const struct inventory_device *dev)
 {
 	struct search *s = arg;
-	bool own = disk->backend_domid == s->own_domid;
+	bool own = dev->backend_domid == s->own_domid;
 
-	if (disk->devid != s->devid || (s->kind && strcmp(s->kind, disk->kind)))
+	if (dev->devid != s->devid || (s->kind && strcmp(s->kind, dev->kind)))
 		return 0;
 	if (own ? !s->own : !s->own && !s->others)
-		*s->out = *disk;
+		*s->out = *dev;
 	s->own += own;
 	s->others += !own;
 	return 0;
 }
 
-int inventory_find(struct xs_handle *xs, uint32_t own_domid, uint32_t backend_domid,
-		   uint32_t domid, uint32_t devid, const char *kind,
-		   struct inventory_disk *out)
+static int find(struct xs_handle *xs, const struct class *class, uint32_t backend_domid,
+		uint32_t domid, struct search *s)
 {
-	struct search s = { .own_domid = own_domid, .devid = devid, .kind = kind,
-			    .out = out };
-	int ret = inventory_disks(xs, backend_domid, domid, seen, &s);
+	int ret = devices(xs, class, backend_domid, domid, seen, s);
 
 	if (ret)
 		return ret;
-	if (s.own > 1 || (!s.own && s.others > 1))
+	if (s->own > 1 || (!s->own && s->others > 1))
 		return -ENOTUNIQ;
-	return s.own || s.others ? 0 : -ENOENT;
+	return s->own || s->others ? 0 : -ENOENT;
+}
+
+int inventory_find(struct xs_handle *xs, uint32_t own_domid, uint32_t backend_domid,
+		   uint32_t domid, uint32_t devid, const char *kind,
+		   struct inventory_device *out)
+{
+	struct search s = { .own_domid = own_domid, .devid = devid, .kind = kind,
+			    .out = out };
+
+	return find(xs, &disks, backend_domid, domid, &s);
+}
+
+int inventory_find_nic(struct xs_handle *xs, uint32_t own_domid, uint32_t backend_domid,
+		       uint32_t domid, uint32_t devid, const char *kind,
+		       struct inventory_device *out)
+{
+	struct search s = { .own_domid = own_domid, .devid = devid, .kind = kind,
+			    .out = out };
+
+	return find(xs, &nics, backend_domid, domid, &s);
 }
 
 static bool exists(struct xs_handle *xs, const char *fmt, uint32_t domid)
@@ -225,8 +269,14 @@ int inventory_domain_name(struct xs_handle *xs, uint32_t domid, char *buf, size_
 	return ret < 0 ? ret : xenbus_read_text(xs, XBT_NULL, path, KEY_NAME, buf, bytes);
 }
 
-int inventory_script(struct xs_handle *xs, const struct inventory_disk *disk,
+int inventory_script(struct xs_handle *xs, const struct inventory_device *dev,
 		     char *buf, size_t bytes)
 {
-	return xenbus_read_text(xs, XBT_NULL, disk->back_dir, KEY_SCRIPT, buf, bytes);
+	return xenbus_read_text(xs, XBT_NULL, dev->back_dir, KEY_SCRIPT, buf, bytes);
+}
+
+int inventory_script_error(struct xs_handle *xs, const struct inventory_device *disk,
+			   char *buf, size_t bytes)
+{
+	return xenbus_read_text(xs, XBT_NULL, disk->back_dir, KEY_HOTPLUG_ERROR, buf, bytes);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which disks exist, for tools that are given a domain and a device's name.
+ * Which disks and network interfaces exist, for tools that are given a domain and a
+ * device's name.
  *
  * Hides: where domains and devices are found in XenStore and whose word is
  * taken: a device exists when a back end's directory says so; a guest writes
@@ -14,30 +15,37 @@
 
 #define INVENTORY_ANY UINT32_MAX	/* every domain */
 
-struct inventory_disk {
+struct inventory_device {
 	uint32_t domid, backend_domid, devid;
-	const char *kind;		/* static: "vbd", "vbd3", "qdisk" */
+	const char *kind;		/* static: "vbd", "vbd3", "qdisk"; "vif", "qnic" */
 	char back_dir[XENBUS_PATH_BYTES], front_dir[XENBUS_PATH_BYTES];
 };
 
-typedef int inventory_fn(void *arg, const struct inventory_disk *disk);
+typedef int inventory_fn(void *arg, const struct inventory_device *dev);
 
-/* Whether a back end directory of this name holds disks. */
+/* Whether a back end directory of this name holds disks, or network interfaces. */
 bool inventory_is_disk_kind(const char *kind);
+bool inventory_is_nic_kind(const char *kind);
 /*
- * Calls fn for every disk of domid that backend_domid serves (either may be
- * INVENTORY_ANY), ordered by back end, kind, domain, device; stops at the
- * first non-zero return and returns it. -errno of the store.
+ * Calls fn for every disk (network interface) of domid that backend_domid serves
+ * (either may be INVENTORY_ANY), ordered by back end, kind, domain, device; stops
+ * at the first non-zero return and returns it. -errno of the store.
  */
 int inventory_disks(struct xs_handle *xs, uint32_t backend_domid, uint32_t domid,
 		    inventory_fn *fn, void *arg);
+int inventory_nics(struct xs_handle *xs, uint32_t backend_domid, uint32_t domid,
+		   inventory_fn *fn, void *arg);
 /*
- * The disk of that number, of one kind or (NULL) any. own_domid's word comes before other domains'.
- * -ENOENT: none. -ENOTUNIQ: several back ends name one; out is the first.
+ * The disk (network interface) of that number, of one kind or (NULL) any.
+ * own_domid's word comes before other domains'. -ENOENT: none. -ENOTUNIQ: several
+ * back ends name one; out is the first.
  */
 int inventory_find(struct xs_handle *xs, uint32_t own_domid, uint32_t backend_domid,
 		   uint32_t domid, uint32_t devid, const char *kind,
-		   struct inventory_disk *out);
+		   struct inventory_device *out);
+int inventory_find_nic(struct xs_handle *xs, uint32_t own_domid, uint32_t backend_domid,
+		       uint32_t domid, uint32_t devid, const char *kind,
+		       struct inventory_device *out);
 
 /* -ENOENT: no such domain, or it has no name. */
 int inventory_domain_name(struct xs_handle *xs, uint32_t domid, char *buf, size_t bytes);
@@ -47,8 +55,11 @@ bool inventory_domain_exists(struct xs_handle *xs, uint32_t domid);
 bool inventory_host_has_libxl(struct xs_handle *xs);
 bool inventory_libxl_knows(struct xs_handle *xs, uint32_t domid);
 
-/* The hotplug script of a disk, or -ENOENT. */
-int inventory_script(struct xs_handle *xs, const struct inventory_disk *disk,
+/* The hotplug script of a device, or -ENOENT. */
+int inventory_script(struct xs_handle *xs, const struct inventory_device *dev,
 		     char *buf, size_t bytes);
+/* What the script said why it failed, or -ENOENT. */
+int inventory_script_error(struct xs_handle *xs, const struct inventory_device *disk,
+			   char *buf, size_t bytes);
 
 #endif

@@ -34,7 +34,8 @@
 #define KIND_VBD		"vbd"	/* block; also the front end's for all of them */
 #define KIND_VBD3		"vbd3"	/* block, user-space back end (xl 4.19's tap) */
 #define KIND_QDISK		"qdisk"	/* block, QEMU */
-#define KIND_VIF		"vif"	/* net */
+#define KIND_VIF		"vif"	/* net; also the front end's for all of them */
+#define KIND_QNIC		"qnic"	/* net, QEMU */
 
 /* ---- a domain's directory ------------------------------------------------ */
 

@@ -3,7 +3,8 @@
  * Creates a device's nodes as xl does, finds devices, looks at both ends.
  *
  * Hides: permissions, the two directories' mutual links, libxl's third copy.
- * Must not know: images, rings, waiting (toolstack-wait.c).
+ * Must not know: what disks (toolstack-disk.c) and nics (toolstack-nic.c) have of
+ * their own, rings, waiting (toolstack-wait.c).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,12 +16,12 @@
 
 /* ---- the three directories of a device ------------------------------------ */
 
-/* Front ends know block devices as vbd, whatever serves them. */
+/* Front ends know block devices as vbd and nics as vif, whatever serves them. */
 static const char *front_kind(const char *back_kind)
 {
 	if (!strcmp(back_kind, KIND_VBD3) || !strcmp(back_kind, KIND_QDISK))
 		return KIND_VBD;
-	return back_kind;
+	return strcmp(back_kind, KIND_QNIC) ? back_kind : KIND_VIF;
 }
 
 int toolstack_dirs(struct toolstack_dirs *out, uint32_t backend_domid,
@@ -48,28 +49,20 @@ int toolstack_dirs(struct toolstack_dirs *out, uint32_t backend_domid,
 
 /* ---- create --------------------------------------------------------------- */
 
-/* Texts of one directory; a NULL value is left out. */
-struct node {
-	const char *key;
-	const char *value;
-};
-
+/* Until the list's end; a NULL value is left out. */
 static int write_nodes(struct xs_handle *xs, xs_transaction_t t, const char *dir,
-		       const struct node *node, size_t nr)
+		       const struct toolstack_node *node)
 {
-	size_t i;
 	int rc = 0;
 
-	for (i = 0; i < nr && !rc; i++)
-		if (node[i].value)
-			rc = xenbus_write_text(xs, t, dir, node[i].key,
-					       node[i].value);
+	for (; node->key && !rc; node++)
+		if (node->value)
+			rc = xenbus_write_text(xs, t, dir, node->key, node->value);
 	return rc;
 }
 
-/* The owner may do all, the other may read, nobody else anything. */
-static int make_dir(struct xs_handle *xs, xs_transaction_t t, const char *dir,
-		    uint32_t owner, uint32_t reader)
+static int set_owner(struct xs_handle *xs, xs_transaction_t t, const char *path,
+		     uint32_t owner, uint32_t reader)
 {
 	struct xs_permissions perms[2] = {
 		{ .id = owner, .perms = XS_PERM_NONE },
@@ -77,115 +70,90 @@ static int make_dir(struct xs_handle *xs, xs_transaction_t t, const char *dir,
 	};
 
 	errno = 0;
-	if (!xs_mkdir(xs, t, dir) || !xs_set_permissions(xs, t, dir, perms, 2))
+	return xs_set_permissions(xs, t, path, perms, 2) ? 0 : xenbus_store_error();
+}
+
+/* The owner may do all, the other may read, nobody else anything. */
+static int make_dir(struct xs_handle *xs, xs_transaction_t t, const char *dir,
+		    uint32_t owner, uint32_t reader)
+{
+	errno = 0;
+	if (!xs_mkdir(xs, t, dir))
 		return xenbus_store_error();
-	return 0;
+	return set_owner(xs, t, dir, owner, reader);
 }
 
-static const char *type_of_kind(const char *kind)
-{
-	if (!strcmp(kind, KIND_QDISK))
-		return "qdisk";
-	return strcmp(kind, KIND_VBD3) ? "phy" : "tap";
-}
-
-static const char *mode_of_share(enum vbd_share share)
-{
-	switch (share) {
-	case VBD_READ_ONLY:
-		return "r";
-	case VBD_SHARED_WRITE:
-		return "w!";
-	default:
-		return "w";
-	}
-}
-
-/* What is the default stays unwritten, as xl would leave it. */
-static const char *cache_name(enum vbd_cache cache)
-{
-	switch (cache) {
-	case VBD_CACHE_NONE:
-		return "none";
-	case VBD_CACHE_WRITETHROUGH:
-		return "writethrough";
-	default:
-		return NULL;
-	}
-}
-
-struct disk_text {
-	char domid[12], backend_domid[12], devid[12], dev[24];
+struct create {
+	const struct toolstack_new *new;
+	struct toolstack_dirs dirs;
+	struct toolstack_text text;
 };
 
-static int write_back(struct xs_handle *xs, xs_transaction_t t,
-		      const struct toolstack_disk *d, const char *dir,
-		      const struct disk_text *text)
+static int write_back(struct xs_handle *xs, xs_transaction_t t, const struct create *c,
+		      const char *dir)
 {
-	const struct node node[] = {
-		{ KEY_PARAMS, d->params },
-		{ KEY_SCRIPT, d->script },
-		{ KEY_FRONTEND_ID, text->domid },
+	const struct toolstack_node node[] = {
+		{ KEY_FRONTEND_ID, c->text.domid },
 		{ KEY_ONLINE, "1" },
-		{ KEY_REMOVABLE, d->removable ? "1" : "0" },
-		{ KEY_BOOTABLE, "1" },
 		{ KEY_STATE, "1" },
-		{ KEY_DEV, text->dev },
-		{ KEY_TYPE, type_of_kind(d->kind) },
-		{ KEY_MODE, mode_of_share(d->share) },
-		{ KEY_DEVICE_TYPE, d->cdrom ? "cdrom" : "disk" },
-		/* QEMU knows only this key, and only it reads it. */
-		{ KEY_DIRECT_IO_SAFE, d->cache == VBD_CACHE_NONE ? "1" : NULL },
-		{ KEY_CACHE, cache_name(d->cache) },
-		{ KEY_GRANT_MODE, vbd_grants_name(d->grants) },
-		{ KEY_DISCARD_ENABLE, d->share == VBD_READ_ONLY ? "0" : "1" },
-		{ KEY_SPECIFICATION, "xen" },
+		{ NULL, NULL },
 	};
+	int rc = write_nodes(xs, t, dir, node);
 
-	return write_nodes(xs, t, dir, node, ARRAY_LEN(node));
+	return rc ? rc : write_nodes(xs, t, dir, c->new->back);
 }
 
-static int write_front(struct xs_handle *xs, xs_transaction_t t,
-		       const struct toolstack_disk *d,
-		       const struct toolstack_dirs *dirs,
-		       const struct disk_text *text)
+/* What the guest is told and may not change belongs to the other side. */
+static int write_front_ro(struct xs_handle *xs, xs_transaction_t t, const struct create *c)
 {
-	const struct node node[] = {
-		{ KEY_BACKEND, dirs->back },
-		{ KEY_BACKEND_ID, text->backend_domid },
-		{ KEY_STATE, "1" },
-		{ KEY_VIRTUAL_DEVICE, text->devid },
-		{ KEY_DEVICE_TYPE, d->cdrom ? "cdrom" : "disk" },
-		{ KEY_TRUSTED, "1" },
-	};
+	const struct toolstack_node *node = c->new->front_ro;
+	char path[XENBUS_NODE_BYTES];
+	int rc = 0;
 
-	return write_nodes(xs, t, dirs->front, node, ARRAY_LEN(node));
+	for (; node->key && !rc; node++) {
+		if (!node->value)
+			continue;
+		rc = xenbus_write_text(xs, t, c->dirs.front, node->key, node->value);
+		if (!rc)
+			rc = xenbus_join(path, c->dirs.front, node->key);
+		if (!rc)
+			rc = set_owner(xs, t, path, c->new->backend_domid, c->new->domid);
+	}
+	return rc;
+}
+
+static int write_front(struct xs_handle *xs, xs_transaction_t t, const struct create *c)
+{
+	const struct toolstack_node node[] = {
+		{ KEY_BACKEND, c->dirs.back },
+		{ KEY_BACKEND_ID, c->text.backend_domid },
+		{ KEY_STATE, "1" },
+		{ KEY_TRUSTED, "1" },
+		{ NULL, NULL },
+	};
+	int rc = write_nodes(xs, t, c->dirs.front, node);
+
+	if (!rc)
+		rc = write_nodes(xs, t, c->dirs.front, c->new->front);
+	return rc ? rc : write_front_ro(xs, t, c);
 }
 
 /* libxl lists what it finds here: the links and a copy of the back end's. */
-static int write_libxl(struct xs_handle *xs, xs_transaction_t t,
-		       const struct toolstack_disk *d,
-		       const struct toolstack_dirs *dirs,
-		       const struct disk_text *text)
+static int write_libxl(struct xs_handle *xs, xs_transaction_t t, const struct create *c)
 {
-	const struct node link[] = {
-		{ KEY_FRONTEND, dirs->front },
-		{ KEY_BACKEND, dirs->back },
+	const struct toolstack_node link[] = {
+		{ KEY_FRONTEND, c->dirs.front },
+		{ KEY_BACKEND, c->dirs.back },
+		{ NULL, NULL },
 	};
 	int rc;
 
 	errno = 0;
-	if (!xs_mkdir(xs, t, dirs->libxl))
+	if (!xs_mkdir(xs, t, c->dirs.libxl))
 		return xenbus_store_error();
-	rc = write_nodes(xs, t, dirs->libxl, link, ARRAY_LEN(link));
-	return rc ? rc : write_back(xs, t, d, dirs->libxl, text);
+	rc = write_nodes(xs, t, c->dirs.libxl, link);
+	return rc ? rc : write_back(xs, t, c, c->dirs.libxl);
 }
-
-struct create {
-	const struct toolstack_disk *disk;
-	struct toolstack_dirs dirs;
-	struct disk_text text;
-};
 
 /* Why an earlier device of that number failed would mislead a waiter. */
 static int remove_old_errors(struct xs_handle *xs, xs_transaction_t t,
@@ -205,10 +173,9 @@ static int refuse_existing(struct xs_handle *xs, xs_transaction_t t, const char 
 	return rc == -ENOENT ? 0 : rc;
 }
 
-static int create_disk(struct xs_handle *xs, xs_transaction_t t, void *arg)
+static int create_device(struct xs_handle *xs, xs_transaction_t t, void *arg)
 {
 	const struct create *c = arg;
-	const struct toolstack_disk *d = c->disk;
 	const struct toolstack_dirs *dirs = &c->dirs;
 	char domain[XENBUS_PATH_BYTES];
 	int rc;
@@ -224,41 +191,40 @@ static int create_disk(struct xs_handle *xs, xs_transaction_t t, void *arg)
 	if (!rc)
 		rc = remove_old_errors(xs, t, dirs);
 	if (!rc)
-		rc = make_dir(xs, t, dirs->front, d->domid, d->backend_domid);
+		rc = make_dir(xs, t, dirs->front, c->new->domid, c->new->backend_domid);
 	if (!rc)
-		rc = write_front(xs, t, d, dirs, &c->text);
+		rc = write_front(xs, t, c);
 	if (!rc)
-		rc = make_dir(xs, t, dirs->back, d->backend_domid, d->domid);
+		rc = make_dir(xs, t, dirs->back, c->new->backend_domid, c->new->domid);
 	if (!rc)
 		rc = xenbus_write_text(xs, t, dirs->back, KEY_FRONTEND, dirs->front);
 	if (!rc)
-		rc = write_back(xs, t, d, dirs->back, &c->text);
-	if (!rc && d->libxl)
-		rc = write_libxl(xs, t, d, dirs, &c->text);
+		rc = write_back(xs, t, c, dirs->back);
+	if (!rc && c->new->libxl)
+		rc = write_libxl(xs, t, c);
 	return rc;
 }
 
-int toolstack_create_disk(struct xs_handle *xs, const struct toolstack_disk *d)
+int toolstack_text(struct toolstack_text *out, uint32_t domid, uint32_t backend_domid,
+		   uint32_t devid)
 {
-	struct create c = { .disk = d };
-	int rc = toolstack_dirs(&c.dirs, d->backend_domid, d->kind, d->domid,
-				d->devid);
+	int rc = xenbus_text(out->domid, sizeof(out->domid), "%u", (uint64_t)domid);
 
 	if (!rc)
-		rc = xenbus_text(c.text.domid, sizeof(c.text.domid), "%u",
-				 (uint64_t)d->domid);
+		rc = xenbus_text(out->backend_domid, sizeof(out->backend_domid), "%u",
+				 (uint64_t)backend_domid);
+	return rc ? rc : xenbus_text(out->devid, sizeof(out->devid), "%u", (uint64_t)devid);
+}
+
+int toolstack_create(struct xs_handle *xs, const struct toolstack_new *new)
+{
+	struct create c = { .new = new };
+	int rc = toolstack_dirs(&c.dirs, new->backend_domid, new->kind, new->domid,
+				new->devid);
+
 	if (!rc)
-		rc = xenbus_text(c.text.backend_domid, sizeof(c.text.backend_domid),
-				 "%u", (uint64_t)d->backend_domid);
-	if (!rc)
-		rc = xenbus_text(c.text.devid, sizeof(c.text.devid), "%u",
-				 (uint64_t)d->devid);
-	if (rc)
-		return rc;
-	/* A number that has no name is its own. */
-	if (toolstack_vdev_name(d->devid, c.text.dev, sizeof(c.text.dev)))
-		memcpy(c.text.dev, c.text.devid, sizeof(c.text.devid));
-	return xenbus_transact(xs, create_disk, &c);
+		rc = toolstack_text(&c.text, new->domid, new->backend_domid, new->devid);
+	return rc ? rc : xenbus_transact(xs, create_device, &c);
 }
 
 /* ---- look ----------------------------------------------------------------- */
@@ -277,6 +243,9 @@ void toolstack_look_dirs(struct xs_handle *xs, const struct toolstack_dirs *dirs
 {
 	look_at(xs, dirs->back, &out->back_exists, &out->back, out->back_error);
 	look_at(xs, dirs->front, &out->front_exists, &out->front, out->front_error);
+	if (xenbus_read_u64(xs, XBT_NULL, dirs->back, KEY_SECTORS, UINT64_MAX,
+			    &out->sectors, NULL))
+		out->sectors = 0;
 }
 
 int toolstack_look(struct xs_handle *xs, uint32_t backend_domid, const char *kind,

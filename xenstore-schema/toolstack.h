@@ -6,7 +6,7 @@
  * Hides: permissions, the two directories' mutual links, libxl's third copy,
  * the order of detach, and removal of parents that became empty. Must not
  * know: images, rings, event loops. Uses poll(2) on the store's descriptor.
- * Source: libxl's libxl_disk.c and libxl_device.c as facts; docs of xenstore
+ * Source: libxl's libxl_disk.c, libxl_nic.c and libxl_device.c as facts; docs of xenstore
  * paths.
  */
 #ifndef PV_TOOLSTACK_H
@@ -29,6 +29,7 @@ struct toolstack_disk {
 	enum vbd_cache cache;
 	enum vbd_grants grants;
 	bool cdrom, removable;
+	struct vbd_wishes wishes;
 	const char *script;		/* NULL: none */
 	bool libxl;			/* write /libxl too, so that xl lists it */
 };
@@ -39,11 +40,32 @@ struct toolstack_disk {
  */
 int toolstack_create_disk(struct xs_handle *xs, const struct toolstack_disk *d);
 
+struct toolstack_nic {
+	uint32_t domid, backend_domid, devid;
+	const char *kind;		/* "vif", "qnic" */
+	uint8_t mac[6];
+	const char *bridge;		/* the switch; NULL: the back end's default */
+	const char *vifname;		/* NULL: vifDOMID.DEVID */
+	const char *script;		/* NULL: none; else the back end waits for its word */
+	const char *ip, *gatewaydev;	/* for scripts; NULL: none */
+	const char *vlan;		/* as vif_parse_vlan(); NULL: none */
+	uint32_t mtu_bytes;		/* 0: 1500 */
+	uint64_t rate_bytes;		/* per rate_usec, as xl has it; 0: unlimited */
+	uint32_t rate_usec;
+	uint64_t rate_bits;		/* per second, over the former; 0: none */
+	bool isolated, any_source;
+	bool libxl;			/* as above */
+};
+
+/* As toolstack_create_disk(). -EINVAL: the address, VLAN, MTU or rate is none. */
+int toolstack_create_nic(struct xs_handle *xs, const struct toolstack_nic *n);
+
 /* What a wait saw last: for a message that says which end waits for what. */
 struct toolstack_view {
 	XenbusState back, front;
 	char back_error[XENBUS_TEXT_BYTES], front_error[XENBUS_TEXT_BYTES];
 	bool back_exists, front_exists;
+	uint64_t sectors;		/* as the back end says; 0: it does not */
 };
 
 int toolstack_look(struct xs_handle *xs, uint32_t backend_domid, const char *kind,
@@ -59,16 +81,34 @@ int toolstack_wait_connected(struct xs_handle *xs, uint32_t backend_domid,
 			     const char *kind, uint32_t domid, uint32_t devid,
 			     int timeout_ms, struct toolstack_view *view);
 /*
+ * Has the back end look at the device again, and waits until it publishes that
+ * many sectors. -ENOENT: no such device. -ETIMEDOUT: view says what it publishes.
+ */
+int toolstack_look_again(struct xs_handle *xs, uint32_t backend_domid, const char *kind,
+			 uint32_t domid, uint32_t devid, uint64_t sectors,
+			 int timeout_ms, struct toolstack_view *view);
+/*
  * Detach in two steps, for a tool stack that has to do something between them
  * (its hotplug script). Close: online=0 and state=5 into the back end's node,
  * then waits for its Closed; -ENOENT: no such device, -ETIMEDOUT. Remove: both
  * directories, libxl's copy, parents that became empty, whatever the ends say.
  */
-int toolstack_close_disk(struct xs_handle *xs, uint32_t backend_domid,
+int toolstack_close(struct xs_handle *xs, uint32_t backend_domid,
 			 const char *kind, uint32_t domid, uint32_t devid,
 			 int timeout_ms, struct toolstack_view *view);
-int toolstack_remove_disk(struct xs_handle *xs, uint32_t backend_domid,
+int toolstack_remove(struct xs_handle *xs, uint32_t backend_domid,
 			  const char *kind, uint32_t domid, uint32_t devid);
+/*
+ * What a driver domain's tool stack (xl devd) does once a disk is closed: the back
+ * end's own directory goes, and of what was above it and became empty as much as
+ * this domain may remove; the other tool stack waits for that and sees to the rest.
+ * -EAGAIN: not closed and offline now.
+ */
+int toolstack_remove_closed(struct xs_handle *xs, uint32_t backend_domid,
+			    const char *kind, uint32_t domid, uint32_t devid);
+/* What a back end said of a disk that has gone, and parents that became empty. */
+int toolstack_remove_error(struct xs_handle *xs, uint32_t backend_domid,
+			   const char *kind, uint32_t domid, uint32_t devid);
 /*
  * Both steps. force: removes after the deadline all the same. -ENOENT: no such
  * device. -ETIMEDOUT: nothing was removed.

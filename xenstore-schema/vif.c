@@ -16,7 +16,6 @@
 
 #define VLAN_MAX 4094u
 #define RATE_USEC 50000u	/* xl's own interval */
-#define MTU_MIN 68u		/* RFC 791 */
 
 static const char mac_words[] = "aa:bb:cc:dd:ee:ff, the address of one interface";
 static const char vlan_words[] = "a VLAN (10), a list (10,20-29), or p1,10,20";
@@ -297,7 +296,7 @@ int vif_read_mtu(struct xs_handle *xs, const char *dir, uint32_t *out,
 		*out = VIF_MTU_DEFAULT;
 		return 0;
 	}
-	if (rc || (*out >= MTU_MIN && *out <= VIF_MTU_MAX))
+	if (rc || (*out >= VIF_MTU_MIN && *out <= VIF_MTU_MAX))
 		return rc;
 	xenbus_blame_u64(err, KEY_MTU, *out, "from 68 to 65521 bytes");
 	return -EINVAL;

@@ -18,8 +18,8 @@ check "pings with frames of 1,400 bytes" guest_run nf \
 check "sends frames that netback takes" guest_run nf "$front bench tx --timeout 40 --seconds 2 --json" 120
 
 guest_background nf serve "$front ping --serve --address 10.9.0.3 --timeout 40"
-check "dom0 pings it" wait_for 60 ping -c 2 -W 10 10.9.0.3
-guest_run nf 'kill $(pidof paravane-netfront)'
+check "dom0 pings it" wait_for 60 busybox ping -c 2 -W 10 10.9.0.3
+guest_run nf 'killall paravane-netfront'
 guest_wait nf serve 60 || true
 
 # tap OPTION...: the guest's own TCP stack on a TAP device, and iperf3 in dom0.
@@ -33,7 +33,7 @@ tap()
 }
 tap_ends()
 {
-	guest_run nf 'kill $(pidof paravane-netfront)'
+	guest_run nf 'killall paravane-netfront'
 	guest_wait nf tap 60
 }
 tap

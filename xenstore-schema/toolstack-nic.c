@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a new network interface's directories hold of their own, as xl writes it,
+ * and our keys beside xl's.
+ *
+ * Hides: how addresses and rates are spelled. Must not know: permissions, links
+ * (toolstack.c), switches.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "keys.h"
+#include "toolstack-internal.h"
+#include "vif.h"
+
+struct nic_text {
+	struct toolstack_text id;
+	char mac[18], mtu[12], rate[40], rate_bits[24], vifname[VIF_NAME_BYTES];
+};
+
+static int make_text(struct nic_text *t, const struct toolstack_nic *n)
+{
+	int rc = toolstack_text(&t->id, n->domid, n->backend_domid, n->devid);
+
+	vif_format_mac(n->mac, t->mac, sizeof(t->mac));
+	if (!rc)
+		rc = xenbus_text(t->mtu, sizeof(t->mtu), "%u", (uint64_t)n->mtu_bytes);
+	if (!rc)
+		rc = xenbus_text(t->rate, sizeof(t->rate), "%u,%u", n->rate_bytes,
+				 (uint64_t)n->rate_usec);
+	if (!rc)
+		rc = xenbus_text(t->rate_bits, sizeof(t->rate_bits), "%u", n->rate_bits);
+	if (!rc && n->vifname)
+		return xenbus_text(t->vifname, sizeof(t->vifname), "%s", n->vifname);
+	return rc ? rc : xenbus_text(t->vifname, sizeof(t->vifname), "vif%u.%u",
+				     (uint64_t)n->domid, (uint64_t)n->devid);
+}
+
+/* What a back end would refuse is not written: the same readers judge it. */
+static int check(const struct toolstack_nic *n, const struct nic_text *t)
+{
+	uint8_t mac[VIF_MAC_BYTES], vlans[512];
+	uint16_t vlan;
+	bool trunk;
+
+	if (vif_parse_mac(t->mac, mac) || (n->vlan && vif_parse_vlan(n->vlan, &trunk, &vlan, vlans)))
+		return -EINVAL;
+	if (n->mtu_bytes && (n->mtu_bytes < VIF_MTU_MIN || n->mtu_bytes > VIF_MTU_MAX))
+		return -EINVAL;
+	return n->rate_usec && !n->rate_bytes ? -EINVAL : 0;
+}
+
+int toolstack_create_nic(struct xs_handle *xs, const struct toolstack_nic *n)
+{
+	struct nic_text t;
+	bool mtu = n->mtu_bytes && n->mtu_bytes != VIF_MTU_DEFAULT;
+	const struct toolstack_node back[] = {
+		{ KEY_SCRIPT, n->script },
+		{ KEY_VIFNAME, t.vifname },
+		{ KEY_MAC, t.mac },
+		{ KEY_IP, n->ip },
+		{ KEY_GATEWAYDEV, n->gatewaydev },
+		{ KEY_RATE, n->rate_usec ? t.rate : NULL },
+		{ KEY_RATE_BITS, n->rate_bits ? t.rate_bits : NULL },
+		{ KEY_MTU, mtu ? t.mtu : NULL },
+		{ KEY_VLAN, n->vlan },
+		{ KEY_BRIDGE, n->bridge },
+		{ KEY_HANDLE, t.id.devid },
+		{ KEY_TYPE, "vif" },
+		{ KEY_ISOLATED, n->isolated ? "1" : NULL },
+		{ KEY_ANY_SOURCE, n->any_source ? "1" : NULL },
+		/* The back end waits for the script's word; without one there is none. */
+		{ KEY_HOTPLUG_STATUS, n->script ? "" : NULL },
+		{ NULL, NULL },
+	};
+	const struct toolstack_node front[] = {
+		{ KEY_HANDLE, t.id.devid },
+		{ KEY_MAC, t.mac },
+		{ NULL, NULL },
+	};
+	const struct toolstack_node front_ro[] = {
+		{ KEY_MTU, mtu ? t.mtu : NULL },
+		{ NULL, NULL },
+	};
+	const struct toolstack_new new = {
+		.domid = n->domid, .backend_domid = n->backend_domid, .devid = n->devid,
+		.kind = n->kind, .libxl = n->libxl, .back = back, .front = front,
+		.front_ro = front_ro,
+	};
+	int rc = make_text(&t, n);
+
+	if (!rc)
+		rc = check(n, &t);
+	return rc ? rc : toolstack_create(xs, &new);
+}
