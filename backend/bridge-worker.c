@@ -344,7 +344,8 @@ static void sleep_for_work(struct bridge *b)
 	if (b->spurious > SPURIOUS_FREE)
 		wait_for(b, false, SPURIOUS_DELAY_MS);
 	unmask_all(b);
-	if (netback_final(b->nb))
+	/* The supervisor may have been heard since the loop asked. */
+	if (b->stop || netback_final(b->nb))
 		return;
 	timeout = netback_timeout_ms(b->nb, now_ms());
 	wait_for(b, true, timeout < 0 ? -1 : (int)timeout);
