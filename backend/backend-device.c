@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "toolstack.h"
 #include "xenbus-device.h"
 
 #define STEPS_PER_LOOK 16	/* more than any orderly way through the states */
@@ -87,6 +88,7 @@ int backend_device_new(const struct backend_device_env *env, uint32_t frontend_i
 		.config = env->config, .loop = env->loop, .bus = &d->bus,
 		.log = &d->log, .frontend_id = frontend_id, .devid = devid,
 		.changed = on_changed, .holder = find_holder, .arg = d,
+		.watches = env->watches,
 	};
 	rc = xenbus_backend_path(d->bus.nodename, sizeof(d->bus.nodename), env->domid,
 				 env->config->kind, frontend_id, devid);
@@ -232,6 +234,7 @@ static int look(struct backend_device *d, struct lifecycle_view *v)
 	if (rc)
 		return rc;
 	v->close_overdue = close_overdue(d, v);
+	v->removes = d->env.config->driver_domain;
 	v->refused = d->refused && d->refused_front == v->front &&
 		d->refused_inputs == vbd_device_inputs(d->vbd);
 	say_missing(d, v, why);
@@ -372,13 +375,17 @@ static int act(struct backend_device *d, const struct lifecycle_view *v,
 	case LIFECYCLE_CONNECT: return do_start(d, v, false);
 	case LIFECYCLE_RESUME: return do_start(d, v, true);
 	case LIFECYCLE_CONNECTED: return do_connected(d);
+	case LIFECYCLE_RESIZED: return vbd_device_resized(d->vbd);
 	case LIFECYCLE_CLOSING: return switch_state(d, XenbusStateClosing);
 	case LIFECYCLE_CLOSED: return do_closed(d, v);
 	case LIFECYCLE_STOP: vbd_device_stop(d->vbd, false); return 0;
 	case LIFECYCLE_RELEASE: vbd_device_release(d->vbd); return 0;
+	case LIFECYCLE_REMOVE:
+		return toolstack_remove_closed(d->bus.xs, d->env.domid, d->env.config->kind,
+					       d->frontend_id, d->devid);
 	case LIFECYCLE_SCRIPT_FAILED:
 		return refuse(d, v, -EIO, "the hotplug script failed: its "
-			      KEY_HOTPLUG_STATUS " is 'error', expected 'connected'");
+			      KEY_HOTPLUG_STATUS " is error or busy, expected connected");
 	case LIFECYCLE_WAIT:
 	case LIFECYCLE_FORGET:
 		break;
@@ -430,6 +437,10 @@ bool backend_device_advance(struct backend_device *d)
 		if (step == LIFECYCLE_FORGET) {
 			log_debug("%s: gone", d->log.who);
 			vbd_device_closed(d->vbd);
+			/* Nobody else would: libxl does not know of it. */
+			toolstack_remove_error(d->bus.xs, d->env.domid,
+					       d->env.config->kind, d->frontend_id,
+					       d->devid);
 			return false;
 		}
 		rc = act(d, &v, step);

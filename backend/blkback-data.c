@@ -43,6 +43,8 @@
 
 /* Memory for copies that two sweeps have seen unused is given back. */
 #define SWEEP_MS 10000u
+/* How long a page rests after its last use before it may be unmapped (choose_pages). */
+#define REST_MS 1000u
 /* How often the cache of persistent grants is told the time. */
 #define TICK_MS 100u
 #define NEVER UINT64_MAX
@@ -82,6 +84,7 @@ static int open_cache(struct blkback *b)
 		.domid = b->cfg.domid,
 		.cap_pages = b->cfg.persistent_pages,
 		.idle_ms = b->cfg.persistent_idle_ms,
+		.rest_ms = disk_releases_late(b->cfg.disk) ? REST_MS : 0,
 		.now_ms = now_ms(),
 		.prot = PROT_READ | PROT_WRITE,
 	};
@@ -115,6 +118,8 @@ int blk_data_open(struct blkback *b)
 
 void blk_data_close(struct blkback *b)
 {
+	if (b->cache)
+		disk_settle(b->cfg.disk);
 	grant_cache_close(b->cache);
 	grant_batch_close(&b->copies_in);
 	grant_batch_close(&b->copies_out);
@@ -320,13 +325,19 @@ static bool prefers_copy(const struct blkback *b, const struct blk_request *req)
  * Persistent first. Where that fails (too many pages, a shortage, pages granted
  * read-only) the request is treated as if it had not been offered. Where a map
  * fails, the copy has the last word about the grants.
+ *
+ * No request is mapped where the disk releases pages late. A PV dom0's gntdev
+ * then puts off the end of the grant and lets munmap() go on: the page is freed
+ * under the mapping, and the kernel's memory is corrupt (Linux 6.1: "Bad page
+ * map in process", then failing I/O). Cached pages rest before they go.
  */
 static void choose_pages(struct blkback *b, struct blk_request *req)
 {
 	if (b->cache && req->plan.nr_segments <= CACHED_SEGMENTS_MAX &&
 	    attach_cached(b, req) == 0)
 		return;
-	if (!prefers_copy(b, req) && attach_mapped(b, req) == 0)
+	if (!prefers_copy(b, req) && !disk_releases_late(b->cfg.disk) &&
+	    attach_mapped(b, req) == 0)
 		return;
 	attach_copied(b, req);
 }

@@ -28,6 +28,7 @@ static void fill_io(struct blk_request *req, enum disk_op op)
 	req->io.secure = req->plan.secure;
 	req->io.iov = req->iov;
 	req->io.nr_iov = op == DISK_READ || op == DISK_WRITE ? req->nr_iov : 0;
+	req->io.foreign = req->how == BLK_PAGES_CACHED || req->how == BLK_PAGES_MAPPED;
 	req->io.done = request_done;
 }
 

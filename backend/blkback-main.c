@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "backend.h"
+#include "keys.h"
 #include "blkback.h"
 #include "sandbox.h"
 #include "util.h"
@@ -54,6 +55,8 @@ static const char usage[] =
 	"      --close-timeout=S   seconds a front end may take to detach; 0: no limit\n"
 	"                          (default)\n"
 	"      --stop-timeout=S    seconds a worker may take to stop (default 30)\n"
+	"      --driver-domain     no tool stack runs here: no hotplug script is waited\n"
+	"                          for, detached disks' directories are removed\n"
 	"      --rundir=DIR        instead of $PARAVANE_RUNDIR or /run/paravane\n"
 	"      --log-level=LEVEL   error, warning, info (default), debug\n"
 	"      --help, --version\n"
@@ -124,12 +127,13 @@ static const char *const levels[] = {
 static const struct option long_options[] = {
 	{ "kind", required_argument, NULL, 'k' },
 	{ "engine", required_argument, NULL, 'e' },
-	{ vbd_grants_key, required_argument, NULL, 'g' },
+	{ KEY_GRANT_MODE, required_argument, NULL, 'g' },
 	{ "persistent-pages", required_argument, NULL, 'P' },
 	{ "persistent-idle", required_argument, NULL, 'i' },
 	{ "indirect-segments", required_argument, NULL, 'm' },
 	{ "poll-us", required_argument, NULL, 'p' },
 	{ "close-timeout", required_argument, NULL, 'c' },
+	{ "driver-domain", no_argument, NULL, 'd' },
 	{ "stop-timeout", required_argument, NULL, 's' },
 	{ "rundir", required_argument, NULL, 'r' },
 	{ "log-level", required_argument, NULL, 'l' },
@@ -145,7 +149,7 @@ static void take_option(struct options *o, int option, const char *value)
 	case 'k': o->config.kind = kinds[choose("kind", value, kinds)]; break;
 	case 'e': o->config.engine = choose("engine", value, engines); break;
 	case 'g':
-		o->config.grants = VBD_GRANTS_AUTO + choose(vbd_grants_key, value, grants);
+		o->config.grants = VBD_GRANTS_AUTO + choose(KEY_GRANT_MODE, value, grants);
 		break;
 	case 'P':
 		o->config.persistent_pages = number("persistent-pages", value,
@@ -166,6 +170,7 @@ static void take_option(struct options *o, int option, const char *value)
 	case 's':
 		o->config.stop_ms = 1000 * number("stop-timeout", value, SECONDS_MAX);
 		break;
+	case 'd': o->config.driver_domain = true; break;
 	case 'r': o->rundir = value; break;
 	case 'l':
 		o->log_level = choose("log-level", value, levels);

@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/membarrier.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include "disk.h"
 #include "util.h"
@@ -53,6 +55,7 @@ void disk_submit(struct disk *d, struct disk_io *chain)
 {
 	for (struct disk_io *io = chain; io; io = io->next) {
 		check_io(d, io);
+		io->staged = NULL;
 		io->in_engine = true;
 		d->in_flight++;
 	}
@@ -70,6 +73,22 @@ void disk_reap(struct disk *d)
 int disk_fd(struct disk *d)
 {
 	return d->ops->fd(d);
+}
+
+bool disk_releases_late(const struct disk *d)
+{
+	return d->ops->late_release;
+}
+
+/*
+ * Completions run where the scheduler does not interfere: in interrupts, or in
+ * the kernel's threads without a break. Once every CPU has scheduled, those that
+ * told us of an end have also dropped what they held.
+ */
+void disk_settle(const struct disk *d)
+{
+	if (d->ops->late_release)
+		syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 }
 
 void disk_done(struct disk *d, struct disk_io *io, int err)

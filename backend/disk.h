@@ -31,6 +31,7 @@ struct disk_io {
 	uint32_t nr_iov;		/* READ, WRITE: at least 1 */
 	struct iovec *iov;		/* sums to bytes */
 	uint64_t offset_bytes, bytes;	/* of the image; not for FLUSH */
+	bool foreign;			/* iov is mapped memory of another domain */
 	/*
 	 * err: 0 when all bytes were moved, else -errno; -EOPNOTSUPP: the image
 	 * cannot do this at all. Runs in the disk's thread, inside disk_submit()
@@ -40,6 +41,8 @@ struct disk_io {
 
 	/* The engine's, while it owns the operation. */
 	struct disk_io *next;
+	void *staged;
+	uint64_t staged_bytes;
 	int err;
 	bool in_engine;
 };
@@ -55,6 +58,11 @@ struct disk_config {
 	 * copy-on-write file system, a snapshot or a flash device keep.
 	 */
 	bool secure_overwrite;
+	/*
+	 * Foreign pages are slow to hand to a device: in a PV domain each takes the
+	 * kernel's long way to its struct page.
+	 */
+	bool slow_foreign;
 	uint32_t depth;			/* operations at a time, at most */
 	uint32_t max_iov;		/* of one operation */
 };
@@ -67,6 +75,12 @@ struct disk;
  */
 struct disk_ops {
 	const char *name;
+	/*
+	 * The kernel refers to the pages of an operation for a moment after it has
+	 * been done (direct I/O drops its references after it has told of the end).
+	 * That is no matter but to who unmaps them: disk_settle().
+	 */
+	bool late_release;
 	/*
 	 * -EOPNOTSUPP: this machine or image refuses the engine; why says what
 	 * was refused. Other -errno: a failure.
@@ -100,6 +114,12 @@ void disk_submit(struct disk *d, struct disk_io *chain);
 /* Cheap when nothing is in flight: call it every pass. */
 void disk_reap(struct disk *d);
 int disk_fd(struct disk *d);
+bool disk_releases_late(const struct disk *d);
+/*
+ * Returns when the kernel refers to no page of what has been done. Takes some
+ * milliseconds, where it does anything: for the end of a device's life.
+ */
+void disk_settle(const struct disk *d);
 
 /* ---- for engines ----------------------------------------------------------- */
 

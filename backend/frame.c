@@ -32,7 +32,7 @@ static void parse_tcp(const struct sight *s, uint32_t at, uint32_t end, struct f
 {
 	uint32_t header_bytes;
 
-	if (end - at < TCP_BYTES || !can_see(s, at, TCP_BYTES))
+	if (!can_see(s, at, TCP_BYTES))
 		return;
 	header_bytes = (uint32_t)(s->header[at + 12] >> 4) * 4;
 	if (header_bytes < TCP_BYTES || header_bytes > end - at)
@@ -47,7 +47,7 @@ static void parse_udp(const struct sight *s, uint32_t at, uint32_t end, struct f
 {
 	uint32_t bytes;
 
-	if (end - at < UDP_BYTES || !can_see(s, at, UDP_BYTES))
+	if (!can_see(s, at, UDP_BYTES))
 		return;
 	bytes = frame_get16(s->header + at + 4);
 	/* The first fragment says the whole datagram's length. */
@@ -142,7 +142,7 @@ static void parse_ipv6(const struct sight *s, uint32_t at, struct frame *f)
 	at += IPV6_BYTES;
 	for (next = ip[6]; next != IP_TCP && next != IP_UDP; next = ext[0], at += bytes) {
 		ext = s->header + at;
-		if (at > end || end - at < 8 || !can_see(s, at, 8))
+		if (at + 8 > end || !can_see(s, at, 8))
 			return;
 		bytes = extension_bytes(next, ext);
 		if (!bytes)

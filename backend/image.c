@@ -238,6 +238,28 @@ int image_set_sectors(struct image_info *info, uint32_t logical_bytes,
 	return check_size(info, path, why, why_bytes);
 }
 
+int image_reopen(int fd, bool read_only, int *out)
+{
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	*out = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY);
+	return *out < 0 ? -errno : 0;
+}
+
+int image_measure(int fd, uint32_t sector_bytes, uint64_t *bytes)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	*bytes = st.st_size;
+	if (S_ISBLK(st.st_mode) && ioctl(fd, BLKGETSIZE64, bytes))
+		return -errno;
+	*bytes -= *bytes % sector_bytes;
+	return 0;
+}
+
 /* ---- who holds the lock --------------------------------------------------- */
 
 /*

@@ -6,6 +6,7 @@
  * the loop (worker-loop.c), XenStore.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
 #include <stdio.h>
@@ -102,6 +103,15 @@ static const struct disk_ops *wanted_engine(const struct worker_start *s)
 		&disk_direct : &disk_buffered;
 }
 
+/* Not there: this is no Xen domain as Linux knows it. */
+static bool domain_is_pv(void)
+{
+	char type[8] = "";
+	autoclose int fd = open("/sys/hypervisor/guest_type", O_RDONLY | O_CLOEXEC);
+
+	return fd >= 0 && read(fd, type, sizeof(type) - 1) > 0 && !strncmp(type, "PV\n", 3);
+}
+
 /* The engine wanted, or the one that every machine has. ops: in and out. */
 static int open_disk(struct worker *w, struct worker_queue *q,
 		     const struct disk_ops **ops, struct worker_failure *why)
@@ -110,6 +120,7 @@ static int open_disk(struct worker *w, struct worker_queue *q,
 		.fd = w->image,
 		.is_device = w->start.image_is_device,
 		.dsync = w->start.cache == VBD_CACHE_WRITETHROUGH,
+		.slow_foreign = domain_is_pv(),
 		.secure_overwrite = w->start.secure_overwrite,
 		.depth = nr_slots(w, q->index),
 		.max_iov = BLKBACK_SEGMENTS_MAX,

@@ -165,6 +165,8 @@ int grant_cache_open(xengnttab_handle *xgt, const struct grant_cache_config *cfg
 		return -ENOMEM;
 	c->xgt = xgt;
 	c->cfg = *cfg;
+	if (c->cfg.idle_ms < c->cfg.rest_ms)
+		c->cfg.idle_ms = c->cfg.rest_ms;
 	c->limit_pages = cfg->cap_pages;
 	c->now_ms = c->grown_ms = (uint32_t)cfg->now_ms;
 	c->hash_shift = 32 - bits;
@@ -219,6 +221,8 @@ static int evict_oldest(struct grant_cache *c)
 		return -ENOSPC;
 	while (c->pages[i = c->oldest].holds)
 		list_make_youngest(c, i);
+	if (c->now_ms - c->pages[i].used_ms < c->cfg.rest_ms)
+		return -ENOSPC;
 	evict(c, i);
 	return 0;
 }

@@ -90,6 +90,12 @@ struct grant_cache_config {
 	uint32_t domid;
 	uint32_t cap_pages;		/* most that stay mapped, 1 to 2^24 */
 	uint32_t idle_ms;		/* pages not used for so long go */
+	/*
+	 * No page goes before it was unused for so long (but at close): for users
+	 * whose kernel may refer to a page for a moment after its last use. A cache
+	 * full of younger ones maps no others.
+	 */
+	uint32_t rest_ms;
 	uint64_t now_ms;		/* the time of opening (grant_cache_tick) */
 	int prot;			/* of the maps */
 };

@@ -43,6 +43,8 @@ mode()
 	offers $g1 $2 || fail "grant-mode $1: feature-persistent is not $2"
 	use_disk $g1 --bs 16K --pool-pages 100
 	[ "$(info $g1 grants)" = $1 ] || fail "info says $(info $g1 grants), not $1"
+	PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" list $g1 --json | grep -q "\"grant_mode\": \"$1\"" ||
+		fail "list does not say grant mode $1"
 	[ "$(info $g1 persistent)" = $2 ] || fail "grant-mode $1: persistent is $(info $g1 persistent)"
 	sleep 0.3
 	mapped=$(counter $g1 mapped_pages) copied=$(counter $g1 copied_bytes)

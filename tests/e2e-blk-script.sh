@@ -43,4 +43,88 @@ xenstore-write "$b/hotplug-status" connected
 back_reaches "$domid" 6
 error_says "$domid" "'drbd:resource': expected an absolute path"
 detach_by_hand "$domid"
+
+# ---- the script that comes with the back end ---------------------------------
+
+script=${abs_top_srcdir:-$srcdir}/tools/block-paravane
+
+# script_add DOMID PARAMS MODE: a new disk and the script, as xl runs it, which reads
+# what it wrote and ends.
+script_add()
+{
+	xenstore-rm "$(back_dir "$1")" 2>/dev/null
+	attach_by_hand "$1" "$2" "$3" "$(back_dir "$1")/script" "$script"
+	back_reaches "$1" 2
+	(
+		XENBUS_PATH=backend/vbd/$1/51712 XENBUS_TYPE=vbd XENBUS_BASE_PATH=backend "$script" add
+		rc=$?
+		xenstore-read "$b/hotplug-status" >"$tmp/status"
+		xenstore-read "$b/hotplug-error" >"$tmp/error" 2>&1
+		exit $rc
+	)
+}
+
+# script_refuses DOMID PARAMS MODE STATUS TEXT: and nothing of the disk stays.
+script_refuses()
+{
+	! script_add "$1" "$2" "$3" || fail "the script takes $2 in mode $3"
+	reads "$4" cat "$tmp/status"
+	grep -qF "$5" "$tmp/error" || fail "hotplug-error is '$(cat "$tmp/error")', expected '$5'"
+	wait_for $wait_s no_nodes "$1" || fail "left: $(xenstore-ls -f / | grep "/vbd/$1\|/$1/device/vbd")"
+}
+
+no_nodes()
+{
+	! xenstore-exists "$(back_dir "$1")" && ! xenstore-exists "$(front_dir "$1")" &&
+		! xenstore-exists "/local/domain/0/error/backend/vbd/$1/51712"
+}
+
+script_takes() { script_add "$@" || fail "$2 in mode $3: $(cat "$tmp/error")"; }
+
+say "the shipped script: paths"
+ln -s "$tmp/image" "$tmp/link"
+script_takes "$domid" "aio:$tmp/link" w
+b=$(back_dir "$domid")
+reads "$(readlink -f "$tmp/image")" xenstore-read "$b/physical-device-path"
+reads connected xenstore-read "$b/hotplug-status"
+reads 32768 xenstore-read "$b/sectors"
+guest "$domid" "$blkfront" info >"$tmp/out" 2>&1 || fail "$(cat "$tmp/out")"
+detach_by_hand "$domid"
+XENBUS_PATH=backend/vbd/$domid/51712 "$script" remove || fail "remove"
+script_refuses "$domid" "$tmp/none" w error 'no such file'
+script_refuses "$domid" "$tmp" w error 'is a directory'
+script_refuses "$domid" "" w error 'no target'
+script_refuses "$domid" /dev/null w error 'neither a file nor a block device'
+truncate -s 1000 "$tmp/odd"
+script_refuses "$domid" "$tmp/odd" w error 'is not a multiple'
+
+say "the shipped script: who shares"
+g1=$domid
+make_guest g2
+script_takes "$g1" "$tmp/image" w
+script_refuses "$domid" "$tmp/link" w busy "guest g1 (domain $g1), mode w;"
+script_refuses "$domid" "$tmp/image" r busy "guest g1 (domain $g1), mode w;"
+script_takes "$domid" "shared:$tmp/image" w
+reads 'w!' xenstore-read "$(back_dir "$domid")/mode"
+detach_by_hand "$domid"
+detach_by_hand "$g1"
+script_takes "$g1" "$tmp/image" r
+script_takes "$domid" "$tmp/image" r
+detach_by_hand "$domid"
+script_refuses "$domid" "$tmp/image" w busy "guest g1 (domain $g1), mode r;"
+detach_by_hand "$g1"
+
+say "the shipped script: another back end's disk, and another program's lock"
+xenstore-write "/local/domain/0/backend/qdisk/$g1/51728/params" "aio:$tmp/link" \
+	"/local/domain/0/backend/qdisk/$g1/51728/mode" w \
+	"/local/domain/0/backend/qdisk/$g1/51728/dev" xvdb
+script_refuses "$domid" "$tmp/image" w busy "xvdb of guest g1 (domain $g1), mode w;"
+xenstore-rm /local/domain/0/backend/qdisk
+attach_by_hand "$g1" "$tmp/image" w
+back_reaches "$g1" 2
+# Not to be found by name: only the lock tells.
+xenstore-rm "$(back_dir "$g1")/params"
+script_refuses "$domid" "$tmp/image" w busy "in use by vbd $g1/51712"
+xenstore-write "$(back_dir "$g1")/params" "$tmp/image"
+detach_by_hand "$g1"
 end_blk

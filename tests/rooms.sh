@@ -59,9 +59,9 @@ done
 [ $nr -gt 20 ] || bad "only $nr files seen"
 
 # What decides about frames is pure: no ring, grant, log or clock, of ours or Xen's.
-pure=$(ls backend/{vswitch,frame}*.[ch])
+pure=$(ls backend/{vswitch,frame,shaper}*.[ch])
 found=$(grep -nE '^[ \t]*#[ \t]*include' $pure |
-	grep -vE '"(vswitch|frame)[a-z-]*\.h"|<(assert|endian|errno|std[a-z]+|string|sys/random|xen/io/netif|xen/grant_table|xen/event_channel)\.h>')
+	grep -vE '"(vswitch|frame|shaper)[a-z-]*\.h"|<(assert|endian|errno|std[a-z]+|string|sys/random|xen/io/netif|xen/grant_table|xen/event_channel)\.h>')
 [ -z "$found" ] || bad "not for pure functions:
 $found"
 

@@ -2,16 +2,18 @@
 /*
  * The disk engines on real files: in a directory of a file system and on tmpfs,
  * against a copy in memory; then with system calls that refuse, stop short or
- * fail. Those are this program's own preadv2(), pwritev2() and fcntl(), which
+ * fail. Those are this program's own preadv2(), pread() and so on, which
  * take the place of the C library's; io_uring is refused by seccomp.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/fs.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -21,6 +23,7 @@
 #include <unistd.h>
 #include "disk.h"
 #include "disk-memory.h"
+#include "disk-stage.h"
 #include "unit.h"
 
 #define BYTES (1u << 20)
@@ -37,6 +40,9 @@ static struct {
 	bool no_direct;			/* fcntl() refuses O_DIRECT */
 	uint32_t nr_nowait, nr_dsync, nr_calls;
 	uint64_t written_bytes;
+	unsigned long ioctl;		/* the last discard, recorded and not done ... */
+	uint64_t ioctl_range[2];
+	int ioctl_errno;		/* ... but with this result */
 } sys;
 
 static ssize_t misbehave(long call, int fd, const struct iovec *iov, int nr, off_t at,
@@ -81,6 +87,20 @@ ssize_t pwritev2(int fd, const struct iovec *iov, int nr, off_t at, int flags)
 	return misbehave(SYS_pwritev2, fd, iov, nr, at, flags);
 }
 
+ssize_t pread(int fd, void *to, size_t bytes, off_t at)
+{
+	struct iovec iov = { .iov_base = to, .iov_len = bytes };
+
+	return misbehave(SYS_preadv2, fd, &iov, 1, at, 0);
+}
+
+ssize_t pwrite(int fd, const void *from, size_t bytes, off_t at)
+{
+	struct iovec iov = { .iov_base = (void *)from, .iov_len = bytes };
+
+	return misbehave(SYS_pwritev2, fd, &iov, 1, at, 0);
+}
+
 int fcntl(int fd, int cmd, ...)
 {
 	va_list ap;
@@ -95,6 +115,26 @@ int fcntl(int fd, int cmd, ...)
 	}
 	return (int)syscall(SYS_fcntl, fd, cmd, arg);
 }
+
+/* Files are taken for devices: what would be done to one shows here. */
+int ioctl(int fd, unsigned long request, ...)
+{
+	va_list ap;
+	void *arg;
+
+	va_start(ap, request);
+	arg = va_arg(ap, void *);
+	va_end(ap);
+	if (request != BLKDISCARD && request != BLKSECDISCARD)
+		return (int)syscall(SYS_ioctl, fd, request, arg);
+	sys.ioctl = request;
+	memcpy(sys.ioctl_range, arg, sizeof(sys.ioctl_range));
+	errno = sys.ioctl_errno;
+	return errno ? -1 : 0;
+}
+
+/* Buffers count as another domain's, and those as slow to hand to the kernel. */
+static bool foreign;
 
 /* ---- a disk and its copy ---------------------------------------------------------------- */
 
@@ -133,7 +173,8 @@ static bool bench_open(struct bench *b, const char *dir, const struct disk_ops *
 	if (b->fd < 0 || ftruncate(b->fd, BYTES) < 0)
 		return false;
 	unlink(b->path);
-	b->cfg = (struct disk_config){ .fd = b->fd, .depth = 64, .max_iov = 8 };
+	b->cfg = (struct disk_config){ .fd = b->fd, .depth = 64, .max_iov = 8,
+				       .slow_foreign = foreign };
 	b->model = calloc(1, BYTES);
 	b->buffer = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			 -1, 0);
@@ -158,6 +199,7 @@ static void set_io(struct io *x, enum disk_op op, uint64_t offset, uint64_t byte
 	x->io.op = op;
 	x->io.offset_bytes = offset;
 	x->io.bytes = bytes;
+	x->io.foreign = foreign;
 	x->io.done = io_done;
 	x->io.iov = x->iov;
 }
@@ -237,7 +279,8 @@ static const char *const dirs[] = { ".", "/dev/shm" };
 /* Runs the test for each engine in each directory. */
 static void each(void (*test)(struct bench *b))
 {
-	static const struct disk_ops *const engines[] = { &disk_buffered, &disk_direct };
+	static const struct disk_ops *const engines[] = { &disk_buffered, &disk_direct,
+							  &disk_direct };
 
 	for (size_t e = 0; e < UNIT_LEN(engines); e++)
 		for (size_t i = 0; i < UNIT_LEN(dirs); i++) {
@@ -245,13 +288,16 @@ static void each(void (*test)(struct bench *b))
 			struct bench b;
 
 			memset(&sys, 0, sizeof(sys));
+			foreign = e == 2;
 			UNIT_NEED(bench_open(&b, dirs[i], engines[e]));
 			if (b.disk)
 				test(&b);
 			memset(&sys, 0, sizeof(sys));
 			bench_close(&b);
 			if (CU_get_number_of_failures() > before)
-				fprintf(stderr, "\n  (%s in %s)", engines[e]->name, dirs[i]);
+				fprintf(stderr, "\n  (%s%s in %s)", engines[e]->name,
+					foreign ? ", staged," : "", dirs[i]);
+			foreign = false;
 		}
 }
 
@@ -360,6 +406,40 @@ static void overwritten(struct bench *b)
 static void test_overwritten(void)
 {
 	each(overwritten);
+}
+
+/* A device's own commands, and its refusal; overwriting comes before the plain one. */
+static void device_discards(struct bench *b)
+{
+	struct disk_config cfg = b->cfg;
+
+	cfg.is_device = true;
+	reopen(b, &cfg);
+	UNIT_NEED(b->disk);
+	UNIT_EQ(plain(b, DISK_DISCARD, 8 * PAGE, 3 * PAGE), 0);
+	UNIT_EQ(sys.ioctl, BLKDISCARD);
+	UNIT_EQ(secure_discard(b, 16 * PAGE, 5 * PAGE), 0);
+	UNIT_EQ(sys.ioctl, BLKSECDISCARD);
+	UNIT_EQ(sys.ioctl_range[0], 16 * PAGE);
+	UNIT_EQ(sys.ioctl_range[1], 5 * PAGE);
+	UNIT_EQ(sys.written_bytes, 0);
+	sys.ioctl_errno = EOPNOTSUPP;
+	UNIT_EQ(secure_discard(b, 0, PAGE), -EOPNOTSUPP);
+	sys.ioctl_errno = 0;
+	cfg.secure_overwrite = true;
+	reopen(b, &cfg);
+	UNIT_NEED(b->disk);
+	fill(b->buffer, PAGE, 1);
+	UNIT_EQ(move_pages(b, DISK_WRITE, 0, PAGE, 1), 0);
+	UNIT_EQ(secure_discard(b, 0, PAGE), 0);
+	UNIT_EQ(sys.ioctl, BLKDISCARD);
+	UNIT_EQ(sys.written_bytes, PAGE);
+	UNIT_OK(whole_image_matches(b));
+}
+
+static void test_device_discards(void)
+{
+	each(device_discards);
 }
 
 /* More pieces than a system call takes. */
@@ -732,10 +812,102 @@ static void test_memory(void)
 	free(b.model);
 }
 
+/* ---- staging ------------------------------------------------------------------------------- */
+
+/* Requests that fit the stage lie in it, apart; what finds no room is NULL. */
+static void test_stage(void)
+{
+	struct disk_stage s = { .memory = NULL };
+	void *at[DISK_STAGE_PAGES];
+
+	disk_stage_close(&s);
+	UNIT_EQ(disk_stage_open(&s), 0);
+	UNIT_OK(!disk_stage_get(&s, (DISK_STAGE_PAGES + 1) * PAGE));
+	UNIT_OK(!disk_stage_get(&s, 0));
+	for (uint32_t i = 0; i < DISK_STAGE_PAGES; i++) {
+		at[i] = disk_stage_get(&s, i % 2 ? PAGE : SECTOR);
+		UNIT_NEED(at[i]);
+		memset(at[i], (int)i, PAGE);
+	}
+	for (uint32_t i = 0; i < DISK_STAGE_PAGES; i++)
+		UNIT_EQ(*(uint8_t *)at[i], i & 0xff);
+	UNIT_OK(!disk_stage_get(&s, SECTOR));
+	for (uint32_t i = 0; i < DISK_STAGE_PAGES; i += 2)
+		disk_stage_put(&s, at[i], SECTOR);
+	UNIT_OK(!disk_stage_get(&s, PAGE + 1));
+	disk_stage_put(&s, at[7], PAGE);
+	UNIT_OK(disk_stage_get(&s, 3 * PAGE) == at[6]);
+	disk_stage_close(&s);
+}
+
+/* Only pages of another domain go through the stage, and only as many as it holds. */
+static void test_staged(void)
+{
+	const uint32_t nr = DISK_STAGE_PAGES / 32 + 1, bytes = 32 * PAGE;
+	struct bench b;
+	struct io x[DISK_STAGE_PAGES / 32 + 1];
+
+	memset(&sys, 0, sizeof(sys));
+	foreign = true;
+	UNIT_NEED(bench_open(&b, ".", &disk_direct));
+	for (uint32_t i = 0; b.disk && i < 2 * nr; i++)
+		UNIT_EQ(move_pages(&b, DISK_READ, 0, bytes, 1), 0);	/* and frees it */
+	for (uint32_t i = 0; b.disk && i < nr; i++) {
+		set_io(&x[i], DISK_READ, 0, bytes);
+		x[i].iov[0] = (struct iovec){ .iov_base = b.buffer, .iov_len = bytes };
+		x[i].io.iov = x[i].iov;
+		x[i].io.nr_iov = 1;
+		x[i].io.foreign = i != 1;
+		disk_submit(b.disk, &x[i].io);
+		UNIT_EQ(!x[i].io.staged, i == 1);
+	}
+	for (uint32_t i = 0; b.disk && i < nr; i++) {
+		while (!x[i].done)
+			disk_reap(b.disk);
+		UNIT_EQ(x[i].err, 0);
+	}
+	bench_close(&b);
+	foreign = false;
+}
+
+/* ---- nothing at all ------------------------------------------------------------------------- */
+
+static void test_null(void)
+{
+	static const enum disk_op ops[] = { DISK_WRITE, DISK_READ, DISK_FLUSH, DISK_DISCARD };
+	struct bench b;
+	struct io x[UNIT_LEN(ops)];
+	char byte = 1;
+
+	memset(&sys, 0, sizeof(sys));
+	UNIT_NEED(bench_open(&b, ".", &disk_null) && b.disk);
+	fill(b.buffer, BYTES, 9);
+	memcpy(b.model, b.buffer, BYTES);
+	for (uint32_t i = 0; i < UNIT_LEN(ops); i++) {
+		set_io(&x[i], ops[i], 0, PAGE);
+		x[i].iov[0] = (struct iovec){ .iov_base = b.buffer, .iov_len = PAGE };
+		x[i].io.iov = x[i].iov;
+		x[i].io.nr_iov = i < 2;
+		x[i].io.next = i + 1 < UNIT_LEN(ops) ? &x[i + 1].io : NULL;
+	}
+	disk_submit(b.disk, &x[0].io);
+	for (uint32_t i = 0; i < UNIT_LEN(ops); i++) {
+		UNIT_EQ(x[i].done, 1);
+		UNIT_EQ(x[i].err, 0);
+	}
+	UNIT_EQ(disk_fd(b.disk), -1);
+	UNIT_EQ(sys.nr_calls, 0);
+	UNIT_EQ(memcmp(b.model, b.buffer, BYTES), 0);
+	UNIT_EQ(pread(b.fd, &byte, 1, 0), 1);
+	UNIT_EQ(byte, 0);
+	bench_close(&b);
+}
+
 static const struct unit_test tests[] = {
 	{ "reads and writes", test_data },
 	{ "discard", test_discard },
 	{ "secure discard of a file", test_overwritten },
+	{ "discards of a device", test_device_discards },
 	{ "more pieces than a call takes", test_many_pieces },
 	{ "64 at once", test_many },
 	{ "large reads together", test_large },
@@ -750,6 +922,9 @@ static const struct unit_test tests[] = {
 	{ "O_DIRECT refused", test_no_o_direct },
 	{ "io_uring refused", test_no_io_uring },
 	{ "a disk in memory", test_memory },
+	{ "the stage", test_stage },
+	{ "pages that are staged", test_staged },
+	{ "a disk that moves nothing", test_null },
 };
 
 int main(void)

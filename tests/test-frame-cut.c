@@ -272,6 +272,7 @@ static void cut_and_check(const struct build *b, uint32_t mss)
 	struct frame_segment s;
 	struct frame_cut c;
 	uint32_t at = 0, index = 0;
+	uint16_t completed;
 
 	UNIT_NEED(parse_built(b));
 	UNIT_NEED(frame_cut_start(&c, guarded(buffer, f.payload_offset), f.payload_offset, &f,
@@ -280,13 +281,15 @@ static void cut_and_check(const struct build *b, uint32_t mss)
 		UNIT_NEED(at + s.payload_bytes <= b->payload_bytes);
 		UNIT_OK(s.payload_bytes == mss || at + s.payload_bytes == b->payload_bytes);
 		memcpy(segment + s.header_bytes, buffer + s.payload_offset, s.payload_bytes);
-		/* Blank, as another system would complete it, or here: both ways. */
+		/* As another system would complete it; and here, both ways. */
+		completed = naive_fold(segment + f.l4_offset, s.frame.l4_bytes);
 		if (index % 2)
 			UNIT_EQ(frame_complete_checksum(segment, &s.frame), 0);
 		else
 			UNIT_EQ(frame_complete_headers(segment, &s.frame,
 						       frame_sum(0, buffer + s.payload_offset,
 								 s.payload_bytes)), 0);
+		UNIT_EQ(get16(segment + f.l4_offset + 16), completed);
 		check_segment(b, &s, index, at + s.payload_bytes == b->payload_bytes, at);
 		at += s.payload_bytes;
 		index++;
@@ -363,6 +366,7 @@ static void test_cut_limits(void)
 	UNIT_EQ(frame_cut_start(&c, buffer, built.bytes, &f, 2), 0);
 	UNIT_EQ(frame_cut_start(&c, buffer, f.payload_offset - 1u, &f, 2), -EOPNOTSUPP);
 	UNIT_EQ(frame_cut_start(&c, buffer, built.bytes, &f, UINT32_MAX), 0);
+	UNIT_EQ(frame_cut_count(&c), 1);
 	UNIT_OK(frame_cut_next(&c, segment, &s));
 	UNIT_EQ(s.payload_bytes, FRAME_SEGMENTS_MAX + 1);
 	UNIT_OK(!frame_cut_next(&c, segment, &s));

@@ -334,6 +334,12 @@ static void test_lying_extensions(void)
 	build_frame(&b, &built);
 	for (unsigned int units = 1; units < 256; units++)
 		UNIT_EQ(l3_with(built.l3 + 41, (uint8_t)units), FRAME_IPV6);
+	/* A fragment header in the padding is none. */
+	b.extensions[0] = 44;
+	b.fragment6 = 1;
+	build_frame(&b, &built);
+	UNIT_EQ(l3_with(built.l3 + 5, 4), FRAME_IPV6);
+	UNIT_OK(!f.fragment);
 	/* Many empty ones: the search ends with the header. */
 	memset(buffer, 0, 4000);
 	buffer[12] = 0x86;
@@ -354,6 +360,13 @@ static void test_only_tags(void)
 	UNIT_EQ(frame_parse(guarded(buffer, BUILD_MAX), BUILD_MAX, BUILD_MAX, &f), 0);
 	UNIT_EQ(f.l3, FRAME_L3_OTHER);
 	UNIT_EQ(frame_parse(guarded(buffer, 64), 64, 64, &f), 0);
+	UNIT_EQ(f.l3, FRAME_L3_OTHER);
+	/* An IP packet at last, where 16 bits do not reach. */
+	build_frame(&tcp4, &built);
+	memmove(buffer + 66000, buffer + 12, built.bytes - 12);
+	for (uint32_t i = 12; i < 66000; i += 4)
+		memcpy(buffer + i, "\x81\x00\x00\x01", 4);
+	UNIT_EQ(frame_parse(buffer, 67000, 67000, &f), 0);
 	UNIT_EQ(f.l3, FRAME_L3_OTHER);
 }
 

@@ -347,6 +347,29 @@ static void test_cache_evicts_oldest(void)
 	grant_cache_close(c);
 }
 
+/* Neither a full cache nor a short idle time moves what was used a moment ago. */
+static void test_cache_rests(void)
+{
+	struct grant_cache_config cfg = { .domid = domid, .cap_pages = 2, .idle_ms = 1,
+					  .rest_ms = 1000, .prot = RW, .now_ms = clock_ms };
+	struct grant_cache *c;
+	void *page;
+
+	UNIT_NEED(!grant_cache_open(xgt, &cfg, &c));
+	UNIT_OK(!touch(c, 0) && !touch(c, 1));
+	UNIT_EQ(grant_cache_get(c, &gref[2], 1, &page), -ENOSPC);
+	tick(c, 600);
+	UNIT_OK(touch(c, 1));
+	tick(c, 399);
+	UNIT_EQ(stats_of(c).mapped_pages, 2);
+	UNIT_EQ(grant_cache_get(c, &gref[2], 1, &page), -ENOSPC);
+	clock_ms += 1;
+	UNIT_OK(tick(c, 0) == 600 && stats_of(c).mapped_pages == 1);
+	UNIT_OK(!touch(c, 2) && touch(c, 1));
+	UNIT_EQ(grant_cache_get(c, &gref[0], 1, &page), -ENOSPC);
+	grant_cache_close(c);
+}
+
 static void test_cache_keeps_held(void)
 {
 	int before = nr_mapped();
@@ -679,6 +702,7 @@ int main(void)
 		{ "a batch whose call fails", test_batch_call_fails },
 		{ "cache: hits", test_cache_hits },
 		{ "cache: the longest unused goes", test_cache_evicts_oldest },
+		{ "cache: pages rest before they go", test_cache_rests },
 		{ "cache: held pages stay", test_cache_keeps_held },
 		{ "cache: one gref twice", test_cache_same_gref_twice },
 		{ "cache: all or nothing", test_cache_all_or_nothing },

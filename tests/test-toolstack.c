@@ -246,6 +246,11 @@ static void test_create_is_readable(void)
 	d.cache = VBD_CACHE_WRITETHROUGH;
 	d.grants = VBD_GRANTS_COPY;
 	d.script = "block";
+	d.wishes = (struct vbd_wishes){
+		.logical_block_bytes = 4096, .physical_block_bytes = 65536,
+		.limits_segments = true, .max_indirect_segments = 512,
+		.barriers_only = true, .discard_secure = VBD_SECURE_NEVER,
+	};
 	UNIT_EQ(toolstack_create_disk(xs, &d), 0);
 	UNIT_EQ(vbd_read_toolstack(xs, BACK, &ts, &err), 0);
 	UNIT_STREQ(ts.params, "/images/disk");
@@ -253,6 +258,11 @@ static void test_create_is_readable(void)
 	UNIT_EQ(ts.cache, VBD_CACHE_WRITETHROUGH);
 	UNIT_EQ(ts.grants, VBD_GRANTS_COPY);
 	UNIT_OK(ts.hotplug_pending && ts.online && ts.discard_enable);
+	UNIT_EQ(ts.wishes.logical_block_bytes, 4096);
+	UNIT_EQ(ts.wishes.physical_block_bytes, 65536);
+	UNIT_OK(ts.wishes.limits_segments && ts.wishes.barriers_only);
+	UNIT_EQ(ts.wishes.max_indirect_segments, 512);
+	UNIT_EQ(ts.wishes.discard_secure, VBD_SECURE_NEVER);
 	vbd_free_toolstack(&ts);
 	xs_close(xs);
 }

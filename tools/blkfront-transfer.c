@@ -284,8 +284,8 @@ static ssize_t pass_hole(struct transfer *t, uint64_t offset, off_t at, uint64_t
 		n = bytes;
 	if (!n)
 		return 0;
-	if (t->s->args->holes == HOLES_DISCARD) {
-		r = blkfront_discard(t->s->f, offset, n, false);
+	if (t->s->args->holes != HOLES_SKIP) {
+		r = blkfront_discard(t->s->f, offset, n, t->s->args->holes == HOLES_ERASE);
 		if (r < 0)
 			return r;
 	}
@@ -370,9 +370,10 @@ static int copy_in(const struct args *a)
 	if (r != EXIT_OK)
 		return end(&t, r);
 	t.sparse = t.seekable && a->holes != HOLES_ZERO;
-	if (a->holes == HOLES_DISCARD && !s.info.discard) {
-		fprintf(stderr, "paravane-blkfront copy: %s offers no discard; use --holes zero\n",
-			a->device);
+	if ((a->holes == HOLES_DISCARD && !s.info.discard) ||
+	    (a->holes == HOLES_ERASE && !s.info.discard_secure)) {
+		fprintf(stderr, "paravane-blkfront copy: %s offers no %sdiscard; use --holes zero\n",
+			a->device, a->holes == HOLES_ERASE ? "secure " : "");
 		return end(&t, EXIT_ERROR);
 	}
 	return end(&t, write_range(&t, "copied"));

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "keys.h"
 #include "paravane.h"
 #include "paravane-image.h"
 #include "paravane-script.h"
@@ -36,6 +37,13 @@ static const char help_text[] =
 "                   guest's pages; default: what the back end was told\n"
 "  --cdrom          a read-only, removable CD\n"
 "  --removable      a removable disk\n"
+"  --sector BYTES   what the guest sees as a sector: 512 to 4096, not less than\n"
+"                   the image's own; --physical-sector BYTES: as its physical one\n"
+"  --segments N     pages that one request may have: 0 to 4096; default: what the\n"
+"                   daemon's option says\n"
+"  --secure-discard HOW  device (the default): where the device has a command for\n"
+"                   it; overwrite: else by writing zeros first; off\n"
+"  --barriers-only  offer write barriers and no flush\n"
 "  --backend DOMAIN the domain whose back end serves it; default: this one\n"
 "  --kind KIND      vbd (the default), vbd3 or qdisk\n"
 "  --script SCRIPT  a hotplug script, as xl runs it (a name: in /etc/xen/scripts)\n"
@@ -64,15 +72,21 @@ struct attach {
 	bool idempotent;
 };
 
-enum { OPT_MODE = 256, OPT_CACHE, OPT_GRANT_MODE, OPT_CDROM, OPT_REMOVABLE, OPT_SCRIPT, OPT_LIBXL,
-       OPT_NO_LIBXL, OPT_IDEMPOTENT };
+enum { OPT_MODE = 256, OPT_CACHE, OPT_GRANT_MODE, OPT_CDROM, OPT_REMOVABLE, OPT_SCRIPT,
+       OPT_LIBXL, OPT_NO_LIBXL, OPT_IDEMPOTENT, OPT_SECTOR, OPT_PHYSICAL, OPT_SEGMENTS,
+       OPT_SECURE, OPT_BARRIERS };
 
 static const struct option options[] = {
 	{ "mode", required_argument, NULL, OPT_MODE },
 	{ "cache", required_argument, NULL, OPT_CACHE },
-	{ vbd_grants_key, required_argument, NULL, OPT_GRANT_MODE },
+	{ KEY_GRANT_MODE, required_argument, NULL, OPT_GRANT_MODE },
 	{ "cdrom", no_argument, NULL, OPT_CDROM },
 	{ "removable", no_argument, NULL, OPT_REMOVABLE },
+	{ "sector", required_argument, NULL, OPT_SECTOR },
+	{ "physical-sector", required_argument, NULL, OPT_PHYSICAL },
+	{ "segments", required_argument, NULL, OPT_SEGMENTS },
+	{ "secure-discard", required_argument, NULL, OPT_SECURE },
+	{ "barriers-only", no_argument, NULL, OPT_BARRIERS },
 	{ "script", required_argument, NULL, OPT_SCRIPT },
 	{ "libxl", no_argument, NULL, OPT_LIBXL },
 	{ "no-libxl", no_argument, NULL, OPT_NO_LIBXL },
@@ -109,6 +123,64 @@ static int parse_cache(const char *text, enum vbd_cache *cache)
 		return complain_usage(&attach_disk_command,
 				      "--cache \"%s\": writeback, writethrough or none is expected",
 				      text);
+	return STATUS_OK;
+}
+
+static int parse_sector(const char *option, const char *text, uint32_t max, uint32_t *bytes)
+{
+	uint64_t v;
+
+	if (parse_u64(text, max, &v) || v < VBD_SECTOR_BYTES || (v & (v - 1)))
+		return complain_usage(&attach_disk_command, "--%s \"%s\": a power of two from "
+				      "512 to %u is expected", option, text, max);
+	*bytes = (uint32_t)v;
+	return STATUS_OK;
+}
+
+static int parse_segments(const char *text, struct vbd_wishes *w)
+{
+	uint64_t v;
+
+	if (parse_u64(text, VBD_INDIRECT_SEGMENTS_MAX, &v))
+		return complain_usage(&attach_disk_command, "--segments \"%s\": a number from "
+				      "0 to %u is expected", text, VBD_INDIRECT_SEGMENTS_MAX);
+	w->limits_segments = true;
+	w->max_indirect_segments = (uint32_t)v;
+	return STATUS_OK;
+}
+
+static int parse_secure(const char *text, struct vbd_wishes *w)
+{
+	if (!strcmp(text, "device"))
+		w->discard_secure = VBD_SECURE_IF_DEVICE;
+	else if (!strcmp(text, "overwrite"))
+		w->discard_secure = VBD_SECURE_OVERWRITE;
+	else if (!strcmp(text, "off"))
+		w->discard_secure = VBD_SECURE_NEVER;
+	else
+		return complain_usage(&attach_disk_command, "--secure-discard \"%s\": device, "
+				      "overwrite or off is expected", text);
+	return STATUS_OK;
+}
+
+/* Of the device itself (vbd.h). */
+static int parse_wish(struct vbd_wishes *w, int opt, const char *value)
+{
+	switch (opt) {
+	case OPT_SECTOR:
+		return parse_sector("sector", value, VBD_LOGICAL_BLOCK_BYTES_MAX,
+				    &w->logical_block_bytes);
+	case OPT_PHYSICAL:
+		return parse_sector("physical-sector", value, VBD_PHYSICAL_BLOCK_BYTES_MAX,
+				    &w->physical_block_bytes);
+	case OPT_SEGMENTS:
+		return parse_segments(value, w);
+	case OPT_SECURE:
+		return parse_secure(value, w);
+	case OPT_BARRIERS:
+		w->barriers_only = true;
+		break;
+	}
 	return STATUS_OK;
 }
 
@@ -149,6 +221,8 @@ static int parse_option(struct attach *a, int opt, const char *value)
 	case OPT_IDEMPOTENT:
 		a->idempotent = true;
 		break;
+	default:
+		return parse_wish(&a->disk.wishes, opt, value);
 	}
 	return STATUS_OK;
 }

@@ -93,15 +93,18 @@ static void json_counters(const struct runinfo *r)
 	const struct journal_counters *c = &r->counters;
 
 	json_text("engine", r->engine);
+	json_text("grant_mode", r->grants);
 	if (r->worker_pid)
 		json_number("worker_pid", r->worker_pid);
 	json_number("worker_restarts", r->restarts);
 	if (!r->has_counters)
 		return;
 	printf(",\n    \"counters\": {\"reads\": %" PRIu64 ", \"writes\": %" PRIu64
-	       ", \"flushes\": %" PRIu64 ", \"discards\": %" PRIu64 ", \"errors\": %" PRIu64
+	       ", \"flushes\": %" PRIu64 ", \"barriers\": %" PRIu64
+	       ", \"discards\": %" PRIu64 ", \"errors\": %" PRIu64
+	       ", \"unsupported\": %" PRIu64
 	       ", \"read_bytes\": %" PRIu64 ", \"written_bytes\": %" PRIu64,
-	       c->reads, c->writes, c->flushes, c->discards, c->errors,
+	       c->reads, c->writes, c->flushes, c->barriers, c->discards, c->errors, c->unsupported,
 	       c->read_sectors * VBD_SECTOR_BYTES, c->written_sectors * VBD_SECTOR_BYTES);
 	printf(", \"notifications_sent\": %" PRIu64 ", \"wakeups\": %" PRIu64
 	       ", \"spins_hit\": %" PRIu64 ", \"spins_missed\": %" PRIu64

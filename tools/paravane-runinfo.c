@@ -49,7 +49,7 @@ static void take_line(char *line, struct runinfo *out)
 	if (!strcmp(line, "engine"))
 		snprintf(out->engine, sizeof(out->engine), "%s", value);
 	else if (!strcmp(line, "grants"))
-		snprintf(out->grants, sizeof(out->grants), "%.15s", value);
+		snprintf(out->grants, sizeof(out->grants), "%s", value);
 	else if (!strcmp(line, "pid") && !parse_u64(value, UINT32_MAX, &n))
 		out->worker_pid = (uint32_t)n;
 	else if (!strcmp(line, "restarts") && !parse_u64(value, UINT64_MAX, &n))

@@ -40,11 +40,11 @@ static int spawn_script(const char *script, const char *verb,
 	return -posix_spawn(pid, script, NULL, NULL, argv, environ);
 }
 
-static int run_script(const char *name, const char *verb,
+static int run_script(struct xs_handle *xs, const char *name, const char *verb,
 		      const struct inventory_device *disk, char *why, size_t why_bytes)
 {
+	char script[512], words[512];
 	int status = 0, ret;
-	char script[512];
 	pid_t pid;
 
 	snprintf(script, sizeof(script), "%s%s", strchr(name, '/') ? "" : SCRIPT_DIR, name);
@@ -61,6 +61,8 @@ static int run_script(const char *name, const char *verb,
 	if (WIFSIGNALED(status))
 		snprintf(why, why_bytes, "hotplug script %s %s: ended by signal %d", script,
 			 verb, WTERMSIG(status));
+	else if (inventory_script_error(xs, disk, words, sizeof(words)) == 0)
+		snprintf(why, why_bytes, "hotplug script %s %s: %s", script, verb, words);
 	else
 		snprintf(why, why_bytes, "hotplug script %s %s: exit status %d", script,
 			 verb, WEXITSTATUS(status));
@@ -102,7 +104,7 @@ int script_add(struct store *store, const struct inventory_device *disk, int tim
 	ret = wait_init_wait(store, disk, timeout_ms, why, why_bytes);
 	if (ret < 0)
 		return ret;
-	return run_script(script, "add", disk, why, why_bytes);
+	return run_script(store->xs, script, "add", disk, why, why_bytes);
 }
 
 int script_remove(struct store *store, const struct inventory_device *disk, char *why,
@@ -112,5 +114,5 @@ int script_remove(struct store *store, const struct inventory_device *disk, char
 
 	if (inventory_script(store->xs, disk, script, sizeof(script)) < 0)
 		return 0;
-	return run_script(script, "remove", disk, why, why_bytes);
+	return run_script(store->xs, script, "remove", disk, why, why_bytes);
 }

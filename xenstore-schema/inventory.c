@@ -274,3 +274,9 @@ int inventory_script(struct xs_handle *xs, const struct inventory_device *dev,
 {
 	return xenbus_read_text(xs, XBT_NULL, dev->back_dir, KEY_SCRIPT, buf, bytes);
 }
+
+int inventory_script_error(struct xs_handle *xs, const struct inventory_device *disk,
+			   char *buf, size_t bytes)
+{
+	return xenbus_read_text(xs, XBT_NULL, disk->back_dir, KEY_HOTPLUG_ERROR, buf, bytes);
+}

@@ -58,5 +58,8 @@ bool inventory_libxl_knows(struct xs_handle *xs, uint32_t domid);
 /* The hotplug script of a device, or -ENOENT. */
 int inventory_script(struct xs_handle *xs, const struct inventory_device *dev,
 		     char *buf, size_t bytes);
+/* What the script said why it failed, or -ENOENT. */
+int inventory_script_error(struct xs_handle *xs, const struct inventory_device *disk,
+			   char *buf, size_t bytes);
 
 #endif

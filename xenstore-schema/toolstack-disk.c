@@ -42,10 +42,17 @@ static const char *cache_name(enum vbd_cache cache)
 	}
 }
 
+/* Only what is asked for: other back ends do not know these. */
+static const char *wish(char buf[12], bool asked, uint32_t value)
+{
+	return asked && !xenbus_text(buf, 12, "%u", (uint64_t)value) ? buf : NULL;
+}
+
 int toolstack_create_disk(struct xs_handle *xs, const struct toolstack_disk *d)
 {
+	const struct vbd_wishes *w = &d->wishes;
 	struct toolstack_text text;
-	char dev[24];
+	char dev[24], logical[12], physical[12], segments[12];
 	const struct toolstack_node back[] = {
 		{ KEY_PARAMS, d->params },
 		{ KEY_SCRIPT, d->script },
@@ -61,6 +68,16 @@ int toolstack_create_disk(struct xs_handle *xs, const struct toolstack_disk *d)
 		{ KEY_GRANT_MODE, vbd_grants_name(d->grants) },
 		{ KEY_DISCARD_ENABLE, d->share == VBD_READ_ONLY ? "0" : "1" },
 		{ KEY_SPECIFICATION, "xen" },
+		{ KEY_LOGICAL_BLOCK_SIZE,
+		  wish(logical, w->logical_block_bytes, w->logical_block_bytes) },
+		{ KEY_PHYSICAL_BLOCK_SIZE,
+		  wish(physical, w->physical_block_bytes, w->physical_block_bytes) },
+		{ KEY_MAX_INDIRECT_SEGMENTS,
+		  wish(segments, w->limits_segments, w->max_indirect_segments) },
+		{ KEY_FLUSH_ENABLE, w->barriers_only ? "0" : NULL },
+		{ KEY_DISCARD_SECURE_ENABLE,
+		  w->discard_secure == VBD_SECURE_OVERWRITE ? "1" :
+		  w->discard_secure == VBD_SECURE_NEVER ? "0" : NULL },
 		{ NULL, NULL },
 	};
 	const struct toolstack_node front[] = {

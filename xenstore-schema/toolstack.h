@@ -29,6 +29,7 @@ struct toolstack_disk {
 	enum vbd_cache cache;
 	enum vbd_grants grants;
 	bool cdrom, removable;
+	struct vbd_wishes wishes;
 	const char *script;		/* NULL: none */
 	bool libxl;			/* write /libxl too, so that xl lists it */
 };
@@ -64,6 +65,7 @@ struct toolstack_view {
 	XenbusState back, front;
 	char back_error[XENBUS_TEXT_BYTES], front_error[XENBUS_TEXT_BYTES];
 	bool back_exists, front_exists;
+	uint64_t sectors;		/* as the back end says; 0: it does not */
 };
 
 int toolstack_look(struct xs_handle *xs, uint32_t backend_domid, const char *kind,
@@ -79,6 +81,13 @@ int toolstack_wait_connected(struct xs_handle *xs, uint32_t backend_domid,
 			     const char *kind, uint32_t domid, uint32_t devid,
 			     int timeout_ms, struct toolstack_view *view);
 /*
+ * Has the back end look at the device again, and waits until it publishes that
+ * many sectors. -ENOENT: no such device. -ETIMEDOUT: view says what it publishes.
+ */
+int toolstack_look_again(struct xs_handle *xs, uint32_t backend_domid, const char *kind,
+			 uint32_t domid, uint32_t devid, uint64_t sectors,
+			 int timeout_ms, struct toolstack_view *view);
+/*
  * Detach in two steps, for a tool stack that has to do something between them
  * (its hotplug script). Close: online=0 and state=5 into the back end's node,
  * then waits for its Closed; -ENOENT: no such device, -ETIMEDOUT. Remove: both
@@ -89,6 +98,17 @@ int toolstack_close(struct xs_handle *xs, uint32_t backend_domid,
 			 int timeout_ms, struct toolstack_view *view);
 int toolstack_remove(struct xs_handle *xs, uint32_t backend_domid,
 			  const char *kind, uint32_t domid, uint32_t devid);
+/*
+ * What a driver domain's tool stack (xl devd) does once a disk is closed: the back
+ * end's own directory goes, and of what was above it and became empty as much as
+ * this domain may remove; the other tool stack waits for that and sees to the rest.
+ * -EAGAIN: not closed and offline now.
+ */
+int toolstack_remove_closed(struct xs_handle *xs, uint32_t backend_domid,
+			    const char *kind, uint32_t domid, uint32_t devid);
+/* What a back end said of a disk that has gone, and parents that became empty. */
+int toolstack_remove_error(struct xs_handle *xs, uint32_t backend_domid,
+			   const char *kind, uint32_t domid, uint32_t devid);
 /*
  * Both steps. force: removes after the deadline all the same. -ENOENT: no such
  * device. -ETIMEDOUT: nothing was removed.

@@ -203,8 +203,6 @@ static int read_cache(struct xs_handle *xs, const char *dir, enum vbd_cache *out
 	return rc == -ENOENT ? 0 : rc;
 }
 
-const char vbd_grants_key[] = KEY_GRANT_MODE;
-
 static const struct word grants_words[] = {
 	{ "auto", VBD_GRANTS_AUTO },
 	{ "persistent", VBD_GRANTS_PERSISTENT },

@@ -74,7 +74,6 @@ int vbd_read_toolstack(struct xs_handle *xs, const char *back_dir,
 		       struct vbd_toolstack *out, struct key_error *err);
 void vbd_free_toolstack(struct vbd_toolstack *ts);
 /* As the key has it; NULL for the default. The other way: -EINVAL. */
-extern const char vbd_grants_key[];	/* its name, for options called the same */
 const char *vbd_grants_name(enum vbd_grants grants);
 int vbd_grants_parse(const char *text, enum vbd_grants *out);
 
@@ -101,7 +100,10 @@ int vbd_write_features(struct xs_handle *xs, xs_transaction_t t,
  */
 int vbd_read_features(struct xs_handle *xs, const char *back_dir,
 		      struct vbd_features *out, struct key_error *err);
-/* A new size for a connected device: sectors, then state 4 once more. */
+/*
+ * A new size for a connected device: sectors, and state 4 once more. -EAGAIN,
+ * -ENOENT as xenbus_switch_state().
+ */
 int vbd_write_size(struct xenbus_device *back, uint64_t sectors);
 
 /* ---- what a front end publishes ------------------------------------------ */

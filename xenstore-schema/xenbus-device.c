@@ -152,7 +152,8 @@ int xenbus_read_hotplug(struct xs_handle *xs, const char *back_dir,
 				  &status, err);
 	if (rc)
 		return rc;
-	out->error = status && !strcmp(status, "error");
+	/* xl's scripts say busy of an image that another guest has. */
+	out->error = status && (!strcmp(status, "error") || !strcmp(status, "busy"));
 	out->pending = status ? strcmp(status, "connected") != 0 : out->script;
 	free(status);
 	return 0;

@@ -107,19 +107,15 @@ struct state_write {
  * The tool stack has spoken since we looked: a new device, or a detach. Our 2
  * or 4 must not hide it; 5 and 6 are on the way there.
  */
-static int refuse_overtaken(struct xs_handle *xs, xs_transaction_t t,
-			    const struct state_write *w)
+int xenbus_refuse_overtaken(struct xs_handle *xs, xs_transaction_t t,
+			    const char *nodename, XenbusState from)
 {
 	uint32_t node;
-	int rc;
+	int rc = xenbus_read_u32(xs, t, nodename, KEY_STATE, NR_STATES - 1, &node, NULL);
 
-	if (w->to == XenbusStateClosing || w->to == XenbusStateClosed)
-		return 0;
-	rc = xenbus_read_u32(xs, t, w->nodename, KEY_STATE, NR_STATES - 1, &node,
-			     NULL);
 	if (rc)
 		return rc == -ENOENT || rc == -EINVAL ? 0 : rc;
-	if (node == w->from)
+	if (node == from)
 		return 0;
 	return node == XenbusStateInitialising || node == XenbusStateClosing ?
 		-EAGAIN : 0;
@@ -130,8 +126,8 @@ static int write_state(struct xs_handle *xs, xs_transaction_t t, void *arg)
 	const struct state_write *w = arg;
 	int rc = xenbus_need_dir(xs, t, w->nodename);
 
-	if (!rc)
-		rc = refuse_overtaken(xs, t, w);
+	if (!rc && w->to != XenbusStateClosing && w->to != XenbusStateClosed)
+		rc = xenbus_refuse_overtaken(xs, t, w->nodename, w->from);
 	if (!rc)
 		rc = xenbus_write_u64(xs, t, w->nodename, KEY_STATE, w->to);
 	return rc;

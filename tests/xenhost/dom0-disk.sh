@@ -218,3 +218,30 @@ grant_dump_whole()
 	xl dmesg >$xh_run/grants
 	grep -q 'gnttab_usage_print_all \] done' $xh_run/grants
 }
+
+# xl_disk DISK ACCESS FILE: a disk= of xl for paravane-blkback, by the script that
+# comes with it.
+xl_disk()
+{
+	echo "format=raw,vdev=$1,access=$2,script=block-paravane,target=$3"
+}
+
+# left_of DOMID [NUMBER]: what is left of a guest, or of one disk of it: nodes of its
+# disks wherever tool stacks and back ends put them, and workers.
+left_of()
+{
+	xenstore-ls -f / | grep -E "^/(local/domain/[0-9]+(/error)?/backend/[a-z0-9]+/$1|local/domain/$1/(error/)?device/vbd|libxl/$1/device/vbd)/${2:-[0-9]}" || true
+	pgrep -af "[p]aravane-blkback --worker .*[ -]$1[/-]${2:-[0-9]}" || true
+}
+
+# nothing_left DOMID [NUMBER]: soon.
+nothing_left()
+{
+	wait_for 20 eval "[ -z \"\$(left_of $*)\" ]" || { left_of "$@"; return 1; }
+}
+
+# domain_gone DOMID: Xen has let go of it, which it does not while a page is mapped.
+domain_gone()
+{
+	wait_for 30 eval "! xl list | awk '{ print \$2 }' | grep -qx $1" || { xl list; return 1; }
+}

@@ -68,12 +68,15 @@ guest_type_lines()
 		echo "extra='console=hvc0 $arguments'" ;;
 	hvm)
 		echo "type='hvm'"
-		echo "kernel='${kernel:-$xh_boot/vmlinuz}'"
 		echo "tsc_mode='native'"
 		echo "vga='none'"
 		echo "vnc=0"
 		echo "serial='file:$XH_RESULTS/serial-$name.log'"
-		echo "cmdline='console=ttyS0 console=hvc0 $arguments'" ;;
+		# kernel=none: firmware boots from the first disk
+		if [ "$kernel" != none ]; then
+			echo "kernel='${kernel:-$xh_boot/vmlinuz}'"
+			echo "cmdline='console=ttyS0 console=hvc0 $arguments'"
+		fi ;;
 	*)	die "guest_start: type $1? (pv, pvh, hvm)" ;;
 	esac
 }

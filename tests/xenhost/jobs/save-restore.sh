@@ -9,7 +9,7 @@ kernel)	modprobe loop; modprobe xen-blkback ;;
 *)	skip "xl attaches $XH_BACKEND disks without a script" ;;
 esac
 file=$(image save 48)
-guest_start sr pv disk="format=raw,vdev=xvda,access=rw,script=$XH_DIR/hotplug,target=$file"
+guest_start sr pv disk="format=raw,vdev=xvda,access=rw,script=block-paravane,target=$file"
 check "the disk connects" disk_connected sr xvda vbd
 guest_writes sr xvda
 for round in 1 2; do

@@ -1,0 +1,93 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The back end in a domain of its own, with that domain's rights only: it serves
+# another guest, and does what a tool stack in its domain would have done.
+. "$(dirname "$0")/lib-blk.sh"
+own_xen "$@"
+paravane=$PWD/paravane
+truncate -s 32M "$tmp/image"
+make_guest dd
+dd=$domid
+make_guest g1
+back_dir() { echo "/local/domain/$dd/backend/vbd/$1/51712"; }
+mkdir -m 700 "$tmp/run"
+
+# What libxl makes for every domain.
+xenstore-write "/local/domain/$dd/error" ''
+xenstore-chmod "/local/domain/$dd/error" "n$dd"
+
+start_in_dd()
+{
+	ready=$(grep -c ' ready:' "$tmp/log" 2>/dev/null)
+	guest "$dd" "$blkback" --rundir "$tmp/run" --log-level debug "$@" 2>>"$tmp/log" &
+	daemon=$!
+	wait_for $wait_s has_lines $((${ready:-0} + 1)) ' ready:' || fail "$(cat "$tmp/log")"
+}
+
+# A disk with xl's script, which nobody in the driver domain runs.
+attach()
+{
+	"$paravane" attach-disk "$domid" "$tmp/image" xvda --backend "$dd" --no-wait \
+		--script /etc/xen/scripts/block "$@" || fail "attach"
+}
+
+disk_gone() { ! xenstore-exists "$(back_dir "$domid")"; }
+
+# As libxl: asks, and waits until the driver domain has removed its directory.
+detach()
+{
+	xenstore-write "$(back_dir "$domid")/online" 0 "$(back_dir "$domid")/state" 5
+	wait_for $wait_s disk_gone || fail "the directory stays: $(xenstore-ls -f "$(back_dir "$domid")")"
+	xenstore-rm "$(front_dir "$domid")"
+}
+
+start_in_dd --driver-domain
+
+say "served, detached"
+attach
+guest "$domid" "$blkfront" bench --ops 1000 --pattern randwrite --overwrite >"$tmp/out" 2>&1 || fail "$(cat "$tmp/out")"
+back_reaches "$domid" 6
+detach
+
+say "detached before it was used; an error is said in the driver domain"
+attach
+detach
+mv "$tmp/image" "$tmp/away"
+"$paravane" attach-disk "$domid" "$tmp/image" xvda --backend "$dd" --no-wait || fail "attach"
+back_reaches "$domid" 6
+case $(xenstore-read "/local/domain/$dd/error/backend/vbd/$domid/51712/error") in
+*"no such file"*) ;;
+*) fail "no error: $(tail -3 "$tmp/log")" ;;
+esac
+mv "$tmp/away" "$tmp/image"
+detach
+! xenstore-exists "/local/domain/$dd/error/backend" || fail "its error stays"
+
+say "the client dies"
+attach
+use_disk "$domid"
+pid=$(worker_of "$domid")
+"$LOCALXEN" destroy "$domid" || fail "destroy"
+# The guest's own nodes go with it; the tool stack says the rest.
+xenstore-write "$(back_dir "$domid")/online" 0 "$(back_dir "$domid")/state" 5
+wait_for $wait_s disk_gone || fail "the directory stays"
+wait_for $wait_s process_gone "$pid" || fail "the worker stays"
+make_guest g2
+attach
+guest "$domid" "$blkfront" info >"$tmp/out" 2>&1 || fail "$(cat "$tmp/out")"
+detach
+
+say "without --driver-domain another does both"
+kill "$(pgrep -n -f "$blkback --rundir $tmp/run")"
+wait "$daemon"
+start_in_dd
+attach
+back_reaches "$domid" 2
+back_stays "$domid" 2
+xenstore-write "$(back_dir "$domid")/hotplug-status" connected
+guest "$domid" "$blkfront" info >"$tmp/out" 2>&1 || fail "$(cat "$tmp/out")"
+detach_by_hand "$domid"
+kill "$(pgrep -n -f "$blkback --rundir $tmp/run")"
+wait "$daemon"
+! grep -E 'Sanitizer|Assertion' "$tmp/log" || fail "see above"
+say passed
