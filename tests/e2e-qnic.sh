@@ -33,6 +33,30 @@ done
 expect 3 netfront ping --address 10.0.0.1 10.0.0.2 --wait-ms 200 2>"$tmp/said"
 grep -q "nobody says that it is 10.0.0.2" "$tmp/said" || fail "ping said: $(cat "$tmp/said")"
 
+# As a TAP device in a network namespace of its own, which is a guest's own IP stack.
+if [ -c /dev/net/tun ] && unshare -n true 2>/dev/null; then
+	cat >"$tmp/in-namespace" <<-'END'
+	ip -o link show $ifname | grep -q "mtu 1500 .*link/ether 00:16:3e:00:00:01" || exit 1
+	ip address add 10.0.0.1/24 dev $ifname
+	ip neighbour replace 10.0.0.2 lladdr 00:16:3e:00:00:02 dev $ifname
+	i=0
+	while [ $((i += 1)) -le 200 ]; do
+		echo $i >/dev/udp/10.0.0.2/9
+	done
+	until [ "$(awk -v d="$ifname:" '$1 == d { print $11 }' /proc/net/dev)" -ge 200 ]; do
+		sleep 0.05
+	done
+	exit 7
+	END
+	guest $g unshare -n "$NETFRONT" tap --ifname guest0 --run "bash $tmp/in-namespace" \
+		2>"$tmp/said"
+	[ $? = 7 ] || fail "tap: $(cat "$tmp/said")"
+	sent=$(sed -n 's/.*tap: \([0-9]*\) frames sent, 0 refused.*/\1/p' "$tmp/said")
+	[ "${sent:-0}" -ge 200 ] || fail "tap sent $sent frames: $(cat "$tmp/said")"
+else
+	say "no TAP devices or namespaces here: tap was not tried"
+fi
+
 # What cannot be.
 expect 2 netfront bench 2>/dev/null
 expect 2 netfront bench latency 2>/dev/null

@@ -580,6 +580,7 @@ static void test_receive(void)
 	netfront_release(n, 0, got, 4);		/* twice is once */
 	netfront_kick(n);
 	UNIT_EQ(fake_rx_buffers(0), 256);
+	UNIT_EQ(n->queue[0].rx_pool.nr_free, 0);
 	end();
 }
 

@@ -17,8 +17,8 @@ enum { INFO = 1, TAP = 2, PING = 4, BENCH = 8, ALL = 15 };
 
 enum option_id {
 	OPT_VIF = 256, OPT_TIMEOUT, OPT_QUEUES, OPT_POLL, OPT_TX_PAGES, OPT_RX_PAGES,
-	OPT_NO_SG, OPT_NO_GSO, OPT_NO_CHECKSUM, OPT_NO_SPLIT, OPT_NO_RX_NOTIFY, OPT_CTRL,
-	OPT_MULTICAST, OPT_JSON, OPT_QUIET, OPT_IFNAME, OPT_RUN, OPT_ADDRESS, OPT_MAC,
+	OPT_NO_SG, OPT_NO_GSO, OPT_NO_CHECKSUM, OPT_NO_SPLIT, OPT_NO_RX_NOTIFY, OPT_HASH,
+	OPT_STATIC, OPT_MULTICAST, OPT_JSON, OPT_QUIET, OPT_IFNAME, OPT_RUN, OPT_ADDRESS, OPT_MAC,
 	OPT_SERVE, OPT_COUNT, OPT_INTERVAL, OPT_WAIT, OPT_SIZE, OPT_BATCH, OPT_SECONDS,
 	OPT_HELP,
 };
@@ -75,7 +75,10 @@ static const struct option_line {
 	{ "no-checksum", NULL, OPT_NO_CHECKSUM, ALL, "receive complete checksums only" },
 	{ "no-split", NULL, OPT_NO_SPLIT, ALL, "one event channel per queue" },
 	{ "no-rx-notify", NULL, OPT_NO_RX_NOTIFY, ALL, "as an old front end: tells of no buffers" },
-	{ "ctrl-ring", NULL, OPT_CTRL, ALL, "open the control ring, if the back end has it" },
+	{ "hash", NULL, OPT_HASH, ALL,
+	  "have the back end choose queues by Toeplitz hash (control ring)" },
+	{ "static-grants", NULL, OPT_STATIC, ALL,
+	  "have the back end keep our pages mapped (control ring)" },
 	{ "multicast-control", NULL, OPT_MULTICAST, ALL, "receive only groups that were joined" },
 	{ "help", NULL, OPT_HELP, ALL, "this text" },
 };
@@ -176,7 +179,8 @@ static int set_flag(struct args *a, int id)
 		[OPT_NO_CHECKSUM - OPT_NO_SG] = &a->net.no_checksum,
 		[OPT_NO_SPLIT - OPT_NO_SG] = &a->net.no_split,
 		[OPT_NO_RX_NOTIFY - OPT_NO_SG] = &a->net.no_rx_notify,
-		[OPT_CTRL - OPT_NO_SG] = &a->net.ctrl_ring,
+		[OPT_HASH - OPT_NO_SG] = &a->hash,
+		[OPT_STATIC - OPT_NO_SG] = &a->static_grants,
 		[OPT_MULTICAST - OPT_NO_SG] = &a->net.multicast_control,
 		[OPT_JSON - OPT_NO_SG] = &a->json,
 		[OPT_QUIET - OPT_NO_SG] = &a->quiet,
@@ -258,6 +262,7 @@ int args_parse(struct args *a, const char *command, int argc, char **argv)
 	optind = 1;
 	while (r < 0 && (id = getopt_long(argc, argv, "", table, &at)) != -1)
 		r = id == '?' ? EXIT_USAGE : set_option(a, id, table[at].name, optarg);
+	a->net.ctrl_ring = a->hash || a->static_grants || !strcmp(command, "info");
 	a->argc = argc - optind;
 	a->argv = argv + optind;
 	return r;

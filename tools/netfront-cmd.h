@@ -31,6 +31,7 @@ struct args {
 	unsigned int poll_us;
 	struct netfront_options net;
 	bool json, quiet;
+	bool hash, static_grants;
 	/* tap */
 	const char *ifname, *run;
 	/* ping */
@@ -62,6 +63,7 @@ struct session {
 	struct front_linux *fl;
 	struct netfront *n;
 	struct netfront_info info;
+	int static_pages;	/* that the back end keeps mapped */
 };
 
 /* Opens what args name; SIGINT and SIGTERM stop its waits. 0, or an exit status (printed). */

@@ -10,6 +10,8 @@
 #include "netfront-cmd.h"
 #include "vif.h"
 
+#define HASH_ALL 15u	/* XEN_NETIF_CTRL_HASH_TYPE_*: IPv4 and IPv6, with TCP and without */
+
 /* ---- an open interface ------------------------------------------------------------ */
 
 static int print_problem(const struct args *a, const struct front_problem *p, int err)
@@ -21,6 +23,41 @@ static int print_problem(const struct args *a, const struct front_problem *p, in
 	if (p->advice)
 		fprintf(stderr, "  %s\n", p->advice);
 	return EXIT_ERROR;
+}
+
+/* All types, and queues in turn, with the key that everybody begins with. */
+static int start_hashing(struct session *s)
+{
+	static const uint8_t key[NETFRONT_HASH_KEY_BYTES] = {
+		0x6d, 0x5a, 0x56, 0xda, 0x25, 0x5b, 0x0e, 0xc2, 0x41, 0x67, 0x25, 0x3d, 0x43,
+		0xa3, 0x8f, 0xb0, 0xd0, 0xca, 0x2b, 0xcb, 0xae, 0x7b, 0x30, 0xb4, 0x77, 0xcb,
+		0x2d, 0xa3, 0x80, 0x30, 0xf2, 0x0c, 0x6a, 0x42, 0xb7, 0x3b, 0xbe, 0xac, 0x01,
+		0xfa,
+	};
+	uint32_t map[128], i;
+
+	for (i = 0; i < ARRAY_LEN(map); i++)
+		map[i] = i % s->info.nr_queues;
+	return netfront_set_hash(s->n, HASH_ALL, key, map, ARRAY_LEN(map), s->args->timeout_ms);
+}
+
+/* What was asked for by name is had, or the command fails. */
+static int use_control_ring(struct session *s)
+{
+	int r;
+
+	if (s->args->hash) {
+		r = start_hashing(s);
+		if (r < 0)
+			return session_error(s, r, "the back end does not hash for us");
+	}
+	if (s->args->static_grants) {
+		r = netfront_map_pools(s->n, s->args->timeout_ms);
+		if (r < 0)
+			return session_error(s, r, "the back end does not keep pages mapped");
+		s->static_pages = r;
+	}
+	return EXIT_OK;
 }
 
 int session_open(struct session *s, const struct args *args)
@@ -50,7 +87,7 @@ int session_open(struct session *s, const struct args *args)
 		fprintf(stderr, "paravane-netfront %s: vif %u: only %u and %u pages to send and "
 			"receive could be shared; raise xen_gntalloc.limit for more frames under "
 			"way\n", args->command, args->devid, s->info.tx_pages, s->info.rx_pages);
-	return 0;
+	return use_control_ring(s);
 }
 
 int session_close(struct session *s, int status)
@@ -98,8 +135,9 @@ static const char *yes(bool b)
 	return b ? "yes" : "no";
 }
 
-static void info_json(const struct netfront_info *i, const struct args *a)
+static void info_json(const struct session *s, const struct args *a)
 {
+	const struct netfront_info *i = &s->info;
 	char mac[18];
 
 	vif_format_mac(i->mac, mac, sizeof(mac));
@@ -109,14 +147,16 @@ static void info_json(const struct netfront_info *i, const struct args *a)
 	       i->mtu_bytes, i->carrier);
 	printf("\"queues\":%u,\"backend_max_queues\":%u,\"sg\":%d,\"gso_tcpv4\":%d,"
 	       "\"gso_tcpv6\":%d,\"ipv6_checksum\":%d,\"split_event_channels\":%d,"
-	       "\"ctrl_ring\":%d,\"multicast_control\":%d,\"tx_pages\":%u,\"rx_pages\":%u}\n",
+	       "\"ctrl_ring\":%d,\"multicast_control\":%d,\"tx_pages\":%u,\"rx_pages\":%u,"
+	       "\"static_pages\":%d}\n",
 	       i->nr_queues, i->back_max_queues, i->sg, i->gso_tcpv4, i->gso_tcpv6,
 	       i->ipv6_checksum, i->split_event_channels, i->ctrl_ring, i->multicast_control,
-	       i->tx_pages, i->rx_pages);
+	       i->tx_pages, i->rx_pages, s->static_pages);
 }
 
-static void info_text(const struct netfront_info *i, const struct args *a)
+static void info_text(const struct session *s, const struct args *a)
 {
+	const struct netfront_info *i = &s->info;
 	char mac[18];
 
 	vif_format_mac(i->mac, mac, sizeof(mac));
@@ -131,7 +171,8 @@ static void info_text(const struct netfront_info *i, const struct args *a)
 	       yes(i->gso_tcpv6), yes(i->ipv6_checksum));
 	printf("control ring      %s\n", yes(i->ctrl_ring));
 	printf("multicast filter  %s\n", yes(i->multicast_control));
-	printf("shared pages      %u to send, %u to receive\n", i->tx_pages, i->rx_pages);
+	printf("shared pages      %u to send, %u to receive; the back end keeps %d mapped\n",
+	       i->tx_pages, i->rx_pages, s->static_pages);
 }
 
 static int cmd_info(const struct args *a)
@@ -143,9 +184,9 @@ static int cmd_info(const struct args *a)
 		return r;
 	r = session_open(&s, a);
 	if (r == EXIT_OK && a->json)
-		info_json(&s.info, a);
+		info_json(&s, a);
 	else if (r == EXIT_OK)
-		info_text(&s.info, a);
+		info_text(&s, a);
 	return session_close(&s, r);
 }
 

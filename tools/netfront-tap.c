@@ -31,6 +31,7 @@
 #define SMALL_BYTES 1024u		/* copied */
 #define BATCH 64u
 #define TURNS_PER_POLL 64u
+#define LAST_ANSWERS_MS 1000u
 
 struct tap {
 	struct session *s;
@@ -413,10 +414,16 @@ static int run(struct tap *t)
 	return r < 0 ? session_error(t->s, r, "moving frames") : status;
 }
 
+/* After the last answers, for which there is a moment. */
 static void report(const struct tap *t)
 {
 	struct netfront_stats st;
+	unsigned int i;
 
+	front_linux_resume(t->s->fl);
+	for (i = 0; i < LAST_ANSWERS_MS / 10 && netfront_inflight(t->s->n) &&
+	     netfront_poll(t->s->n) >= 0; i++)
+		poll(NULL, 0, 10);
 	netfront_stats(t->s->n, &st);
 	fprintf(stderr, "paravane-netfront tap: %llu frames sent, %llu refused by the back end; "
 		"%llu received, %llu of them bad; %llu dropped at the device\n",

@@ -9,6 +9,7 @@ guest_start nf pv memory=320 vcpus=2 files="$front $(command -v iperf3)" \
 	cmdline="guest_modules=xen-evtchn,xen-gntdev,xen-gntalloc,xenfs,tun"
 before=$(grants_held nf)
 
+modprobe xen-netback max_queues=2
 kernel_nic nf 0 10.9.0.1/24
 check "opens" guest_run nf "$front info --timeout 40" 100
 check "the features of netback" guest_run nf "$front info --json --timeout 40 | grep -q '\"sg\":1,\"gso_tcpv4\":1,\"gso_tcpv6\":1,\"ipv6_checksum\":1,\"split_event_channels\":1'"  100
@@ -46,6 +47,13 @@ check "ends" tap_ends
 tap --no-gso --no-checksum --no-sg --queues 2
 check "without offloads, two queues" guest_run nf "iperf3 -c 10.9.0.1 -n 4M -R -P 2 | tail -n 4" 200
 check "sends all the same" guest_run nf "iperf3 -c 10.9.0.1 -n 4M -P 2 | tail -n 4" 200
+check "ends" tap_ends
+check "netback hashes by our control ring" guest_run nf \
+	"$front info --hash --queues 2 --timeout 40 --json | grep -q '\"queues\":2,.*\"ctrl_ring\":1'" 100
+check "netback keeps no pages mapped, and says so" equal 1 \
+	"$(guest_run nf "$front info --static-grants --timeout 40 >/dev/null 2>&1; echo \$?" 100)"
+tap --hash --queues 2
+check "two queues chosen by hash" guest_run nf "iperf3 -c 10.9.0.1 -n 16M -R -P 4 | tail -n 4" 200
 check "the interface goes while in use" nic_detach nf 0 60
 guest_wait nf tap 60
 check "no grant is held" equal "$before" "$(grants_held nf)"
