@@ -6,62 +6,8 @@
 #include <stdbool.h>
 #include <unistd.h>
 
-#include "blkfront-priv.h"
-#include "fake-front.h"
+#include "blkfront-rig.h"
 #include "unit.h"
-
-#define DISK_BYTES (18u << 20)
-#define PAGE 4096u
-
-static struct blkfront *f;
-static struct front_problem problem;
-static uint8_t big[17u << 20], want[17u << 20];
-
-/* Opens against an honest back end; change fake_back between begin and go. */
-static void begin(void)
-{
-	fake_front_reset(DISK_BYTES);
-}
-
-static bool go(const struct blkfront_options *o)
-{
-	int r = blkfront_open(fake_front_env(), FAKE_DEVID, o, 1000, &f, &problem);
-
-	if (r < 0)
-		fprintf(stderr, "\nopen: %d %s\n", r, problem.text);
-	return r == 0;
-}
-
-static void end(void)
-{
-	fake_back.twist = NULL;
-	fake_back.stuck = false;
-	UNIT_EQ(blkfront_close(f, 1000, NULL), 0);
-	UNIT_EQ(fake_gnt_pages(), 0);
-	UNIT_EQ(fake_evtchn_ports(), 0);
-	UNIT_EQ(fake_back.bad_requests, 0);
-	fake_front_end();
-}
-
-struct result {
-	int calls, result;
-};
-
-static void on_done(struct blkfront_io *io, int result)
-{
-	struct result *r = io->arg;
-
-	r->calls++;
-	r->result = result;
-}
-
-static void fill(uint8_t *p, size_t bytes, unsigned int seed)
-{
-	size_t i;
-
-	for (i = 0; i < bytes; i++)
-		p[i] = (uint8_t)(i * 31 + i / 4096 + seed);
-}
 
 /* ---- requests, byte by byte ------------------------------------------------------------ */
 
@@ -86,8 +32,8 @@ static void test_direct_layout(void)
 	UNIT_OK(fake_gnt_find(req->seg[1].gref, &writable) != NULL);
 	UNIT_OK(!memcmp(fake_gnt_find(req->seg[1].gref, NULL), big + PAGE, PAGE));
 	UNIT_OK(!memcmp(fake_back.disk + 1024, big, 2 * PAGE + 512));
-	UNIT_EQ(blkfront_read(f, 1024, want, 2 * PAGE + 512), 0);
-	UNIT_OK(!memcmp(want, big, 2 * PAGE + 512));
+	UNIT_EQ(blkfront_read(f, 1024, wanted, 2 * PAGE + 512), 0);
+	UNIT_OK(!memcmp(wanted, big, 2 * PAGE + 512));
 	end();
 }
 
@@ -156,9 +102,9 @@ static void round_trip(const struct blkfront_options *o, size_t bytes, uint64_t 
 	UNIT_EQ(blkfront_write(f, offset, big, bytes), 0);
 	UNIT_EQ(fake_back.nr_log, requests);
 	UNIT_OK(!memcmp(fake_back.disk + offset, big, bytes));
-	memset(want, 0, bytes);
-	UNIT_EQ(blkfront_read(f, offset, want, bytes), 0);
-	UNIT_OK(!memcmp(want, big, bytes));
+	memset(wanted, 0, bytes);
+	UNIT_EQ(blkfront_read(f, offset, wanted, bytes), 0);
+	UNIT_OK(!memcmp(wanted, big, bytes));
 	end();
 }
 
@@ -240,8 +186,8 @@ static void test_huge(void)
 	UNIT_EQ(((const struct blkif_request_indirect *)fake_back.log)->nr_segments, 1000);
 	UNIT_EQ(((const struct blkif_request_indirect *)(fake_back.log + 1))->nr_segments, 996);
 	UNIT_OK(!memcmp(fake_back.disk + 512, big, 8u << 20));
-	UNIT_EQ(blkfront_read(f, 512, want, 8u << 20), 0);
-	UNIT_OK(!memcmp(want, big, 8u << 20));
+	UNIT_EQ(blkfront_read(f, 512, wanted, 8u << 20), 0);
+	UNIT_OK(!memcmp(wanted, big, 8u << 20));
 	end();
 }
 
@@ -263,12 +209,12 @@ static void test_vectors(void)
 	UNIT_EQ(blkfront_wait(f, 1, -1), 1);
 	UNIT_EQ(res.result, 0);
 	UNIT_OK(!memcmp(fake_back.disk + 4096, big, 512 * 40));
-	memcpy(want, big, 512 * 40);
+	memcpy(wanted, big, 512 * 40);
 	memset(big, 0, 512 * 40);
 	io.op = BLKFRONT_READ;
 	UNIT_EQ(blkfront_submit(f, &io), 0);
 	UNIT_EQ(blkfront_wait(f, 1, -1), 1);
-	UNIT_OK(!memcmp(want, big, 512 * 40));
+	UNIT_OK(!memcmp(wanted, big, 512 * 40));
 	UNIT_EQ(res.calls, 2);
 	end();
 }
@@ -737,135 +683,6 @@ static void test_late_features(void)
 	end();
 }
 
-/* ---- notifications ------------------------------------------------------------------------------- */
-
-static void test_batches(void)
-{
-	static struct blkfront_io io[32];
-	struct result res = { 0 };
-	struct blkfront_iov iov = { big, PAGE };
-	unsigned int i, before, events;
-
-	begin();
-	UNIT_NEED(go(NULL));
-	UNIT_EQ(blkfront_read(f, 0, big, 512), 0);
-	before = fake_evtchn_notifies();
-	events = fake_back.events_sent;
-	for (i = 0; i < 32; i++) {
-		io[i] = (struct blkfront_io){ .op = BLKFRONT_READ, .iov = &iov, .nr_iov = 1,
-					      .done = on_done, .arg = &res };
-		UNIT_EQ(blkfront_submit(f, io + i), 0);
-	}
-	UNIT_EQ(fake_evtchn_notifies(), before);
-	blkfront_kick(f);
-	UNIT_EQ(fake_evtchn_notifies(), before + 1);
-	fake_back.per_push = 1;	/* answers trickle; only the last one may wake us */
-	UNIT_EQ(blkfront_wait(f, 32, 1000), 32);
-	UNIT_EQ(res.calls, 32);
-	UNIT_EQ(fake_evtchn_notifies(), before + 1);
-	UNIT_EQ(fake_back.events_sent, events + 1);
-	end();
-}
-
-/* Any number wanted, any number answered at a time: it always wakes up. */
-static void test_hold_off(void)
-{
-	static struct blkfront_io io[16];
-	struct result res = { 0 };
-	struct blkfront_iov iov = { big, 9 * PAGE };
-	unsigned int want_nr, per, round, i;
-	struct blkfront_options o = { .ring_order = -1, .max_segments = 4 };
-	int r;
-
-	begin();
-	UNIT_NEED(go(&o));
-	for (want_nr = 1; want_nr <= 16; want_nr++)
-		for (per = 1; per <= 50; per += 7)
-			for (round = 0; round < 4; round++) {
-				fake_back.per_push = round & 1 ? per : 0;
-				fake_back.reverse = round & 2;
-				for (i = 0; i < 16; i++) {
-					io[i] = (struct blkfront_io){ .op = BLKFRONT_READ,
-						.iov = &iov, .nr_iov = 1, .done = on_done,
-						.arg = &res };
-					UNIT_EQ(blkfront_submit(f, io + i), 0);
-				}
-				for (r = 0; r >= 0 && blkfront_inflight(f); ) {
-					/* A lost wake-up is -EDEADLK. */
-					r = blkfront_wait(f, want_nr, -1);
-					UNIT_OK(r >= 0);
-				}
-				UNIT_EQ(blkfront_inflight(f), 0);
-			}
-	end();
-}
-
-static unsigned int answers_left;
-
-static bool only_some(struct fake_back *b, struct blkif_response *rsp)
-{
-	(void)b;
-	(void)rsp;
-	return answers_left && answers_left--;
-}
-
-/* The back end answers as many as are wanted, and the rest not at all. */
-static void test_hold_off_exact(void)
-{
-	static struct blkfront_io io[16];
-	struct result res;
-	struct blkfront_iov iov = { big, PAGE };
-	struct blkfront_options o = { .nr_queues = 1 };
-	unsigned int wanted, i;
-
-	for (o.nr_queues = 1; o.nr_queues <= 4; o.nr_queues += 3)
-		for (wanted = 1; wanted <= 16; wanted++) {
-			begin();
-			UNIT_NEED(go(&o));
-			res.calls = 0;
-			answers_left = wanted;
-			fake_back.twist = only_some;
-			for (i = 0; i < 16; i++) {
-				io[i] = (struct blkfront_io){ .op = BLKFRONT_READ, .queue = i,
-					.iov = &iov, .nr_iov = 1, .done = on_done, .arg = &res };
-				UNIT_EQ(blkfront_submit(f, io + i), 0);
-			}
-			UNIT_EQ(blkfront_wait(f, wanted, -1), wanted);
-			UNIT_EQ(res.calls, wanted);
-			fake_back.leave = FAKE_CLOSE_AT_ONCE;
-			fake_back.twist = NULL;
-			UNIT_EQ(blkfront_close(f, 10, NULL), 0);
-			UNIT_EQ(res.calls, 16);
-			UNIT_EQ(fake_gnt_pages(), 0);
-			fake_front_end();
-		}
-}
-
-static void storm(struct fake_back *b)
-{
-	if (b->sleeps < 4000)
-		fake_raise(0);
-}
-
-static void test_storm(void)
-{
-	struct blkfront_stats stats;
-
-	begin();
-	UNIT_NEED(go(NULL));
-	fake_back.stuck = true;
-	fake_back.on_sleep = storm;
-	fake_back.sleeps = 0;
-	UNIT_EQ(blkfront_read(f, 0, big, 512), -EDEADLK);
-	blkfront_stats(f, &stats);
-	UNIT_OK(stats.spurious_wakeups >= 64);
-	/* Two sleeps per event once it is a storm: one of them is a nap. */
-	UNIT_OK(stats.spurious_wakeups < 2100);
-	fake_back.on_sleep = NULL;
-	fake_back.stuck = false;
-	end();
-}
-
 int main(void)
 {
 	static const struct unit_test tests[] = {
@@ -891,10 +708,6 @@ int main(void)
 		{ "a back end that leaves", test_leaving },
 		{ "a disk that changes its size", test_resize },
 		{ "size and features that come late", test_late_features },
-		{ "one notification per batch, each way", test_batches },
-		{ "hold-off never loses a wake-up", test_hold_off },
-		{ "a wake-up at the answer that is wanted", test_hold_off_exact },
-		{ "an event storm", test_storm },
 	};
 
 	alarm(120);
