@@ -35,7 +35,7 @@ static void test_batches(void)
 	end();
 }
 
-/* Any number wanted, any number answered at a time: it always wakes up. */
+/* Any number due, any number answered at a time: it always wakes up. */
 static void test_hold_off(void)
 {
 	static struct blkfront_io io[16];
@@ -77,29 +77,29 @@ static bool only_some(struct fake_back *b, struct blkif_response *rsp)
 	return answers_left && answers_left--;
 }
 
-/* The back end answers as many as are wanted, and the rest not at all. */
+/* The back end answers as many as are due, and the rest not at all. */
 static void test_hold_off_exact(void)
 {
 	static struct blkfront_io io[16];
 	struct result res;
 	struct blkfront_iov iov = { big, PAGE };
 	struct blkfront_options o = { .nr_queues = 1 };
-	unsigned int wanted, i;
+	unsigned int due, i;
 
 	for (o.nr_queues = 1; o.nr_queues <= 4; o.nr_queues += 3)
-		for (wanted = 1; wanted <= 16; wanted++) {
+		for (due = 1; due <= 16; due++) {
 			begin();
 			UNIT_NEED(go(&o));
 			res.calls = 0;
-			answers_left = wanted;
+			answers_left = due;
 			fake_back.twist = only_some;
 			for (i = 0; i < 16; i++) {
 				io[i] = (struct blkfront_io){ .op = BLKFRONT_READ, .queue = i,
 					.iov = &iov, .nr_iov = 1, .done = on_done, .arg = &res };
 				UNIT_EQ(blkfront_submit(f, io + i), 0);
 			}
-			UNIT_EQ(blkfront_wait(f, wanted, -1), wanted);
-			UNIT_EQ(res.calls, wanted);
+			UNIT_EQ(blkfront_wait(f, due, -1), due);
+			UNIT_EQ(res.calls, due);
 			fake_back.leave = FAKE_CLOSE_AT_ONCE;
 			fake_back.twist = NULL;
 			UNIT_EQ(blkfront_close(f, 10, NULL), 0);
@@ -137,7 +137,7 @@ static void test_storm(void)
 static const struct unit_test tests[] = {
 	{ "one notification per batch, each way", test_batches },
 	{ "hold-off never loses a wake-up", test_hold_off },
-	{ "a wake-up at the answer that is wanted", test_hold_off_exact },
+	{ "a wake-up at the answer that is due", test_hold_off_exact },
 	{ "an event storm", test_storm },
 };
 
