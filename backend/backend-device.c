@@ -88,6 +88,7 @@ int backend_device_new(const struct backend_device_env *env, uint32_t frontend_i
 		.config = env->config, .loop = env->loop, .bus = &d->bus,
 		.log = &d->log, .frontend_id = frontend_id, .devid = devid,
 		.changed = on_changed, .holder = find_holder, .arg = d,
+		.watches = env->watches,
 	};
 	rc = xenbus_backend_path(d->bus.nodename, sizeof(d->bus.nodename), env->domid,
 				 env->config->kind, frontend_id, devid);
@@ -374,6 +375,7 @@ static int act(struct backend_device *d, const struct lifecycle_view *v,
 	case LIFECYCLE_CONNECT: return do_start(d, v, false);
 	case LIFECYCLE_RESUME: return do_start(d, v, true);
 	case LIFECYCLE_CONNECTED: return do_connected(d);
+	case LIFECYCLE_RESIZED: return vbd_device_resized(d->vbd);
 	case LIFECYCLE_CLOSING: return switch_state(d, XenbusStateClosing);
 	case LIFECYCLE_CLOSED: return do_closed(d, v);
 	case LIFECYCLE_STOP: vbd_device_stop(d->vbd, false); return 0;

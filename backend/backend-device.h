@@ -18,6 +18,7 @@ struct backend_device_env {
 	struct evloop *loop;
 	struct xs_handle *xs;
 	uint32_t domid;			/* our own */
+	struct image_watches *watches;
 	void (*changed)(void *arg);	/* a device has become pending by itself */
 	/* The name of a device that has the image of fd open, or NULL. */
 	const char *(*holder)(void *arg, int fd);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "backend-device.h"
+#include "image-watch.h"
 #include "toolstack.h"
 #include "util.h"
 #include "xenbus-device.h"
@@ -25,6 +26,7 @@ struct backend {
 	struct evloop *loop;
 	struct xs_handle *xs;
 	struct evsource *on_event, *tick, *again;
+	struct image_watches *watches;
 	char root[XENBUS_PATH_BYTES];
 	uint32_t domid;
 	struct backend_device *devices;
@@ -68,6 +70,7 @@ static struct backend_device *new_device(struct backend *b, uint32_t frontend_id
 {
 	const struct backend_device_env env = {
 		.config = b->config, .loop = b->loop, .xs = b->xs, .domid = b->domid,
+		.watches = b->watches,
 		.changed = on_changed, .holder = find_holder, .arg = b,
 	};
 	struct backend_device *d;
@@ -294,6 +297,8 @@ int backend_open(struct evloop *loop, struct xs_handle *xs,
 		rc = evloop_add_fd(loop, xs_fileno(xs), EPOLLIN, on_event, b,
 				   &b->on_event);
 	if (!rc)
+		rc = image_watches_open(loop, &b->watches);
+	if (!rc)
 		rc = watch(b, b->root, ROOT_TOKEN);
 	if (rc) {
 		backend_close(b);
@@ -323,6 +328,7 @@ void backend_close(struct backend *b)
 		return;
 	while (b->devices)
 		free_device(b, b->devices);
+	image_watches_close(b->watches);
 	evloop_remove(b->on_event);
 	evloop_remove(b->again);
 	evloop_remove(b->tick);

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
@@ -213,6 +214,36 @@ int image_open(const char *path, bool read_only, int *out, struct image_info *in
 		return -errno;
 	*out = fd;
 	fd = -1;
+	return 0;
+}
+
+int image_open_none(int *fd, struct image_info *info)
+{
+	*info = (struct image_info){ .sector_bytes = VBD_SECTOR_BYTES,
+				     .physical_sector_bytes = VBD_SECTOR_BYTES };
+	*fd = memfd_create("no-medium", MFD_CLOEXEC);
+	return *fd < 0 ? -errno : 0;
+}
+
+int image_reopen(int fd, bool read_only, int *out)
+{
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	*out = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY);
+	return *out < 0 ? -errno : 0;
+}
+
+int image_measure(int fd, uint32_t sector_bytes, uint64_t *bytes)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	*bytes = st.st_size;
+	if (S_ISBLK(st.st_mode) && ioctl(fd, BLKGETSIZE64, bytes))
+		return -errno;
+	*bytes -= *bytes % sector_bytes;
 	return 0;
 }
 

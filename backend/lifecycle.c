@@ -83,7 +83,8 @@ static enum lifecycle_step in_connected(const struct lifecycle_view *v)
 	/* online=0 alone: the tool stack's 5 and our 4 crossed. */
 	if (!connecting(v->front) || !v->online)
 		return LIFECYCLE_CLOSING;
-	return LIFECYCLE_WAIT;
+	return v->resized && v->worker == LIFECYCLE_SERVING ? LIFECYCLE_RESIZED :
+							      LIFECYCLE_WAIT;
 }
 
 /*
@@ -153,6 +154,7 @@ const char *lifecycle_step_name(enum lifecycle_step step)
 		[LIFECYCLE_WAIT] = "wait", [LIFECYCLE_ANNOUNCE] = "announce",
 		[LIFECYCLE_OPEN] = "open", [LIFECYCLE_CONNECT] = "connect",
 		[LIFECYCLE_RESUME] = "resume", [LIFECYCLE_CONNECTED] = "connected",
+		[LIFECYCLE_RESIZED] = "resized",
 		[LIFECYCLE_CLOSING] = "closing", [LIFECYCLE_STOP] = "stop",
 		[LIFECYCLE_RELEASE] = "release", [LIFECYCLE_CLOSED] = "closed",
 		[LIFECYCLE_REMOVE] = "remove",

@@ -46,6 +46,8 @@ struct lifecycle_view {
 	bool refused;			/* tried as things stand, and failed */
 	bool failed;			/* what served it gave up: error is written */
 	bool resumable;			/* a predecessor's journal fits the front end */
+	bool resized;			/* what serves it has taken another size than
+					   the one published */
 	bool close_overdue;		/* the deadline of a detach has passed */
 	bool removes;			/* detached directories are ours to remove */
 };
@@ -57,6 +59,7 @@ enum lifecycle_step {
 	LIFECYCLE_CONNECT,	/* read the front end's nodes, start a worker */
 	LIFECYCLE_RESUME,	/* the same, going on where a predecessor ended */
 	LIFECYCLE_CONNECTED,	/* write state 4 */
+	LIFECYCLE_RESIZED,	/* publish the size, write state 4 once more */
 	LIFECYCLE_CLOSING,	/* write state 5 */
 	LIFECYCLE_STOP,		/* ask the worker to end */
 	LIFECYCLE_RELEASE,	/* close the backing store */

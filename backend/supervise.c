@@ -140,6 +140,9 @@ static void take_message(struct worker *w, struct worker_msg *msg)
 		msg->engine[sizeof(msg->engine) - 1] = '\0';
 		w->events->ready(w->arg, msg->engine);
 		break;
+	case WORKER_RESIZED:
+		w->events->resized(w->arg, msg->sectors);
+		break;
 	case WORKER_FAILED:
 	case WORKER_BROKEN:
 		take_failure(w, msg);

@@ -33,6 +33,8 @@ struct worker_report {
 struct worker_events {
 	/* At most once: engine as READY has it. */
 	void (*ready)(void *arg, const char *engine);
+	/* Follows worker_resize(), of two in a row perhaps the last alone. */
+	void (*resized)(void *arg, uint64_t sectors);
 	/*
 	 * Once, last: the process has ended and been reaped, so whatever it had
 	 * mapped or bound is free. The callee calls worker_free().

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "image.h"
+#include "image-watch.h"
 #include "keys.h"
 #include "predecessor.h"
 #include "util.h"
@@ -27,6 +28,8 @@ struct vbd_device {
 	uint64_t inputs;
 	/* The image, from open to release. */
 	int image_fd;
+	struct image_watch *watch;
+	uint64_t published_sectors;	/* features.sectors may be newer */
 	char image[PATH_BYTES];
 	enum vbd_share share;
 	enum vbd_cache cache;
@@ -86,7 +89,7 @@ void vbd_device_free(struct vbd_device *v)
 		return;
 	predecessor_close(v->predecessor);
 	vbd_serve_free(v->serve);
-	close_fd(&v->image_fd);
+	vbd_device_release(v);
 	vbd_free_toolstack(&v->ts);
 	free(v);
 }
@@ -159,7 +162,7 @@ static int read_toolstack(struct vbd_device *v, char *why, size_t why_bytes)
 		say_key(&err, "the tool stack", why, why_bytes);
 		memset(&ts, 0, sizeof(ts));
 		ts.online = true;
-	} else if (!image_path(&ts) && !ts.hotplug_pending) {
+	} else if (!image_path(&ts) && !ts.hotplug_pending && !ts.no_medium) {
 		snprintf(why, why_bytes, "the tool stack's params is missing, expected "
 			 "the path of an image file or block device");
 		rc = -ENOENT;
@@ -196,6 +199,30 @@ static enum lifecycle_worker worker_phase(const struct vbd_device *v)
 	return v->is_ready ? LIFECYCLE_SERVING : LIFECYCLE_STARTING;
 }
 
+/* Also asked when nothing is known to have changed: `paravane resize`. */
+static void look_at_size(struct vbd_device *v)
+{
+	uint64_t bytes;
+	int rc;
+
+	if (v->image_fd < 0)
+		return;
+	rc = image_measure(v->image_fd, v->info.sector_bytes, &bytes);
+	if (rc) {
+		log_peer_at(v->env.log, LOG_LEVEL_ERROR, "%s: its size: %s", v->image,
+			    strerror(-rc));
+		return;
+	}
+	if (bytes / VBD_SECTOR_BYTES == v->features.sectors)
+		return;
+	log_peer_at(v->env.log, LOG_LEVEL_INFO, "%s: has %llu sectors, had %llu", v->image,
+		    (unsigned long long)bytes / VBD_SECTOR_BYTES,
+		    (unsigned long long)v->features.sectors);
+	v->features.sectors = bytes / VBD_SECTOR_BYTES;
+	if (v->serve && !v->stopping)
+		vbd_serve_resize(v->serve, v->features.sectors);
+}
+
 int vbd_device_look(struct vbd_device *v, struct lifecycle_view *view, char *why,
 		    size_t why_bytes)
 {
@@ -212,6 +239,9 @@ int vbd_device_look(struct vbd_device *v, struct lifecycle_view *view, char *why
 	view->ready = v->image_fd >= 0;
 	view->failed = v->failed;
 	view->resumable = resumable(v, view);
+	look_at_size(v);
+	view->resized = v->is_ready && v->features.sectors != v->published_sectors &&
+			v->features.sectors == vbd_serve_sectors(v->serve);
 	return 0;
 }
 
@@ -309,8 +339,20 @@ static int publish_in(struct xs_handle *xs, xs_transaction_t t, void *arg)
 static int publish(struct vbd_device *v)
 {
 	struct publish p = { .dir = v->env.bus->nodename, .features = &v->features };
+	int rc = xenbus_transact(v->env.bus->xs, publish_in, &p);
 
-	return xenbus_transact(v->env.bus->xs, publish_in, &p);
+	if (!rc)
+		v->published_sectors = v->features.sectors;
+	return rc;
+}
+
+int vbd_device_resized(struct vbd_device *v)
+{
+	int rc = vbd_write_size(v->env.bus, v->features.sectors);
+
+	if (!rc)
+		v->published_sectors = v->features.sectors;
+	return rc;
 }
 
 /* Sectors are the script's secret yet: front ends read them at state 4. */
@@ -352,24 +394,45 @@ static int lock_image(struct vbd_device *v, char *why, size_t why_bytes)
 	return rc;
 }
 
+static void on_image(void *arg)
+{
+	struct vbd_device *v = arg;
+
+	v->env.changed(v->env.arg);
+}
+
+/* Without a watch the size is seen when something else makes us look. */
+static void watch_image(struct vbd_device *v)
+{
+	int rc = image_watch_add(v->env.watches, v->image_fd, on_image, v, &v->watch);
+
+	if (rc)
+		log_warning("%s: %s: a change of its size is not noticed: %s",
+			    v->env.log->who, v->image, strerror(-rc));
+}
+
 int vbd_device_open(struct vbd_device *v, char *why, size_t why_bytes)
 {
 	int rc = read_toolstack(v, why, why_bytes);
 
 	if (rc)
 		return rc;
-	if (!image_path(&v->ts)) {
+	if (!image_path(&v->ts) && !v->ts.no_medium) {
 		snprintf(why, why_bytes, "the hotplug script wrote no "
 			 KEY_PHYSICAL_DEVICE_PATH ", and " KEY_PARAMS " has no path");
 		return -EINVAL;
 	}
-	snprintf(v->image, sizeof(v->image), "%s", image_path(&v->ts));
+	snprintf(v->image, sizeof(v->image), "%s",
+		 v->ts.no_medium ? "(no medium)" : image_path(&v->ts));
 	v->share = v->ts.share;
 	v->cache = v->ts.cache;
 	v->grants = grants_of(v);
-	rc = image_open(v->image, v->share == VBD_READ_ONLY, &v->image_fd, &v->info,
-			why, why_bytes);
-	if (!rc)
+	if (v->ts.no_medium)
+		rc = image_open_none(&v->image_fd, &v->info);
+	else
+		rc = image_open(v->image, v->share == VBD_READ_ONLY, &v->image_fd, &v->info,
+				why, why_bytes);
+	if (!rc && !v->ts.no_medium)
 		rc = image_set_sectors(&v->info, v->ts.wishes.logical_block_bytes,
 				       v->ts.wishes.physical_block_bytes, v->image, why,
 				       why_bytes);
@@ -384,11 +447,15 @@ int vbd_device_open(struct vbd_device *v, char *why, size_t why_bytes)
 	}
 	if (rc)
 		vbd_device_release(v);
+	else
+		watch_image(v);
 	return rc;
 }
 
 void vbd_device_release(struct vbd_device *v)
 {
+	image_watch_remove(v->watch);
+	v->watch = NULL;
 	close_fd(&v->image_fd);
 }
 
@@ -433,8 +500,16 @@ static void on_ended(void *arg, const struct worker_report *report)
 	v->env.changed(v->env.arg);
 }
 
+static void on_resized(void *arg)
+{
+	struct vbd_device *v = arg;
+
+	v->env.changed(v->env.arg);
+}
+
 static const struct vbd_serve_events serve_events = {
 	.ready = on_ready,
+	.resized = on_resized,
 	.ended = on_ended,
 };
 
@@ -487,26 +562,38 @@ static int serve(struct vbd_device *v, bool resume, char *why, size_t why_bytes)
 
 int vbd_device_connect(struct vbd_device *v, char *why, size_t why_bytes)
 {
-	return serve(v, false, why, why_bytes);
+	/* Resized since it was opened: front ends read it once we are at 4. */
+	int rc = v->features.sectors == v->published_sectors ? 0 : publish(v);
+
+	if (rc)
+		snprintf(why, why_bytes, "features cannot be published: %s",
+			 strerror(-rc));
+	return rc ? rc : serve(v, false, why, why_bytes);
 }
 
-/* The front end goes on using what it was offered, whatever we would offer now. */
-static uint32_t segments_of_predecessor(struct vbd_device *v)
+/*
+ * The front end goes on using what it was offered, whatever we would offer now,
+ * and is not to be told again of the same size.
+ */
+static void read_predecessor(struct vbd_device *v, struct vbd_features *out)
 {
-	struct vbd_features f;
-	int rc = vbd_read_features(v->env.bus->xs, v->env.bus->nodename, &f, NULL);
-
-	return rc ? 0 : MIN(f.max_indirect_segments, VBD_INDIRECT_SEGMENTS_MAX);
+	if (vbd_read_features(v->env.bus->xs, v->env.bus->nodename, out, NULL))
+		memset(out, 0, sizeof(*out));
 }
 
 int vbd_device_resume(struct vbd_device *v, char *why, size_t why_bytes)
 {
+	struct vbd_features before;
 	int rc;
 
-	v->least_segments = segments_of_predecessor(v);
+	read_predecessor(v, &before);
+	v->least_segments = MIN(before.max_indirect_segments, VBD_INDIRECT_SEGMENTS_MAX);
 	rc = v->image_fd >= 0 ? 0 : vbd_device_open(v, why, why_bytes);
 
-	return rc ? rc : serve(v, true, why, why_bytes);
+	if (rc)
+		return rc;
+	v->published_sectors = before.sectors;
+	return serve(v, true, why, why_bytes);
 }
 
 void vbd_device_stop(struct vbd_device *v, bool keep)

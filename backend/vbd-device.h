@@ -28,6 +28,7 @@ struct vbd_device_env {
 	void (*changed)(void *arg);	/* look again: something ended or is ready */
 	/* The name of another device that has the image of fd open, or NULL. */
 	const char *(*holder)(void *arg, int fd);
+	struct image_watches *watches;
 	void *arg;
 };
 
@@ -37,7 +38,9 @@ void vbd_device_free(struct vbd_device *v);
 
 /*
  * Reads what the tool stack says, and fills in the view: online, complete,
- * script_*, worker, ready, failed, resumable (view has exists, back and front already).
+ * script_*, worker, ready, failed, resumable, resized (view has exists, back and
+ * front already).
+ * An image that has another size now becomes the worker's matter here.
  * Incomplete: why says what is missing. -errno: the store did not answer.
  */
 int vbd_device_look(struct vbd_device *v, struct lifecycle_view *view, char *why,
@@ -51,6 +54,8 @@ const struct worker_failure *vbd_device_failure(const struct vbd_device *v);
 int vbd_device_announce(struct vbd_device *v);
 int vbd_device_open(struct vbd_device *v, char *why, size_t why_bytes);
 int vbd_device_connect(struct vbd_device *v, char *why, size_t why_bytes);
+/* Publishes the size that the worker has taken. As vbd_write_size(). */
+int vbd_device_resized(struct vbd_device *v);
 int vbd_device_resume(struct vbd_device *v, char *why, size_t why_bytes);
 /* keep: a later daemon resumes. changed() follows. */
 void vbd_device_stop(struct vbd_device *v, bool keep);

@@ -34,6 +34,8 @@ struct vbd_serve {
 	struct evsource *retry;		/* timer of a delayed successor */
 	bool stopping, keep;
 	bool journal_used;		/* a worker has been ready with it */
+	/* What the worker has been started with, and holds requests against now. */
+	uint64_t started_sectors, sectors;
 	uint32_t restarts, nr_crashes;
 	uint64_t crash_ms[CRASHES_MAX];
 	struct worker_report gone;	/* for ended without a worker */
@@ -127,36 +129,42 @@ static void on_ready(void *arg, const char *engine)
 	struct vbd_serve *s = arg;
 
 	s->journal_used = true;
+	s->sectors = s->started_sectors;
 	write_info(s, engine);
 	log_debug("%s: worker %d is ready: %s", s->what.log->who,
 		  (int)worker_pid(s->worker), engine);
 	s->events->ready(s->arg);
 }
 
+static void on_resized(void *arg, uint64_t sectors)
+{
+	struct vbd_serve *s = arg;
+
+	s->sectors = sectors;
+	s->events->resized(s->arg);
+}
+
 static void on_ended(void *arg, const struct worker_report *report);
 
 static const struct worker_events worker_events = {
 	.ready = on_ready,
+	.resized = on_resized,
 	.ended = on_ended,
 };
 
 /*
  * A new open file description for each incarnation, and no copy of it kept: its
- * lock is the fence (image.h). Through /proc/self/fd it is the same image even
- * when the path has another file by now.
+ * lock is the fence (image.h).
  */
 static int open_fds(struct vbd_serve *s, int fds[2])
 {
 	const struct vbd_serve_what *w = &s->what;
-	char path[40], why[160] = "";
-	struct image_info info;
 	int rc;
 
 	fds[0] = fds[1] = -1;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", w->image_fd);
-	rc = image_open(path, w->read_only, &fds[0], &info, why, sizeof(why));
+	rc = image_reopen(w->image_fd, w->read_only, &fds[0]);
 	if (rc) {
-		log_error("%s: %s (%s)", w->log->who, why, w->image);
+		log_error("%s: %s: %s", w->log->who, w->image, strerror(-rc));
 		return rc;
 	}
 	rc = rundir_open_journal(&w->config->rundir, &w->name, !s->journal_used,
@@ -181,6 +189,7 @@ static int start_worker(struct vbd_serve *s)
 	msg.type = WORKER_START;
 	msg.start = s->what.start;
 	msg.start.replay = s->journal_used;
+	s->started_sectors = msg.start.features.sectors;
 	snprintf(title, sizeof(title), "%s-%u-%u", s->what.name.kind,
 		 s->what.name.frontend_id, s->what.name.devid);
 	o.title = title;
@@ -309,6 +318,19 @@ int vbd_serve_start(struct evloop *loop, const struct vbd_serve_what *what,
 	}
 	*out = s;
 	return 0;
+}
+
+/* A worker that is starting hears it after READY; a successor's START has it. */
+void vbd_serve_resize(struct vbd_serve *s, uint64_t sectors)
+{
+	s->what.start.features.sectors = sectors;
+	if (s->worker)
+		worker_resize(s->worker, sectors);
+}
+
+uint64_t vbd_serve_sectors(const struct vbd_serve *s)
+{
+	return s->sectors;
 }
 
 void vbd_serve_stop(struct vbd_serve *s, bool keep)

@@ -44,6 +44,7 @@ struct vbd_serve;
 
 struct vbd_serve_events {
 	void (*ready)(void *arg);
+	void (*resized)(void *arg);	/* vbd_serve_sectors() has changed */
 	/*
 	 * Once: nothing serves any more. CRASHED: gave up after too many. The
 	 * callee calls vbd_serve_free().
@@ -60,6 +61,13 @@ struct vbd_serve_events {
 int vbd_serve_start(struct evloop *loop, const struct vbd_serve_what *what,
 		    bool resume, const struct vbd_serve_events *events, void *arg,
 		    struct vbd_serve **out);
+/*
+ * The image has another size. The worker says when it holds requests against
+ * it: before that the front end must not hear of more sectors.
+ */
+void vbd_serve_resize(struct vbd_serve *s, uint64_t sectors);
+/* What the worker holds requests against; 0: none has been ready yet. */
+uint64_t vbd_serve_sectors(const struct vbd_serve *s);
 /* keep: leaves journal and info for the next daemon. ended follows, later. */
 void vbd_serve_stop(struct vbd_serve *s, bool keep);
 /* Kills what still runs. Accepts NULL. */

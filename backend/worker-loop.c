@@ -67,8 +67,27 @@ static void resize(struct worker *w, uint64_t sectors)
 {
 	pthread_mutex_lock(&w->lock);
 	w->sectors = sectors;
+	w->resize_left = (1u << w->nr_queues) - 1;
 	pthread_mutex_unlock(&w->lock);
 	kick_all(w);
+}
+
+/*
+ * The last queue tells the supervisor, whatever its thread: only then may the
+ * front end hear of the size, and use it on any queue. Called with the lock.
+ */
+static void take_size(struct worker_queue *q)
+{
+	struct worker *w = q->w;
+	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_RESIZED };
+
+	blkback_set_sectors(q->b, w->sectors);
+	if (!(w->resize_left & 1u << q->index))
+		return;
+	w->resize_left &= ~(1u << q->index);
+	msg.sectors = w->sectors;
+	if (!w->resize_left)
+		worker_send(w->sock, &msg, NULL, 0);
 }
 
 /* An unknown message is the supervisor's mistake; serving goes on. */
@@ -97,7 +116,7 @@ static void hear_kick(struct worker_queue *q)
 		return;
 	pthread_mutex_lock(&w->lock);
 	q->stop = w->stopping;
-	blkback_set_sectors(q->b, w->sectors);
+	take_size(q);
 	pthread_mutex_unlock(&w->lock);
 	blkback_kicked(q->b);
 }
@@ -205,11 +224,16 @@ static void ring_broken(struct worker_queue *q)
 	q->stop = true;
 }
 
+/*
+ * Where nothing waits in the ring sleep is near, which looks too: another system
+ * call for it can wait a little.
+ */
 static void look_around(struct worker_queue *q)
 {
-	uint64_t now = spin_now_cycles();
+	uint64_t now = spin_now_cycles(), since = now - q->looked_cycles;
+	uint64_t due = CONTROL_US * q->w->cycles_per_us;
 
-	if (now - q->looked_cycles < CONTROL_US * q->w->cycles_per_us)
+	if (since < due || (since < 8 * due && blkback_pending(q->b) == 0))
 		return;
 	q->looked_cycles = now;
 	blkback_housekeep(q->b);

@@ -59,6 +59,7 @@ struct worker {
 	bool broken;			/* a ring's indices were impossible */
 	bool orphaned;			/* the supervisor went without STOP */
 	uint64_t sectors;
+	uint32_t resize_left;		/* a bit for each queue that has not taken sectors */
 };
 
 /* blkback_queue_config.kick; arg is the struct worker. */

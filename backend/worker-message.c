@@ -81,7 +81,7 @@ static int check(const struct worker_msg *msg, ssize_t got, int flags)
 	if (msg->version != WORKER_VERSION)
 		return -EPROTO;
 	if ((msg->type >= WORKER_START && msg->type <= WORKER_RESIZE) ||
-	    (msg->type >= WORKER_READY && msg->type <= WORKER_STOPPED))
+	    (msg->type >= WORKER_READY && msg->type <= WORKER_RESIZED))
 		return 0;
 	return -EPROTO;
 }

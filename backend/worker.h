@@ -24,7 +24,10 @@
  *                                                     ring stopped, I/O drained
  *   STOP                          ->    answers all in flight, unmaps, unbinds
  *                                 <-    STOPPED       then exits with 0
- *   RESIZE                        ->    new size in sectors (and a new limit)
+ *   RESIZE                        ->    new size in sectors: all queues take it
+ *                                       for their limit
+ *                                 <-    RESIZED       (supervisor: sectors, state
+ *                                                     4 once more)
  *
  * A worker that goes without STOPPED has crashed: the supervisor opens the image
  * anew and starts a successor with replay set.
@@ -42,6 +45,7 @@
 enum worker_type {
 	WORKER_START = 1, WORKER_STOP, WORKER_RESIZE,
 	WORKER_READY = 16, WORKER_FAILED, WORKER_BROKEN, WORKER_STOPPED,
+	WORKER_RESIZED,
 };
 
 enum worker_engine {
@@ -74,7 +78,7 @@ struct worker_msg {
 	union {
 		struct worker_start start;
 		struct worker_failure failure;
-		uint64_t sectors;	/* WORKER_RESIZE */
+		uint64_t sectors;	/* WORKER_RESIZE, WORKER_RESIZED */
 		char engine[32];	/* WORKER_READY: what was chosen, for explain */
 	};
 };

@@ -266,8 +266,10 @@ static void look_at_peer(struct blkfront *f)
 	if (!frontdev_peer_news(&f->dev))
 		return;
 	if (!frontdev_peer_gone(&f->dev)) {
-		if (blkfront_read_back(f, &now) == 0)
+		if (blkfront_read_back(f, &now) == 0 && f->back.sectors != now.sectors) {
 			f->back.sectors = now.sectors;
+			f->resized = true;
+		}
 		return;
 	}
 	f->closing = true;
@@ -445,6 +447,14 @@ int blkfront_rest(struct blkfront *f, int timeout_ms)
 bool blkfront_closing(const struct blkfront *f)
 {
 	return f->closing;
+}
+
+bool blkfront_resized(struct blkfront *f)
+{
+	bool resized = f->resized;
+
+	f->resized = false;
+	return resized;
 }
 
 void blkfront_keep(struct blkfront *f)

@@ -91,6 +91,12 @@ void blkfront_info(const struct blkfront *f, struct blkfront_info *out);
  */
 bool blkfront_closing(const struct blkfront *f);
 void blkfront_keep(struct blkfront *f);
+/*
+ * Whether the disk's size has changed since it was opened or this was last
+ * asked; blkfront_info() has the new one, and new requests may use it. Seen by
+ * blkfront_wait() and blkfront_rest().
+ */
+bool blkfront_resized(struct blkfront *f);
 /* The reason when the device is broken or its back end left; err 0 otherwise. */
 const struct front_problem *blkfront_problem(const struct blkfront *f);
 

@@ -9,6 +9,7 @@
  *   (nothing)	keeps the protocol	fail	FAILED at start
  *   broken	BROKEN after READY	crash	ends after READY, always
  *   deaf	ignores STOP		slow	READY only after STOP came
+ *   mute	takes no RESIZE
  */
 #include <errno.h>
 #include <signal.h>
@@ -52,14 +53,26 @@ static void check_descriptors(const int *fds)
 	}
 }
 
+static void take_resize(struct worker_msg *msg)
+{
+	const char *stub = getenv("PV_STUB");
+
+	msg->type = WORKER_RESIZED;
+	if (!stub || strcmp(stub, "mute"))
+		worker_send(WORKER_FD, msg, NULL, 0);
+}
+
 static void wait_for(uint32_t type)
 {
 	struct worker_msg msg;
 	int rc;
 
-	while (!(rc = worker_receive(WORKER_FD, &msg, NULL, NULL)))
+	while (!(rc = worker_receive(WORKER_FD, &msg, NULL, NULL))) {
 		if (msg.type == type)
 			return;
+		if (msg.type == WORKER_RESIZE)
+			take_resize(&msg);
+	}
 	exit(rc == -EPIPE ? 0 : 1);
 }
 

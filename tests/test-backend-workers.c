@@ -103,6 +103,72 @@ static void test_detach_while_starting(void)
 	teardown();
 }
 
+/* ---- resize --------------------------------------------------------------- */
+
+static void test_resize(void)
+{
+	static const struct {
+		off_t bytes;
+		const char *sectors;
+	} to[] = {
+		{ 2 << 20, "4096" }, { 1 << 20, "2048" }, { (1 << 20) + 700, "2049" },
+		{ 0, "0" }, { 3 << 20, "6144" },
+	};
+	size_t i;
+
+	setup();
+	UNIT_NEED(connect_all());
+	for (i = 0; i < ARRAY_LEN(to); i++) {
+		UNIT_EQ(truncate(image, to[i].bytes), 0);
+		UNIT_OK(pump_until(BACK("3") "sectors", to[i].sectors));
+		UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	}
+	remove_nodes();
+	UNIT_OK(pump_until_idle());
+	pump_quiet();
+	teardown();
+}
+
+/* More sectors are not offered before the worker takes requests for them. */
+static void test_resize_after_worker(void)
+{
+	pid_t before;
+
+	setup();
+	setenv("PV_STUB", "mute", 1);
+	UNIT_NEED(connect_all());
+	pump_quiet();
+	before = worker();
+	UNIT_EQ(truncate(image, 2 << 20), 0);
+	pump_quiet();
+	UNIT_STREQ(fake_xs_get(BACK("3") "sectors"), "2048");
+	unsetenv("PV_STUB");
+	UNIT_NEED(before > 0);
+	kill(before, SIGKILL);
+	UNIT_OK(pump_until(BACK("3") "sectors", "4096"));
+	remove_nodes();
+	UNIT_OK(pump_until_idle());
+	pump_quiet();
+	teardown();
+}
+
+static void test_resize_unconnected(void)
+{
+	setup();
+	attach();
+	UNIT_NEED(pump_until(BACK("3") "state", "2"));
+	UNIT_EQ(truncate(image, 2 << 20), 0);
+	pump_quiet();
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "2");
+	front_publish("3");
+	UNIT_OK(pump_until(BACK("3") "state", "4"));
+	UNIT_STREQ(fake_xs_get(BACK("3") "sectors"), "4096");
+	remove_nodes();
+	UNIT_OK(pump_until_idle());
+	pump_quiet();
+	teardown();
+}
+
 /* ---- restart -------------------------------------------------------------- */
 
 static void stop_daemon(void)
@@ -123,9 +189,13 @@ static void test_restart(void)
 	stop_daemon();
 	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
 	UNIT_EQ(run_files(), 2);
+	UNIT_EQ(truncate(image, 2 << 20), 0);
+	config.max_segments = 32;	/* the front end has been offered more */
 	start_daemon();
 	pump_quiet();
 	UNIT_OK(worker() > 0 && !kill(worker(), 0));
+	UNIT_OK(pump_until(BACK("3") "sectors", "4096"));
+	UNIT_STREQ(fake_xs_get(BACK("3") "feature-max-indirect-segments"), "256");
 	read_journal(journal, sizeof(journal));
 	UNIT_STREQ(journal, "fr");
 	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
@@ -310,7 +380,10 @@ static const struct unit_test tests[] = {
 	{ "a worker's reasons reach the error node", test_worker_words },
 	{ "a worker that does not stop is killed", test_deaf },
 	{ "detach while a worker starts", test_detach_while_starting },
-	{ "a restart goes on", test_restart },
+	{ "an image that is resized", test_resize },
+	{ "resized once the worker knows", test_resize_after_worker },
+	{ "resized before the front end came", test_resize_unconnected },
+	{ "a restart goes on, and an image resized meanwhile", test_restart },
 	{ "changes while no daemon ran", test_left_behind },
 	{ "a former daemon's worker is waited for", test_predecessor },
 	{ "another back end's device is left alone", test_foreign },

@@ -7,7 +7,7 @@
 #include "lifecycle.h"
 #include "unit.h"
 
-#define NR_FLAGS 11
+#define NR_FLAGS 12
 
 typedef void check_fn(const struct lifecycle_view *v, enum lifecycle_step step);
 
@@ -18,7 +18,7 @@ static struct lifecycle_view view_of(unsigned flags, int back, int front, int wo
 		.script_pending = flags & 8, .script_failed = flags & 16,
 		.ready = flags & 32, .refused = flags & 64, .failed = flags & 128,
 		.resumable = flags & 256, .close_overdue = flags & 512,
-		.removes = flags & 1024,
+		.removes = flags & 1024, .resized = flags & 2048,
 		.back = back, .front = front, .worker = worker,
 	};
 }
@@ -118,6 +118,9 @@ static void legal_states(const struct lifecycle_view *v, enum lifecycle_step ste
 		     v->back == XenbusStateConnected);
 	if (step == LIFECYCLE_CLOSED)
 		MUST(v->back == XenbusStateClosing);
+	if (step == LIFECYCLE_RESIZED)
+		MUST(v->back == XenbusStateConnected && v->online && v->resized &&
+		     v->worker == LIFECYCLE_SERVING);
 	if (step == LIFECYCLE_ANNOUNCE)
 		MUST(v->back == XenbusStateInitialising || v->back == XenbusStateClosed);
 }

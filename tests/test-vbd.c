@@ -594,6 +594,10 @@ static void test_resize(void)
 	event = xs_check_watch(xs);	/* front ends look again because of it */
 	UNIT_OK(event);
 	free(event);
+	/* The tool stack's detach must not be hidden by our 4. */
+	fake_xs_put(BACK "/state", "5");
+	UNIT_EQ(vbd_write_size(&back, 8192), -EAGAIN);
+	UNIT_STREQ(fake_xs_get(BACK "/state"), "5");
 	xs_close(xs);
 }
 

@@ -207,11 +207,10 @@ static void test_resize(void)
 	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_RESIZE,
 				  .sectors = 2 * SECTORS };
 	struct blkif_request_segment s;
-	struct guest_response rsp;
-	struct worker_msg ready;
+	struct worker_msg ready, resized;
 	struct rig r = { .order = 0 };
 
-	rig_open(&r, 1);
+	rig_open(&r, 2);
 	s = whole_page(GUEST_DATA_PAGE);
 	start(&r);
 	hear(&r, WORKER_READY, &ready);
@@ -220,12 +219,11 @@ static void test_resize(void)
 	expect(r.g, 1, BLKIF_RSP_ERROR);
 	UNIT_EQ(ftruncate(r.image, 2 * IMAGE_BYTES), 0);
 	UNIT_EQ(worker_send(r.sock, &msg, NULL, 0), 0);
-	/* no answer to RESIZE is defined: asked until it has been heard */
-	do {
-		guest_rw(r.g, BLKIF_OP_WRITE, 2, SECTORS, 1, &s);
-		guest_push(r.g);
-		UNIT_NEED(answer(r.g, &rsp));
-	} while (rsp.status != BLKIF_RSP_OKAY);
+	hear(&r, WORKER_RESIZED, &resized);
+	UNIT_EQ(resized.sectors, 2 * SECTORS);
+	guest_rw(r.g, BLKIF_OP_WRITE, 2, SECTORS, 1, &s);
+	guest_push(r.g);
+	expect(r.g, 2, BLKIF_RSP_OKAY);
 	ask_stop(&r);
 	rig_close(&r, 0);
 }

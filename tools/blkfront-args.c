@@ -20,7 +20,7 @@ enum option_id {
 	OPT_NO_PERSISTENT, OPT_NO_INDIRECT, OPT_FRESH, OPT_POLL, OPT_POOL,
 	OPT_OFFSET, OPT_LENGTH, OPT_JSON, OPT_PROGRESS, OPT_QUIET, OPT_HOLES,
 	OPT_OVERWRITE, OPT_PATTERN_TEST, OPT_SEED, OPT_PATTERN, OPT_BS, OPT_OPS, OPT_SECONDS,
-	OPT_WARMUP, OPT_BATCH, OPT_MIX, OPT_VERIFY, OPT_COPY_DATA, OPT_SOCKET, OPT_RUN,
+	OPT_WARMUP, OPT_BATCH, OPT_MIX, OPT_VERIFY, OPT_COPY_DATA, OPT_SOCKET, OPT_RUN, OPT_WATCH,
 	OPT_HELP,
 };
 
@@ -67,6 +67,8 @@ static const struct option_line {
 	{ "fresh-grants", NULL, OPT_FRESH, ALL & ~INFO,
 	  "share pages anew for every request, to compare" },
 	{ "json", NULL, OPT_JSON, INFO | BENCH, "print JSON" },
+	{ "watch", NULL, OPT_WATCH, INFO,
+	  "stay, and say it again when the size changes, until a signal or a detach" },
 	{ "socket", "PATH", OPT_SOCKET, NBD, "Unix socket to serve on" },
 	{ "run", "CMD", OPT_RUN, NBD,
 	  "serve while CMD runs in a shell; $uri and $unixsocket name the server" },
@@ -303,6 +305,9 @@ static int set_flag(struct args *a, int id)
 		break;
 	case OPT_COPY_DATA:
 		a->copy_data = true;
+		break;
+	case OPT_WATCH:
+		a->watch = true;
 		break;
 	case OPT_HELP:
 		args_help(a->command);

@@ -37,7 +37,7 @@ struct args {
 	/* ranges and data */
 	uint64_t offset_bytes, length_bytes;	/* length 0: to the end */
 	enum holes holes;
-	bool json, progress, quiet, overwrite, pattern_test;
+	bool json, progress, quiet, overwrite, pattern_test, watch;
 	uint64_t seed;
 	/* bench */
 	const char *pattern;

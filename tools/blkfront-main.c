@@ -2,6 +2,7 @@
 /*
  * paravane-blkfront: chooses the subcommand. Also info, which only looks.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,12 +36,17 @@ static void info_json(const struct blkfront_info *i, const struct args *a)
 	       i->pool_pages, i->pool_wanted_pages);
 }
 
+static void print_size(const struct blkfront_info *i)
+{
+	printf("size              %llu bytes (%.1f MiB)\n",
+	       (unsigned long long)i->size_bytes, (double)i->size_bytes / 1048576);
+}
+
 static void info_text(const struct blkfront_info *i, const struct args *a)
 {
 	printf("device            %s (vbd %u) of domain %u\n", a->device, a->devid, i->domid);
 	printf("back end          domain %u, %s\n", i->back_domid, i->back_path);
-	printf("size              %llu bytes (%.1f MiB)\n",
-	       (unsigned long long)i->size_bytes, (double)i->size_bytes / 1048576);
+	print_size(i);
 	printf("sector            %u bytes, physical %u\n", i->sector_bytes,
 	       i->physical_sector_bytes);
 	printf("kind              %s%s%s\n", i->cdrom ? "CD-ROM" : "disk",
@@ -67,15 +73,43 @@ static void info_text(const struct blkfront_info *i, const struct args *a)
 		printf("data pages        %u\n", i->pool_pages);
 }
 
+static void print_info(const struct session *s)
+{
+	if (s->args->json)
+		info_json(&s->info, s->args);
+	else
+		info_text(&s->info, s->args);
+	fflush(stdout);
+}
+
+/* Until the back end asks for the device back, or a signal. */
+static int watch(struct session *s)
+{
+	int r = 0;
+
+	while (r >= 0 && !blkfront_closing(s->f)) {
+		r = blkfront_rest(s->f, -1);
+		if (!blkfront_resized(s->f))
+			continue;
+		blkfront_info(s->f, &s->info);
+		if (s->args->json)
+			info_json(&s->info, s->args);
+		else
+			print_size(&s->info);
+		fflush(stdout);
+	}
+	return r < 0 && r != -ECONNABORTED ? session_error(s, r, "waiting") : EXIT_OK;
+}
+
 int cmd_info(const struct args *a)
 {
 	struct session s;
 	int r = session_open(&s, a);
 
-	if (r == EXIT_OK && a->json)
-		info_json(&s.info, a);
-	else if (r == EXIT_OK)
-		info_text(&s.info, a);
+	if (r == EXIT_OK)
+		print_info(&s);
+	if (r == EXIT_OK && a->watch)
+		r = watch(&s);
 	return session_close(&s, r);
 }
 

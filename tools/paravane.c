@@ -15,12 +15,13 @@ static const struct subcommand *const commands[] = {
 	&detach_command,
 	&explain_command,
 	&list_command,
+	&resize_command,
 };
 
 static void print_help(FILE *to)
 {
 	fputs("Usage: paravane COMMAND [ARGUMENT]...\n\n"
-	      "Attaches, detaches, lists and explains the disks of Xen guests.\n\n", to);
+	      "Attaches, detaches, resizes, lists and explains the disks of Xen guests.\n\n", to);
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
 		fprintf(to, "  %-12s  %s\n", commands[i]->name, commands[i]->summary);
 	fputs("  help COMMAND  what a command takes\n\n"

@@ -32,7 +32,7 @@ struct subcommand {
 };
 
 extern const struct subcommand attach_disk_command, detach_command, explain_command,
-	list_command;
+	list_command, resize_command;
 
 /* The options that several subcommands take. */
 struct common_options {

@@ -19,12 +19,13 @@
 /* ---- waiting -------------------------------------------------------------- */
 
 /* 0: go on waiting. Positive: over, well. Negative: over, with this error. */
-typedef int verdict_fn(const struct toolstack_view *view);
+typedef int verdict_fn(const struct toolstack_view *view, const void *arg);
 
 struct wait {
 	struct xs_handle *xs;
 	const struct toolstack_dirs *dirs;
 	verdict_fn *verdict;
+	const void *arg;		/* the verdict's */
 	uint64_t deadline_ms;
 	bool has_deadline;
 };
@@ -84,7 +85,7 @@ static int wait_for_verdict(struct wait *w, struct toolstack_view *view)
 
 	for (;;) {
 		toolstack_look_dirs(w->xs, w->dirs, view);
-		rc = w->verdict(view);
+		rc = w->verdict(view, w->arg);
 		if (rc)
 			return rc < 0 ? rc : 0;
 		rc = wait_event(w);
@@ -94,10 +95,11 @@ static int wait_for_verdict(struct wait *w, struct toolstack_view *view)
 }
 
 static int wait_for(struct xs_handle *xs, const struct toolstack_dirs *dirs,
-		    verdict_fn *verdict, int timeout_ms, struct toolstack_view *view)
+		    verdict_fn *verdict, const void *arg, int timeout_ms,
+		    struct toolstack_view *view)
 {
 	struct wait w = {
-		.xs = xs, .dirs = dirs, .verdict = verdict,
+		.xs = xs, .dirs = dirs, .verdict = verdict, .arg = arg,
 		.has_deadline = timeout_ms >= 0,
 		.deadline_ms = now_ms() + (uint64_t)MAX(timeout_ms, 0),
 	};
@@ -117,8 +119,9 @@ static bool is_closing(XenbusState state)
 	return state == XenbusStateClosing || state == XenbusStateClosed;
 }
 
-static int verdict_connected(const struct toolstack_view *v)
+static int verdict_connected(const struct toolstack_view *v, const void *arg)
 {
+	(void)arg;
 	if (v->back == XenbusStateConnected && v->front == XenbusStateConnected)
 		return 1;
 	if (!v->back_exists || !v->front_exists)
@@ -140,7 +143,46 @@ int toolstack_wait_connected(struct xs_handle *xs, uint32_t backend_domid,
 	memset(view, 0, sizeof(*view));
 	if (rc)
 		return rc;
-	return wait_for(xs, &dirs, verdict_connected, timeout_ms, view);
+	return wait_for(xs, &dirs, verdict_connected, NULL, timeout_ms, view);
+}
+
+/* ---- resize --------------------------------------------------------------- */
+
+/*
+ * Any write to its directory has a back end look at the device; this one says
+ * nothing new to those that read it only once.
+ */
+static int write_online_again(struct xs_handle *xs, xs_transaction_t t, void *arg)
+{
+	const struct toolstack_dirs *dirs = arg;
+	bool online;
+	int rc = xenbus_need_dir(xs, t, dirs->back);
+
+	if (!rc)
+		rc = xenbus_read_flag(xs, t, dirs->back, KEY_ONLINE, true, &online, NULL);
+	return rc ? rc : xenbus_write_u64(xs, t, dirs->back, KEY_ONLINE, online);
+}
+
+static int verdict_size(const struct toolstack_view *v, const void *arg)
+{
+	const uint64_t *sectors = arg;
+
+	if (!v->back_exists)
+		return -ENOENT;
+	return v->sectors == *sectors;
+}
+
+int toolstack_look_again(struct xs_handle *xs, uint32_t backend_domid, const char *kind,
+			 uint32_t domid, uint32_t devid, uint64_t sectors,
+			 int timeout_ms, struct toolstack_view *view)
+{
+	struct toolstack_dirs dirs;
+	int rc = toolstack_dirs(&dirs, backend_domid, kind, domid, devid);
+
+	memset(view, 0, sizeof(*view));
+	if (!rc)
+		rc = xenbus_transact(xs, write_online_again, &dirs);
+	return rc ? rc : wait_for(xs, &dirs, verdict_size, &sectors, timeout_ms, view);
 }
 
 /* ---- detach --------------------------------------------------------------- */
@@ -163,8 +205,9 @@ static int ask_to_close(struct xs_handle *xs, xs_transaction_t t, void *arg)
 	return xenbus_write_u64(xs, t, dirs->back, KEY_STATE, XenbusStateClosing);
 }
 
-static int verdict_closed(const struct toolstack_view *v)
+static int verdict_closed(const struct toolstack_view *v, const void *arg)
 {
+	(void)arg;
 	return !v->back_exists || v->back == XenbusStateClosed;
 }
 
@@ -235,7 +278,8 @@ int toolstack_close_disk(struct xs_handle *xs, uint32_t backend_domid,
 	if (!view->back_exists && !view->front_exists)
 		return -ENOENT;
 	rc = xenbus_transact(xs, ask_to_close, &dirs);
-	return rc ? rc : wait_for(xs, &dirs, verdict_closed, timeout_ms, view);
+	return rc ? rc : wait_for(xs, &dirs, verdict_closed, NULL, timeout_ms,
+				     view);
 }
 
 int toolstack_remove_disk(struct xs_handle *xs, uint32_t backend_domid,

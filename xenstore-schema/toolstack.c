@@ -303,6 +303,9 @@ void toolstack_look_dirs(struct xs_handle *xs, const struct toolstack_dirs *dirs
 {
 	look_at(xs, dirs->back, &out->back_exists, &out->back, out->back_error);
 	look_at(xs, dirs->front, &out->front_exists, &out->front, out->front_error);
+	if (xenbus_read_u64(xs, XBT_NULL, dirs->back, KEY_SECTORS, UINT64_MAX,
+			    &out->sectors, NULL))
+		out->sectors = 0;
 }
 
 int toolstack_look(struct xs_handle *xs, uint32_t backend_domid, const char *kind,

@@ -45,6 +45,7 @@ struct toolstack_view {
 	XenbusState back, front;
 	char back_error[XENBUS_TEXT_BYTES], front_error[XENBUS_TEXT_BYTES];
 	bool back_exists, front_exists;
+	uint64_t sectors;		/* as the back end says; 0: it does not */
 };
 
 int toolstack_look(struct xs_handle *xs, uint32_t backend_domid, const char *kind,
@@ -59,6 +60,13 @@ int toolstack_look(struct xs_handle *xs, uint32_t backend_domid, const char *kin
 int toolstack_wait_connected(struct xs_handle *xs, uint32_t backend_domid,
 			     const char *kind, uint32_t domid, uint32_t devid,
 			     int timeout_ms, struct toolstack_view *view);
+/*
+ * Has the back end look at the device again, and waits until it publishes that
+ * many sectors. -ENOENT: no such device. -ETIMEDOUT: view says what it publishes.
+ */
+int toolstack_look_again(struct xs_handle *xs, uint32_t backend_domid, const char *kind,
+			 uint32_t domid, uint32_t devid, uint64_t sectors,
+			 int timeout_ms, struct toolstack_view *view);
 /*
  * Detach in two steps, for a tool stack that has to do something between them
  * (its hotplug script). Close: online=0 and state=5 into the back end's node,

@@ -78,6 +78,8 @@ static int write_size(struct xs_handle *xs, xs_transaction_t t, void *arg)
 	int rc = xenbus_need_dir(xs, t, dir);
 
 	if (!rc)
+		rc = xenbus_refuse_overtaken(xs, t, dir, XenbusStateConnected);
+	if (!rc)
 		rc = xenbus_write_u64(xs, t, dir, KEY_SECTORS, w->sectors);
 	if (rc)
 		return rc;

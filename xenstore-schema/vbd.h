@@ -63,6 +63,7 @@ struct vbd_toolstack {
 	enum vbd_cache cache;
 	enum vbd_grants grants;
 	bool cdrom, removable, discard_enable, online;
+	bool no_medium;			/* a CD drive whose params is there and empty */
 	struct vbd_wishes wishes;
 	bool hotplug_pending;		/* hotplug-status exists and is not "connected",
 					   or `script` is set and it does not exist */
@@ -100,7 +101,10 @@ int vbd_write_features(struct xs_handle *xs, xs_transaction_t t,
  */
 int vbd_read_features(struct xs_handle *xs, const char *back_dir,
 		      struct vbd_features *out, struct key_error *err);
-/* A new size for a connected device: sectors, then state 4 once more. */
+/*
+ * A new size for a connected device: sectors, and state 4 once more. -EAGAIN,
+ * -ENOENT as xenbus_switch_state().
+ */
 int vbd_write_size(struct xenbus_device *back, uint64_t sectors);
 
 /* ---- what a front end publishes ------------------------------------------ */

@@ -37,6 +37,10 @@ int xenbus_error_dir(char *buf, size_t bytes, const char *dir);
 /* 0, -ENOENT, or the store's own error, which xenbus_exists() cannot tell. */
 int xenbus_need_dir(struct xs_handle *xs, xs_transaction_t t, const char *dir);
 
+/* -EAGAIN: the node says 1 or 5, which the tool stack has written after our from. */
+int xenbus_refuse_overtaken(struct xs_handle *xs, xs_transaction_t t,
+			    const char *nodename, XenbusState from);
+
 /* Copies what fits (bytes > 3), with what is not plain text as '?'. */
 void xenbus_show(char *buf, size_t bytes, const char *value, size_t len);
 /* Fills err, which may be NULL. */

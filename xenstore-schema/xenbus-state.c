@@ -107,19 +107,15 @@ struct state_write {
  * The tool stack has spoken since we looked: a new device, or a detach. Our 2
  * or 4 must not hide it; 5 and 6 are on the way there.
  */
-static int refuse_overtaken(struct xs_handle *xs, xs_transaction_t t,
-			    const struct state_write *w)
+int xenbus_refuse_overtaken(struct xs_handle *xs, xs_transaction_t t,
+			    const char *nodename, XenbusState from)
 {
 	uint32_t node;
-	int rc;
+	int rc = xenbus_read_u32(xs, t, nodename, KEY_STATE, NR_STATES - 1, &node, NULL);
 
-	if (w->to == XenbusStateClosing || w->to == XenbusStateClosed)
-		return 0;
-	rc = xenbus_read_u32(xs, t, w->nodename, KEY_STATE, NR_STATES - 1, &node,
-			     NULL);
 	if (rc)
 		return rc == -ENOENT || rc == -EINVAL ? 0 : rc;
-	if (node == w->from)
+	if (node == from)
 		return 0;
 	return node == XenbusStateInitialising || node == XenbusStateClosing ?
 		-EAGAIN : 0;
@@ -130,8 +126,8 @@ static int write_state(struct xs_handle *xs, xs_transaction_t t, void *arg)
 	const struct state_write *w = arg;
 	int rc = xenbus_need_dir(xs, t, w->nodename);
 
-	if (!rc)
-		rc = refuse_overtaken(xs, t, w);
+	if (!rc && w->to != XenbusStateClosing && w->to != XenbusStateClosed)
+		rc = xenbus_refuse_overtaken(xs, t, w->nodename, w->from);
 	if (!rc)
 		rc = xenbus_write_u64(xs, t, w->nodename, KEY_STATE, w->to);
 	return rc;
@@ -173,6 +169,23 @@ int xenbus_error_dir(char *buf, size_t bytes, const char *dir)
 	return xenbus_text(buf, bytes, "%s/" DIR_ERROR "%s", domain, dir + n);
 }
 
+/* What is below error/ belongs to one end alone: the other could not read it. */
+static int let_otherend_read(struct xenbus_device *dev, const char *dir)
+{
+	struct xs_permissions perms[] = {
+		{ .id = dev->domid, .perms = XS_PERM_NONE },
+		{ .id = dev->otherend_id, .perms = XS_PERM_READ },
+	};
+	char path[XENBUS_NODE_BYTES];
+	int rc = xenbus_join(path, dir, KEY_ERROR);
+
+	if (rc)
+		return rc;
+	errno = 0;
+	return xs_set_permissions(dev->xs, XBT_NULL, path, perms, 2) ?
+		0 : xenbus_store_error();
+}
+
 int xenbus_write_error(struct xenbus_device *dev, int err, const char *text)
 {
 	char dir[XENBUS_NODE_BYTES], value[XENBUS_TEXT_BYTES * 2];
@@ -182,9 +195,9 @@ int xenbus_write_error(struct xenbus_device *dev, int err, const char *text)
 	if (!rc)
 		rc = xenbus_text(value, sizeof(value), "%u %s",
 				 (uint64_t)(uint32_t)err, text);
-	if (rc)
-		return rc;
-	return xenbus_write_text(dev->xs, XBT_NULL, dir, KEY_ERROR, value);
+	if (!rc)
+		rc = xenbus_write_text(dev->xs, XBT_NULL, dir, KEY_ERROR, value);
+	return rc ? rc : let_otherend_read(dev, dir);
 }
 
 int xenbus_clear_error(struct xenbus_device *dev)
