@@ -729,6 +729,14 @@ static void test_late_features(void)
 	end();
 }
 
+static void submit_read(struct blkfront_io *io, struct blkfront_iov *iov,
+			struct result *res, unsigned int queue)
+{
+	*io = (struct blkfront_io){ .op = BLKFRONT_READ, .queue = queue, .iov = iov, .nr_iov = 1,
+				    .done = on_done, .arg = res };
+	UNIT_EQ(blkfront_submit(f, io), 0);
+}
+
 /* ---- notifications ------------------------------------------------------------------------------- */
 
 static void test_batches(void)
@@ -743,11 +751,8 @@ static void test_batches(void)
 	UNIT_EQ(blkfront_read(f, 0, big, 512), 0);
 	before = fake_evtchn_notifies();
 	events = fake_back.events_sent;
-	for (i = 0; i < 32; i++) {
-		io[i] = (struct blkfront_io){ .op = BLKFRONT_READ, .iov = &iov, .nr_iov = 1,
-					      .done = on_done, .arg = &res };
-		UNIT_EQ(blkfront_submit(f, io + i), 0);
-	}
+	for (i = 0; i < 32; i++)
+		submit_read(io + i, &iov, &res, 0);
 	UNIT_EQ(fake_evtchn_notifies(), before);
 	blkfront_kick(f);
 	UNIT_EQ(fake_evtchn_notifies(), before + 1);
@@ -776,12 +781,8 @@ static void test_hold_off(void)
 			for (round = 0; round < 4; round++) {
 				fake_back.per_push = round & 1 ? per : 0;
 				fake_back.reverse = round & 2;
-				for (i = 0; i < 16; i++) {
-					io[i] = (struct blkfront_io){ .op = BLKFRONT_READ,
-						.iov = &iov, .nr_iov = 1, .done = on_done,
-						.arg = &res };
-					UNIT_EQ(blkfront_submit(f, io + i), 0);
-				}
+				for (i = 0; i < 16; i++)
+					submit_read(io + i, &iov, &res, 0);
 				for (r = 0; r >= 0 && blkfront_inflight(f); ) {
 					/* A lost wake-up is -EDEADLK. */
 					r = blkfront_wait(f, want_nr, -1);
@@ -817,11 +818,8 @@ static void test_hold_off_exact(void)
 			res.calls = 0;
 			answers_left = wanted;
 			fake_back.twist = only_some;
-			for (i = 0; i < 16; i++) {
-				io[i] = (struct blkfront_io){ .op = BLKFRONT_READ, .queue = i,
-					.iov = &iov, .nr_iov = 1, .done = on_done, .arg = &res };
-				UNIT_EQ(blkfront_submit(f, io + i), 0);
-			}
+			for (i = 0; i < 16; i++)
+				submit_read(io + i, &iov, &res, i);
 			UNIT_EQ(blkfront_wait(f, wanted, -1), wanted);
 			UNIT_EQ(res.calls, wanted);
 			fake_back.leave = FAKE_CLOSE_AT_ONCE;
