@@ -224,11 +224,16 @@ static void ring_broken(struct worker_queue *q)
 	q->stop = true;
 }
 
+/*
+ * Where nothing waits in the ring sleep is near, which looks too: another system
+ * call for it can wait a little.
+ */
 static void look_around(struct worker_queue *q)
 {
-	uint64_t now = spin_now_cycles();
+	uint64_t now = spin_now_cycles(), since = now - q->looked_cycles;
+	uint64_t due = CONTROL_US * q->w->cycles_per_us;
 
-	if (now - q->looked_cycles < CONTROL_US * q->w->cycles_per_us)
+	if (since < due || (since < 8 * due && blkback_pending(q->b) == 0))
 		return;
 	q->looked_cycles = now;
 	blkback_housekeep(q->b);

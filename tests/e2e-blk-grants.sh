@@ -18,6 +18,8 @@ mapped_at_most() { [ "$(mapped)" -le "$1" ]; }
 mapped_at_least() { [ "$(mapped)" -ge "$1" ]; }
 counter() { PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" list "$1" --json | sed -n "s/.*\"$2\": \([0-9]*\).*/\1/p"; }
 
+counts() { [ "$(counter $1 $2)" -gt 0 ]; }
+
 # verified DOMID OPTION...: writes and reads that check what they read.
 verified()
 {
@@ -46,14 +48,14 @@ mode()
 	PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" list $g1 --json | grep -q "\"grant_mode\": \"$1\"" ||
 		fail "list does not say grant mode $1"
 	[ "$(info $g1 persistent)" = $2 ] || fail "grant-mode $1: persistent is $(info $g1 persistent)"
-	sleep 0.3
-	mapped=$(counter $g1 mapped_pages) copied=$(counter $g1 copied_bytes)
 	case $1 in
-	map) [ "$mapped" -gt 0 ] || fail "grant-mode map mapped nothing" ;;
-	copy) [ "$copied" -gt 0 ] && [ "$mapped" = 0 ] || fail "grant-mode copy mapped $mapped pages" ;;
-	*) [ "$mapped" = 0 ] && mapped_at_least $((base + 90)) ||
+	map) wait_for $wait_s counts $g1 mapped_pages || fail "grant-mode map mapped nothing" ;;
+	copy) wait_for $wait_s counts $g1 copied_bytes || fail "grant-mode copy copied nothing" ;;
+	*) wait_for $wait_s mapped_at_least $((base + 90)) ||
 		fail "grant-mode $1: $(mapped) pages stay mapped" ;;
 	esac
+	[ $1 = map ] || ! counts $g1 mapped_pages ||
+		fail "grant-mode $1 mapped for each request"
 	detach_by_hand $g1
 	wait $io
 }

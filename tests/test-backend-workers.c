@@ -190,10 +190,12 @@ static void test_restart(void)
 	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
 	UNIT_EQ(run_files(), 2);
 	UNIT_EQ(truncate(image, 2 << 20), 0);
+	config.max_segments = 32;	/* the front end has been offered more */
 	start_daemon();
 	pump_quiet();
 	UNIT_OK(worker() > 0 && !kill(worker(), 0));
 	UNIT_OK(pump_until(BACK("3") "sectors", "4096"));
+	UNIT_STREQ(fake_xs_get(BACK("3") "feature-max-indirect-segments"), "256");
 	read_journal(journal, sizeof(journal));
 	UNIT_STREQ(journal, "fr");
 	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");

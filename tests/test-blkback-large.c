@@ -4,6 +4,7 @@
  * and what happens when more of them come than the pool has room for.
  */
 #include "blk-device.h"
+#include "blkback-internal.h"
 #include "segment-pool.h"
 #include "unit.h"
 
@@ -148,6 +149,34 @@ static void data(struct device *d)
 	}
 }
 
+/* Many at once, of few segments each: none gets another's. */
+static void together(struct device *d)
+{
+	enum { NR = 24, SEGMENTS = 20 };
+	uint32_t list[NR], gref, answered = 0;
+	struct guest_response r;
+
+	for (uint32_t i = 0; i < NR; i++) {
+		struct blkif_request_segment *segs = (void *)fake_page(LIST_PAGE + i);
+
+		fill(fake_page(LIST_PAGE + NR + i), PAGE, i);
+		gref = fake_grant(LIST_PAGE + NR + i, false);
+		for (uint32_t s = 0; s < 512; s++)
+			segs[s] = segment(gref, 0, 7);
+		list[i] = fake_grant(LIST_PAGE + i, true);
+	}
+	for (uint32_t i = 0; i < NR; i++)
+		guest_indirect(d->g, BLKIF_OP_WRITE, i, i * SEGMENTS * 8, SEGMENTS, list[i]);
+	device_go(d);
+	while (guest_response(d->g, &r))
+		answered += r.status == BLKIF_RSP_OKAY;
+	UNIT_EQ(answered, NR);
+	/* Runs of 32, from the first on; behind them nothing was touched. */
+	UNIT_EQ(d->b->large->segs[NR * 32].gref, 0);
+	for (uint32_t i = 0; i < NR * SEGMENTS; i++)
+		UNIT_OK(is_filled(disk_memory_data(d->disk) + i * PAGE, PAGE, i / SEGMENTS));
+}
+
 /* One bad word among 4096 segments, or among 8 pages of them. */
 static void refusals(struct device *d)
 {
@@ -195,6 +224,7 @@ static void in_all_ways(void (*test)(struct device *d))
 }
 
 static void test_data(void) { in_all_ways(data); }
+static void test_together(void) { in_all_ways(together); }
 static void test_refusals(void) { in_all_ways(refusals); }
 
 /* ---- more than there is room for ---------------------------------------------------- */
@@ -330,6 +360,7 @@ static void test_barriers_and_hunger(void)
 static const struct unit_test tests[] = {
 	{ "the pool", test_pool },
 	{ "data of up to 4096 segments", test_data },
+	{ "many at once", test_together },
 	{ "bad large requests", test_refusals },
 	{ "more than there is room for", test_back_pressure },
 	{ "a slot that changes while it waits", test_slot_grows },

@@ -233,12 +233,15 @@ static void test_huge(void)
 	begin();
 	fake_back.features.max_indirect_segments = 4096;
 	UNIT_NEED(go(&some));
-	fill(big, 4u << 20, 8);
-	UNIT_EQ(blkfront_write(f, 512, big, 4u << 20), 0);
-	UNIT_EQ(fake_back.nr_log, 2);
-	UNIT_OK(!memcmp(fake_back.disk + 512, big, 4u << 20));
-	UNIT_EQ(blkfront_read(f, 512, want, 4u << 20), 0);
-	UNIT_OK(!memcmp(want, big, 4u << 20));
+	/* 1000 pages and 2 for their list; of what is left 996 and 2; the rest. */
+	fill(big, 8u << 20, 8);
+	UNIT_EQ(blkfront_write(f, 512, big, 8u << 20), 0);
+	UNIT_EQ(fake_back.nr_log, 3);
+	UNIT_EQ(((const struct blkif_request_indirect *)fake_back.log)->nr_segments, 1000);
+	UNIT_EQ(((const struct blkif_request_indirect *)(fake_back.log + 1))->nr_segments, 996);
+	UNIT_OK(!memcmp(fake_back.disk + 512, big, 8u << 20));
+	UNIT_EQ(blkfront_read(f, 512, want, 8u << 20), 0);
+	UNIT_OK(!memcmp(want, big, 8u << 20));
 	end();
 }
 

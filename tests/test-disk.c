@@ -2,15 +2,14 @@
 /*
  * The disk engines on real files: in a directory of a file system and on tmpfs,
  * against a copy in memory; then with system calls that refuse, stop short or
- * fail. Those are this program's own preadv2(), pwritev2() and fcntl(), which
- * take the place of the C library's; io_uring is refused by seccomp.
+ * fail (disk-bench.h); io_uring is refused by seccomp.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/fs.h>
 #include <linux/seccomp.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -19,241 +18,10 @@
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "disk.h"
+#include "disk-bench.h"
 #include "disk-memory.h"
+#include "disk-stage.h"
 #include "unit.h"
-
-#define BYTES (1u << 20)
-#define PAGE 4096u
-#define SECTOR 512u
-
-/* ---- system calls that misbehave ------------------------------------------------------ */
-
-static struct {
-	int nowait_errno;		/* of calls with RWF_NOWAIT; 0: as they are */
-	uint32_t fail_nth;		/* the nth call fails with fail_errno */
-	int fail_errno;
-	size_t most_bytes;		/* a call moves no more; 0: any number */
-	bool no_direct;			/* fcntl() refuses O_DIRECT */
-	uint32_t nr_nowait, nr_dsync, nr_calls;
-	uint64_t written_bytes;
-} sys;
-
-static ssize_t misbehave(long call, int fd, const struct iovec *iov, int nr, off_t at,
-			 int flags)
-{
-	struct iovec first = iov[0];
-	ssize_t n;
-
-	__atomic_fetch_add(&sys.nr_calls, 1, __ATOMIC_RELAXED);
-	if (flags & RWF_DSYNC)
-		__atomic_fetch_add(&sys.nr_dsync, 1, __ATOMIC_RELAXED);
-	if (flags & RWF_NOWAIT) {
-		sys.nr_nowait++;
-		if (sys.nowait_errno) {
-			errno = sys.nowait_errno;
-			return -1;
-		}
-	}
-	if (sys.fail_nth && --sys.fail_nth == 0) {
-		errno = sys.fail_errno;
-		return -1;
-	}
-	if (sys.most_bytes) {
-		iov = &first;
-		nr = 1;
-		if (first.iov_len > sys.most_bytes)
-			first.iov_len = sys.most_bytes;
-	}
-	n = syscall(call, fd, iov, (long)nr, (long)at, 0l, flags);
-	if (n > 0 && call == SYS_pwritev2)
-		__atomic_fetch_add(&sys.written_bytes, (uint64_t)n, __ATOMIC_RELAXED);
-	return n;
-}
-
-ssize_t preadv2(int fd, const struct iovec *iov, int nr, off_t at, int flags)
-{
-	return misbehave(SYS_preadv2, fd, iov, nr, at, flags);
-}
-
-ssize_t pwritev2(int fd, const struct iovec *iov, int nr, off_t at, int flags)
-{
-	return misbehave(SYS_pwritev2, fd, iov, nr, at, flags);
-}
-
-int fcntl(int fd, int cmd, ...)
-{
-	va_list ap;
-	long arg;
-
-	va_start(ap, cmd);
-	arg = va_arg(ap, long);
-	va_end(ap);
-	if (sys.no_direct && cmd == F_SETFL && (arg & O_DIRECT)) {
-		errno = EINVAL;
-		return -1;
-	}
-	return (int)syscall(SYS_fcntl, fd, cmd, arg);
-}
-
-/* ---- a disk and its copy ---------------------------------------------------------------- */
-
-struct io {
-	struct disk_io io;
-	struct iovec iov[8];
-	int err;
-	uint32_t done;
-};
-
-struct bench {
-	char path[64];
-	int fd;
-	struct disk_config cfg;
-	struct disk *disk;
-	uint8_t *model;			/* what the image should hold */
-	uint8_t *buffer;		/* page-aligned, as big as the image */
-};
-
-static void io_done(struct disk_io *io, int err)
-{
-	struct io *x = (struct io *)io;
-
-	x->err = err;
-	x->done++;
-}
-
-/* False: this directory cannot be used; why then says so. */
-static bool bench_open(struct bench *b, const char *dir, const struct disk_ops *ops)
-{
-	char why[200];
-
-	memset(b, 0, sizeof(*b));
-	snprintf(b->path, sizeof(b->path), "%s/test-disk.XXXXXX", dir);
-	b->fd = mkstemp(b->path);
-	if (b->fd < 0 || ftruncate(b->fd, BYTES) < 0)
-		return false;
-	unlink(b->path);
-	b->cfg = (struct disk_config){ .fd = b->fd, .depth = 64, .max_iov = 8 };
-	b->model = calloc(1, BYTES);
-	b->buffer = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			 -1, 0);
-	if (disk_open(ops, &b->cfg, &b->disk, why, sizeof(why))) {
-		printf("\n  (not here: %s)", why);
-		b->disk = NULL;
-	}
-	return true;
-}
-
-static void bench_close(struct bench *b)
-{
-	disk_close(b->disk);
-	free(b->model);
-	munmap(b->buffer, BYTES);
-	close(b->fd);
-}
-
-static void set_io(struct io *x, enum disk_op op, uint64_t offset, uint64_t bytes)
-{
-	memset(x, 0, sizeof(*x));
-	x->io.op = op;
-	x->io.offset_bytes = offset;
-	x->io.bytes = bytes;
-	x->io.done = io_done;
-	x->io.iov = x->iov;
-}
-
-/* Into nr pieces, whole sectors each. */
-static void set_pieces(struct io *x, uint8_t *at, uint32_t nr)
-{
-	uint64_t left = x->io.bytes;
-
-	x->io.nr_iov = nr;
-	for (uint32_t i = 0; i < nr; i++) {
-		uint64_t piece = i == nr - 1 ? left : left / nr / SECTOR * SECTOR;
-
-		if (!piece)
-			piece = SECTOR;
-		x->iov[i] = (struct iovec){ at, piece };
-		at += piece;
-		left -= piece;
-	}
-}
-
-static void wait_done(struct disk *d, const struct io *x)
-{
-	struct pollfd p = { .fd = disk_fd(d), .events = POLLIN };
-
-	while (!x->done) {
-		poll(&p, 1, 10000);
-		UNIT_NEED(p.revents);
-		disk_reap(d);
-	}
-}
-
-static int run_io(struct disk *d, struct io *x)
-{
-	disk_submit(d, &x->io);
-	wait_done(d, x);
-	UNIT_EQ(x->done, 1);
-	return x->err;
-}
-
-static int move_pages(struct bench *b, enum disk_op op, uint64_t offset, uint64_t bytes,
-		      uint32_t pieces)
-{
-	struct io x;
-
-	set_io(&x, op, offset, bytes);
-	set_pieces(&x, b->buffer + offset, pieces);
-	return run_io(b->disk, &x);
-}
-
-static void fill(uint8_t *at, size_t bytes, uint32_t seed)
-{
-	for (size_t i = 0; i < bytes; i++) {
-		seed = seed * 1664525 + 1013904223;
-		at[i] = (uint8_t)(seed >> 24);
-	}
-}
-
-static bool whole_image_matches(struct bench *b)
-{
-	memset(b->buffer, 0xee, BYTES);
-	UNIT_EQ(move_pages(b, DISK_READ, 0, BYTES, 8), 0);
-	return memcmp(b->buffer, b->model, BYTES) == 0;
-}
-
-static int plain(struct bench *b, enum disk_op op, uint64_t offset, uint64_t bytes)
-{
-	struct io x;
-
-	set_io(&x, op, offset, bytes);
-	return run_io(b->disk, &x);
-}
-
-/* Where the tests' files are: a file system with a device behind it, maybe; and none. */
-static const char *const dirs[] = { ".", "/dev/shm" };
-
-/* Runs the test for each engine in each directory. */
-static void each(void (*test)(struct bench *b))
-{
-	static const struct disk_ops *const engines[] = { &disk_buffered, &disk_direct };
-
-	for (size_t e = 0; e < UNIT_LEN(engines); e++)
-		for (size_t i = 0; i < UNIT_LEN(dirs); i++) {
-			unsigned before = CU_get_number_of_failures();
-			struct bench b;
-
-			memset(&sys, 0, sizeof(sys));
-			UNIT_NEED(bench_open(&b, dirs[i], engines[e]));
-			if (b.disk)
-				test(&b);
-			memset(&sys, 0, sizeof(sys));
-			bench_close(&b);
-			if (CU_get_number_of_failures() > before)
-				fprintf(stderr, "\n  (%s in %s)", engines[e]->name, dirs[i]);
-		}
-}
 
 /* ---- data ------------------------------------------------------------------------------------ */
 
@@ -360,6 +128,40 @@ static void overwritten(struct bench *b)
 static void test_overwritten(void)
 {
 	each(overwritten);
+}
+
+/* A device's own commands, and its refusal; overwriting comes before the plain one. */
+static void device_discards(struct bench *b)
+{
+	struct disk_config cfg = b->cfg;
+
+	cfg.is_device = true;
+	reopen(b, &cfg);
+	UNIT_NEED(b->disk);
+	UNIT_EQ(plain(b, DISK_DISCARD, 8 * PAGE, 3 * PAGE), 0);
+	UNIT_EQ(sys.ioctl, BLKDISCARD);
+	UNIT_EQ(secure_discard(b, 16 * PAGE, 5 * PAGE), 0);
+	UNIT_EQ(sys.ioctl, BLKSECDISCARD);
+	UNIT_EQ(sys.ioctl_range[0], 16 * PAGE);
+	UNIT_EQ(sys.ioctl_range[1], 5 * PAGE);
+	UNIT_EQ(sys.written_bytes, 0);
+	sys.ioctl_errno = EOPNOTSUPP;
+	UNIT_EQ(secure_discard(b, 0, PAGE), -EOPNOTSUPP);
+	sys.ioctl_errno = 0;
+	cfg.secure_overwrite = true;
+	reopen(b, &cfg);
+	UNIT_NEED(b->disk);
+	fill(b->buffer, PAGE, 1);
+	UNIT_EQ(move_pages(b, DISK_WRITE, 0, PAGE, 1), 0);
+	UNIT_EQ(secure_discard(b, 0, PAGE), 0);
+	UNIT_EQ(sys.ioctl, BLKDISCARD);
+	UNIT_EQ(sys.written_bytes, PAGE);
+	UNIT_OK(whole_image_matches(b));
+}
+
+static void test_device_discards(void)
+{
+	each(device_discards);
 }
 
 /* More pieces than a system call takes. */
@@ -732,10 +534,102 @@ static void test_memory(void)
 	free(b.model);
 }
 
+/* ---- staging ------------------------------------------------------------------------------- */
+
+/* Requests that fit the stage lie in it, apart; what finds no room is NULL. */
+static void test_stage(void)
+{
+	struct disk_stage s = { .memory = NULL };
+	void *at[DISK_STAGE_PAGES];
+
+	disk_stage_close(&s);
+	UNIT_EQ(disk_stage_open(&s), 0);
+	UNIT_OK(!disk_stage_get(&s, (DISK_STAGE_PAGES + 1) * PAGE));
+	UNIT_OK(!disk_stage_get(&s, 0));
+	for (uint32_t i = 0; i < DISK_STAGE_PAGES; i++) {
+		at[i] = disk_stage_get(&s, i % 2 ? PAGE : SECTOR);
+		UNIT_NEED(at[i]);
+		memset(at[i], (int)i, PAGE);
+	}
+	for (uint32_t i = 0; i < DISK_STAGE_PAGES; i++)
+		UNIT_EQ(*(uint8_t *)at[i], i & 0xff);
+	UNIT_OK(!disk_stage_get(&s, SECTOR));
+	for (uint32_t i = 0; i < DISK_STAGE_PAGES; i += 2)
+		disk_stage_put(&s, at[i], SECTOR);
+	UNIT_OK(!disk_stage_get(&s, PAGE + 1));
+	disk_stage_put(&s, at[7], PAGE);
+	UNIT_OK(disk_stage_get(&s, 3 * PAGE) == at[6]);
+	disk_stage_close(&s);
+}
+
+/* Only pages of another domain go through the stage, and only as many as it holds. */
+static void test_staged(void)
+{
+	const uint32_t nr = DISK_STAGE_PAGES / 32 + 1, bytes = 32 * PAGE;
+	struct bench b;
+	struct io x[DISK_STAGE_PAGES / 32 + 1];
+
+	memset(&sys, 0, sizeof(sys));
+	disk_bench_foreign = true;
+	UNIT_NEED(bench_open(&b, ".", &disk_direct));
+	for (uint32_t i = 0; b.disk && i < 2 * nr; i++)
+		UNIT_EQ(move_pages(&b, DISK_READ, 0, bytes, 1), 0);	/* and frees it */
+	for (uint32_t i = 0; b.disk && i < nr; i++) {
+		set_io(&x[i], DISK_READ, 0, bytes);
+		x[i].iov[0] = (struct iovec){ .iov_base = b.buffer, .iov_len = bytes };
+		x[i].io.iov = x[i].iov;
+		x[i].io.nr_iov = 1;
+		x[i].io.foreign = i != 1;
+		disk_submit(b.disk, &x[i].io);
+		UNIT_EQ(!x[i].io.staged, i == 1);
+	}
+	for (uint32_t i = 0; b.disk && i < nr; i++) {
+		while (!x[i].done)
+			disk_reap(b.disk);
+		UNIT_EQ(x[i].err, 0);
+	}
+	bench_close(&b);
+	disk_bench_foreign = false;
+}
+
+/* ---- nothing at all ------------------------------------------------------------------------- */
+
+static void test_null(void)
+{
+	static const enum disk_op ops[] = { DISK_WRITE, DISK_READ, DISK_FLUSH, DISK_DISCARD };
+	struct bench b;
+	struct io x[UNIT_LEN(ops)];
+	char byte = 1;
+
+	memset(&sys, 0, sizeof(sys));
+	UNIT_NEED(bench_open(&b, ".", &disk_null) && b.disk);
+	fill(b.buffer, BYTES, 9);
+	memcpy(b.model, b.buffer, BYTES);
+	for (uint32_t i = 0; i < UNIT_LEN(ops); i++) {
+		set_io(&x[i], ops[i], 0, PAGE);
+		x[i].iov[0] = (struct iovec){ .iov_base = b.buffer, .iov_len = PAGE };
+		x[i].io.iov = x[i].iov;
+		x[i].io.nr_iov = i < 2;
+		x[i].io.next = i + 1 < UNIT_LEN(ops) ? &x[i + 1].io : NULL;
+	}
+	disk_submit(b.disk, &x[0].io);
+	for (uint32_t i = 0; i < UNIT_LEN(ops); i++) {
+		UNIT_EQ(x[i].done, 1);
+		UNIT_EQ(x[i].err, 0);
+	}
+	UNIT_EQ(disk_fd(b.disk), -1);
+	UNIT_EQ(sys.nr_calls, 0);
+	UNIT_EQ(memcmp(b.model, b.buffer, BYTES), 0);
+	UNIT_EQ(pread(b.fd, &byte, 1, 0), 1);
+	UNIT_EQ(byte, 0);
+	bench_close(&b);
+}
+
 static const struct unit_test tests[] = {
 	{ "reads and writes", test_data },
 	{ "discard", test_discard },
 	{ "secure discard of a file", test_overwritten },
+	{ "discards of a device", test_device_discards },
 	{ "more pieces than a call takes", test_many_pieces },
 	{ "64 at once", test_many },
 	{ "large reads together", test_large },
@@ -750,6 +644,9 @@ static const struct unit_test tests[] = {
 	{ "O_DIRECT refused", test_no_o_direct },
 	{ "io_uring refused", test_no_io_uring },
 	{ "a disk in memory", test_memory },
+	{ "the stage", test_stage },
+	{ "pages that are staged", test_staged },
+	{ "a disk that moves nothing", test_null },
 };
 
 int main(void)

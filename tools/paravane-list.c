@@ -73,8 +73,7 @@ static void print_counters(const struct runinfo *r)
 	char read[32], written[32];
 
 	if (r->engine[0])
-		printf("    engine: %s, grant mode: %s, worker process %u%s\n", r->engine,
-		       r->grants[0] ? r->grants : "auto", r->worker_pid,
+		printf("    engine: %s, worker process %u%s\n", r->engine, r->worker_pid,
 		       r->restarts ? "" : ", never restarted");
 	if (r->restarts)
 		printf("    worker restarts: %" PRIu64 ", requests replayed: %" PRIu64 "\n",

@@ -91,6 +91,7 @@ xs()
 
 . "$XH_DIR/dom0-guest.sh"
 . "$XH_DIR/dom0-disk.sh"
+. "$XH_DIR/dom0-boot.sh"
 
 # Leaves the host as it was before the job, and says what it had to remove.
 clean_up()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# about: speed of block back ends side by side in one guest (tools/bench-xen; by name only)
+# about: speed of block back ends side by side in one guest (tools/bench-xen)
 # needs: paravane-blkback
-# timeout: 1500
+# timeout: 3600
 # boot: own clock=count
 #
 # Writes lines "TABLE DISK ROW OPERATIONS MS" to figures, in the order measured. TURN=N
@@ -18,7 +18,7 @@ fio_row()
 
 	[ "$bs" = 4k ] || { depth=8; nr=5000; }
 	guest_run bench "fio --name=b --filename=/dev/$1 --rw=$rw --bs=$bs --iodepth=$depth --number_ios=$nr \
-		--size=${mib}m --io_size=100g --ioengine=libaio --direct=1 --minimal" 900 |
+		--size=${mib}m --io_size=100g --ioengine=libaio --direct=1 --minimal" 3000 |
 		awk -F';' -v nr=$nr '/;/ { print nr, $9 + $50; exit }'
 }
 

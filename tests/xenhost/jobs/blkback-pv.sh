@@ -58,6 +58,18 @@ check "the read-only disk connects" disk_connected bp xvdb $served
 check "the guest sees it as read-only" equal 1 "$(guest_run bp 'cat /sys/block/xvdb/ro')"
 check "it reads" equal "not to be written" "$(guest_run bp 'head -n 1 /dev/xvdb')"
 check "the guest's dmesg shows no error" guest_run bp '! dmesg | grep -iE "I/O error|blkfront.*(fail|error)|WARN"'
+# Persistent pages of a PV guest, a PV dom0: what direct I/O stages.
+if [ "$XH_BACKEND" = ours ]; then
+	modprobe loop
+	our_disk bp xvdc "$(losetup -f --show "$(image device 32)")"
+	check "a block device connects" disk_connected bp xvdc vbd
+	check "its I/O is direct" grep -q '^engine=direct' /run/paravane/blkback/vbd-"$(guest_domid bp)-$(disk_number xvdc)".info
+	check "fio writes and verifies past the page cache" guest_run bp 'fio --name=v --filename=/dev/xvdc --rw=randrw --bsrange=512-256k \
+		--size=32m --io_size=16m --ioengine=libaio --direct=1 --iodepth=16 --verify=crc32c --verify_fatal=1 \
+		--minimal >/tmp/fio || { cat /tmp/fio; exit 1; }' 120
+	check "the block device goes" disk_detach bp xvdc vbd
+fi
+
 check "the read-only disk goes" disk_detach bp xvdb $served
 check "the disk goes" disk_detach bp xvda $served
 check "no grant is held" equal "$before" "$(grants_held bp)"

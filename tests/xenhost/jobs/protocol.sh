@@ -69,6 +69,8 @@ check "the guest erases 16 MiB" guest_run pr '/sbin/blkdiscard --secure --offset
 check "by discards" more xvda discards "$discards"
 check "nothing of it can be read" equal 0 "$(dd if="$large" bs=1M skip=8 count=16 status=none | tr -d '\0' | wc -c)"
 check "it is a hole" test "$(du -k "$large" | cut -f 1)" -le 49200
+# How image.c asks a device: xvda is one with secure erase, here.
+check "a device that can says so before it is tried" guest_run pr 'busybox blkdiscard -s -o 1 -l 1 /dev/xvda 2>&1 | grep "Invalid argument"'
 check "what lies around it is there" test "$(dd if="$large" bs=4k skip=2047 count=1 status=none | tr -d '\0' | wc -c)" -gt 0
 check "the disk goes" disk_detach pr xvda vbd
 
@@ -84,6 +86,7 @@ check "sectors counts in 512 bytes" equal $((48 * 2048)) "$(published xvdb secto
 check "and so does the guest" equal $((48 * 2048)) "$(guest_run pr 'cat /sys/block/xvdb/size')"
 check "secure discard is not offered" equal 0 "$(published xvdb discard-secure)"
 check "and refused by the guest" guest_run pr '! /sbin/blkdiscard --secure --length 1M /dev/xvdb'
+check "which shows before it is tried" guest_run pr 'busybox blkdiscard -s -o 1 -l 1 /dev/xvdb 2>&1 | grep "not supported"'
 check "fio verifies on large sectors" fio_on xvdb "--rw=randrw --bsrange=4k-256k --size=40m --io_size=24m --iodepth=16"
 check "no smaller request is possible" guest_run pr \
 	'! fio --name=s --filename=/dev/xvdb --ioengine=libaio --direct=1 --rw=read --bs=512 --size=4k --minimal >/tmp/fio 2>&1'
@@ -135,8 +138,17 @@ device_disk()
 	check "the disk goes" disk_detach pr "$disk" vbd
 }
 
+# persistent Y or N: for disks that are attached from now on.
+persistent()
+{
+	guest_run pr "echo $1 >/sys/module/xen_blkfront/parameters/feature_persistent"
+}
+
 modprobe loop
+persistent Y
 device_disk xvdd "$(losetup -f --show -b 4096 "$(image device 24)")"
+check "pages stayed mapped" guest_run pr 'dmesg | grep "xvdd: .*persistent grants: enabled"'
+persistent N
 modprobe sd_mod
 modprobe scsi_debug dev_size_mb=24 physblk_exp=3 lowest_aligned=0 lbpu=1 lbprz=1 unmap_granularity=16 unmap_alignment=8
 scsi_disk()
