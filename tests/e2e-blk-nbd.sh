@@ -72,6 +72,7 @@ grep -q "stays attached: .* does not let it go: 16 .*; unmount it there" "$tmp/s
 node_is "$(back_dir $g)/state" 5 || fail "the back end did not ask for it"
 has_worker $g || fail "the busy disk is not served any more"
 echo "write -P 0x11 64k 64k" >&7
+wait_for 20 grep -q "wrote 65536/65536" "$tmp/io" || fail "the client lost the disk: $(cat "$tmp/io")"
 echo "read -P 0x11 64k 64k" >&7
 wait_for 20 has_read 2 || fail "the client lost the disk: $(cat "$tmp/io")"
 echo quit >&7
