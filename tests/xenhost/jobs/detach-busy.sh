@@ -12,7 +12,7 @@ cp $older/guest.cpio $xh_run/boot/guest-older.cpio
 our_backend vbd
 file=$(image busy 32)
 guest_start db pv kernel=$xh_run/boot/vmlinux-older ramdisk=$xh_run/boot/guest-older.cpio \
-	disk="format=raw,vdev=xvda,access=rw,script=$XH_DIR/hotplug,target=$file"
+	disk="$(xl_disk xvda rw "$file")"
 check "the disk connects" disk_connected db xvda vbd
 check "it is mounted" guest_run db 'mkfs.ext4 -q /dev/xvda && mkdir -p /mnt && mount -t ext4 /dev/xvda /mnt && seq 1000 >/mnt/numbers && sync'
 
