@@ -6,11 +6,12 @@
 . "$(dirname "$0")/lib-blk.sh"
 own_xen "$@"
 
-nr=48
+# More than 75 or so for one guest need a XenStore with a larger quota of nodes.
+nr=48 guests=1
 if [ -n "${PV_FULL:-}" ]; then
-	nr=100
+	nr=70 guests=3
 else
-	echo "deferred: 100 disks of one guest (48 here)"
+	echo "deferred: 210 disks of three guests (48 of one here)"
 fi
 export PARAVANE_RUNDIR=$tmp/run
 paravane() { "${abs_top_builddir:-$PWD}/paravane" "$@"; }
@@ -38,45 +39,59 @@ for dom in $g1 $g2; do
 	done
 done
 
-say "$nr disks of one guest"
-start=$(date +%s%N)
-i=0
-while [ $i -lt $nr ]; do
-	truncate -s 1M "$tmp/disk$i"
-	paravane attach-disk $g1 "$tmp/disk$i" --no-wait >/dev/null || fail "attach $i: $(tail -n 3 "$tmp/log")"
-	i=$((i + 1))
-	[ $i != $((nr / 2)) ] || half=$(date +%s%N)
-done
-end=$(date +%s%N)
-say "attached $((nr / 2)) in $(((half - start) / 1000000)) ms, the others in $(((end - half) / 1000000)) ms"
-paravane list $g1 >"$tmp/list"
-[ "$(grep -c disk "$tmp/list")" = $nr ] || fail "$(grep -c disk "$tmp/list") disks are listed"
-for want in xvda xvdp xvdq xvdz xvdaa; do
-	grep -q " $want " "$tmp/list" || fail "no $want among them: $(head -3 "$tmp/list")"
-done
+# many GUEST: its disks, and a front end for each that holds it open.
+many()
+{
+	dom=$1
+	start=$(date +%s%N)
+	i=0
+	while [ $i -lt $nr ]; do
+		truncate -s 1M "$tmp/disk$dom-$i"
+		paravane attach-disk $dom "$tmp/disk$dom-$i" --no-wait >/dev/null || fail "attach $i: $(tail -n 3 "$tmp/log")"
+		i=$((i + 1))
+		[ $i != $((nr / 2)) ] || half=$(date +%s%N)
+	done
+	end=$(date +%s%N)
+	say "attached $((nr / 2)) in $(((half - start) / 1000000)) ms, the others in $(((end - half) / 1000000)) ms"
+	paravane list $dom >"$tmp/list-$dom"
+	[ "$(grep -c disk "$tmp/list-$dom")" = $nr ] || fail "$(grep -c disk "$tmp/list-$dom") disks are listed"
+	for want in xvda xvdp xvdq xvdz xvdaa; do
+		grep -q " $want " "$tmp/list-$dom" || fail "no $want among them: $(head -3 "$tmp/list-$dom")"
+	done
 
-# Front ends for all, held open together. A few at a time: XenStore lets a domain
-# have ten transactions at once, which a kernel's one driver never needs.
-devices=$(sed -n 's/^[^ ]* *[^ ]* *\(xvd[a-z]*\) .*/\1/p' "$tmp/list")
-nr_connected() { paravane list $g1 | grep -c 'Connected.*Connected'; }
-connected() { [ "$(nr_connected)" = $i ]; }
-i=0
-for device in $devices; do
-	guest $g1 "$blkfront" info --watch --device $device --pool-pages 2 --ring-order 0 --timeout 60 --quiet \
-		>"$tmp/info-$device" 2>&1 &
-	i=$((i + 1))
-	[ $((i % 4)) != 0 ] || wait_for 60 connected ||
-		fail "$(nr_connected) of $i are connected; $(tail -n 3 "$tmp/log")"
+	# Front ends for all, held open together. A few at a time: XenStore lets a domain
+	# have ten transactions at once, which a kernel's one driver never needs.
+	devices=$(sed -n 's/^[^ ]* *[^ ]* *\(xvd[a-z]*\) .*/\1/p' "$tmp/list-$dom")
+	nr_connected() { paravane list $dom | grep -c 'Connected.*Connected'; }
+	connected() { [ "$(nr_connected)" = $i ]; }
+	i=0
+	for device in $devices; do
+		guest $dom "$blkfront" info --watch --device $device --pool-pages 2 --ring-order 0 --timeout 60 --quiet \
+			>"$tmp/info-$dom-$device" 2>&1 &
+		i=$((i + 1))
+		[ $((i % 4)) != 0 ] || wait_for 60 connected ||
+			fail "$(nr_connected) of $i are connected; $(grep -L "^size" "$tmp"/info-* | xargs tail -n 3); $(tail -n 3 "$tmp/log")"
+	done
+	[ $i = $nr ] && wait_for 60 connected || fail "$(nr_connected) of $nr are connected"
+}
+
+say "$((nr * guests)) disks"
+all=$g1
+many $g1
+while [ $guests -gt "$(echo $all | wc -w)" ]; do
+	make_guest "more$(echo $all | wc -w)" && all="$all $domid"
+	many $domid
 done
-[ $i = $nr ] && wait_for 60 connected || fail "$(nr_connected) of $nr are connected"
-[ "$(pgrep -c -P $daemon)" = $nr ] || fail "$(pgrep -c -P $daemon) workers for $nr disks"
+[ "$(pgrep -c -P $daemon)" = $((nr * guests)) ] || fail "$(pgrep -c -P $daemon) workers for $((nr * guests)) disks"
 say "supervisor: $(ls /proc/$daemon/fd | wc -l) descriptors, $(awk '/VmRSS/ { print $2 }' /proc/$daemon/status) KiB; a worker: $(
 	awk '/^Rss|^Private_Dirty/ { print $1 $2 }' /proc/$(pgrep -n -P $daemon)/smaps_rollup | tr '\n' ' ')KiB"
 
 say "all go"
 start=$(date +%s%N)
-for device in $devices; do
-	paravane detach $g1 $device --wait $wait_s >/dev/null || fail "detach $device"
+for dom in $all; do
+	for device in $devices; do
+		paravane detach $dom $device --wait $wait_s >/dev/null || fail "detach $device of $dom"
+	done
 done
 say "detached in $((($(date +%s%N) - start) / 1000000)) ms"
 wait_for $wait_s eval "[ -z \"\$(xenstore-list /local/domain/0/backend/vbd 2>/dev/null)\" ]" || fail "nodes are left"

@@ -56,16 +56,31 @@ dd if="$tmp/disk" bs=64k skip=32 count=1 2>/dev/null | cmp -n 65536 - /dev/zero 
 expect 1 blkfront $g info 2>"$tmp/said"
 grep -q "in use by another process" "$tmp/said" || fail "second front end: $(cat "$tmp/said")"
 
-# A detach waits for the client, then is followed; the server ends.
-qemu-io -f raw "nbd+unix:///?socket=$tmp/nbd" -c "sleep 1500" -c "read 0 64k" >"$tmp/io" 2>&1 &
+# A detach is refused while a client is there, who is served on; then it is followed,
+# and the server ends.
+paravane() { PARAVANE_RUNDIR=$tmp/run "${abs_top_builddir:-$PWD}/paravane" "$@"; }
+mkfifo "$tmp/commands"
+qemu-io -f raw "nbd+unix:///?socket=$tmp/nbd" <"$tmp/commands" >"$tmp/io" 2>&1 &
 client=$!
-sleep 0.5
-xenstore-write "$(back_dir $g)/online" 0 "$(back_dir $g)/state" 5
-busy() { xenstore-read /local/domain/$g/error/device/vbd/51712/error 2>/dev/null | grep -q '^16 '; }
-wait_for 20 busy || fail "nothing says that the disk is in use"
-wait $client || fail "the client lost the disk: $(cat "$tmp/io")"
+exec 7>"$tmp/commands"
+echo "read 0 64k" >&7
+has_read() { [ "$(grep -c "read 65536/65536" "$tmp/io")" = "$1" ]; }
+wait_for 20 has_read 1 || fail "the client cannot read: $(cat "$tmp/io")"
+expect 6 paravane detach $g xvda --wait 3 2>"$tmp/said"
+grep -q "stays attached: .* does not let it go: 16 .*; unmount it there" "$tmp/said" ||
+	fail "a busy guest: $(cat "$tmp/said")"
+node_is "$(back_dir $g)/state" 5 || fail "the back end did not ask for it"
+has_worker $g || fail "the busy disk is not served any more"
+echo "write -P 0x11 64k 64k" >&7
+wait_for 20 grep -q "wrote 65536/65536" "$tmp/io" || fail "the client lost the disk: $(cat "$tmp/io")"
+echo "read -P 0x11 64k 64k" >&7
+wait_for 20 has_read 2 || fail "the client lost the disk: $(cat "$tmp/io")"
+echo quit >&7
+exec 7>&-
+wait $client || fail "the client: $(cat "$tmp/io")"
 wait_for 20 gone $nbd || fail "the server did not follow the detach"
 wait $nbd || fail "the server ended with $?: $(cat "$tmp/nbd.log")"
-
 back_reaches $g 6
+reads "xvda of g (domain $g): detached" paravane detach $g xvda --wait 20
+xenstore-exists "$(back_dir $g)" && fail "nodes are left"
 end_blk

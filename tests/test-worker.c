@@ -495,6 +495,28 @@ static void test_two_queues(void)
 	rig_close(&r, 0);
 }
 
+/* The cap on pages that stay mapped is the device's: both queues together. */
+static void test_persistent_cap(void)
+{
+	struct rig r = { .start.front.persistent = true };
+	struct worker_msg msg;
+
+	rig_open(&r, 2);
+	r.start.persistent_pages = 8;
+	start(&r);
+	hear(&r, WORKER_READY, &msg);
+	for (uint32_t i = 0; i < 40; i++) {
+		struct blkif_request_segment s = whole_page(GUEST_DATA_PAGE + i);
+
+		guest_rw(&r.guest[i % 2], BLKIF_OP_WRITE, i, i * 8, 1, &s);
+		guest_push(&r.guest[i % 2]);
+		expect(&r.guest[i % 2], i, BLKIF_RSP_OKAY);
+	}
+	UNIT_EQ(fake_mapped(), 2 + 8);	/* the rings */
+	ask_stop(&r);
+	rig_close(&r, 0);
+}
+
 /* Stopped with both queues full of work and barriers: what was taken is answered. */
 static void test_stop_busy(void)
 {
@@ -632,6 +654,7 @@ static const struct unit_test tests[] = {
 	{ "no room for the rings", test_no_room },
 	{ "no room, and stopped", test_no_room_stop },
 	{ "two queues and barriers", test_two_queues },
+	{ "a cap for both queues", test_persistent_cap },
 	{ "stopped while busy", test_stop_busy },
 	{ "killed and succeeded", test_killed },
 };

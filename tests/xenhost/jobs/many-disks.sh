@@ -39,7 +39,6 @@ check "its info says CD, removable, read-only" equal 7 "$(xs "$(disk_be ma xvdc 
 check "the guest has it read-only, with its size" equal "1 $(($(stat -c %s $xh_run/images/cd.iso) / 512))" \
 	"$(guest_run ma 'echo $(cat /sys/block/xvdc/ro /sys/block/xvdc/size)')"
 check "the guest mounts it and reads" guest_run ma 'mkdir -p /cd && mount -t iso9660 -o ro /dev/xvdc /cd && seq 5000 | cmp - /cd/numbers && umount /cd'
-guest_run ma 'echo $(cat /sys/block/xvdc/removable /sys/block/xvdc/capability)' || true
 check "the CD goes" disk_detach ma xvdc vbd
 our_disk ma xvdd "" mode=r device-type=cdrom removable=1 params=
 check "an empty drive connects" disk_connected ma xvdd vbd
@@ -58,15 +57,19 @@ done
 all_connected() { [ "$(paravane list ma | grep -c 'Connected.*Connected')" = $((nr + 2)) ]; }
 check "$nr more disks connect" wait_for 150 all_connected
 say "in $((SECONDS - before)) s"
-check "the guest has them by their names" equal "$((nr + 2)) xvdq xvdz xvdaa xvdap" \
-	"$(guest_run ma 'cd /sys/block; echo $(ls -d xvd* | wc -l) $(ls -d xvdq xvdz xvdaa xvdap)')"
+check "the guest has them by their names" equal "$((nr + 2)) xvdaa xvdap xvdq xvdz" \
+	"$(guest_run ma 'cd /sys/block; echo $(ls -d xvd* | wc -l) $(ls -d xvdaa xvdap xvdq xvdz)')"
 check "each is its own" guest_run ma 'i=0; for d in c d e f g h i j k l m n o p q r s t u v w x y z \
 	aa ab ac ad ae af ag ah ai aj ak al am an ao ap; do [ "$(head -n 1 /dev/xvd$d)" = "disk $i" ] || exit 1; i=$((i + 1)); done' 120
 check "one worker for each" equal $((nr + 2)) "$(pgrep -c -P "${our_pid[vbd]}")"
 free -m | head -n 2
-before=$SECONDS
+before=$SECONDS detaching=
 for device in $(paravane list ma | sed -n 's/.*\(xvd[a-z]*\) .*/\1/p'); do
-	paravane detach ma $device --wait 60 >/dev/null
+	paravane detach ma $device --wait 100 >/dev/null &
+	detaching="$detaching $!"
+done
+for pid in $detaching; do
+	check "a disk is detached" wait $pid
 done
 say "all detached in $((SECONDS - before)) s"
 check "the guest has none" equal 0 "$(guest_run ma 'ls -d /sys/block/xvd* 2>/dev/null | wc -l')"

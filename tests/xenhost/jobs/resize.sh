@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# about: a disk that grows and shrinks under a running guest; a detach while it is mounted; a CD, and an empty drive
+# about: a disk that grows and shrinks under a running guest; a detach while it is mounted
 # needs: paravane-blkback
 # timeout: 300
 
@@ -35,14 +35,15 @@ check "the guest sees a block device grow" wait_for 30 sectors_are xvdb 24
 truncate -s 16M "$file"
 check "paravane resize says the smaller size" paravane resize rs xvda --wait 30
 check "the guest sees it shrink" wait_for 30 sectors_are xvda 16
-check "behind the new end there is nothing" guest_run rs '! dd if=/dev/xvda of=/dev/null bs=1M skip=20 count=1 iflag=direct 2>/dev/null'
+check "behind the new end there is nothing" equal 0 "$(guest_run rs 'dd if=/dev/xvda bs=1M skip=20 count=1 iflag=direct 2>/dev/null | wc -c')"
 check "before it there is" guest_run rs 'dd if=/dev/xvda of=/dev/null bs=1M count=16 iflag=direct'
 check "the block device's disk goes" disk_detach rs xvdb vbd
 
-# A detach while the disk is mounted.
+# A detach while the disk is mounted: since Linux 5.14 the guest gives it away at once
+# (detach-busy has an older one, which refuses).
 check "mounted again" guest_run rs 'mkfs.ext4 -q /dev/xvda && mount -t ext4 /dev/xvda /mnt && seq 1000 >/mnt/numbers && sync'
-paravane detach rs xvda --wait 10 || say "detach of a mounted disk ended with $?"
-xenstore-ls -f "$(disk_be rs xvda vbd)" | grep -E "state|online" || true
-guest_run rs 'dmesg | tail -n 5; ls -l /dev/xvda; seq 1000 | cmp - /mnt/numbers; echo 3 >/proc/sys/vm/drop_caches; seq 2000 >/mnt/more; sync; umount /mnt; dmesg | tail -n 5' || true
-xenstore-ls -f "$(disk_be rs xvda vbd)" | grep -E "state|online" || true
+check "this kernel gives even a mounted disk away" paravane detach rs xvda --wait 30
+check "no node is left" eval "! xenstore-exists $(disk_be rs xvda vbd)/state"
+check "what was synced is in the image" eval "debugfs -R 'cat /numbers' $file 2>/dev/null | cmp - <(seq 1000)"
+guest_run rs 'umount -l /mnt' || true
 guest_stop rs

@@ -1,25 +1,20 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# about: HVM whose firmware, GRUB, kernel and root file system all come from a disk of ours, by xl and the script
+# about: a guest of the type HVM with its root file system on a disk of ours, by xl and the script; the emulated disk is unplugged
 # needs: paravane-blkback
-# timeout: 600
-# boot: vcpus=1
+# timeout: 500
 
-# Counting time: on a busy machine the BIOS's timer ticks come faster than the emulated
-# BIOS can handle them.
 [ "$XH_BACKEND" = ours ] || skip "xl attaches $XH_BACKEND disks without our script"
 our_backend vbd
+# Its kernel by QEMU's -kernel: reading it by the emulated BIOS's port I/O takes minutes here.
 file=$(image hvm 64)
 system_disk "$file" 64
-start=$SECONDS
-guest_create hvm hvm memory=400 kernel=none ramdisk=none disk="$(xl_disk xvda rw "$file")"
+root_initrd $xh_boot/root-initrd
+guest_create hvm hvm memory=400 ramdisk=$xh_boot/root-initrd disk="$(xl_disk xvda rw "$file")"
 domid=$(guest_domid hvm)
 check "libxl gives QEMU the path that the script wrote" \
 	eval "pgrep -af '[q]emu.*-xen-domid $domid ' | grep -o 'file=$file[^ ]*'"
-guest_ready hvm 480
-say "from xl create to the command loop: $((SECONDS - start)) s"
-check "the firmware booted GRUB from the disk" grep -a "GRUB reads the disk" "$XH_RESULTS/serial-hvm.log"
-check "GRUB booted this kernel" guest_run hvm 'grep by_grub_pc /proc/cmdline'
-guest_run hvm 'dmesg | grep -iE "unplug|Hypervisor detected|blkfront|xvda|Xen HVM callback|ata[0-9]"' || true
+guest_ready hvm 360
+guest_run hvm 'dmesg | grep -iE "unplug|Hypervisor detected|blkfront|xvda|callback vector|ata[0-9]|EXT4"' || true
 check "the emulated disk has been unplugged" guest_run hvm 'dmesg | grep -i "unplug emulated disks"; [ -z "$(ls -d /sys/block/[sh]d* 2>/dev/null)" ]'
 check "the disk is connected" disk_connected hvm xvda vbd
 check "the root file system is on it" guest_run hvm 'grep "^/dev/xvda1 / ext4 rw" /proc/mounts'
