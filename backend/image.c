@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
@@ -216,26 +217,12 @@ int image_open(const char *path, bool read_only, int *out, struct image_info *in
 	return 0;
 }
 
-int image_set_sectors(struct image_info *info, uint32_t logical_bytes,
-		      uint32_t physical_bytes, const char *path, char *why,
-		      size_t why_bytes)
+int image_open_none(int *fd, struct image_info *info)
 {
-	if (logical_bytes && logical_bytes < info->sector_bytes) {
-		snprintf(why, why_bytes, "%s: sectors of %u bytes are asked for, expected "
-			 "at least the device's own of %u", path, logical_bytes,
-			 info->sector_bytes);
-		return -EINVAL;
-	}
-	if (logical_bytes)
-		info->sector_bytes = logical_bytes;
-	if (physical_bytes)
-		info->physical_sector_bytes = physical_bytes;
-	info->physical_sector_bytes = MAX(info->physical_sector_bytes, info->sector_bytes);
-	/* A guest could not name less than a sector. */
-	if (info->discard)
-		info->discard_granularity_bytes = MAX(info->discard_granularity_bytes,
-						      info->sector_bytes);
-	return check_size(info, path, why, why_bytes);
+	*info = (struct image_info){ .sector_bytes = VBD_SECTOR_BYTES,
+				     .physical_sector_bytes = VBD_SECTOR_BYTES };
+	*fd = memfd_create("no-medium", MFD_CLOEXEC);
+	return *fd < 0 ? -errno : 0;
 }
 
 int image_reopen(int fd, bool read_only, int *out)
@@ -258,6 +245,28 @@ int image_measure(int fd, uint32_t sector_bytes, uint64_t *bytes)
 		return -errno;
 	*bytes -= *bytes % sector_bytes;
 	return 0;
+}
+
+int image_set_sectors(struct image_info *info, uint32_t logical_bytes,
+		      uint32_t physical_bytes, const char *path, char *why,
+		      size_t why_bytes)
+{
+	if (logical_bytes && logical_bytes < info->sector_bytes) {
+		snprintf(why, why_bytes, "%s: sectors of %u bytes are asked for, expected "
+			 "at least the device's own of %u", path, logical_bytes,
+			 info->sector_bytes);
+		return -EINVAL;
+	}
+	if (logical_bytes)
+		info->sector_bytes = logical_bytes;
+	if (physical_bytes)
+		info->physical_sector_bytes = physical_bytes;
+	info->physical_sector_bytes = MAX(info->physical_sector_bytes, info->sector_bytes);
+	/* A guest could not name less than a sector. */
+	if (info->discard)
+		info->discard_granularity_bytes = MAX(info->discard_granularity_bytes,
+						      info->sector_bytes);
+	return check_size(info, path, why, why_bytes);
 }
 
 /* ---- who holds the lock --------------------------------------------------- */

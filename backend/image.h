@@ -32,6 +32,15 @@ struct image_info {
  */
 int image_open(const char *path, bool read_only, int *fd, struct image_info *info,
 	       char *why, size_t why_bytes);
+/* No medium in the drive: an image of no sectors, that nobody else has. */
+int image_open_none(int *fd, struct image_info *info);
+/*
+ * Another open file description of the image that fd has open, also when its
+ * path has another file by now. Not measured: the image may have been resized.
+ */
+int image_reopen(int fd, bool read_only, int *out);
+/* How large it is now, in whole sectors. May be 0: others may cut a file. */
+int image_measure(int fd, uint32_t sector_bytes, uint64_t *bytes);
 /*
  * Other sector sizes than the image's own, each a power of two or 0 for none: it
  * can be served in larger sectors than it has, not in smaller ones. -EINVAL with
@@ -40,13 +49,6 @@ int image_open(const char *path, bool read_only, int *fd, struct image_info *inf
 int image_set_sectors(struct image_info *info, uint32_t logical_bytes,
 		      uint32_t physical_bytes, const char *path, char *why,
 		      size_t why_bytes);
-/*
- * Another open file description of the image that fd has open, also when its
- * path has another file by now. Not measured: the image may have been resized.
- */
-int image_reopen(int fd, bool read_only, int *out);
-/* How large it is now, in whole sectors. May be 0: others may cut a file. */
-int image_measure(int fd, uint32_t sector_bytes, uint64_t *bytes);
 /* -EBUSY: another holder; why names it as far as the kernel tells. */
 /* Also -EBUSY for w on a block device that the host itself has mounted. */
 int image_share_lock(int fd, enum vbd_share share, char *why, size_t why_bytes);

@@ -162,7 +162,7 @@ static int read_toolstack(struct vbd_device *v, char *why, size_t why_bytes)
 		say_key(&err, "the tool stack", why, why_bytes);
 		memset(&ts, 0, sizeof(ts));
 		ts.online = true;
-	} else if (!image_path(&ts) && !ts.hotplug_pending) {
+	} else if (!image_path(&ts) && !ts.hotplug_pending && !ts.no_medium) {
 		snprintf(why, why_bytes, "the tool stack's params is missing, expected "
 			 "the path of an image file or block device");
 		rc = -ENOENT;
@@ -417,18 +417,22 @@ int vbd_device_open(struct vbd_device *v, char *why, size_t why_bytes)
 
 	if (rc)
 		return rc;
-	if (!image_path(&v->ts)) {
+	if (!image_path(&v->ts) && !v->ts.no_medium) {
 		snprintf(why, why_bytes, "the hotplug script wrote no "
 			 KEY_PHYSICAL_DEVICE_PATH ", and " KEY_PARAMS " has no path");
 		return -EINVAL;
 	}
-	snprintf(v->image, sizeof(v->image), "%s", image_path(&v->ts));
+	snprintf(v->image, sizeof(v->image), "%s",
+		 v->ts.no_medium ? "(no medium)" : image_path(&v->ts));
 	v->share = v->ts.share;
 	v->cache = v->ts.cache;
 	v->grants = grants_of(v);
-	rc = image_open(v->image, v->share == VBD_READ_ONLY, &v->image_fd, &v->info,
-			why, why_bytes);
-	if (!rc)
+	if (v->ts.no_medium)
+		rc = image_open_none(&v->image_fd, &v->info);
+	else
+		rc = image_open(v->image, v->share == VBD_READ_ONLY, &v->image_fd, &v->info,
+				why, why_bytes);
+	if (!rc && !v->ts.no_medium)
 		rc = image_set_sectors(&v->info, v->ts.wishes.logical_block_bytes,
 				       v->ts.wishes.physical_block_bytes, v->image, why,
 				       why_bytes);
@@ -567,35 +571,28 @@ int vbd_device_connect(struct vbd_device *v, char *why, size_t why_bytes)
 	return rc ? rc : serve(v, false, why, why_bytes);
 }
 
-/* What the front end knows; it is not to be told again of the same size. */
-static uint64_t sectors_of_predecessor(struct vbd_device *v)
+/*
+ * The front end goes on using what it was offered, whatever we would offer now,
+ * and is not to be told again of the same size.
+ */
+static void read_predecessor(struct vbd_device *v, struct vbd_features *out)
 {
-	struct vbd_features f;
-
-	return vbd_read_features(v->env.bus->xs, v->env.bus->nodename, &f, NULL) ? 0 :
-		f.sectors;
-}
-
-/* The front end goes on using what it was offered, whatever we would offer now. */
-static uint32_t segments_of_predecessor(struct vbd_device *v)
-{
-	struct vbd_features f;
-	int rc = vbd_read_features(v->env.bus->xs, v->env.bus->nodename, &f, NULL);
-
-	return rc ? 0 : MIN(f.max_indirect_segments, VBD_INDIRECT_SEGMENTS_MAX);
+	if (vbd_read_features(v->env.bus->xs, v->env.bus->nodename, out, NULL))
+		memset(out, 0, sizeof(*out));
 }
 
 int vbd_device_resume(struct vbd_device *v, char *why, size_t why_bytes)
 {
-	uint64_t before = sectors_of_predecessor(v);
+	struct vbd_features before;
 	int rc;
 
-	v->least_segments = segments_of_predecessor(v);
+	read_predecessor(v, &before);
+	v->least_segments = MIN(before.max_indirect_segments, VBD_INDIRECT_SEGMENTS_MAX);
 	rc = v->image_fd >= 0 ? 0 : vbd_device_open(v, why, why_bytes);
 
 	if (rc)
 		return rc;
-	v->published_sectors = before;
+	v->published_sectors = before.sectors;
 	return serve(v, true, why, why_bytes);
 }
 

@@ -44,6 +44,25 @@ refuses "$tmp/image" ww "mode is 'ww', expected r, w or w!"
 refuses "$tmp/other" w "in use by vbd $bystander/51712"
 refuses "$tmp/other" r "in use by vbd $bystander/51712"
 
+say "the guest can read why, and no other guest can"
+attach_by_hand "$domid" "$tmp/missing" w
+back_reaches "$domid" 6
+error_node=/local/domain/0/error/backend/vbd/$domid/51712/error
+reads "2 $tmp/missing: no such file; params must name a file or block device" \
+	guest "$domid" xenstore-read "$error_node"
+expect 1 guest "$bystander" xenstore-read "$error_node" >/dev/null 2>&1
+expect 1 guest "$domid" "$blkfront" info --timeout 1 --quiet 2>"$tmp/out"
+grep -q "and says: 2 $tmp/missing: no such file" "$tmp/out" ||
+	fail "the front end does not say the back end's reason: $(cat "$tmp/out")"
+remove_nodes "$domid"
+
+say "a CD drive without a medium is a disk of no sectors"
+attach_by_hand "$domid" "" r "$(back_dir "$domid")/device-type" cdrom
+back_reaches "$domid" 2
+guest "$domid" "$blkfront" info --json >"$tmp/out" || fail "the empty drive does not connect"
+grep -q '"size_bytes":0,.*"read_only":1,"cdrom":1' "$tmp/out" || fail "empty drive: $(cat "$tmp/out")"
+detach_by_hand "$domid"
+
 say "another program holds the image"
 "$blkback" --rundir "$tmp/run" --kind vbd3 2>>"$tmp/log3" &
 daemon3=$!

@@ -106,8 +106,13 @@ script_refuses "$domid" "$tmp/link" w busy "guest g1 (domain $g1), mode w;"
 script_refuses "$domid" "$tmp/image" r busy "guest g1 (domain $g1), mode w;"
 script_takes "$domid" "shared:$tmp/image" w
 reads 'w!' xenstore-read "$(back_dir "$domid")/mode"
-detach_by_hand "$domid"
 detach_by_hand "$g1"
+make_guest g3
+script_refuses "$domid" "$tmp/image" w busy "of guest g2"
+script_takes "$domid" "$tmp/image" r
+detach_by_hand "$domid"
+domid=$((domid - 1))
+detach_by_hand "$domid"
 script_takes "$g1" "$tmp/image" r
 script_takes "$domid" "$tmp/image" r
 detach_by_hand "$domid"

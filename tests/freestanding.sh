@@ -16,7 +16,7 @@ __errno_location
 xenevtchn_bind_unbound_port xenevtchn_close xenevtchn_fd xenevtchn_notify
 xenevtchn_open xenevtchn_pending xenevtchn_unbind xenevtchn_unmask
 xengntshr_close xengntshr_open xengntshr_share_pages xengntshr_unshare
-xs_check_watch xs_close xs_directory xs_fileno xs_open xs_read xs_rm
+xs_check_watch xs_close xs_directory xs_fileno xs_open xs_read xs_rm xs_set_permissions
 xs_transaction_end xs_transaction_start xs_unwatch xs_watch xs_write
 '
 

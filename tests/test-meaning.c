@@ -136,7 +136,7 @@ static void test_grants(void)
 	};
 	struct disk_view v = connected();
 
-	UNIT_OK(says(&v, "grants", "persistent (mode auto)"));
+	UNIT_OK(says(&v, "grants", "persistent (grant-mode auto)"));
 	UNIT_OK(says(&v, "grants", "no hypercall"));
 	v.front.persistent = false;
 	UNIT_OK(says(&v, "grants", "the guest does not take them"));
@@ -144,6 +144,9 @@ static void test_grants(void)
 		strcpy(v.run.grants, ours[i].mode);
 		UNIT_OK(says(&v, "grants", ours[i].words));
 	}
+	strcpy(v.run.grants, "map");
+	strcpy(v.run.engine, "direct");
+	UNIT_OK(says(&v, "grants", "direct I/O does not map"));
 	v.features.persistent = false;
 	v.front.persistent = true;
 	UNIT_OK(says(&v, "grants", "the back end does not offer them"));

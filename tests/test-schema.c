@@ -468,6 +468,7 @@ static void test_error_node(void)
 	UNIT_EQ(xenbus_write_error(&dev, ENOENT, "params /no/image"), 0);
 	UNIT_STREQ(fake_xs_get("/local/domain/0/error/backend/vbd/3/51712/error"),
 		   "2 params /no/image");
+	UNIT_STREQ(fake_xs_perms("/local/domain/0/error/backend/vbd/3/51712/error"), "n0r3");
 	UNIT_EQ(xenbus_read_error(xs, BACK, text, sizeof(text)), 0);
 	UNIT_STREQ(text, "2 params /no/image");
 	UNIT_EQ(xenbus_clear_error(&dev), 0);

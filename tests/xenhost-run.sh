@@ -109,6 +109,12 @@ job own true "boot: own xen:gnttab_max_frames=8 vcpus=1" "quick: yes"
 run 0 a b own --jobs 1
 nr_hosts 2
 grep -q 'xenstored \[ gnttab_max_frames=8\] real 1' "$tmp"/hosts/* || bad "settings: $(cat "$tmp"/hosts/*)"
+job own2 true "boot: own xen:gnttab_max_frames=8 vcpus=1"
+job with true "boot: vcpus=1"
+job with2 true "boot: vcpus=1"
+run 0 own own2 with with2
+nr_hosts 3
+rm "$tmp"/xenhost/jobs/{own2,with,with2}.sh
 run 0 measured
 grep -q 'count 1$' "$tmp"/hosts/* || bad "settings: $(cat "$tmp"/hosts/*)"
 job own true "boot: store=oxenstored"
@@ -120,6 +126,8 @@ rm "$tmp/xenhost/jobs/own.sh"
 run 0 --all --jobs 2 --store=alternate
 [ "$(grep -l ' oxenstored ' "$tmp"/hosts/* | wc -l)" = 1 ] || bad "alternate: $(cat "$tmp"/hosts/*)"
 says "PASS [abc]/oxenstored .*"
+run 0 a b --jobs 1 --store=alternate
+nr_hosts 2
 run 0 a b --store=both
 says "PASS a .*"
 says "PASS a/oxenstored .*"
@@ -134,6 +142,7 @@ says "PASS a .*"
 says "deferred: b"
 says "deferred: c"
 says "deferred: own"
+nr_hosts 1
 says "xenhost: 1 passed, 0 failed, 0 skipped, .* s"
 rm "$tmp/xenhost/jobs/own.sh"
 

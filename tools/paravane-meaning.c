@@ -137,6 +137,8 @@ static void each_request(const struct disk_view *v, struct meaning *m)
 		SAY(means, "QEMU has the data of each request copied by the hypervisor");
 	else if (!v->ours)
 		SAY(means, "the pages of every request are mapped and unmapped again, or copied by the hypervisor");
+	else if (!strcmp(v->run.engine, "direct"))
+		SAY(means, "the hypervisor copies the pages of every request: direct I/O does not map pages that may go before it lets go of them");
 	else if (!strcmp(v->run.grants, "map"))
 		SAY(means, "the pages of every request are mapped and unmapped again: no copy, but hypercalls that grow dear with the number of CPUs");
 	else if (!strcmp(v->run.grants, "copy"))
@@ -151,7 +153,7 @@ static void grants(const struct disk_view *v, struct meaning *m)
 	char mode[40] = "";
 
 	if (v->run.grants[0])
-		snprintf(mode, sizeof(mode), " (mode %s)", v->run.grants);
+		snprintf(mode, sizeof(mode), " (" KEY_GRANT_MODE " %s)", v->run.grants);
 	if (offered && (taken || !view_is_agreed(v))) {
 		SAY(is, "persistent%s%s", view_is_agreed(v) ? "" : " offered", mode);
 		SAY(means, "pages stay mapped: no hypercall for a request; the guest copies its data into and out of them");
@@ -179,9 +181,9 @@ static void engine(const struct disk_view *v, struct meaning *m)
 	if (!strcmp(name, "buffered"))
 		SAY(means, "through the page cache of the back end's domain: what is read again comes from memory, and that memory is the domain's");
 	else if (!strcmp(name, "direct"))
-		SAY(means, "straight between the storage and the guest's pages, past the page cache: as fast as the storage, and as slow");
+		SAY(means, "past the page cache: as fast as the storage and as slow, also for what is read again");
 	else if (!strcmp(name, "null"))
-		SAY(means, "no data is moved at all: for measurements only, a guest reads rubbish");
+		SAY(means, "no data is moved at all: for measurements only; what the guest writes is lost, what it reads is rubbish");
 }
 
 /* ---- what the guest may do, and rely on ------------------------------------------ */

@@ -142,6 +142,9 @@ static int read_params(struct xs_handle *xs, const char *dir, bool has_script,
 	/* Then nobody needs it: the script's words are its own. */
 	if (ts->physical_device_path || has_script)
 		return 0;
+	ts->no_medium = ts->cdrom;
+	if (ts->no_medium)
+		return 0;
 	xenbus_blame(err, KEY_PARAMS, "", 0, expected);
 	return -EINVAL;
 }
@@ -382,6 +385,8 @@ int vbd_read_toolstack(struct xs_handle *xs, const char *back_dir,
 	memset(out, 0, sizeof(*out));
 	rc = read_has_script(xs, back_dir, &has_script, err);
 	if (!rc)
+		rc = read_flags(xs, back_dir, out, err);
+	if (!rc)
 		rc = read_physical(xs, back_dir, out, err);
 	if (!rc)
 		rc = read_params(xs, back_dir, has_script, out, err);
@@ -393,8 +398,6 @@ int vbd_read_toolstack(struct xs_handle *xs, const char *back_dir,
 		rc = read_grants(xs, back_dir, &out->grants, err);
 	if (!rc)
 		rc = read_hotplug(xs, back_dir, has_script, out, err);
-	if (!rc)
-		rc = read_flags(xs, back_dir, out, err);
 	if (!rc)
 		rc = read_wishes(xs, back_dir, &out->wishes, err);
 	if (rc)

@@ -63,6 +63,7 @@ struct vbd_toolstack {
 	enum vbd_cache cache;
 	enum vbd_grants grants;
 	bool cdrom, removable, discard_enable, online;
+	bool no_medium;			/* a CD drive whose params is there and empty */
 	struct vbd_wishes wishes;
 	bool hotplug_pending;		/* hotplug-status exists and is not "connected",
 					   or `script` is set and it does not exist */

@@ -169,6 +169,23 @@ int xenbus_error_dir(char *buf, size_t bytes, const char *dir)
 	return xenbus_text(buf, bytes, "%s/" DIR_ERROR "%s", domain, dir + n);
 }
 
+/* What is below error/ belongs to one end alone: the other could not read it. */
+static int let_otherend_read(struct xenbus_device *dev, const char *dir)
+{
+	struct xs_permissions perms[] = {
+		{ .id = dev->domid, .perms = XS_PERM_NONE },
+		{ .id = dev->otherend_id, .perms = XS_PERM_READ },
+	};
+	char path[XENBUS_NODE_BYTES];
+	int rc = xenbus_join(path, dir, KEY_ERROR);
+
+	if (rc)
+		return rc;
+	errno = 0;
+	return xs_set_permissions(dev->xs, XBT_NULL, path, perms, 2) ?
+		0 : xenbus_store_error();
+}
+
 int xenbus_write_error(struct xenbus_device *dev, int err, const char *text)
 {
 	char dir[XENBUS_NODE_BYTES], value[XENBUS_TEXT_BYTES * 2];
@@ -178,9 +195,9 @@ int xenbus_write_error(struct xenbus_device *dev, int err, const char *text)
 	if (!rc)
 		rc = xenbus_text(value, sizeof(value), "%u %s",
 				 (uint64_t)(uint32_t)err, text);
-	if (rc)
-		return rc;
-	return xenbus_write_text(dev->xs, XBT_NULL, dir, KEY_ERROR, value);
+	if (!rc)
+		rc = xenbus_write_text(dev->xs, XBT_NULL, dir, KEY_ERROR, value);
+	return rc ? rc : let_otherend_read(dev, dir);
 }
 
 int xenbus_clear_error(struct xenbus_device *dev)

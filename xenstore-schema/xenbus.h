@@ -120,7 +120,8 @@ int xenbus_switch_state(struct xenbus_device *dev, XenbusState to);
 /*
  * Tells people why: "ERRNO text" into error/<our path below our domain>/error,
  * where Linux puts it, e.g. /local/domain/0/error/backend/vbd/3/51712/error.
- * err is positive.
+ * err is positive. The other end may read it, so that a guest can say why its
+ * disk does not come.
  */
 int xenbus_write_error(struct xenbus_device *dev, int err, const char *text);
 int xenbus_clear_error(struct xenbus_device *dev);

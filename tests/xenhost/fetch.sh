@@ -31,6 +31,7 @@ check_machine()
 	need ldd libc-bin
 	need fio fio
 	need mkfs.ext4 e2fsprogs
+	need genisoimage genisoimage
 	need xenstore-ls xenstore-utils
 	need xl xen-utils-common
 	need flock util-linux

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# about: speed of block back ends side by side in one guest (tools/bench-xen; by name only)
+# about: speed of block back ends side by side in one guest (tools/bench-xen)
 # needs: paravane-blkback
 # timeout: 3600
 # boot: own clock=count

@@ -2,7 +2,7 @@
 # about: HVM whose firmware, GRUB, kernel and root file system all come from a disk of ours, by xl and the script
 # needs: paravane-blkback
 # timeout: 600
-# boot: clock=count
+# boot: vcpus=1
 
 # Counting time: on a busy machine the BIOS's timer ticks come faster than the emulated
 # BIOS can handle them.
@@ -15,7 +15,7 @@ guest_create hvm hvm memory=400 kernel=none ramdisk=none disk="$(xl_disk xvda rw
 domid=$(guest_domid hvm)
 check "libxl gives QEMU the path that the script wrote" \
 	eval "pgrep -af '[q]emu.*-xen-domid $domid ' | grep -o 'file=$file[^ ]*'"
-guest_ready hvm 360
+guest_ready hvm 480
 say "from xl create to the command loop: $((SECONDS - start)) s"
 check "the firmware booted GRUB from the disk" grep -a "GRUB reads the disk" "$XH_RESULTS/serial-hvm.log"
 check "GRUB booted this kernel" guest_run hvm 'grep by_grub_pc /proc/cmdline'

@@ -138,8 +138,17 @@ device_disk()
 	check "the disk goes" disk_detach pr "$disk" vbd
 }
 
+# persistent Y or N: for disks that are attached from now on.
+persistent()
+{
+	guest_run pr "echo $1 >/sys/module/xen_blkfront/parameters/feature_persistent"
+}
+
 modprobe loop
+persistent Y
 device_disk xvdd "$(losetup -f --show -b 4096 "$(image device 24)")"
+check "pages stayed mapped" guest_run pr 'dmesg | grep "xvdd: .*persistent grants: enabled"'
+persistent N
 modprobe sd_mod
 modprobe scsi_debug dev_size_mb=24 physblk_exp=3 lowest_aligned=0 lbpu=1 lbprz=1 unmap_granularity=16 unmap_alignment=8
 scsi_disk()

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# about: two guests and four disks at once; a CD and an empty drive; 42 disks of one guest, to beyond xvdz
+# needs: paravane-blkback
+# timeout: 400
+
+[ "$XH_BACKEND" = ours ] || skip "it is about our back end"
+our_backend vbd
+
+guest_start ma pv
+guest_start mb pv
+
+# Two guests, four disks.
+for guest in ma mb; do
+	for disk in xvda xvdb; do
+		our_disk $guest $disk "$(image $guest-$disk 24)"
+	done
+done
+for guest in ma mb; do
+	for disk in xvda xvdb; do
+		check "$disk of $guest connects" disk_connected $guest $disk vbd
+		guest_background $guest fio-$disk "fio --name=v --filename=/dev/$disk --rw=randwrite --bsrange=4k-32k --size=20m \
+			--io_size=8m --ioengine=libaio --direct=1 --iodepth=16 --verify=crc32c --verify_fatal=1 --minimal >/dev/null"
+	done
+done
+for guest in ma mb; do
+	for disk in xvda xvdb; do
+		check "fio verifies $disk of $guest while the others write" guest_wait $guest fio-$disk 200
+	done
+done
+guest_stop mb
+
+# A CD, and a drive without one.
+mkdir -p $xh_run/images/cd
+seq 5000 >$xh_run/images/cd/numbers
+genisoimage -quiet -R -o $xh_run/images/cd.iso $xh_run/images/cd
+our_disk ma xvdc $xh_run/images/cd.iso mode=r device-type=cdrom removable=1
+check "the CD connects" disk_connected ma xvdc vbd
+check "its info says CD, removable, read-only" equal 7 "$(xs "$(disk_be ma xvdc vbd)/info")"
+check "the guest has it read-only, with its size" equal "1 $(($(stat -c %s $xh_run/images/cd.iso) / 512))" \
+	"$(guest_run ma 'echo $(cat /sys/block/xvdc/ro /sys/block/xvdc/size)')"
+check "the guest mounts it and reads" guest_run ma 'mkdir -p /cd && mount -t iso9660 -o ro /dev/xvdc /cd && seq 5000 | cmp - /cd/numbers && umount /cd'
+guest_run ma 'echo $(cat /sys/block/xvdc/removable /sys/block/xvdc/capability)' || true
+check "the CD goes" disk_detach ma xvdc vbd
+our_disk ma xvdd "" mode=r device-type=cdrom removable=1 params=
+check "an empty drive connects" disk_connected ma xvdd vbd
+check "the guest has a drive of no sectors" equal 0 "$(guest_run ma 'cat /sys/block/xvdd/size')"
+check "the empty drive goes" disk_detach ma xvdd vbd
+
+# Many, named by paravane itself: xvdc to xvdp, then extended numbers.
+nr=40
+before=$SECONDS
+for ((i = 0; i < nr; i++)); do
+	file=$xh_run/images/many$i
+	truncate -s 1M $file
+	echo "disk $i" | dd of=$file conv=notrunc status=none
+	paravane attach-disk ma $file --no-wait >/dev/null
+done
+all_connected() { [ "$(paravane list ma | grep -c 'Connected.*Connected')" = $((nr + 2)) ]; }
+check "$nr more disks connect" wait_for 150 all_connected
+say "in $((SECONDS - before)) s"
+check "the guest has them by their names" equal "$((nr + 2)) xvdq xvdz xvdaa xvdap" \
+	"$(guest_run ma 'cd /sys/block; echo $(ls -d xvd* | wc -l) $(ls -d xvdq xvdz xvdaa xvdap)')"
+check "each is its own" guest_run ma 'i=0; for d in c d e f g h i j k l m n o p q r s t u v w x y z \
+	aa ab ac ad ae af ag ah ai aj ak al am an ao ap; do [ "$(head -n 1 /dev/xvd$d)" = "disk $i" ] || exit 1; i=$((i + 1)); done' 120
+check "one worker for each" equal $((nr + 2)) "$(pgrep -c -P "${our_pid[vbd]}")"
+free -m | head -n 2
+before=$SECONDS
+for device in $(paravane list ma | sed -n 's/.*\(xvd[a-z]*\) .*/\1/p'); do
+	paravane detach ma $device --wait 60 >/dev/null
+done
+say "all detached in $((SECONDS - before)) s"
+check "the guest has none" equal 0 "$(guest_run ma 'ls -d /sys/block/xvd* 2>/dev/null | wc -l')"
+check "no worker is left" wait_for 20 eval '! pgrep -P '"${our_pid[vbd]}"' >/dev/null'
+check "no node is left" wait_for 20 eval '[ -z "$(xenstore-list /local/domain/0/backend/vbd 2>/dev/null)" ]'
+check "no grant is held" equal 0 "$(grants_held ma)"
+guest_stop ma
