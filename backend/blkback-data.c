@@ -29,8 +29,7 @@
  * a TLB flush on every CPU that runs us. On local Xen the copy was the faster
  * one up to about this size (3 times the operations at 4 KiB, a third more at
  * 128 KiB). On Xen 4.17 with a PV dom0 it is faster too, counted in instructions
- * (guest, fio and all: 1.5 times the operations at 4 KiB, 1.37 at 128 KiB), and
- * grows by half as much a page.
+ * (guest, fio and all: 1.5 times the operations at 4 KiB, 1.37 at 128 KiB).
  */
 #define COPY_PAGES_MAX 64u
 

@@ -5,8 +5,9 @@
 # boot: own clock=count
 #
 # Writes lines "TABLE DISK ROW OPERATIONS MS" to figures, in the order measured. TURN=N
-# lets another disk go first; TABLES, DISKS and ROWS
-# select; TSC is the guest's tsc_mode; OURS holds options of our daemon.
+# lets another disk go first; TABLES, DISKS and ROWS select; TSC is the guest's
+# tsc_mode; OURS holds options of our daemon. Time limits are this clock's seconds,
+# which run fast while the machine waits for a busy disk underneath.
 
 mib=256
 rows=${ROWS:-"randread-4k randwrite-4k read-128k write-128k"}
