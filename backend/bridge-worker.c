@@ -200,7 +200,8 @@ static void act_on_member(struct bridge *b, const struct bridge_msg *msg, struct
 		set_port(b, msg, m);
 		break;
 	case BRIDGE_SET_RATE:
-		netback_set_rate(b->nb, m->port, msg->rate.bytes, msg->rate.usec);
+		if (netback_set_rate(b->nb, m->port, msg->rate.bytes, msg->rate.usec))
+			log_error("%s: its rate cannot be kept", m->log.who);
 		break;
 	case BRIDGE_SET_MULTICAST:
 		netback_set_multicast_control(b->nb, m->port, msg->on);

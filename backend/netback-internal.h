@@ -21,6 +21,7 @@
 #include "grant.h"
 #include "netback.h"
 #include "ring.h"
+#include "shaper.h"
 
 #define NB_RING_SLOTS 256u
 #define NB_SLOTS_FATAL 20u		/* of one frame: no front end means that */
@@ -117,9 +118,8 @@ struct nb_port {
 	uint32_t nr_queues;
 	struct nb_queue *queue[VIF_QUEUES_MAX];
 	bool sg, gso_tcpv4, gso_tcpv6, ipv4_csum, ipv6_csum, tells;
-	uint64_t rate_bytes, credited_ms;
-	uint32_t rate_usec;
-	int64_t credit_bytes;
+	struct shaper rate;
+	uint64_t wait_until_us;		/* the limit is used up until then */
 	struct nb_hash hash;
 	void *ctrl_page;
 	struct ring_back ctrl;

@@ -79,7 +79,7 @@ static void push(struct netback *nb, struct nb_queue *q)
 
 static bool out_of_credit(const struct nb_port *p)
 {
-	return p->rate_bytes && p->credit_bytes <= 0;
+	return p->wait_until_us > p->nb->now_ms * 1000;
 }
 
 /* A broken ring counts as work: the pass finds out and says so. */
@@ -150,12 +150,15 @@ int64_t netback_timeout_ms(const struct netback *nb, uint64_t now_ms)
 {
 	int64_t ms = -1;
 
-	(void)now_ms;
 	for (const struct nb_queue *q = nb->active; q; q = q->next_active) {
 		if (q->fifo_nr)
 			ms = q->port->tells ? NB_TICK_MS : NB_OLD_TICK_MS;
-		else if (out_of_credit(q->port) && ms < 0)
-			ms = MAX(1, q->port->rate_usec / 1000);
+		else if (out_of_credit(q->port)) {
+			uint64_t until_ms = (q->port->wait_until_us + 999) / 1000;
+			int64_t left = until_ms > now_ms ? (int64_t)(until_ms - now_ms) : 1;
+
+			ms = ms < 0 ? left : MIN(ms, left);
+		}
 		if (ms == NB_OLD_TICK_MS)
 			break;
 	}

@@ -2,8 +2,8 @@
 /*
  * From tx rings to frames, and the answers.
  *
- * Hides: slots, extra infos and how a chain of them makes a frame; the rate
- * limit. Must not know: where frames go.
+ * Hides: slots, extra infos and how a chain of them makes a frame. Must not know:
+ * where frames go.
  *
  * Each slot is copied out once and never looked at again (a front end may
  * change it while we read). A frame whose end can be found is answered with an
@@ -18,32 +18,6 @@ union tx_slot {
 	netif_tx_request_t req;
 	netif_extra_info_t extra;
 };
-
-/* ---- the rate limit --------------------------------------------------------------- */
-
-/*
- * A bucket that may go below zero: a frame is sent when there is credit at all,
- * and what it took too much is missing later.
- */
-static bool has_credit(struct nb_port *p, uint64_t now_ms)
-{
-	uint64_t periods;
-
-	if (!p->rate_bytes)
-		return true;
-	periods = (now_ms - p->credited_ms) * 1000 / p->rate_usec;
-	if (periods) {
-		uint64_t room = p->rate_bytes + (p->credit_bytes < 0 ? (uint64_t)-p->credit_bytes : 0);
-
-		p->credited_ms += periods * p->rate_usec / 1000;
-		if (periods > room / p->rate_bytes)
-			p->credit_bytes = (int64_t)p->rate_bytes;
-		else
-			p->credit_bytes += (int64_t)(periods * p->rate_bytes);
-		p->credit_bytes = MIN(p->credit_bytes, (int64_t)p->rate_bytes);
-	}
-	return p->credit_bytes > 0;
-}
 
 /* ---- one frame -------------------------------------------------------------------- */
 
@@ -304,6 +278,22 @@ static bool has_room(const struct netback *nb)
 	       nb->heads.max - nb->heads.nr >= NETBACK_SLOTS_MAX;
 }
 
+/*
+ * Whether the limit lets the next frame through, by the length that its first slot
+ * states; it is charged then.
+ */
+static bool may_go(struct nb_port *p, struct nb_queue *q, uint16_t *bytes)
+{
+	uint64_t now_us = p->nb->now_ms * 1000, wait_us;
+	netif_tx_request_t first;
+
+	ring_back_peek(&q->tx, &first, sizeof(first));
+	*bytes = first.size;
+	wait_us = shaper_take(&p->rate, first.size, now_us);
+	p->wait_until_us = wait_us ? now_us + wait_us : 0;
+	return !wait_us;
+}
+
 void nb_tx_gather(struct netback *nb, struct nb_queue *q)
 {
 	struct nb_port *p = q->port;
@@ -316,16 +306,17 @@ void nb_tx_gather(struct netback *nb, struct nb_queue *q)
 	}
 	for (uint32_t i = 0; nr && i < NB_GATHER && has_room(nb); i++) {
 		struct nb_frame *f;
+		uint16_t bytes = 0;
 
-		if (!has_credit(p, nb->now_ms))
+		if (p->rate.bytes && !may_go(p, q, &bytes))
 			return;
 		f = take_frame(q, &nr, &why);
 		if (!f) {
 			nb_break(p, why);
 			return;
 		}
-		if (p->rate_bytes)
-			p->credit_bytes -= f->bytes;
+		if (p->rate.bytes && f->bytes != bytes)
+			fault(f, "a slot changed while it was read");
 		if (!f->fault && !f->group)
 			copy_head(nb, f);
 		nb->taken[nb->nr_taken++] = f;

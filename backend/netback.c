@@ -356,11 +356,16 @@ int netback_add_vif(struct netback *nb, const struct netback_vif *cfg, uint32_t 
 		rc = open_queue(p, i, &cfg->front->queue[i], why, why_bytes);
 	if (!rc)
 		rc = open_ctrl(p, cfg->front, why, why_bytes);
+	if (!rc && cfg->rate_bytes) {
+		rc = netback_set_rate(nb, p->number, cfg->rate_bytes, cfg->rate_usec);
+		if (rc)
+			snprintf(why, why_bytes, "a rate of %llu bytes in %u microseconds cannot be kept",
+				 (unsigned long long)cfg->rate_bytes, cfg->rate_usec);
+	}
 	if (rc) {
 		netback_remove_port(nb, p->number);
 		return rc;
 	}
-	netback_set_rate(nb, p->number, cfg->rate_bytes, cfg->rate_usec);
 	netback_set_multicast_control(nb, p->number, cfg->front->multicast_control);
 	/* What was sent before we came had its event then. */
 	for (uint32_t i = 0; i < p->nr_queues; i++)
@@ -369,14 +374,12 @@ int netback_add_vif(struct netback *nb, const struct netback_vif *cfg, uint32_t 
 	return 0;
 }
 
-void netback_set_rate(struct netback *nb, uint32_t port, uint64_t rate_bytes, uint32_t rate_usec)
+int netback_set_rate(struct netback *nb, uint32_t port, uint64_t rate_bytes, uint32_t rate_usec)
 {
 	struct nb_port *p = nb->port[port];
 
-	p->rate_bytes = rate_bytes && rate_usec ? rate_bytes : 0;
-	p->rate_usec = rate_usec;
-	p->credit_bytes = (int64_t)p->rate_bytes;
-	p->credited_ms = nb->now_ms;
+	p->wait_until_us = 0;
+	return shaper_configure(&p->rate, rate_bytes, rate_usec, 0, nb->now_ms * 1000);
 }
 
 void netback_set_multicast_control(struct netback *nb, uint32_t port, bool on)

@@ -83,8 +83,9 @@ int netback_add_vif(struct netback *nb, const struct netback_vif *cfg, uint32_t 
  * unmapped and unbound.
  */
 void netback_remove_port(struct netback *nb, uint32_t port);
-void netback_set_rate(struct netback *nb, uint32_t port, uint64_t rate_bytes,
-		      uint32_t rate_usec);
+/* As shaper_configure(). */
+int netback_set_rate(struct netback *nb, uint32_t port, uint64_t rate_bytes,
+		     uint32_t rate_usec);
 void netback_set_multicast_control(struct netback *nb, uint32_t port, bool on);
 
 /* ---- uplinks ----------------------------------------------------------------------- */
