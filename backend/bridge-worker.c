@@ -111,8 +111,7 @@ static void add_vif(struct bridge *b, const struct bridge_msg *msg)
 	struct member *m = new_member(b, msg->port);
 	struct netback_vif vif = {
 		.domid = msg->vif.domid, .front = &msg->vif.front,
-		.features = &msg->vif.features, .port = &msg->vif.port,
-		.mtu_bytes = msg->vif.mtu_bytes, .rate_bytes = msg->vif.rate.bytes,
+		.port = &msg->vif.port, .rate_bytes = msg->vif.rate.bytes,
 		.rate_usec = msg->vif.rate.usec,
 	};
 	char why[200];

@@ -20,7 +20,6 @@
  *                               <-    BROKEN: the ring is insane, and removed
  *   COUNT                       ->
  *                               <-    COUNTED
- *   CAPTURE (+ file or pipe)    ->    mirrored frames go there; without: no more
  *   STOP                        ->    removes all
  *                               <-    STOPPED, then exits with 0
  */
@@ -38,7 +37,7 @@
 enum bridge_type {
 	BRIDGE_OPEN = 1, BRIDGE_ADD_VIF, BRIDGE_ADD_UPLINK, BRIDGE_SET_PORT,
 	BRIDGE_SET_RATE, BRIDGE_SET_MULTICAST, BRIDGE_CONFIGURE, BRIDGE_REMOVE,
-	BRIDGE_COUNT, BRIDGE_CAPTURE, BRIDGE_STOP,
+	BRIDGE_COUNT, BRIDGE_STOP,
 	BRIDGE_READY = 32, BRIDGE_ADDED, BRIDGE_REFUSED, BRIDGE_REMOVED,
 	BRIDGE_BROKEN, BRIDGE_COUNTED, BRIDGE_STOPPED,
 };
@@ -51,9 +50,7 @@ struct bridge_rate {
 struct bridge_vif {
 	uint32_t domid, devid;
 	struct vif_frontend front;
-	struct vif_features features;
 	struct vswitch_port_config port;
-	uint32_t mtu_bytes;
 	struct bridge_rate rate;
 };
 
@@ -82,7 +79,7 @@ struct bridge_msg {
 		struct vswitch_port_config set;
 		struct vswitch_config configure;
 		struct bridge_rate rate;
-		uint8_t on;		/* SET_MULTICAST, CAPTURE */
+		uint8_t on;		/* SET_MULTICAST */
 		struct bridge_failure failure;
 		struct {
 			struct vswitch_counters port;

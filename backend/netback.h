@@ -64,9 +64,7 @@ struct vswitch *netback_switch(struct netback *nb);
 struct netback_vif {
 	uint32_t domid;
 	const struct vif_frontend *front;	/* read during the call only */
-	const struct vif_features *features;	/* what was published: limits to enforce */
 	const struct vswitch_port_config *port;
-	uint32_t mtu_bytes;
 	uint64_t rate_bytes;			/* per rate_usec, from the guest; 0: no limit */
 	uint32_t rate_usec;
 	struct log_peer *log;			/* outlives the port */
@@ -115,7 +113,6 @@ int64_t netback_timeout_ms(const struct netback *nb, uint64_t now_ms);
 
 struct netback_stats {
 	uint64_t passes, copies, copy_calls, notifies;
-	uint64_t held;			/* frames that waited for a receiver */
 	uint64_t completed_in_software;	/* checksums and segmentations */
 };
 

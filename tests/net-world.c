@@ -18,11 +18,10 @@ static void on_broken(void *arg, uint32_t port, const char *why)
 
 static void add_guest(struct world *w, uint32_t i)
 {
-	static const struct vif_features features = { .sg = true, .max_queues = 2 };
 	struct net_guest *g = &w->guest[i];
 	struct netback_vif vif = {
-		.domid = FAKE_DOMID, .front = &g->front, .features = &features,
-		.port = &w->config[i], .mtu_bytes = 1500, .log = &w->log[i],
+		.domid = FAKE_DOMID, .front = &g->front,
+		.port = &w->config[i], .log = &w->log[i],
 	};
 	char why[200] = "";
 

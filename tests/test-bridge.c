@@ -76,9 +76,7 @@ static struct bridge_msg vif_message(struct rig *r, uint32_t i)
 
 	msg.vif.domid = FAKE_DOMID;
 	msg.vif.front = r->guest[i].front;
-	msg.vif.features = (struct vif_features){ .sg = true, .max_queues = 2 };
 	net_mac(msg.vif.port.mac, (uint8_t)i);
-	msg.vif.mtu_bytes = 1500;
 	return msg;
 }
 
