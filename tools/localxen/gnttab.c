@@ -316,6 +316,7 @@ static inline struct lx_copy_side side_of(const union xengnttab_copy_ptr *p,
 int xengnttab_grant_copy(xengnttab_handle *xgt, uint32_t count,
 			 xengnttab_grant_copy_segment_t *segs)
 {
+	struct lx_copy copy = { 0 };
 	int rc = lx_usable(xgt->incarnation);
 
 	if (!rc)
@@ -331,7 +332,8 @@ int xengnttab_grant_copy(xengnttab_handle *xgt, uint32_t count,
 
 		src = side_of(&s->source, s->flags & GNTCOPY_source_gref);
 		dst = side_of(&s->dest, s->flags & GNTCOPY_dest_gref);
-		s->status = st ? st : lx_grant_copy(&src, &dst, s->len);
+		s->status = st ? st : lx_grant_copy(&copy, &src, &dst, s->len);
 	}
+	lx_grant_copy_end(&copy);
 	return 0;
 }
