@@ -140,7 +140,13 @@ int lx_grant_grab(struct lx_thread *t, struct lx_grab *g)
 	else
 		g->hold = take_maptrack(g, value);
 	st = g->hold ? count_hold(dom, g) : GNTST_no_device_space;
-	if (st && g->hold)
+	if (!st) {
+		/* Our hold keeps the slot this domain's: a plain store will do. */
+		atomic_store_explicit(&dom->active[g->gref].lock, 0, memory_order_release);
+		atomic_store_explicit(&t->intent, 0, memory_order_release);
+		return st;
+	}
+	if (g->hold)
 		atomic_store(g->hold, 0);
 	unlock_entry(t, &dom->active[g->gref]);
 	return st;
@@ -188,9 +194,10 @@ static int open_side(struct lx_thread *t, const struct lx_copy_side *side,
 	if (!end->page || end->domid != side->domid || end->grab.gref != side->gref) {
 		close_side(t, end);
 		end->domid = side->domid;
-		end->grab = (struct lx_grab){ .domid = side->domid, .gref = side->gref,
-					      .readonly = readonly,
-					      .hold = &t->pin[!readonly] };
+		end->grab.domid = side->domid;
+		end->grab.gref = side->gref;
+		end->grab.readonly = readonly;
+		end->grab.hold = &t->pin[!readonly];
 		st = lx_grant_grab(t, &end->grab);
 		if (st)
 			return st;
