@@ -114,15 +114,23 @@ void nb_rx_purge(struct nb_queue *q, const struct nb_port *from)
 /* Where the next octet of a frame goes. */
 struct cursor {
 	struct netback *nb;
+	const struct nb_queue *queue;
 	uint32_t domid, slot, offset;	/* slot: in nb->slots */
+	uint8_t *page;			/* of the slot, when it is mapped */
 };
+
+static void enter_slot(struct cursor *c, uint32_t slot)
+{
+	c->slot = slot;
+	c->offset = 0;
+	c->page = nb_mapped(c->queue, c->nb->slots[slot].gref, true);
+}
 
 static uint32_t room_in_slot(struct cursor *c)
 {
 	if (c->offset == GRANT_PAGE_BYTES) {
 		c->nb->slots[c->slot].bytes = (uint16_t)c->offset;
-		c->slot++;
-		c->offset = 0;
+		enter_slot(c, c->slot + 1);
 	}
 	return GRANT_PAGE_BYTES - c->offset;
 }
@@ -132,25 +140,36 @@ static void put_part(struct cursor *c, const uint8_t *from, uint32_t bytes)
 	while (bytes) {
 		uint32_t n = MIN(bytes, room_in_slot(c));
 
-		grant_batch_to(&c->nb->copies, c->domid, c->nb->slots[c->slot].gref,
-			       (uint16_t)c->offset, from, (uint16_t)n);
+		if (c->page)
+			memcpy(c->page + c->offset, from, n);
+		else
+			grant_batch_to(&c->nb->copies, c->domid, c->nb->slots[c->slot].gref,
+				       (uint16_t)c->offset, from, (uint16_t)n);
 		from += n;
 		c->offset += n;
 		bytes -= n;
 	}
 }
 
-static void put_piece(struct cursor *c, uint32_t domid, const struct nb_piece *piece,
+/*
+ * By the CPU when both pages are mapped. A page of another domain's cannot be our own
+ * side of a grant copy, so one of them alone is of no use.
+ */
+static void put_piece(struct cursor *c, const struct nb_queue *q, const struct nb_piece *piece,
 		      uint32_t skip)
 {
+	const uint8_t *page = nb_mapped(q, piece->gref, false);
 	uint32_t at = piece->offset + skip, bytes = piece->bytes - skip;
 
 	while (bytes) {
 		uint32_t n = MIN(bytes, room_in_slot(c));
 
-		grant_batch_across(&c->nb->copies, domid, piece->gref, (uint16_t)at,
-				   c->domid, c->nb->slots[c->slot].gref,
-				   (uint16_t)c->offset, (uint16_t)n);
+		if (page && c->page)
+			memcpy(c->page + c->offset, page + at, n);
+		else
+			grant_batch_across(&c->nb->copies, q->port->domid, piece->gref,
+					   (uint16_t)at, c->domid, c->nb->slots[c->slot].gref,
+					   (uint16_t)c->offset, (uint16_t)n);
 		at += n;
 		c->offset += n;
 		bytes -= n;
@@ -166,7 +185,7 @@ static void put_pieces(struct cursor *c, const struct nb_frame *f)
 
 		skip -= drop;
 		if (drop < f->piece[i].bytes)
-			put_piece(c, f->port->domid, &f->piece[i], drop);
+			put_piece(c, f->from, &f->piece[i], drop);
 	}
 }
 
@@ -226,8 +245,10 @@ static uint8_t *scratch(struct netback *nb)
 
 static struct cursor cursor_of(struct netback *nb, const struct nb_plan *plan)
 {
-	return (struct cursor){ .nb = nb, .domid = plan->queue->port->domid,
-				.slot = plan->slot_first };
+	struct cursor c = { .nb = nb, .queue = plan->queue, .domid = plan->queue->port->domid };
+
+	enter_slot(&c, plan->slot_first);
+	return c;
 }
 
 static uint16_t checksum_flags(const struct nb_frame *f)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include "netback-internal.h"
 
 /* ---- small things that all files use ------------------------------------------------- */
@@ -115,6 +116,9 @@ static int open_parts(struct netback *nb)
 		rc = open_buffers(nb);
 	if (rc)
 		return rc;
+	if (getrandom(&nb->mapping_factor, sizeof(nb->mapping_factor), 0) < 0)
+		return -errno;
+	nb->mapping_factor |= 1;
 	nb->scratch = calloc(NB_COPIES, sizeof(*nb->scratch));
 	return nb->scratch ? 0 : -ENOMEM;
 }
@@ -459,6 +463,7 @@ static void close_queue(struct netback *nb, struct nb_queue *q)
 	}
 	unbind(nb, q->rx_bound, q->rx_evtchn);
 	unbind(nb, q->tx_bound, q->tx_evtchn);
+	nb_mapping_close(q);
 	grant_unmap(nb->cfg.xgt, q->tx_page, 1);
 	grant_unmap(nb->cfg.xgt, q->rx_page, 1);
 	free(q);
