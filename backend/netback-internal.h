@@ -264,10 +264,10 @@ int nb_mapping_del(struct nb_queue *q, const struct xen_netif_gref *list, uint32
 /* Unmaps all. */
 void nb_mapping_close(struct nb_queue *q);
 uint8_t *nb_mapping_find(const struct nb_mapping *m, uint32_t gref, bool write);
-/* Where the page of a gref is, for the CPU to use in this pass; NULL: copy by grant. */
-static inline uint8_t *nb_mapped(const struct nb_queue *q, uint32_t gref, bool write)
+/* Where the CPU can read the page of a gref in this pass; NULL: copy by grant. */
+static inline const uint8_t *nb_mapped(const struct nb_queue *q, uint32_t gref)
 {
-	return q->mapping ? nb_mapping_find(q->mapping, gref, write) : NULL;
+	return q->mapping ? nb_mapping_find(q->mapping, gref, false) : NULL;
 }
 
 /* The octets of a tag operation on a frame's head, as up to three parts. */

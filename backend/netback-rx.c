@@ -114,25 +114,29 @@ void nb_rx_purge(struct nb_queue *q, const struct nb_port *from)
 /* Where the next octet of a frame goes. */
 struct cursor {
 	struct netback *nb;
-	const struct nb_queue *queue;
+	const struct nb_mapping *mapping;	/* the receiver's static grants */
 	uint32_t domid, slot, offset;	/* slot: in nb->slots */
-	uint8_t *page;			/* of the slot, when it is mapped */
 };
-
-static void enter_slot(struct cursor *c, uint32_t slot)
-{
-	c->slot = slot;
-	c->offset = 0;
-	c->page = nb_mapped(c->queue, c->nb->slots[slot].gref, true);
-}
 
 static uint32_t room_in_slot(struct cursor *c)
 {
 	if (c->offset == GRANT_PAGE_BYTES) {
 		c->nb->slots[c->slot].bytes = (uint16_t)c->offset;
-		enter_slot(c, c->slot + 1);
+		c->slot++;
+		c->offset = 0;
 	}
 	return GRANT_PAGE_BYTES - c->offset;
+}
+
+/* By the CPU, when the slot's page is mapped. False: it is not. Not inline: rare. */
+static __attribute__((noinline)) bool put_mapped(const struct cursor *c, const uint8_t *from,
+						 uint32_t bytes)
+{
+	uint8_t *page = nb_mapping_find(c->mapping, c->nb->slots[c->slot].gref, true);
+
+	if (page)
+		memcpy(page + c->offset, from, bytes);
+	return page;
 }
 
 static void put_part(struct cursor *c, const uint8_t *from, uint32_t bytes)
@@ -140,9 +144,7 @@ static void put_part(struct cursor *c, const uint8_t *from, uint32_t bytes)
 	while (bytes) {
 		uint32_t n = MIN(bytes, room_in_slot(c));
 
-		if (c->page)
-			memcpy(c->page + c->offset, from, n);
-		else
+		if (!c->mapping || !put_mapped(c, from, n))
 			grant_batch_to(&c->nb->copies, c->domid, c->nb->slots[c->slot].gref,
 				       (uint16_t)c->offset, from, (uint16_t)n);
 		from += n;
@@ -158,15 +160,13 @@ static void put_part(struct cursor *c, const uint8_t *from, uint32_t bytes)
 static void put_piece(struct cursor *c, const struct nb_queue *q, const struct nb_piece *piece,
 		      uint32_t skip)
 {
-	const uint8_t *page = nb_mapped(q, piece->gref, false);
+	const uint8_t *page = c->mapping ? nb_mapped(q, piece->gref) : NULL;
 	uint32_t at = piece->offset + skip, bytes = piece->bytes - skip;
 
 	while (bytes) {
 		uint32_t n = MIN(bytes, room_in_slot(c));
 
-		if (page && c->page)
-			memcpy(c->page + c->offset, page + at, n);
-		else
+		if (!page || !put_mapped(c, page + at, n))
 			grant_batch_across(&c->nb->copies, q->port->domid, piece->gref,
 					   (uint16_t)at, c->domid, c->nb->slots[c->slot].gref,
 					   (uint16_t)c->offset, (uint16_t)n);
@@ -245,10 +245,8 @@ static uint8_t *scratch(struct netback *nb)
 
 static struct cursor cursor_of(struct netback *nb, const struct nb_plan *plan)
 {
-	struct cursor c = { .nb = nb, .queue = plan->queue, .domid = plan->queue->port->domid };
-
-	enter_slot(&c, plan->slot_first);
-	return c;
+	return (struct cursor){ .nb = nb, .mapping = plan->queue->mapping,
+				.domid = plan->queue->port->domid, .slot = plan->slot_first };
 }
 
 static uint16_t checksum_flags(const struct nb_frame *f)

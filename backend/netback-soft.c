@@ -39,7 +39,7 @@ static void copy_body(struct netback *nb, const struct nb_frame *f, uint8_t *to)
 
 	for (uint32_t i = 0; i < f->nr_pieces; i++) {
 		const struct nb_piece *piece = &f->piece[i];
-		const uint8_t *page = nb_mapped(f->from, piece->gref, false);
+		const uint8_t *page = nb_mapped(f->from, piece->gref);
 		uint32_t drop = MIN(skip, piece->bytes), bytes = piece->bytes - drop;
 
 		skip -= drop;

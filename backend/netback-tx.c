@@ -207,7 +207,7 @@ static void copy_head(struct netback *nb, struct nb_frame *f)
 	f->copy_first = nb->heads.nr;
 	for (uint32_t i = 0; i < f->nr_pieces && at < want; i++) {
 		const struct nb_piece *piece = &f->piece[i];
-		const uint8_t *page = nb_mapped(f->from, piece->gref, false);
+		const uint8_t *page = nb_mapped(f->from, piece->gref);
 		uint32_t bytes = MIN(piece->bytes, want - at);
 
 		if (!bytes)
