@@ -121,6 +121,7 @@ struct nb_port {
 	uint32_t nr_queues;
 	struct nb_queue *queue[VIF_QUEUES_MAX];
 	bool sg, gso_tcpv4, gso_tcpv6, ipv4_csum, ipv6_csum, tells;
+	uint32_t frame_bytes_max;	/* it takes; of a large packet, its segments */
 	struct shaper rate;
 	uint64_t wait_until_us;		/* the limit is used up until then */
 	struct nb_hash hash;

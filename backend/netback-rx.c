@@ -13,6 +13,7 @@
 #include <string.h>
 #include "netback-internal.h"
 
+#define SEGMENT_MIN_BYTES 536u	/* RFC 879 */
 #define ALL_SLOTS (NETBACK_SLOTS_MAX + 2u)	/* with two extra infos */
 
 /* ---- waiting ----------------------------------------------------------------------- */
@@ -55,7 +56,7 @@ void nb_rx_enqueue(struct nb_queue *q, struct nb_frame *f, const struct vswitch_
 	struct nb_port *p = q->port;
 	struct netback *nb = p->nb;
 
-	if (!p->sg && !f->gso && f->bytes + FRAME_TAG_BYTES > GRANT_PAGE_BYTES) {
+	if (!f->gso && f->bytes > p->frame_bytes_max) {
 		lose(p, f->bytes, VSWITCH_TOO_BIG);
 		return;
 	}
@@ -343,6 +344,17 @@ static bool batch_has_room(const struct netback *nb)
 	       nb->copies.max - nb->copies.nr >= 2 * ALL_SLOTS + 4;
 }
 
+/*
+ * Payload of a segment; smaller than the sender asked for where that is too large here,
+ * but not below what every TCP takes.
+ */
+static uint32_t segment_bytes(const struct nb_port *p, const struct nb_frame *f)
+{
+	uint32_t least = f->frame.payload_offset + SEGMENT_MIN_BYTES;
+
+	return MIN(f->gso_bytes, MAX(p->frame_bytes_max, least) - f->frame.payload_offset);
+}
+
 /* A large packet for a receiver that takes none: as many segments as fit now. */
 static bool place_cut(struct netback *nb, struct nb_queue *q, struct nb_delivery *d, int *nr)
 {
@@ -351,7 +363,7 @@ static bool place_cut(struct netback *nb, struct nb_queue *q, struct nb_delivery
 	struct frame_cut cut;
 
 	if (!nb_parse(f) ||
-	    frame_cut_start(&cut, f->data, f->bytes, &f->frame, f->gso_bytes)) {
+	    frame_cut_start(&cut, f->data, f->bytes, &f->frame, segment_bytes(q->port, f))) {
 		f->fault = "a large packet is not TCP, or its headers are too long";
 		return true;
 	}

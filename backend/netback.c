@@ -332,6 +332,17 @@ static int new_port(struct netback *nb, const struct vswitch_port_config *cfg,
 	return 0;
 }
 
+/*
+ * One slot without sg; and what the tool stack says, where it does. A tag comes on top,
+ * as everywhere.
+ */
+static uint32_t frame_bytes_max(const struct vif_frontend *f)
+{
+	uint32_t max = f->sg ? XEN_NETIF_MAX_TX_SIZE : GRANT_PAGE_BYTES - FRAME_TAG_BYTES;
+
+	return f->mtu_bytes ? MIN(max, f->mtu_bytes + FRAME_ETH_BYTES + FRAME_TAG_BYTES) : max;
+}
+
 static void take_wishes(struct nb_port *p, const struct netback_vif *cfg)
 {
 	const struct vif_frontend *f = cfg->front;
@@ -343,6 +354,7 @@ static void take_wishes(struct nb_port *p, const struct netback_vif *cfg)
 	p->ipv4_csum = !f->no_csum;
 	p->ipv6_csum = f->ipv6_csum;
 	p->tells = f->rx_notify;
+	p->frame_bytes_max = frame_bytes_max(f);
 }
 
 int netback_add_vif(struct netback *nb, const struct netback_vif *cfg, uint32_t *out,

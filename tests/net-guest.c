@@ -40,7 +40,7 @@ void net_guest_open(struct net_guest *g, uint32_t number, uint32_t nr_queues, bo
 	g->front = (struct vif_frontend){
 		.nr_queues = nr_queues, .rx_copy = true, .rx_notify = true, .sg = true,
 		.gso_tcpv4 = true, .gso_tcpv6 = true, .ipv6_csum = true,
-		.mtu_bytes = VIF_MTU_DEFAULT, .ctrl_ring = ctrl,
+		.ctrl_ring = ctrl,
 	};
 	for (uint32_t i = 0; i < nr_queues; i++)
 		open_queue(g, i);
