@@ -124,7 +124,7 @@ struct vif_frontend {
 	uint32_t ctrl_gref, ctrl_port;
 	uint8_t mac[VIF_MAC_BYTES];	/* written by the tool stack here too */
 	bool has_mac;
-	uint32_t mtu_bytes;
+	uint32_t mtu_bytes;		/* as the tool stack wrote it; 0: not at all */
 };
 
 /*
