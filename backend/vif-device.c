@@ -369,13 +369,15 @@ static int publish_in(struct xs_handle *xs, xs_transaction_t t, void *arg)
 static int vif_device_announce(struct device *d)
 {
 	struct vif_device *v = of(d);
+	uint32_t max_queues = v->ts.max_queues ? v->ts.max_queues :
+						 v->common->config->max_queues;
 	struct publish p = {
 		.dir = v->env.bus->nodename,
 		.features = {
 			.sg = true, .gso_tcpv4 = true, .gso_tcpv6 = true, .ipv6_csum = true,
 			.rx_copy = true, .split_event_channels = true,
 			.multicast_control = true, .dynamic_multicast_control = true,
-			.ctrl_ring = true, .max_queues = v->common->config->max_queues,
+			.ctrl_ring = true, .max_queues = max_queues,
 		},
 	};
 
