@@ -150,7 +150,6 @@ struct nb_plan {
 	uint8_t gso;
 	uint16_t gso_bytes;
 	uint32_t hash, hash_type;
-	uint32_t bytes;
 };
 
 struct nb_slot {

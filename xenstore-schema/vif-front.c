@@ -267,6 +267,20 @@ bool vif_read_multicast_control(struct xs_handle *xs, const char *front_dir)
 	return on;
 }
 
+int vif_watch_multicast_control(struct xs_handle *xs, const char *front_dir,
+				const char *token, bool on)
+{
+	char path[XENBUS_NODE_BYTES];
+	int rc = xenbus_join(path, front_dir, KEY_REQUEST_MULTICAST_CONTROL);
+
+	if (rc)
+		return rc;
+	errno = 0;
+	if (on ? xs_watch(xs, path, token) : xs_unwatch(xs, path, token))
+		return 0;
+	return xenbus_store_error();
+}
+
 int vif_read_own(struct xs_handle *xs, const char *front_dir, const char *back_dir,
 		 uint8_t *mac, bool *has_mac, uint32_t *mtu_bytes, struct key_error *err)
 {

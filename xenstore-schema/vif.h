@@ -148,5 +148,8 @@ int vif_read_own(struct xs_handle *xs, const char *front_dir, const char *back_d
 /* request-multicast-control alone, which may change while connected. */
 int vif_write_multicast_control(struct xs_handle *xs, const char *front_dir, bool on);
 bool vif_read_multicast_control(struct xs_handle *xs, const char *front_dir);
+/* Watches it, or not any more. -errno of the store. */
+int vif_watch_multicast_control(struct xs_handle *xs, const char *front_dir,
+				const char *token, bool on);
 
 #endif
