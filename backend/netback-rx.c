@@ -13,6 +13,7 @@
 #include <string.h>
 #include "netback-internal.h"
 
+#define SEGMENT_MIN_BYTES 536u	/* RFC 879 */
 #define ALL_SLOTS (NETBACK_SLOTS_MAX + 2u)	/* with two extra infos */
 
 /* ---- waiting ----------------------------------------------------------------------- */
@@ -55,7 +56,7 @@ void nb_rx_enqueue(struct nb_queue *q, struct nb_frame *f, const struct vswitch_
 	struct nb_port *p = q->port;
 	struct netback *nb = p->nb;
 
-	if (!p->sg && !f->gso && f->bytes + FRAME_TAG_BYTES > GRANT_PAGE_BYTES) {
+	if (!f->gso && f->bytes > p->frame_bytes_max) {
 		lose(p, f->bytes, VSWITCH_TOO_BIG);
 		return;
 	}
@@ -114,6 +115,7 @@ void nb_rx_purge(struct nb_queue *q, const struct nb_port *from)
 /* Where the next octet of a frame goes. */
 struct cursor {
 	struct netback *nb;
+	const struct nb_mapping *mapping;	/* the receiver's static grants */
 	uint32_t domid, slot, offset;	/* slot: in nb->slots */
 };
 
@@ -127,30 +129,48 @@ static uint32_t room_in_slot(struct cursor *c)
 	return GRANT_PAGE_BYTES - c->offset;
 }
 
+/* By the CPU, when the slot's page is mapped. False: it is not. Not inline: rare. */
+static __attribute__((noinline)) bool put_mapped(const struct cursor *c, const uint8_t *from,
+						 uint32_t bytes)
+{
+	uint8_t *page = nb_mapping_find(c->mapping, c->nb->slots[c->slot].gref, true);
+
+	if (page)
+		memcpy(page + c->offset, from, bytes);
+	return page;
+}
+
 static void put_part(struct cursor *c, const uint8_t *from, uint32_t bytes)
 {
 	while (bytes) {
 		uint32_t n = MIN(bytes, room_in_slot(c));
 
-		grant_batch_to(&c->nb->copies, c->domid, c->nb->slots[c->slot].gref,
-			       (uint16_t)c->offset, from, (uint16_t)n);
+		if (!c->mapping || !put_mapped(c, from, n))
+			grant_batch_to(&c->nb->copies, c->domid, c->nb->slots[c->slot].gref,
+				       (uint16_t)c->offset, from, (uint16_t)n);
 		from += n;
 		c->offset += n;
 		bytes -= n;
 	}
 }
 
-static void put_piece(struct cursor *c, uint32_t domid, const struct nb_piece *piece,
+/*
+ * By the CPU when both pages are mapped. A page of another domain's cannot be our own
+ * side of a grant copy, so one of them alone is of no use.
+ */
+static void put_piece(struct cursor *c, const struct nb_queue *q, const struct nb_piece *piece,
 		      uint32_t skip)
 {
+	const uint8_t *page = c->mapping ? nb_mapped(q, piece->gref) : NULL;
 	uint32_t at = piece->offset + skip, bytes = piece->bytes - skip;
 
 	while (bytes) {
 		uint32_t n = MIN(bytes, room_in_slot(c));
 
-		grant_batch_across(&c->nb->copies, domid, piece->gref, (uint16_t)at,
-				   c->domid, c->nb->slots[c->slot].gref,
-				   (uint16_t)c->offset, (uint16_t)n);
+		if (!page || !put_mapped(c, page + at, n))
+			grant_batch_across(&c->nb->copies, q->port->domid, piece->gref,
+					   (uint16_t)at, c->domid, c->nb->slots[c->slot].gref,
+					   (uint16_t)c->offset, (uint16_t)n);
 		at += n;
 		c->offset += n;
 		bytes -= n;
@@ -166,7 +186,7 @@ static void put_pieces(struct cursor *c, const struct nb_frame *f)
 
 		skip -= drop;
 		if (drop < f->piece[i].bytes)
-			put_piece(c, f->port->domid, &f->piece[i], drop);
+			put_piece(c, f->from, &f->piece[i], drop);
 	}
 }
 
@@ -235,6 +255,7 @@ static uint8_t *scratch(struct netback *nb)
 static void start_at(struct cursor *c, struct netback *nb, const struct nb_plan *plan)
 {
 	c->nb = nb;
+	c->mapping = plan->queue->mapping;
 	c->domid = plan->queue->port->domid;
 	c->slot = plan->slot_first;
 	c->offset = 0;
@@ -319,6 +340,17 @@ static bool batch_has_room(const struct netback *nb)
 	       nb->copies.max - nb->copies.nr >= 2 * ALL_SLOTS + 4;
 }
 
+/*
+ * Payload of a segment; smaller than the sender asked for where that is too large here,
+ * but not below what every TCP takes.
+ */
+static uint32_t segment_bytes(const struct nb_port *p, const struct nb_frame *f)
+{
+	uint32_t least = f->frame.payload_offset + SEGMENT_MIN_BYTES;
+
+	return MIN(f->gso_bytes, MAX(p->frame_bytes_max, least) - f->frame.payload_offset);
+}
+
 /* A large packet for a receiver that takes none: as many segments as fit now. */
 static bool place_cut(struct netback *nb, struct nb_queue *q, struct nb_delivery *d, int *nr)
 {
@@ -327,7 +359,7 @@ static bool place_cut(struct netback *nb, struct nb_queue *q, struct nb_delivery
 	struct frame_cut cut;
 
 	if (!nb_parse(f) ||
-	    frame_cut_start(&cut, f->data, f->bytes, &f->frame, f->gso_bytes)) {
+	    frame_cut_start(&cut, f->data, f->bytes, &f->frame, segment_bytes(q->port, f))) {
 		f->fault = "a large packet is not TCP, or its headers are too long";
 		return true;
 	}

@@ -143,6 +143,8 @@
 #define KEY_ISOLATED		"isolated"	/* Tb, flag, 0, P: exchanges frames with ports
 						   that are not, only */
 #define KEY_ANY_SOURCE		"any-source"	/* Tb, flag, 0, P: may send from any address */
+#define KEY_MAX_QUEUES		"max-queues"	/* Tb, u32, the daemon's, P: what B offers at most,
+						   1 to 16 */
 #define KEY_MTU			"mtu"		/* Tb Tf, u32 bytes, 1500, n */
 
 /* ---- vif: back end to front end ------------------------------------------ */

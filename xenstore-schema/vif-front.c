@@ -157,7 +157,7 @@ int vif_read_frontend(struct xs_handle *xs, const char *front_dir,
 	memset(out, 0, sizeof(*out));
 	rc = vif_read_mac(xs, front_dir, out->mac, &out->has_mac, err);
 	if (!rc)
-		rc = vif_read_mtu(xs, front_dir, &out->mtu_bytes, err);
+		rc = vif_read_mtu_written(xs, front_dir, &out->mtu_bytes, err);
 	if (!rc)
 		rc = read_flags(xs, front_dir, out, err);
 	if (!rc)

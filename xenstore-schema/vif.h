@@ -72,6 +72,7 @@ struct vif_toolstack {
 	uint64_t rate_bytes;
 	uint32_t rate_usec;
 	struct vif_port port;
+	uint32_t max_queues;		/* key max-queues, ours; 0: nobody says */
 	bool online;
 	bool hotplug_pending, hotplug_error;	/* as vbd.h */
 };
@@ -79,6 +80,8 @@ struct vif_toolstack {
 /* -EINVAL: err names the node. Missing optional nodes take their defaults. */
 int vif_read_toolstack(struct xs_handle *xs, const char *back_dir,
 		       struct vif_toolstack *out, struct key_error *err);
+/* What may be a switch's name, or vifname: part of file names, too. */
+bool vif_is_name(const char *text);
 /* "aa:bb:cc:dd:ee:ff"; a group address or zero is -EINVAL. */
 int vif_parse_mac(const char *text, uint8_t *mac);
 void vif_format_mac(const uint8_t *mac, char *buf, size_t bytes);
@@ -124,7 +127,7 @@ struct vif_frontend {
 	uint32_t ctrl_gref, ctrl_port;
 	uint8_t mac[VIF_MAC_BYTES];	/* written by the tool stack here too */
 	bool has_mac;
-	uint32_t mtu_bytes;
+	uint32_t mtu_bytes;		/* as the tool stack wrote it; 0: not at all */
 };
 
 /*
