@@ -229,5 +229,5 @@ bench_net()
 		net_at_rest
 	fi
 	taps_down
-	[ $quick = 1 ] || true
+	[ $quick = 1 ] || net_crowd
 }
