@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "bridge-serve.h"
+#include "keys.h"
 #include "predecessor.h"
 #include "switch-config.h"
 #include "util.h"
@@ -525,7 +526,7 @@ static int vif_device_connect(struct device *d, char *why, size_t why_bytes)
 		return rc;
 	}
 	if (!v->front.rx_copy) {
-		snprintf(why, why_bytes, "the front end's request-rx-copy is 0 or missing: "
+		snprintf(why, why_bytes, "the front end's " KEY_REQUEST_RX_COPY " is 0 or missing: "
 			 "it wants pages to be flipped, which is not offered; expected 1");
 		return -EOPNOTSUPP;
 	}
