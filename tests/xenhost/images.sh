@@ -5,8 +5,8 @@
 # not know how anything is booted. Sourced by run.
 
 # mkfs.ext4 and not mke2fs: busybox, which is the shell, has one of its own.
-guest_programs="fio mkfs.ext4 e2fsck resize2fs"
-guest_modules="xen-blkfront xen-netfront xen-evtchn xen-gntdev xen-gntalloc xen-privcmd xenfs ext4 isofs loop tun"
+guest_programs="fio mkfs.ext4 e2fsck resize2fs iperf3 ethtool"
+guest_modules="xen-blkfront xen-netfront xen-evtchn xen-gntdev xen-gntalloc xen-privcmd xenfs ext4 isofs loop tun 8021q pktgen"
 dom0_modules="virtio_pci 9pnet_virtio 9p overlay"
 
 # Sets $images: the directory with dom0.cpio.gz and guest.cpio.
