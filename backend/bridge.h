@@ -88,6 +88,13 @@ struct bridge_msg {
 	};
 };
 
+/*
+ * mac: the port's own address; NULL: it has none, which the switch refuses unless
+ * the port may send from any.
+ */
+void bridge_port_config(const struct vif_port *port, const uint8_t *mac,
+			struct vswitch_port_config *out);
+
 /* As packet.h. fd: one descriptor or -1. -EPROTO too for another version or type. */
 int bridge_send(int sock, const struct bridge_msg *msg, int fd);
 int bridge_receive(int sock, struct bridge_msg *msg, int *fd);

@@ -116,7 +116,7 @@ static void test_create_all(void)
 	/* It is what a back end reads. */
 	UNIT_EQ(vif_read_toolstack(xs, BACK, &ts, &err), 0);
 	UNIT_STREQ(ts.bridge, "xenbr1");
-	UNIT_OK(ts.hotplug_pending && ts.isolated && ts.any_source && ts.has_mac);
+	UNIT_OK(ts.hotplug_pending && ts.port.isolated && ts.port.any_source && ts.has_mac);
 	UNIT_EQ(ts.mtu_bytes, 9000);
 	UNIT_EQ(ts.rate_bytes, 12500);
 	xs_close(xs);

@@ -100,7 +100,7 @@ static void test_toolstack_defaults(void)
 	UNIT_EQ(vif_read_toolstack(xs, BACK, &ts, &err), 0);
 	UNIT_STREQ(ts.bridge, "");
 	UNIT_STREQ(ts.vifname, "vif3.0");
-	UNIT_OK(!ts.has_mac && ts.online && !ts.isolated && !ts.any_source);
+	UNIT_OK(!ts.has_mac && ts.online && !ts.port.isolated && !ts.port.any_source);
 	UNIT_EQ(ts.mtu_bytes, 1500);
 	UNIT_EQ(ts.rate_usec, 0);
 	UNIT_EQ(ts.rate_bytes, 0);
@@ -134,13 +134,13 @@ static void test_toolstack_xl(void)
 	UNIT_STREQ(mac, "00:16:3e:01:02:03");
 	UNIT_STREQ(ts.vifname, "web0");
 	UNIT_STREQ(ts.bridge, "xenbr1");
-	UNIT_STREQ(ts.vlan, "p1,10");
+	UNIT_STREQ(ts.port.vlan_text, "p1,10");
 	UNIT_EQ(ts.mtu_bytes, 9000);
 	UNIT_EQ(ts.handle, 2);
 	UNIT_EQ(ts.rate_bytes, 12500);
 	UNIT_EQ(ts.rate_usec, 50000);
 	UNIT_OK(ts.hotplug_pending && !ts.hotplug_error);
-	UNIT_OK(!ts.online && ts.isolated && ts.any_source);
+	UNIT_OK(!ts.online && ts.port.isolated && ts.port.any_source);
 	fake_xs_put(BACK "/hotplug-status", "connected");
 	fake_xs_put(BACK "/rate-bits", "1000000000");
 	UNIT_EQ(vif_read_toolstack(xs, BACK, &ts, &err), 0);
@@ -211,6 +211,45 @@ static void test_toolstack_bad(void)
 	UNIT_STREQ(err.key, "bridge");
 	fake_xs_put_bytes(BACK "/bridge", "a\0b", 3);
 	UNIT_EQ(vif_read_toolstack(xs, BACK, &ts, &err), -EINVAL);
+	xs_close(xs);
+}
+
+/* ---- changes while a vif is in use ------------------------------------------------------- */
+
+static void test_change(void)
+{
+	struct vif_change c = { .vlan = "p5,10", .isolated = 1, .any_source = -1 };
+	struct xs_handle *xs = start();
+	struct vif_toolstack ts;
+	struct key_error err;
+	const char *dir = BACK;
+
+	UNIT_EQ(vif_change_port(xs, "/local/domain/0/backend/vif/3/9", &c), -ENOENT);
+	UNIT_OK(!fake_xs_get("/local/domain/0/backend/vif/3/9/isolated"));
+	fake_xs_put(BACK "/rate", "12500,50000");
+	UNIT_EQ(vif_change_port(xs, dir, &c), 0);
+	UNIT_EQ(vif_read_toolstack(xs, BACK, &ts, &err), 0);
+	UNIT_OK(ts.port.trunk && ts.port.isolated && !ts.port.any_source);
+	UNIT_EQ(ts.port.vlan, 5);
+	UNIT_OK(has_vlan(ts.port.vlans, 10) && !has_vlan(ts.port.vlans, 11));
+	UNIT_EQ(ts.rate_bytes, 12500);
+	UNIT_OK(!fake_xs_get(BACK "/any-source"));
+	/* What is not named stays. */
+	c = (struct vif_change){ .isolated = -1, .any_source = 1, .set_rate = true };
+	UNIT_EQ(vif_change_port(xs, dir, &c), 0);
+	UNIT_EQ(vif_read_toolstack(xs, BACK, &ts, &err), 0);
+	UNIT_OK(ts.port.trunk && ts.port.isolated && ts.port.any_source);
+	UNIT_EQ(ts.rate_bytes, 0);
+	c = (struct vif_change){ .vlan = "", .isolated = 0, .any_source = -1 };
+	UNIT_EQ(vif_change_port(xs, dir, &c), 0);
+	UNIT_EQ(vif_read_toolstack(xs, BACK, &ts, &err), 0);
+	UNIT_OK(!ts.port.trunk && !ts.port.isolated && !ts.port.vlan);
+	/* What a back end would refuse is not written. */
+	c.vlan = "5000";
+	c.isolated = 1;
+	UNIT_EQ(vif_change_port(xs, dir, &c), -EINVAL);
+	UNIT_STREQ(fake_xs_get(BACK "/isolated"), "0");
+	UNIT_EQ(fake_xs_open_transactions(), 0);
 	xs_close(xs);
 }
 
@@ -467,6 +506,7 @@ int main(void)
 		{ "the tool stack's defaults", test_toolstack_defaults },
 		{ "the tool stack's nodes as xl writes them", test_toolstack_xl },
 		{ "bad values of the tool stack", test_toolstack_bad },
+		{ "a port is changed while in use", test_change },
 		{ "features, both ways", test_features },
 		{ "the link", test_carrier },
 		{ "a front end with one queue", test_front_one },

@@ -135,7 +135,8 @@
 #define KEY_BRIDGE		"bridge"	/* Tb, text, xenbr0, l */
 #define KEY_VIFNAME		"vifname"	/* Tb, text, vifDOMID.DEVID, l */
 #define KEY_IP			"ip"		/* Tb, text addresses, none, l */
-#define KEY_VLAN		"vlan"		/* Tb, text, none, l */
+#define KEY_VLAN		"vlan"		/* Tb, text, none, l: vif_parse_vlan() says how;
+						   ours to change while connected */
 #define KEY_GATEWAYDEV		"gatewaydev"	/* Tb, text, none, l */
 #define KEY_RATE		"rate"		/* Tb, text "BYTES,USEC", unlimited, l */
 #define KEY_RATE_BITS		"rate-bits"	/* Tb, u64 bits per second, unlimited, P: over rate */
@@ -181,5 +182,17 @@
 #define KEY_FEATURE_RX_NOTIFY	"feature-rx-notify" /* F, flag, 0, n: F tells of new buffers */
 #define KEY_REQUEST_MULTICAST_CONTROL "request-multicast-control" /* F, flag, 0, n */
 #define KEY_XDP_HEADROOM	"xdp-headroom"	/* F, u32 bytes, 0, L */
+
+/* ---- switches: administrator to back end ----------------------------------
+ * Below the back end's own domain: DIR_SWITCHES/NAME, and for each uplink
+ * DIR_SWITCHES/NAME/DIR_UPLINK/IFNAME with KEY_BRIDGE (the kernel's or Open
+ * vSwitch's that it joins; "": none), KEY_VLAN, KEY_ISOLATED, KEY_MTU as of a vif.
+ * All are written by T of the back end's domain, or dom0's, and are ours.
+ */
+
+#define DIR_SWITCHES		"paravane-bridge"
+#define DIR_UPLINK		"uplink"
+#define KEY_AGEING_MS		"ageing-ms"	/* u32 ms 1 up, 300000: an address not seen */
+#define KEY_MOVE_MS		"move-ms"	/* u32 ms, 1000: before an address may move */
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the tool stack says of a network interface: switch, address, VLAN, rate.
+ * What the tool stack says of a network interface: switch, address, rate.
  *
  * Hides: how xl spells addresses and rates, our own keys beside xl's. Must not
- * know: features and rings (vif-back.c, vif-front.c), stdio. Runs without an
- * operating system.
+ * know: VLANs (vif-port.c), features and rings (vif-back.c, vif-front.c), stdio.
+ * Runs without an operating system.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,11 +14,9 @@
 #include "vif-internal.h"
 #include "xenbus-internal.h"
 
-#define VLAN_MAX 4094u
 #define RATE_USEC 50000u	/* xl's own interval */
 
 static const char mac_words[] = "aa:bb:cc:dd:ee:ff, the address of one interface";
-static const char vlan_words[] = "a VLAN (10), a list (10,20-29), or p1,10,20";
 static const char rate_words[] = "BYTES,MICROSECONDS";
 
 /* ---- addresses ------------------------------------------------------------- */
@@ -81,8 +79,7 @@ int vif_read_mac(struct xs_handle *xs, const char *dir, uint8_t *mac, bool *has,
 
 /* ---- numbers in text ---------------------------------------------------------- */
 
-/* Decimal digits at *at, at least one; *at moves past them. */
-static int take_number(const char **at, uint64_t max, uint64_t *out)
+int vif_take_number(const char **at, uint64_t max, uint64_t *out)
 {
 	const char *c = *at;
 	uint64_t v = 0, digit;
@@ -100,90 +97,17 @@ static int take_number(const char **at, uint64_t max, uint64_t *out)
 	return 0;
 }
 
-/* ---- VLANs ------------------------------------------------------------------------ */
-
-static int take_vlan(const char **at, uint64_t *out)
-{
-	int rc = take_number(at, VLAN_MAX, out);
-
-	return rc ? rc : *out ? 0 : -EINVAL;
-}
-
-static void add_vlans(uint8_t *vlans, uint64_t first, uint64_t last)
-{
-	for (; first <= last; first++)
-		vlans[first / 8] |= (uint8_t)(1u << first % 8);
-}
-
-/* One element of a list: "pN", "N" or "N-M". *range: it makes a trunk by itself. */
-static int take_element(const char **at, uint16_t *native, uint8_t *vlans,
-			uint64_t *first, bool *range)
-{
-	uint64_t last;
-	int rc;
-
-	*range = false;
-	if (**at == 'p') {
-		++*at;
-		rc = *native ? -EINVAL : take_vlan(at, first);
-		if (rc)
-			return rc;
-		*native = (uint16_t)*first;
-		*range = true;
-		last = *first;
-	} else {
-		rc = take_vlan(at, first);
-		last = *first;
-		if (!rc && **at == '-') {
-			++*at;
-			*range = true;
-			rc = take_vlan(at, &last);
-		}
-		if (rc || last < *first)
-			return -EINVAL;
-	}
-	add_vlans(vlans, *first, last);
-	return 0;
-}
-
-int vif_parse_vlan(const char *text, bool *trunk, uint16_t *vlan, uint8_t vlans[512])
-{
-	unsigned int nr = 0;
-	uint64_t first = 0;
-	bool range;
-	int rc;
-
-	memset(vlans, 0, 512);
-	*trunk = false;
-	*vlan = 0;
-	if (!*text || !strcmp(text, "0"))
-		return 0;
-	for (;;) {
-		rc = take_element(&text, vlan, vlans, &first, &range);
-		if (rc)
-			return rc;
-		*trunk |= range || nr++;
-		if (!*text)
-			break;
-		if (*text++ != ',')
-			return -EINVAL;
-	}
-	if (!*trunk)
-		*vlan = (uint16_t)first;
-	return 0;
-}
-
 /* ---- rates -------------------------------------------------------------------------- */
 
 /* 0 bytes would be a link that never carries anything: a mistake. */
 static int parse_rate(const char *text, struct vif_toolstack *ts)
 {
 	uint64_t usec;
-	int rc = take_number(&text, UINT64_MAX, &ts->rate_bytes);
+	int rc = vif_take_number(&text, UINT64_MAX, &ts->rate_bytes);
 
 	if (rc || *text++ != ',')
 		return -EINVAL;
-	rc = take_number(&text, UINT32_MAX, &usec);
+	rc = vif_take_number(&text, UINT32_MAX, &usec);
 	if (rc || *text || (usec && !ts->rate_bytes))
 		return -EINVAL;
 	ts->rate_usec = (uint32_t)usec;
@@ -220,9 +144,8 @@ static int read_rate(struct xs_handle *xs, const char *dir, struct vif_toolstack
 
 /* ---- the rest -------------------------------------------------------------------------- */
 
-/* A copy into buf; missing is "". */
-static int read_word(struct xs_handle *xs, const char *dir, const char *key,
-		     const char *expected, char *buf, size_t bytes, struct key_error *err)
+int vif_read_word(struct xs_handle *xs, const char *dir, const char *key,
+		  const char *expected, char *buf, size_t bytes, struct key_error *err)
 {
 	int rc = xenbus_read_text(xs, XBT_NULL, dir, key, buf, bytes);
 
@@ -236,8 +159,7 @@ static int read_word(struct xs_handle *xs, const char *dir, const char *key,
 	return rc == -E2BIG ? -EINVAL : rc;
 }
 
-/* A switch or an interface: part of file names, too. */
-static bool is_name(const char *name)
+bool vif_is_name(const char *name)
 {
 	if (*name == '.')
 		return false;
@@ -247,13 +169,13 @@ static bool is_name(const char *name)
 	return true;
 }
 
-static int read_name(struct xs_handle *xs, const char *dir, const char *key, char *buf,
-		     struct key_error *err)
+int vif_read_name(struct xs_handle *xs, const char *dir, const char *key,
+		  char buf[VIF_NAME_BYTES], struct key_error *err)
 {
 	static const char expected[] = "a name without spaces and slashes, below 64 letters";
-	int rc = read_word(xs, dir, key, expected, buf, VIF_NAME_BYTES, err);
+	int rc = vif_read_word(xs, dir, key, expected, buf, VIF_NAME_BYTES, err);
 
-	if (rc || is_name(buf))
+	if (rc || vif_is_name(buf))
 		return rc;
 	xenbus_blame(err, key, buf, strlen(buf), expected);
 	return -EINVAL;
@@ -271,20 +193,6 @@ static int name_default(struct xs_handle *xs, const char *dir, struct vif_toolst
 		return rc;
 	return xenbus_text(ts->vifname, sizeof(ts->vifname), "vif%u.%u", (uint64_t)domid,
 			   (uint64_t)ts->handle);
-}
-
-static int read_vlan(struct xs_handle *xs, const char *dir, struct vif_toolstack *ts,
-		     struct key_error *err)
-{
-	uint8_t vlans[512];
-	uint16_t vlan;
-	bool trunk;
-	int rc = read_word(xs, dir, KEY_VLAN, vlan_words, ts->vlan, sizeof(ts->vlan), err);
-
-	if (rc || !vif_parse_vlan(ts->vlan, &trunk, &vlan, vlans))
-		return rc;
-	xenbus_blame(err, KEY_VLAN, ts->vlan, strlen(ts->vlan), vlan_words);
-	return -EINVAL;
 }
 
 int vif_read_mtu(struct xs_handle *xs, const char *dir, uint32_t *out,
@@ -305,10 +213,10 @@ int vif_read_mtu(struct xs_handle *xs, const char *dir, uint32_t *out,
 static int read_names(struct xs_handle *xs, const char *dir, struct vif_toolstack *ts,
 		      struct key_error *err)
 {
-	int rc = read_name(xs, dir, KEY_BRIDGE, ts->bridge, err);
+	int rc = vif_read_name(xs, dir, KEY_BRIDGE, ts->bridge, err);
 
 	if (!rc)
-		rc = read_name(xs, dir, KEY_VIFNAME, ts->vifname, err);
+		rc = vif_read_name(xs, dir, KEY_VIFNAME, ts->vifname, err);
 	if (!rc)
 		rc = xenbus_read_u32(xs, XBT_NULL, dir, KEY_HANDLE, UINT32_MAX,
 				     &ts->handle, err);
@@ -317,21 +225,6 @@ static int read_names(struct xs_handle *xs, const char *dir, struct vif_toolstac
 		rc = 0;
 	}
 	return rc ? rc : name_default(xs, dir, ts);
-}
-
-static int read_flags(struct xs_handle *xs, const char *dir, struct vif_toolstack *ts,
-		      struct key_error *err)
-{
-	int rc = xenbus_read_flag(xs, XBT_NULL, dir, KEY_ISOLATED, false, &ts->isolated,
-				  err);
-
-	if (!rc)
-		rc = xenbus_read_flag(xs, XBT_NULL, dir, KEY_ANY_SOURCE, false,
-				      &ts->any_source, err);
-	if (!rc)
-		rc = xenbus_read_flag(xs, XBT_NULL, dir, KEY_ONLINE, true, &ts->online,
-				      err);
-	return rc;
 }
 
 int vif_read_toolstack(struct xs_handle *xs, const char *back_dir,
@@ -354,8 +247,9 @@ int vif_read_toolstack(struct xs_handle *xs, const char *back_dir,
 	if (!rc)
 		rc = read_rate(xs, back_dir, out, err);
 	if (!rc)
-		rc = read_vlan(xs, back_dir, out, err);
+		rc = vif_read_port(xs, back_dir, &out->port, err);
 	if (!rc)
-		rc = read_flags(xs, back_dir, out, err);
+		rc = xenbus_read_flag(xs, XBT_NULL, back_dir, KEY_ONLINE, true,
+				      &out->online, err);
 	return rc;
 }

@@ -18,6 +18,44 @@
 #define VIF_MTU_MIN 68u		/* RFC 791 */
 #define VIF_MTU_MAX 65521u		/* a frame's length is 16 bits, 14 of Ethernet */
 
+/* ---- what a switch is told of a port --------------------------------------------- */
+
+#define VIF_VLAN_TEXT_BYTES 128u
+#define VIF_VLANS_BYTES 512u
+
+/* Of a vif, and of an uplink (switch-config.h). */
+struct vif_port {
+	char vlan_text[VIF_VLAN_TEXT_BYTES];	/* key vlan as written; "": missing */
+	bool trunk;
+	uint16_t vlan;			/* of all frames; 0: no VLAN. Of a trunk's untagged
+					   ones; 0: they are dropped */
+	uint8_t vlans[VIF_VLANS_BYTES];	/* of a trunk: VLAN v is bit v % 8 of octet v / 8 */
+	bool isolated, any_source;	/* keys of these names; ours */
+};
+
+/*
+ * "" or "0": no VLAN; "10": access port of VLAN 10; "10,20-29": trunk of these;
+ * "p1,10,20": trunk whose untagged frames belong to VLAN 1. A trunk of one VLAN is
+ * "10-10". vlans is a bit set of 4096 bits. -EINVAL.
+ */
+int vif_parse_vlan(const char *text, bool *trunk, uint16_t *vlan,
+		   uint8_t vlans[VIF_VLANS_BYTES]);
+/* Of any directory with these keys. -EINVAL with err. */
+int vif_read_port(struct xs_handle *xs, const char *dir, struct vif_port *out,
+		  struct key_error *err);
+
+/* What is to be changed while a vif is in use; the back end watches. */
+struct vif_change {
+	const char *vlan;		/* NULL: as it is; "": none */
+	int isolated, any_source;	/* -1: as it is */
+	bool set_rate;
+	uint64_t rate_bits;		/* per second, over xl's; 0: no limit */
+};
+
+/* -EINVAL: no such VLANs, nothing is written. -ENOENT: there is no such vif. */
+int vif_change_port(struct xs_handle *xs, const char *back_dir,
+		    const struct vif_change *c);
+
 /* ---- what the tool stack wrote into the back end's directory ------------------- */
 
 struct vif_toolstack {
@@ -33,8 +71,7 @@ struct vif_toolstack {
 	 */
 	uint64_t rate_bytes;
 	uint32_t rate_usec;
-	char vlan[128];			/* as vif_parse_vlan() takes it */
-	bool isolated, any_source;	/* keys isolated, any-source, ours */
+	struct vif_port port;
 	bool online;
 	bool hotplug_pending, hotplug_error;	/* as vbd.h */
 };
@@ -45,12 +82,6 @@ int vif_read_toolstack(struct xs_handle *xs, const char *back_dir,
 /* "aa:bb:cc:dd:ee:ff"; a group address or zero is -EINVAL. */
 int vif_parse_mac(const char *text, uint8_t *mac);
 void vif_format_mac(const uint8_t *mac, char *buf, size_t bytes);
-/*
- * "" or "0": no VLAN; "10": access port of VLAN 10; "10,20-29": trunk of these;
- * "p1,10,20": trunk whose untagged frames belong to VLAN 1. vlans is a bit set
- * of 4096 bits. -EINVAL.
- */
-int vif_parse_vlan(const char *text, bool *trunk, uint16_t *vlan, uint8_t vlans[512]);
 
 /* ---- what a back end publishes --------------------------------------------------- */
 

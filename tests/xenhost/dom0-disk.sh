@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Virtual disks for jobs, by raw XenStore nodes as a toolstack writes them, and the
-# two back ends of others: the kernel's and QEMU's. Sourced by dom0-lib.sh.
+# Virtual disks for jobs (dom0-device.sh), and the two back ends of others: the
+# kernel's and QEMU's. Sourced by dom0-lib.sh.
 
 # image NAME MIB: a file of zeros, fully written, in dom0's memory. Prints its path.
 image()
@@ -34,72 +34,33 @@ disk_fe()
 	echo "/local/domain/$(guest_domid "$1")/device/vbd/$(disk_number "$2")"
 }
 
-# disk_attach GUEST DISK KIND [KEY=VALUE...]: writes both directories; keys go into
-# the back end's. KIND is vbd, vbd3 or qdisk. Waits for nothing.
+# disk_attach GUEST DISK KIND [KEY=VALUE...]: KIND is vbd, vbd3 or qdisk.
 disk_attach()
 {
-	local guest=$1 disk=$2 kind=$3 domid number be fe word
+	local guest=$1 disk=$2 kind=$3
 	shift 3
 
-	domid=$(guest_domid "$guest")
-	number=$(disk_number "$disk")
-	be=$(disk_be "$guest" "$disk" "$kind")
-	fe=$(disk_fe "$guest" "$disk")
-	set -- frontend="$fe" frontend-id="$domid" online=1 removable=0 bootable=0 \
-		dev="$disk" type="$kind" mode=w device-type=disk "$@"
-	for word in "$@"; do
-		xenstore-write "$be/${word%%=*}" "${word#*=}"
-	done
-	xenstore-write "$fe/backend" "$be" "$fe/backend-id" 0 "$fe/virtual-device" "$number" \
-		"$fe/device-type" disk
-	xenstore-chmod -r "$be" n0 "r$domid"
-	xenstore-chmod -r "$fe" "n$domid" r0
-	# The state last: it is what both ends wait for.
-	xenstore-write "$be/state" 1 "$fe/state" 1
-	xenstore-chmod "$be/state" n0 "r$domid"
-	xenstore-chmod "$fe/state" "n$domid" r0
+	device_attach "$guest" "$(disk_be "$guest" "$disk" "$kind")" "$(disk_fe "$guest" "$disk")" \
+		removable=0 bootable=0 dev="$disk" type="$kind" mode=w device-type=disk \
+		front:virtual-device="$(disk_number "$disk")" front:device-type=disk "$@"
 }
 
-# disk_connected GUEST DISK KIND: waits until both ends are connected.
+# disk_connected GUEST DISK KIND [SECONDS]
 disk_connected()
 {
-	wait_for "${4:-60}" disk_states "$1" "$2" "$3" 4 4 || {
-		echo "$2 of $1: back end in state $(xs "$(disk_be "$1" "$2" "$3")/state")," \
-			"front end in state $(xs "$(disk_fe "$1" "$2")/state")"
-		xenstore-ls -f "$(disk_be "$1" "$2" "$3")"
-		xenstore-ls -f "$(disk_fe "$1" "$2")"
-		return 1
-	} >&2
+	device_connected "$2 of $1" "$(disk_be "$1" "$2" "$3")" "$(disk_fe "$1" "$2")" "${4:-60}"
 }
 
+# disk_states GUEST DISK KIND BACKEND-STATE FRONTEND-STATE
 disk_states()
 {
-	[ "$(xs "$(disk_be "$1" "$2" "$3")/state")" = "$4" ] &&
-		[ "$(xs "$(disk_fe "$1" "$2")/state")" = "$5" ]
+	device_states "$(disk_be "$1" "$2" "$3")" "$(disk_fe "$1" "$2")" "$4" "$5"
 }
 
-# disk_detach GUEST DISK KIND [SECONDS]: as a toolstack does, then removes the nodes.
+# disk_detach GUEST DISK KIND [SECONDS]
 disk_detach()
 {
-	local be
-
-	be=$(disk_be "$1" "$2" "$3")
-	xenstore-write "$be/online" 0
-	# As libxl: a back end whose front end left by itself is closed already.
-	disk_closed "$be" || xenstore-write "$be/state" 5
-	if ! wait_for "${4:-30}" disk_closed "$be"; then
-		echo "$2 of $1: the back end stays in state $(xs "$be/state")," \
-			"the front end in state $(xs "$(disk_fe "$1" "$2")/state")" >&2
-		return 1
-	fi
-	xenstore-rm "$(disk_fe "$1" "$2")" 2>/dev/null || true
-	xenstore-rm "$be" 2>/dev/null || true
-}
-
-# QEMU removes the node, the others leave it at Closed.
-disk_closed()
-{
-	case $(xs "$1/state") in 6|"") ;; *) return 1 ;; esac
+	device_detach "$2 of $1" "$(disk_be "$1" "$2" "$3")" "$(disk_fe "$1" "$2")" "${4:-30}"
 }
 
 # kernel_disk GUEST DISK FILE [KEY=VALUE...]: by the kernel's blkback over a loop device.

@@ -90,6 +90,7 @@ xs()
 }
 
 . "$XH_DIR/dom0-guest.sh"
+. "$XH_DIR/dom0-device.sh"
 . "$XH_DIR/dom0-disk.sh"
 . "$XH_DIR/dom0-net.sh"
 
