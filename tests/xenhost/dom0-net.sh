@@ -106,19 +106,7 @@ served_vif()
 # nic_connected GUEST NUMBER [SECONDS]: waits until both ends are.
 nic_connected()
 {
-	wait_for "${3:-60}" nic_states "$1" "$2" 4 4 || {
-		echo "vif $2 of $1: back end in state $(xs "$(nic_be "$1" "$2")/state")," \
-			"front end in state $(xs "$(nic_fe "$1" "$2")/state")"
-		xenstore-ls -f "$(nic_be "$1" "$2")"
-		xenstore-ls -f "$(nic_fe "$1" "$2")"
-		return 1
-	} >&2
-}
-
-nic_states()
-{
-	[ "$(xs "$(nic_be "$1" "$2")/state")" = "$3" ] &&
-		[ "$(xs "$(nic_fe "$1" "$2")/state")" = "$4" ]
+	device_connected "vif $2 of $1" "$(nic_be "$1" "$2")" "$(nic_fe "$1" "$2")" "${3:-60}"
 }
 
 # nic_up GUEST NUMBER N: waits for the interface of Debian's netfront in the guest and

@@ -34,7 +34,7 @@ tcp "TCP, reverse" 10.9.0.2 -n 16M -R
 tcp "TCP over IPv6" fd09:0::2 -n 8M
 tcp "TCP over IPv6, reverse" fd09:0::2 -n 8M -R
 check "a file arrives as it was" file_crosses na nb 10.9.0.1
-check "both queues were used" guest_run nb "awk '/eth0-q[01]-rx/ && \$2 + \$3 > 0 { n++ } END { exit n != 2 }' /proc/interrupts || { cat /proc/interrupts; exit 1; }"
+check "both queues were used" guest_run nb "awk '/vif0-q[01]-rx/ && \$2 + \$3 > 0 { n++ } END { exit n != 2 }' /proc/interrupts || { cat /proc/interrupts; exit 1; }"
 
 # udp ADDRESS OPTION...: nearly all of it arrives.
 udp()
