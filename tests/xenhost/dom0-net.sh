@@ -76,7 +76,7 @@ served_bridge()
 # linux_bridge NAME: the kernel's, in dom0.
 linux_bridge()
 {
-	ip link add "$1" type bridge
+	[ -e "/sys/class/net/$1" ] || ip link add "$1" type bridge
 	ip link set "$1" mtu 9000 up
 }
 
