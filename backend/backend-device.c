@@ -3,8 +3,8 @@
  * One device of a back end: looked at, stepped, refused (backend-device.h).
  *
  * Hides: what of the store is believed, how a reason reaches people, what is
- * tried again and when. Must not know: images, rings, processes, watches on the
- * back end's directories.
+ * tried again and when. Must not know: kinds of devices, rings, processes, watches
+ * on the back end's directories.
  */
 #include "backend-device.h"
 #include "keys.h"
@@ -37,13 +37,6 @@ static void on_changed(void *arg)
 	d->env.changed(d->env.arg);
 }
 
-static const char *find_holder(void *arg, int fd)
-{
-	struct backend_device *d = arg;
-
-	return d->env.holder(d->env.arg, fd);
-}
-
 void backend_device_token(const struct backend_device *d, char *buf)
 {
 	snprintf(buf, BACKEND_TOKEN_BYTES, "front %u/%u", d->frontend_id, d->devid);
@@ -65,7 +58,7 @@ void backend_device_free(struct backend_device *d)
 	if (!d)
 		return;
 	unlink_front(d);
-	vbd_device_free(d->vbd);
+	d->env.kind->free(d->device);
 	free(d);
 }
 
@@ -73,7 +66,7 @@ int backend_device_new(const struct backend_device_env *env, uint32_t frontend_i
 		       uint32_t devid, struct backend_device **out)
 {
 	struct backend_device *d = calloc(1, sizeof(*d));
-	struct vbd_device_env vbd_env;
+	struct device_env device_env;
 	int rc;
 
 	if (!d)
@@ -84,16 +77,15 @@ int backend_device_new(const struct backend_device_env *env, uint32_t frontend_i
 	d->open_tokens = OPEN_BURST;
 	log_peer_init(&d->log, "%s %u/%u", env->config->kind, frontend_id, devid);
 	d->bus.xs = env->xs;
-	vbd_env = (struct vbd_device_env){
-		.config = env->config, .loop = env->loop, .bus = &d->bus,
-		.log = &d->log, .frontend_id = frontend_id, .devid = devid,
-		.changed = on_changed, .holder = find_holder, .arg = d,
-		.watches = env->watches,
+	device_env = (struct device_env){
+		.common = env->common, .config = env->config, .loop = env->loop,
+		.bus = &d->bus, .log = &d->log, .frontend_id = frontend_id,
+		.devid = devid, .changed = on_changed, .arg = d,
 	};
 	rc = xenbus_backend_path(d->bus.nodename, sizeof(d->bus.nodename), env->domid,
 				 env->config->kind, frontend_id, devid);
 	if (!rc)
-		rc = vbd_device_new(&vbd_env, &d->vbd);
+		rc = env->kind->new(&device_env, &d->device);
 	if (rc) {
 		backend_device_free(d);
 		return rc;
@@ -200,14 +192,14 @@ static void say_missing(struct backend_device *d, const struct lifecycle_view *v
 	bool missing = d->linked && !v->complete && v->back == XenbusStateInitialising;
 
 	if (missing && !(d->said_missing &&
-			 d->said_inputs == vbd_device_inputs(d->vbd))) {
+			 d->said_inputs == d->env.kind->inputs(d->device))) {
 		log_peer_at(&d->log, LOG_LEVEL_INFO, "waits: %s", why);
 		xenbus_write_error(&d->bus, ENOENT, why);
 	} else if (!missing && d->said_missing) {
 		xenbus_clear_error(&d->bus);
 	}
 	d->said_missing = missing;
-	d->said_inputs = vbd_device_inputs(d->vbd);
+	d->said_inputs = d->env.kind->inputs(d->device);
 }
 
 /* -errno: the store did not answer, so nothing is known. */
@@ -224,19 +216,19 @@ static int look(struct backend_device *d, struct lifecycle_view *v)
 	if (v->exists) {
 		take_own_state(d, node);
 		if (!d->linked || (d->bus.state == XenbusStateInitialising &&
-				   !vbd_device_is_open(d->vbd)))
+				   !d->env.kind->is_open(d->device)))
 			link_front(d);
 	}
 	v->back = d->linked ? d->bus.state : XenbusStateUnknown;
 	rc = look_front(d, &v->front);
 	if (!rc)
-		rc = vbd_device_look(d->vbd, v, why, sizeof(why));
+		rc = d->env.kind->look(d->device, v, why, sizeof(why));
 	if (rc)
 		return rc;
 	v->close_overdue = close_overdue(d, v);
 	v->removes = d->env.config->driver_domain;
 	v->refused = d->refused && d->refused_front == v->front &&
-		d->refused_inputs == vbd_device_inputs(d->vbd);
+		d->refused_inputs == d->env.kind->inputs(d->device);
 	say_missing(d, v, why);
 	if (v->front != XenbusStateInitialised && v->front != XenbusStateConnected)
 		d->front_ready_ms = 0;
@@ -265,7 +257,7 @@ static int refuse(struct backend_device *d, const struct lifecycle_view *v, int 
 	xenbus_write_error(&d->bus, err < 0 ? -err : err, why);
 	d->refused = true;
 	d->refused_front = v->front;
-	d->refused_inputs = vbd_device_inputs(d->vbd);
+	d->refused_inputs = d->env.kind->inputs(d->device);
 	switch (d->bus.state) {
 	case XenbusStateInitialising:
 		return switch_state(d, XenbusStateClosed);
@@ -307,14 +299,14 @@ static int to_init_wait(struct backend_device *d)
 static int do_open(struct backend_device *d, const struct lifecycle_view *v)
 {
 	char why[WHY_BYTES] = "";
-	int rc = vbd_device_open(d->vbd, why, sizeof(why));
+	int rc = d->env.kind->open_store(d->device, why, sizeof(why));
 
 	return rc ? refuse(d, v, rc, why) : to_init_wait(d);
 }
 
 static int do_announce(struct backend_device *d)
 {
-	int rc = vbd_device_announce(d->vbd);
+	int rc = d->env.kind->announce(d->device);
 
 	return rc ? rc : to_init_wait(d);
 }
@@ -322,8 +314,8 @@ static int do_announce(struct backend_device *d)
 static int do_start(struct backend_device *d, const struct lifecycle_view *v, bool resume)
 {
 	char why[WHY_BYTES] = "";
-	int rc = resume ? vbd_device_resume(d->vbd, why, sizeof(why)) :
-			  vbd_device_connect(d->vbd, why, sizeof(why));
+	int rc = resume ? d->env.kind->resume(d->device, why, sizeof(why)) :
+			  d->env.kind->connect(d->device, why, sizeof(why));
 
 	if (rc)
 		return refuse(d, v, rc, why);
@@ -357,9 +349,9 @@ static int do_closed(struct backend_device *d, const struct lifecycle_view *v)
 			    v->front == XenbusStateConnected)) {
 		d->refused = true;
 		d->refused_front = v->front;
-		d->refused_inputs = vbd_device_inputs(d->vbd);
+		d->refused_inputs = d->env.kind->inputs(d->device);
 	}
-	vbd_device_closed(d->vbd);
+	d->env.kind->closed(d->device);
 	d->failure_said = false;
 	d->closing_ms = 0;
 	log_peer_at(&d->log, LOG_LEVEL_INFO, "closed");
@@ -375,11 +367,11 @@ static int act(struct backend_device *d, const struct lifecycle_view *v,
 	case LIFECYCLE_CONNECT: return do_start(d, v, false);
 	case LIFECYCLE_RESUME: return do_start(d, v, true);
 	case LIFECYCLE_CONNECTED: return do_connected(d);
-	case LIFECYCLE_RESIZED: return vbd_device_resized(d->vbd);
+	case LIFECYCLE_RESIZED: return d->env.kind->resized(d->device);
 	case LIFECYCLE_CLOSING: return switch_state(d, XenbusStateClosing);
 	case LIFECYCLE_CLOSED: return do_closed(d, v);
-	case LIFECYCLE_STOP: vbd_device_stop(d->vbd, false); return 0;
-	case LIFECYCLE_RELEASE: vbd_device_release(d->vbd); return 0;
+	case LIFECYCLE_STOP: d->env.kind->stop(d->device, false); return 0;
+	case LIFECYCLE_RELEASE: d->env.kind->release(d->device); return 0;
 	case LIFECYCLE_REMOVE:
 		return toolstack_remove_closed(d->bus.xs, d->env.domid, d->env.config->kind,
 					       d->frontend_id, d->devid);
@@ -396,7 +388,7 @@ static int act(struct backend_device *d, const struct lifecycle_view *v,
 /* The worker gave up: people learn why before the device closes. */
 static bool say_failure(struct backend_device *d, const struct lifecycle_view *v)
 {
-	const struct worker_failure *f = vbd_device_failure(d->vbd);
+	const struct failure *f = d->env.kind->failure(d->device);
 
 	if (!v->failed || d->failure_said || !v->exists)
 		return false;
@@ -414,6 +406,17 @@ static void retry_later(struct backend_device *d, const char *what, int rc)
 {
 	log_peer_at(&d->log, LOG_LEVEL_ERROR, "%s: XenStore: %s", what, strerror(-rc));
 	d->look_at_ms = now_ms() + RETRY_MS;
+}
+
+bool backend_device_is_served(const struct backend_device *d)
+{
+	return d->env.kind->is_served(d->device);
+}
+
+void backend_device_keep(struct backend_device *d)
+{
+	if (backend_device_is_served(d))
+		d->env.kind->stop(d->device, true);
 }
 
 bool backend_device_advance(struct backend_device *d)
@@ -436,7 +439,7 @@ bool backend_device_advance(struct backend_device *d)
 			return true;
 		if (step == LIFECYCLE_FORGET) {
 			log_debug("%s: gone", d->log.who);
-			vbd_device_closed(d->vbd);
+			d->env.kind->closed(d->device);
 			/* Nobody else would: libxl does not know of it. */
 			toolstack_remove_error(d->bus.xs, d->env.domid,
 					       d->env.config->kind, d->frontend_id,

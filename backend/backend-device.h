@@ -8,20 +8,18 @@
 #ifndef PV_BACKEND_DEVICE_H
 #define PV_BACKEND_DEVICE_H
 
-#include "util.h"
-#include "vbd-device.h"
+#include "device.h"
 
 #define BACKEND_TOKEN_BYTES 32
 
 struct backend_device_env {
-	const struct blkback_config *config;
+	const struct device_kind *kind;
+	void *common;			/* the kind's */
+	const struct backend_config *config;
 	struct evloop *loop;
 	struct xs_handle *xs;
 	uint32_t domid;			/* our own */
-	struct image_watches *watches;
 	void (*changed)(void *arg);	/* a device has become pending by itself */
-	/* The name of a device that has the image of fd open, or NULL. */
-	const char *(*holder)(void *arg, int fd);
 	void *arg;
 };
 
@@ -45,7 +43,7 @@ struct backend_device {
 	uint64_t front_ready_ms;	/* since when the front end waits; 0: not */
 	uint64_t tokens_ms;
 	uint32_t open_tokens;
-	struct vbd_device *vbd;
+	struct device *device;
 };
 
 /* env is copied. -ENOMEM. */
@@ -55,6 +53,9 @@ int backend_device_new(const struct backend_device_env *env, uint32_t frontend_i
 void backend_device_free(struct backend_device *d);
 /* What the watch on the front end's state says; buf has BACKEND_TOKEN_BYTES. */
 void backend_device_token(const struct backend_device *d, char *buf);
+bool backend_device_is_served(const struct backend_device *d);
+/* As device_kind.stop(): a later daemon goes on. */
+void backend_device_keep(struct backend_device *d);
 /*
  * Looks and steps until there is nothing to do. false: the device has gone from
  * the store and nothing is left of it: free it.

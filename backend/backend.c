@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include "backend-device.h"
-#include "image-watch.h"
 #include "toolstack.h"
 #include "util.h"
 #include "xenbus-device.h"
@@ -22,11 +21,12 @@
 #define EVENTS_PER_TURN 1024	/* then the devices have their turn */
 
 struct backend {
-	const struct blkback_config *config;
+	const struct device_kind *kind;
+	void *common;
+	const struct backend_config *config;
 	struct evloop *loop;
 	struct xs_handle *xs;
 	struct evsource *on_event, *tick, *again;
-	struct image_watches *watches;
 	char root[XENBUS_PATH_BYTES];
 	uint32_t domid;
 	struct backend_device *devices;
@@ -48,18 +48,6 @@ static struct backend_device *find_device(struct backend *b, uint32_t frontend_i
 	return NULL;
 }
 
-static const char *find_holder(void *arg, int fd)
-{
-	struct backend *b = arg;
-	struct backend_device *d;
-
-	/* The one that asks is among them, and its lock is not. */
-	for (d = b->devices; d; d = d->next)
-		if (vbd_device_holds(d->vbd, fd))
-			return d->log.who;
-	return NULL;
-}
-
 static void on_changed(void *arg)
 {
 	run_pending(arg);
@@ -69,9 +57,9 @@ static struct backend_device *new_device(struct backend *b, uint32_t frontend_id
 					 uint32_t devid)
 {
 	const struct backend_device_env env = {
-		.config = b->config, .loop = b->loop, .xs = b->xs, .domid = b->domid,
-		.watches = b->watches,
-		.changed = on_changed, .holder = find_holder, .arg = b,
+		.kind = b->kind, .common = b->common, .config = b->config,
+		.loop = b->loop, .xs = b->xs, .domid = b->domid,
+		.changed = on_changed, .arg = b,
 	};
 	struct backend_device *d;
 	int rc = backend_device_new(&env, frontend_id, devid, &d);
@@ -166,6 +154,8 @@ static void take_event(struct backend *b, const char *path, const char *token)
 		d = find_device(b, frontend_id, devid);
 		if (d)
 			d->pending = true;
+	} else if (b->kind->event && !strncmp(token, KIND_TOKEN, strlen(KIND_TOKEN))) {
+		b->kind->event(b->common, path, token);
 	}
 }
 
@@ -199,9 +189,9 @@ static bool all_ended(const struct backend *b)
 	const struct backend_device *d;
 
 	for (d = b->devices; d; d = d->next)
-		if (vbd_device_is_served(d->vbd))
+		if (backend_device_is_served(d))
 			return false;
-	return true;
+	return !b->kind->is_idle || b->kind->is_idle(b->common);
 }
 
 /* Whoever has a time to be looked at again, soon enough. */
@@ -274,14 +264,25 @@ static void watch_domains(struct backend *b)
 		log_warning("domains that die are not seen: %s", strerror(-rc));
 }
 
-int backend_open(struct evloop *loop, struct xs_handle *xs,
-		 const struct blkback_config *config, struct backend **out)
+static int open_kind(struct backend *b)
+{
+	const struct device_kind_env env = {
+		.config = b->config, .loop = b->loop, .xs = b->xs, .domid = b->domid,
+		.changed = on_changed, .arg = b,
+	};
+
+	return b->kind->open(&env, &b->common);
+}
+
+int backend_open(struct evloop *loop, struct xs_handle *xs, const struct device_kind *kind,
+		 const struct backend_config *config, struct backend **out)
 {
 	struct backend *b = calloc(1, sizeof(*b));
 	int rc;
 
 	if (!b)
 		return -ENOMEM;
+	b->kind = kind;
 	b->config = config;
 	b->loop = loop;
 	b->xs = xs;
@@ -297,7 +298,7 @@ int backend_open(struct evloop *loop, struct xs_handle *xs,
 		rc = evloop_add_fd(loop, xs_fileno(xs), EPOLLIN, on_event, b,
 				   &b->on_event);
 	if (!rc)
-		rc = image_watches_open(loop, &b->watches);
+		rc = open_kind(b);
 	if (!rc)
 		rc = watch(b, b->root, ROOT_TOKEN);
 	if (rc) {
@@ -317,8 +318,9 @@ void backend_shutdown(struct backend *b)
 
 	b->ending = true;
 	for (d = b->devices; d; d = d->next)
-		if (vbd_device_is_served(d->vbd))
-			vbd_device_stop(d->vbd, true);
+		backend_device_keep(d);
+	if (b->kind->shutdown)
+		b->kind->shutdown(b->common);
 	run_pending(b);
 }
 
@@ -328,7 +330,8 @@ void backend_close(struct backend *b)
 		return;
 	while (b->devices)
 		free_device(b, b->devices);
-	image_watches_close(b->watches);
+	if (b->common)
+		b->kind->close(b->common);
 	evloop_remove(b->on_event);
 	evloop_remove(b->again);
 	evloop_remove(b->tick);

@@ -5,7 +5,7 @@
  *
  * Hides: watches and their merging, one object per device, looking at the store
  * and doing what lifecycle.h says. Must not know: what a device of the kind
- * does (vbd-device.h), processes. The loop's thread; one xs_handle.
+ * does (device.h), processes. The loop's thread; one xs_handle.
  *
  * However many events come, a device has one mark "look again", and is looked
  * at once per turn of the loop: a peer that writes as fast as it can costs
@@ -14,7 +14,7 @@
 #ifndef PV_BACKEND_H
 #define PV_BACKEND_H
 
-#include "vbd-serve.h"
+#include "device.h"
 
 struct backend;
 
@@ -22,8 +22,8 @@ struct backend;
  * Watches the store, and takes up what is there already when the loop runs.
  * config outlives it. -errno of the store.
  */
-int backend_open(struct evloop *loop, struct xs_handle *xs,
-		 const struct blkback_config *config, struct backend **out);
+int backend_open(struct evloop *loop, struct xs_handle *xs, const struct device_kind *kind,
+		 const struct backend_config *config, struct backend **out);
 /*
  * Ends all workers once they have answered what is in flight; states stay as
  * they are and journals are kept, so that the next daemon goes on. Stops the

@@ -27,6 +27,7 @@
 #define PV_BRIDGE_H
 
 #include <stdint.h>
+#include "failure.h"
 #include "netback.h"
 #include "vif.h"
 
@@ -60,11 +61,6 @@ struct bridge_uplink {
 	struct vswitch_port_config port;
 };
 
-struct bridge_failure {
-	int32_t err;			/* positive errno */
-	char reason[200];
-};
-
 struct bridge_msg {
 	uint32_t version, type;
 	uint32_t port;			/* the supervisor's number, or BRIDGE_ITSELF */
@@ -80,7 +76,7 @@ struct bridge_msg {
 		struct vswitch_config configure;
 		struct bridge_rate rate;
 		uint8_t on;		/* SET_MULTICAST */
-		struct bridge_failure failure;
+		struct failure failure;
 		struct {
 			struct vswitch_counters port;
 			struct netback_stats all;

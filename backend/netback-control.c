@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The control ring: how a guest wants its frames spread over its queues.
+ * The control ring: how a guest wants its frames spread over its queues, and which
+ * of its pages it wants to be kept mapped.
  *
  * Hides: the messages, the tables that they fill, the choice of a queue. Must
- * not know: frames on their way (but their headers).
+ * not know: frames on their way (but their headers), how pages are mapped
+ * (netback-mapping.c).
  *
  * Everything here is slow and rare: one copy at a time. A sum that could wrap is
- * compared by subtraction, since sizes and offsets are a stranger's.
+ * compared by subtraction, since sizes and offsets are a stranger's. Mapping is so
+ * slow that the other ports would notice a front end that does nothing else: its
+ * next message waits in proportion to what the last one cost.
  */
 #include <errno.h>
 #include <string.h>
@@ -15,6 +19,10 @@
 #define ALL_HASH_TYPES (XEN_NETIF_CTRL_HASH_TYPE_IPV4 | XEN_NETIF_CTRL_HASH_TYPE_IPV4_TCP | \
 			XEN_NETIF_CTRL_HASH_TYPE_IPV6 | XEN_NETIF_CTRL_HASH_TYPE_IPV6_TCP)
 #define MESSAGES_AT_A_TIME 16u
+#define WORK_OF_A_CALL 16u		/* in pages */
+#define WORK_PER_MS 16u			/* some hundredths of the time, then */
+
+/* ---- hashing ----------------------------------------------------------------------------- */
 
 static int copy_in(struct nb_port *p, uint32_t gref, void *to, uint32_t bytes)
 {
@@ -88,6 +96,75 @@ static uint32_t set_map(struct nb_port *p, uint32_t gref, uint32_t nr, uint32_t 
 	return XEN_NETIF_CTRL_STATUS_SUCCESS;
 }
 
+/* ---- static grants ------------------------------------------------------------------- */
+
+static uint32_t get_list_size(const struct nb_port *p, uint32_t queue, uint32_t *data)
+{
+	if (queue >= p->nr_queues)
+		return XEN_NETIF_CTRL_STATUS_INVALID_PARAMETER;
+	*data = nb_mapping_max(p);
+	return XEN_NETIF_CTRL_STATUS_SUCCESS;
+}
+
+/* False: the message's arguments are wrong, or its list cannot be read. */
+static bool get_list(struct nb_port *p, const uint32_t *args, struct xen_netif_gref *list)
+{
+	return args[0] < p->nr_queues && args[2] <= NB_MAPPED_MAX &&
+	       (!args[2] || !copy_in(p, args[1], list, args[2] * (uint32_t)sizeof(*list)));
+}
+
+static void rest(struct nb_port *p)
+{
+	p->ctrl_rest_until_ms = p->nb->now_ms + 1 +
+				(p->mapping_work + WORK_OF_A_CALL) / WORK_PER_MS;
+	p->mapping_work = 0;
+}
+
+static uint32_t add_grefs(struct nb_port *p, const uint32_t *args)
+{
+	struct xen_netif_gref list[NB_MAPPED_MAX];
+	int rc;
+
+	if (!get_list(p, args, list))
+		return XEN_NETIF_CTRL_STATUS_INVALID_PARAMETER;
+	if (!args[2])
+		return XEN_NETIF_CTRL_STATUS_SUCCESS;
+	rc = nb_mapping_add(p->queue[args[0]], list, args[2]);
+	rest(p);
+	if (!rc)
+		return XEN_NETIF_CTRL_STATUS_SUCCESS;
+	log_peer_at(p->log, LOG_LEVEL_WARNING, "a list of %u static grants is refused: %s",
+		    args[2], strerror(-rc));
+	return XEN_NETIF_CTRL_STATUS_INVALID_PARAMETER;
+}
+
+/* The front end is told first: if it cannot be, nothing is done. */
+static uint32_t del_grefs(struct nb_port *p, const uint32_t *args, uint32_t *data)
+{
+	struct xen_netif_gref list[NB_MAPPED_MAX];
+	struct grant_batch *b = &p->nb->pulls;
+	uint32_t found;
+	int rc;
+
+	if (!get_list(p, args, list))
+		return XEN_NETIF_CTRL_STATUS_INVALID_PARAMETER;
+	if (!args[2])
+		return XEN_NETIF_CTRL_STATUS_SUCCESS;
+	found = nb_mapping_mark(p->queue[args[0]], list, args[2]);
+	grant_batch_to(b, p->domid, args[1], 0, list, (uint16_t)(args[2] * sizeof(*list)));
+	if (grant_batch_flush(b))
+		return XEN_NETIF_CTRL_STATUS_INVALID_PARAMETER;
+	rc = nb_mapping_del(p->queue[args[0]], list, args[2]);
+	if (rc)
+		log_peer_at(p->log, LOG_LEVEL_WARNING,
+			    "static grants that are left cannot be mapped again: %s", strerror(-rc));
+	rest(p);
+	*data = found;
+	return XEN_NETIF_CTRL_STATUS_SUCCESS;
+}
+
+/* ---- messages -------------------------------------------------------------------------- */
+
 static uint32_t act(struct nb_port *p, const struct xen_netif_ctrl_request *req, uint32_t *data)
 {
 	switch (req->type) {
@@ -106,9 +183,20 @@ static uint32_t act(struct nb_port *p, const struct xen_netif_ctrl_request *req,
 		return set_map_size(p, req->data[0]);
 	case XEN_NETIF_CTRL_TYPE_SET_HASH_MAPPING:
 		return set_map(p, req->data[0], req->data[1], req->data[2]);
+	case XEN_NETIF_CTRL_TYPE_GET_GREF_MAPPING_SIZE:
+		return get_list_size(p, req->data[0], data);
+	case XEN_NETIF_CTRL_TYPE_ADD_GREF_MAPPING:
+		return add_grefs(p, req->data);
+	case XEN_NETIF_CTRL_TYPE_DEL_GREF_MAPPING:
+		return del_grefs(p, req->data, data);
 	default:
 		return XEN_NETIF_CTRL_STATUS_NOT_SUPPORTED;
 	}
+}
+
+bool nb_control_rests(const struct nb_port *p)
+{
+	return p->ctrl_rest_until_ms > p->nb->now_ms;
 }
 
 uint32_t nb_control(struct netback *nb, struct nb_port *p)
@@ -120,7 +208,7 @@ uint32_t nb_control(struct netback *nb, struct nb_port *p)
 		nb_break(p, "the control ring's producer is impossible");
 		return 0;
 	}
-	for (i = 0; i < (uint32_t)nr && i < MESSAGES_AT_A_TIME; i++) {
+	for (i = 0; i < (uint32_t)nr && i < MESSAGES_AT_A_TIME && !nb_control_rests(p); i++) {
 		struct xen_netif_ctrl_request req;
 		struct xen_netif_ctrl_response rsp;
 

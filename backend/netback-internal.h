@@ -33,11 +33,13 @@
 #define NB_BUFFERS_PER_PORT 64u		/* of these, waiting for one port */
 #define NB_BUFFER_BYTES (65536u + 256u)
 #define NB_HOLD_SLOTS (NB_RING_SLOTS * 3 / 4)
+#define NB_MAPPED_MAX 512u		/* static grants of a queue: a page of a list names so many */
 #define NB_TICK_MS 10			/* while frames wait */
 #define NB_OLD_TICK_MS 1		/* for front ends that do not tell of new slots */
 
 struct nb_port;
 struct nb_queue;
+struct nb_mapping;
 
 struct nb_piece {
 	uint32_t gref;
@@ -84,6 +86,7 @@ struct nb_queue {
 	uint32_t index;
 	void *tx_page, *rx_page;
 	struct ring_back tx, rx;
+	struct nb_mapping *mapping;	/* NULL: no static grants */
 	evtchn_port_t tx_evtchn, rx_evtchn;
 	bool tx_bound, rx_bound;
 	struct nb_queue *next_active;
@@ -118,6 +121,7 @@ struct nb_port {
 	uint32_t nr_queues;
 	struct nb_queue *queue[VIF_QUEUES_MAX];
 	bool sg, gso_tcpv4, gso_tcpv6, ipv4_csum, ipv6_csum, tells;
+	uint32_t frame_bytes_max;	/* it takes; of a large packet, its segments */
 	struct shaper rate;
 	uint64_t wait_until_us;		/* the limit is used up until then */
 	struct nb_hash hash;
@@ -125,6 +129,8 @@ struct nb_port {
 	struct ring_back ctrl;
 	evtchn_port_t ctrl_evtchn;
 	bool ctrl_bound, ctrl_active;
+	uint64_t ctrl_rest_until_ms;	/* what its messages cost so far is spread up to then */
+	uint32_t mapping_work;		/* pages mapped and unmapped for the current message */
 	struct nb_port *next_ctrl;
 	/* An uplink: */
 	bool is_uplink, offloads, readable;
@@ -144,7 +150,6 @@ struct nb_plan {
 	uint8_t gso;
 	uint16_t gso_bytes;
 	uint32_t hash, hash_type;
-	uint32_t bytes;
 };
 
 struct nb_slot {
@@ -168,6 +173,7 @@ struct netback {
 	struct nb_port *uplinks;
 	struct nb_port *ctrl;		/* whose control ring has something */
 	uint64_t now_ms;
+	uint32_t mapping_factor;	/* of the tables of static grants; odd */
 
 	struct grant_batch heads, pulls, copies;
 	uint32_t nr_taken;
@@ -232,6 +238,37 @@ uint32_t nb_uplink_flush(struct netback *nb, struct nb_port *p);
 uint32_t nb_control(struct netback *nb, struct nb_port *p);
 uint32_t nb_choose_queue(const struct nb_port *p, struct nb_frame *f, uint32_t *hash,
 			 uint32_t *type);
+
+/* Whether p's control ring is not looked at for a while. */
+bool nb_control_rests(const struct nb_port *p);
+
+/* netback-mapping.c: static grants */
+/* How many a queue may have. */
+uint32_t nb_mapping_max(const struct nb_port *p);
+/*
+ * All of the list or nothing; at most NB_MAPPED_MAX. -ENOSPC: more than nb_mapping_max();
+ * -EEXIST: one is there already, or twice in the list; -EINVAL: unknown flags; -ENOMEM;
+ * else as grant_map().
+ */
+int nb_mapping_add(struct nb_queue *q, const struct xen_netif_gref *list, uint32_t nr);
+/*
+ * Says in each entry's status whether it is in the table, of several alike in the first
+ * only, and how many are.
+ */
+uint32_t nb_mapping_mark(const struct nb_queue *q, struct xen_netif_gref *list, uint32_t nr);
+/*
+ * Unmaps those. When the others cannot be mapped again, -errno as grant_map(): they are
+ * gone too, and are copied by grant from then on.
+ */
+int nb_mapping_del(struct nb_queue *q, const struct xen_netif_gref *list, uint32_t nr);
+/* Unmaps all. */
+void nb_mapping_close(struct nb_queue *q);
+uint8_t *nb_mapping_find(const struct nb_mapping *m, uint32_t gref, bool write);
+/* Where the CPU can read the page of a gref in this pass; NULL: copy by grant. */
+static inline const uint8_t *nb_mapped(const struct nb_queue *q, uint32_t gref)
+{
+	return q->mapping ? nb_mapping_find(q->mapping, gref, false) : NULL;
+}
 
 /* The octets of a tag operation on a frame's head, as up to three parts. */
 struct nb_part {

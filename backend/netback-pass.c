@@ -101,9 +101,17 @@ static bool uplink_has_work(const struct netback *nb)
 	return false;
 }
 
+static bool ctrl_has_work(const struct netback *nb)
+{
+	for (const struct nb_port *p = nb->ctrl; p; p = p->next_ctrl)
+		if (!nb_control_rests(p))
+			return true;
+	return false;
+}
+
 bool netback_pending(const struct netback *nb)
 {
-	if (nb->ctrl || uplink_has_work(nb))
+	if (ctrl_has_work(nb) || uplink_has_work(nb))
 		return true;
 	for (const struct nb_queue *q = nb->active; q; q = q->next_active)
 		if (has_work(q))
@@ -131,7 +139,7 @@ static bool ask(struct nb_queue *q)
 bool netback_final(struct netback *nb)
 {
 	struct nb_queue **at = &nb->active, *q;
-	bool work = nb->ctrl || uplink_has_work(nb);
+	bool work = ctrl_has_work(nb) || uplink_has_work(nb);
 
 	while ((q = *at)) {
 		if (ask(q)) {
@@ -146,19 +154,25 @@ bool netback_final(struct netback *nb)
 	return work;
 }
 
+static int64_t sooner(int64_t ms, uint64_t until_ms, uint64_t now_ms)
+{
+	int64_t left = until_ms > now_ms ? (int64_t)(until_ms - now_ms) : 1;
+
+	return ms < 0 ? left : MIN(ms, left);
+}
+
 int64_t netback_timeout_ms(const struct netback *nb, uint64_t now_ms)
 {
 	int64_t ms = -1;
 
+	for (const struct nb_port *p = nb->ctrl; p; p = p->next_ctrl)
+		ms = sooner(ms, p->ctrl_rest_until_ms, now_ms);
 	for (const struct nb_queue *q = nb->active; q; q = q->next_active) {
 		if (q->fifo_nr)
-			ms = q->port->tells ? NB_TICK_MS : NB_OLD_TICK_MS;
-		else if (out_of_credit(q->port)) {
-			uint64_t until_ms = (q->port->wait_until_us + 999) / 1000;
-			int64_t left = until_ms > now_ms ? (int64_t)(until_ms - now_ms) : 1;
-
-			ms = ms < 0 ? left : MIN(ms, left);
-		}
+			ms = sooner(ms, now_ms + (q->port->tells ? NB_TICK_MS : NB_OLD_TICK_MS),
+				    now_ms);
+		else if (out_of_credit(q->port))
+			ms = sooner(ms, (q->port->wait_until_us + 999) / 1000, now_ms);
 		if (ms == NB_OLD_TICK_MS)
 			break;
 	}
@@ -194,7 +208,7 @@ static uint32_t control(struct netback *nb)
 		if (p->broken)
 			continue;
 		moved += nb_control(nb, p);
-		if (ring_back_final(&p->ctrl))
+		if (nb_control_rests(p) || ring_back_final(&p->ctrl))
 			nb_activate_ctrl(p);
 	}
 	return moved;

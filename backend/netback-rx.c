@@ -13,6 +13,7 @@
 #include <string.h>
 #include "netback-internal.h"
 
+#define SEGMENT_MIN_BYTES 536u	/* RFC 879 */
 #define ALL_SLOTS (NETBACK_SLOTS_MAX + 2u)	/* with two extra infos */
 
 /* ---- waiting ----------------------------------------------------------------------- */
@@ -55,7 +56,7 @@ void nb_rx_enqueue(struct nb_queue *q, struct nb_frame *f, const struct vswitch_
 	struct nb_port *p = q->port;
 	struct netback *nb = p->nb;
 
-	if (!p->sg && !f->gso && f->bytes + FRAME_TAG_BYTES > GRANT_PAGE_BYTES) {
+	if (!f->gso && f->bytes > p->frame_bytes_max) {
 		lose(p, f->bytes, VSWITCH_TOO_BIG);
 		return;
 	}
@@ -114,6 +115,7 @@ void nb_rx_purge(struct nb_queue *q, const struct nb_port *from)
 /* Where the next octet of a frame goes. */
 struct cursor {
 	struct netback *nb;
+	const struct nb_mapping *mapping;	/* the receiver's static grants */
 	uint32_t domid, slot, offset;	/* slot: in nb->slots */
 };
 
@@ -127,30 +129,48 @@ static uint32_t room_in_slot(struct cursor *c)
 	return GRANT_PAGE_BYTES - c->offset;
 }
 
+/* By the CPU, when the slot's page is mapped. False: it is not. Not inline: rare. */
+static __attribute__((noinline)) bool put_mapped(const struct cursor *c, const uint8_t *from,
+						 uint32_t bytes)
+{
+	uint8_t *page = nb_mapping_find(c->mapping, c->nb->slots[c->slot].gref, true);
+
+	if (page)
+		memcpy(page + c->offset, from, bytes);
+	return page;
+}
+
 static void put_part(struct cursor *c, const uint8_t *from, uint32_t bytes)
 {
 	while (bytes) {
 		uint32_t n = MIN(bytes, room_in_slot(c));
 
-		grant_batch_to(&c->nb->copies, c->domid, c->nb->slots[c->slot].gref,
-			       (uint16_t)c->offset, from, (uint16_t)n);
+		if (!c->mapping || !put_mapped(c, from, n))
+			grant_batch_to(&c->nb->copies, c->domid, c->nb->slots[c->slot].gref,
+				       (uint16_t)c->offset, from, (uint16_t)n);
 		from += n;
 		c->offset += n;
 		bytes -= n;
 	}
 }
 
-static void put_piece(struct cursor *c, uint32_t domid, const struct nb_piece *piece,
+/*
+ * By the CPU when both pages are mapped. A page of another domain's cannot be our own
+ * side of a grant copy, so one of them alone is of no use.
+ */
+static void put_piece(struct cursor *c, const struct nb_queue *q, const struct nb_piece *piece,
 		      uint32_t skip)
 {
+	const uint8_t *page = c->mapping ? nb_mapped(q, piece->gref) : NULL;
 	uint32_t at = piece->offset + skip, bytes = piece->bytes - skip;
 
 	while (bytes) {
 		uint32_t n = MIN(bytes, room_in_slot(c));
 
-		grant_batch_across(&c->nb->copies, domid, piece->gref, (uint16_t)at,
-				   c->domid, c->nb->slots[c->slot].gref,
-				   (uint16_t)c->offset, (uint16_t)n);
+		if (!page || !put_mapped(c, page + at, n))
+			grant_batch_across(&c->nb->copies, q->port->domid, piece->gref,
+					   (uint16_t)at, c->domid, c->nb->slots[c->slot].gref,
+					   (uint16_t)c->offset, (uint16_t)n);
 		at += n;
 		c->offset += n;
 		bytes -= n;
@@ -166,7 +186,7 @@ static void put_pieces(struct cursor *c, const struct nb_frame *f)
 
 		skip -= drop;
 		if (drop < f->piece[i].bytes)
-			put_piece(c, f->port->domid, &f->piece[i], drop);
+			put_piece(c, f->from, &f->piece[i], drop);
 	}
 }
 
@@ -182,41 +202,49 @@ static uint32_t extras_of(const struct nb_plan *plan)
 	return (plan->gso ? 1u : 0u) + (plan->hash_type ? 1u : 0u);
 }
 
-/*
- * A plan for bytes octets of f: takes its slots. NULL: there are not enough now.
- * *nr is what the ring holds.
- */
-static struct nb_plan *new_plan(struct netback *nb, struct nb_queue *q, struct nb_frame *f,
-				const struct nb_plan *like, int *nr)
+/* The next plan, for f as it is; the caller may change it until slots are taken. */
+static struct nb_plan *draft(struct netback *nb, struct nb_queue *q, struct nb_frame *f)
 {
-	uint32_t nr_slots = (like->bytes + GRANT_PAGE_BYTES - 1) / GRANT_PAGE_BYTES;
-	uint32_t all = nr_slots + extras_of(like);
 	struct nb_plan *plan = &nb->plan[nb->nr_plans];
 
-	if (*nr < (int)all) {
-		*nr = ring_back_pending(&q->rx);
-		if (*nr < (int)all)
-			return NULL;
-	}
-	*nr -= (int)all;
-	*plan = *like;
 	plan->queue = q;
 	plan->frame = f;
 	plan->copy_first = nb->copies.nr;
 	plan->slot_first = nb->nr_slots;
-	plan->nr_slots = nr_slots;
+	plan->flags = 0;
+	plan->gso = XEN_NETIF_GSO_TYPE_NONE;
+	plan->hash_type = 0;
+	if (q->port->hash.algorithm && q->port->hash.types)
+		nb_choose_queue(q->port, f, &plan->hash, &plan->hash_type);
+	return plan;
+}
+
+/* False: there are not enough slots now. *nr is what the ring holds. */
+static bool take_slots(struct netback *nb, struct nb_plan *plan, uint32_t bytes, int *nr)
+{
+	struct nb_queue *q = plan->queue;
+	uint32_t extras = extras_of(plan), all;
+
+	plan->nr_slots = (bytes + GRANT_PAGE_BYTES - 1) / GRANT_PAGE_BYTES;
+	all = plan->nr_slots + extras;
+	if (*nr < (int)all) {
+		*nr = ring_back_pending(&q->rx);
+		if (*nr < (int)all)
+			return false;
+	}
+	*nr -= (int)all;
 	for (uint32_t i = 0; i < all; i++) {
 		netif_rx_request_t req;
 
 		ring_back_take(&q->rx, &req, sizeof(req));
 		/* Extra infos lie behind the first slot; their pages stay unused. */
-		if (i && i <= extras_of(like))
+		if (i && i <= extras)
 			continue;
 		nb->slots[nb->nr_slots++] = (struct nb_slot){ .gref = req.gref, .id = req.id };
 	}
-	f->refs++;
+	plan->frame->refs++;
 	nb->nr_plans++;
-	return plan;
+	return true;
 }
 
 static uint8_t *scratch(struct netback *nb)
@@ -224,10 +252,13 @@ static uint8_t *scratch(struct netback *nb)
 	return nb->scratch[nb->nr_scratch++];
 }
 
-static struct cursor cursor_of(struct netback *nb, const struct nb_plan *plan)
+static void start_at(struct cursor *c, struct netback *nb, const struct nb_plan *plan)
 {
-	return (struct cursor){ .nb = nb, .domid = plan->queue->port->domid,
-				.slot = plan->slot_first };
+	c->nb = nb;
+	c->mapping = plan->queue->mapping;
+	c->domid = plan->queue->port->domid;
+	c->slot = plan->slot_first;
+	c->offset = 0;
 }
 
 static uint16_t checksum_flags(const struct nb_frame *f)
@@ -235,13 +266,6 @@ static uint16_t checksum_flags(const struct nb_frame *f)
 	if (f->csum_blank)
 		return NETRXF_csum_blank | NETRXF_data_validated;
 	return f->csum_validated ? NETRXF_data_validated : 0;
-}
-
-static void note_hash(struct nb_queue *q, struct nb_frame *f, struct nb_plan *like)
-{
-	like->hash_type = 0;
-	if (q->port->hash.algorithm && q->port->hash.types)
-		nb_choose_queue(q->port, f, &like->hash, &like->hash_type);
 }
 
 static uint32_t parts_bytes(const struct nb_part *part, uint32_t nr)
@@ -257,21 +281,18 @@ static uint32_t parts_bytes(const struct nb_part *part, uint32_t nr)
 static bool place_whole(struct netback *nb, struct nb_queue *q, struct nb_delivery *d, int *nr)
 {
 	struct nb_frame *f = d->frame;
+	struct nb_plan *plan = draft(nb, q, f);
 	struct nb_part part[3];
 	uint32_t nr_parts;
-	struct nb_plan like = {
-		.flags = checksum_flags(f), .gso = f->gso, .gso_bytes = f->gso_bytes,
-	};
-	struct nb_plan *plan;
 	struct cursor c;
 
+	plan->flags = checksum_flags(f);
+	plan->gso = f->gso;
+	plan->gso_bytes = f->gso_bytes;
 	nr_parts = nb_head_parts(f, d->tag, d->tci, scratch(nb), part);
-	like.bytes = parts_bytes(part, nr_parts) + f->bytes - f->head_bytes;
-	note_hash(q, f, &like);
-	plan = new_plan(nb, q, f, &like, nr);
-	if (!plan)
+	if (!take_slots(nb, plan, parts_bytes(part, nr_parts) + f->bytes - f->head_bytes, nr))
 		return false;
-	c = cursor_of(nb, plan);
+	start_at(&c, nb, plan);
 	for (uint32_t i = 0; i < nr_parts; i++)
 		put_part(&c, part[i].at, part[i].bytes);
 	if (f->from)
@@ -289,25 +310,20 @@ static bool place_segment(struct netback *nb, struct nb_queue *q, struct nb_deli
 	struct nb_frame *f = d->frame;
 	bool blank = f->frame.l3 == FRAME_IPV6 ? q->port->ipv6_csum : q->port->ipv4_csum;
 	struct nb_frame view = { .head = header, .head_bytes = s->header_bytes };
+	struct nb_plan *plan = draft(nb, q, f);
 	struct nb_part part[3];
 	uint32_t nr_parts;
-	struct nb_plan like = {
-		.flags = NETRXF_data_validated | (blank ? NETRXF_csum_blank : 0),
-	};
-	struct nb_plan *plan;
 	struct cursor c;
 
+	plan->flags = NETRXF_data_validated | (blank ? NETRXF_csum_blank : 0);
 	nr_parts = nb_head_parts(&view, d->tag, d->tci, scratch(nb), part);
-	like.bytes = parts_bytes(part, nr_parts) + s->payload_bytes;
-	note_hash(q, f, &like);
-	plan = new_plan(nb, q, f, &like, nr);
-	if (!plan)
+	if (!take_slots(nb, plan, parts_bytes(part, nr_parts) + s->payload_bytes, nr))
 		return false;
 	if (!blank)
 		frame_complete_headers(header, &s->frame,
 				       frame_sum(0, f->data + s->payload_offset,
 						 s->payload_bytes));
-	c = cursor_of(nb, plan);
+	start_at(&c, nb, plan);
 	for (uint32_t i = 0; i < nr_parts; i++)
 		put_part(&c, part[i].at, part[i].bytes);
 	put_part(&c, f->data + s->payload_offset, s->payload_bytes);
@@ -324,6 +340,17 @@ static bool batch_has_room(const struct netback *nb)
 	       nb->copies.max - nb->copies.nr >= 2 * ALL_SLOTS + 4;
 }
 
+/*
+ * Payload of a segment; smaller than the sender asked for where that is too large here,
+ * but not below what every TCP takes.
+ */
+static uint32_t segment_bytes(const struct nb_port *p, const struct nb_frame *f)
+{
+	uint32_t least = f->frame.payload_offset + SEGMENT_MIN_BYTES;
+
+	return MIN(f->gso_bytes, MAX(p->frame_bytes_max, least) - f->frame.payload_offset);
+}
+
 /* A large packet for a receiver that takes none: as many segments as fit now. */
 static bool place_cut(struct netback *nb, struct nb_queue *q, struct nb_delivery *d, int *nr)
 {
@@ -332,7 +359,7 @@ static bool place_cut(struct netback *nb, struct nb_queue *q, struct nb_delivery
 	struct frame_cut cut;
 
 	if (!nb_parse(f) ||
-	    frame_cut_start(&cut, f->data, f->bytes, &f->frame, f->gso_bytes)) {
+	    frame_cut_start(&cut, f->data, f->bytes, &f->frame, segment_bytes(q->port, f))) {
 		f->fault = "a large packet is not TCP, or its headers are too long";
 		return true;
 	}

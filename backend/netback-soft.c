@@ -39,13 +39,17 @@ static void copy_body(struct netback *nb, const struct nb_frame *f, uint8_t *to)
 
 	for (uint32_t i = 0; i < f->nr_pieces; i++) {
 		const struct nb_piece *piece = &f->piece[i];
+		const uint8_t *page = nb_mapped(f->from, piece->gref);
 		uint32_t drop = MIN(skip, piece->bytes), bytes = piece->bytes - drop;
 
 		skip -= drop;
 		if (!bytes)
 			continue;
-		grant_batch_from(&nb->pulls, to, f->port->domid, piece->gref,
-				 (uint16_t)(piece->offset + drop), (uint16_t)bytes);
+		if (page)
+			memcpy(to, page + piece->offset + drop, bytes);
+		else
+			grant_batch_from(&nb->pulls, to, f->port->domid, piece->gref,
+					 (uint16_t)(piece->offset + drop), (uint16_t)bytes);
 		to += bytes;
 	}
 }

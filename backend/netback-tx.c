@@ -207,12 +207,16 @@ static void copy_head(struct netback *nb, struct nb_frame *f)
 	f->copy_first = nb->heads.nr;
 	for (uint32_t i = 0; i < f->nr_pieces && at < want; i++) {
 		const struct nb_piece *piece = &f->piece[i];
+		const uint8_t *page = nb_mapped(f->from, piece->gref);
 		uint32_t bytes = MIN(piece->bytes, want - at);
 
 		if (!bytes)
 			continue;
-		grant_batch_from(&nb->heads, f->header + at, f->port->domid, piece->gref,
-				 piece->offset, (uint16_t)bytes);
+		if (page)
+			memcpy(f->header + at, page + piece->offset, bytes);
+		else
+			grant_batch_from(&nb->heads, f->header + at, f->port->domid, piece->gref,
+					 piece->offset, (uint16_t)bytes);
 		at += bytes;
 	}
 	f->copy_nr = nb->heads.nr - f->copy_first;

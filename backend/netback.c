@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include "netback-internal.h"
 
 /* ---- small things that all files use ------------------------------------------------- */
@@ -115,6 +116,9 @@ static int open_parts(struct netback *nb)
 		rc = open_buffers(nb);
 	if (rc)
 		return rc;
+	if (getrandom(&nb->mapping_factor, sizeof(nb->mapping_factor), 0) < 0)
+		return -errno;
+	nb->mapping_factor |= 1;
 	nb->scratch = calloc(NB_COPIES, sizeof(*nb->scratch));
 	return nb->scratch ? 0 : -ENOMEM;
 }
@@ -328,6 +332,17 @@ static int new_port(struct netback *nb, const struct vswitch_port_config *cfg,
 	return 0;
 }
 
+/*
+ * One slot without sg; and what the tool stack says, where it does. A tag comes on top,
+ * as everywhere.
+ */
+static uint32_t frame_bytes_max(const struct vif_frontend *f)
+{
+	uint32_t max = f->sg ? XEN_NETIF_MAX_TX_SIZE : GRANT_PAGE_BYTES - FRAME_TAG_BYTES;
+
+	return f->mtu_bytes ? MIN(max, f->mtu_bytes + FRAME_ETH_BYTES + FRAME_TAG_BYTES) : max;
+}
+
 static void take_wishes(struct nb_port *p, const struct netback_vif *cfg)
 {
 	const struct vif_frontend *f = cfg->front;
@@ -339,6 +354,7 @@ static void take_wishes(struct nb_port *p, const struct netback_vif *cfg)
 	p->ipv4_csum = !f->no_csum;
 	p->ipv6_csum = f->ipv6_csum;
 	p->tells = f->rx_notify;
+	p->frame_bytes_max = frame_bytes_max(f);
 }
 
 int netback_add_vif(struct netback *nb, const struct netback_vif *cfg, uint32_t *out,
@@ -459,6 +475,7 @@ static void close_queue(struct netback *nb, struct nb_queue *q)
 	}
 	unbind(nb, q->rx_bound, q->rx_evtchn);
 	unbind(nb, q->tx_bound, q->tx_evtchn);
+	nb_mapping_close(q);
 	grant_unmap(nb->cfg.xgt, q->tx_page, 1);
 	grant_unmap(nb->cfg.xgt, q->rx_page, 1);
 	free(q);

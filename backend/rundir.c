@@ -19,7 +19,6 @@
 
 #define BASE_VARIABLE "PARAVANE_RUNDIR"
 #define BASE_DEFAULT "/run/paravane"
-#define OWN_DIR "blkback"
 #define INFO_BYTES_MAX 8192
 
 static const char *choose_base(const char *base)
@@ -80,14 +79,14 @@ static int take_lock(struct rundir *r, const char *kind, char *why, size_t why_b
 	return 0;
 }
 
-int rundir_open(struct rundir *r, const char *base, const char *kind, char *why,
-		size_t why_bytes)
+int rundir_open(struct rundir *r, const char *base, const char *daemon,
+		const char *kind, char *why, size_t why_bytes)
 {
 	int rc;
 
 	r->lock_fd = -1;
 	base = choose_base(base);
-	if (snprintf(r->path, sizeof(r->path), "%s/" OWN_DIR, base) >=
+	if (snprintf(r->path, sizeof(r->path), "%s/%s", base, daemon) >=
 	    (int)sizeof(r->path)) {
 		snprintf(why, why_bytes, "the run directory's name is too long");
 		return -ENAMETOOLONG;
@@ -185,7 +184,7 @@ int rundir_read_info(const struct rundir *r, const struct rundir_name *name,
 	return -ENOENT;
 }
 
-/* "vbd-3-51712.journal" */
+/* "vbd-3-51712.journal", "vif-3-0.info" */
 static bool parse_name(const char *file, const char *kind, uint32_t *frontend_id,
 		       uint32_t *devid)
 {
@@ -193,9 +192,10 @@ static bool parse_name(const char *file, const char *kind, uint32_t *frontend_id
 	int end = 0;
 
 	if (strncmp(file, kind, kind_bytes) ||
-	    sscanf(file + kind_bytes, "-%u-%u.journal%n", frontend_id, devid, &end) != 2)
+	    sscanf(file + kind_bytes, "-%u-%u%n", frontend_id, devid, &end) != 2)
 		return false;
-	return end && !file[kind_bytes + (size_t)end];
+	file += kind_bytes + (size_t)end;
+	return !strcmp(file, ".journal") || !strcmp(file, ".info");
 }
 
 void rundir_each(const struct rundir *r, const char *kind,

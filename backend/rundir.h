@@ -6,11 +6,11 @@
  * Hides: where they are, how they are named and replaced. Must not know: what
  * a journal holds, XenStore. Supervisor's thread.
  *
- *   BASE/blkback/KIND.lock			held by the one who serves KIND
- *   BASE/blkback/KIND-DOMID-DEVID.journal	from connect to close
- *   BASE/blkback/KIND-DOMID-DEVID.info		the same time; lines key=value
+ *   BASE/DAEMON/KIND.lock			held by the one who serves KIND
+ *   BASE/DAEMON/KIND-DOMID-DEVID.journal	from connect to close (disks only)
+ *   BASE/DAEMON/KIND-DOMID-DEVID.info		the same time; lines key=value
  *
- * BASE is --rundir, else $PARAVANE_RUNDIR, else /run/paravane. Directories are
+ * DAEMON is blkback or netback; BASE is --rundir, else $PARAVANE_RUNDIR, else /run/paravane. Directories are
  * made with mode 0700. The info file is for people and tools (`paravane list`),
  * and tells a restarted daemon which ring its predecessor's journal is about.
  */
@@ -35,12 +35,12 @@ struct rundir_name {
 };
 
 /*
- * base: --rundir's argument or NULL. Makes the directory and takes the lock.
+ * base: --rundir's argument or NULL; daemon: as above. Makes the directory and takes the lock.
  * -EBUSY: another daemon serves kind; why has its process id. Other -errno of
  * mkdir and open, why names the path.
  */
-int rundir_open(struct rundir *r, const char *base, const char *kind, char *why,
-		size_t why_bytes);
+int rundir_open(struct rundir *r, const char *base, const char *daemon,
+		const char *kind, char *why, size_t why_bytes);
 void rundir_close(struct rundir *r);
 
 /* fresh: an empty one in place of what is there. Else -ENOENT. */
@@ -54,7 +54,7 @@ int rundir_write_info(const struct rundir *r, const struct rundir_name *name,
 /* The value of one key. -ENOENT: no file, or no such key. */
 int rundir_read_info(const struct rundir *r, const struct rundir_name *name,
 		     const char *key, char *buf, size_t bytes);
-/* Calls fn for each device of kind that has a journal. */
+/* Calls fn for each device of kind that has a file, perhaps for each of its files. */
 void rundir_each(const struct rundir *r, const char *kind,
 		 void (*fn)(void *arg, uint32_t frontend_id, uint32_t devid), void *arg);
 /* Both files; missing ones are fine. */

@@ -26,7 +26,7 @@ enum worker_end {
 
 struct worker_report {
 	enum worker_end end;
-	struct worker_failure failure;
+	struct failure failure;
 };
 
 struct worker_events {

@@ -18,11 +18,22 @@
 #include "keys.h"
 #include "predecessor.h"
 #include "util.h"
+#include "vbd-serve.h"
 
 #define PATH_BYTES 512
 
+/* What all disks share. */
+struct vbd_common {
+	const struct blkback_config *config;
+	struct image_watches *watches;
+	struct vbd_device *devices;
+};
+
 struct vbd_device {
-	struct vbd_device_env env;
+	struct device device;
+	struct device_env env;
+	struct vbd_common *common;
+	struct vbd_device *next;
 	struct vbd_toolstack ts;	/* as last read */
 	bool complete;
 	uint64_t inputs;
@@ -41,7 +52,7 @@ struct vbd_device {
 	/* What serves it, from connect to its end. */
 	struct vbd_serve *serve;
 	bool is_ready, stopping, failed;
-	struct worker_failure failure;
+	struct failure failure;
 	uint64_t connect_ms;
 };
 
@@ -61,7 +72,42 @@ static void on_predecessor_gone(void *arg)
 	v->env.changed(v->env.arg);
 }
 
-int vbd_device_new(const struct vbd_device_env *env, struct vbd_device **out)
+static struct vbd_device *of(const struct device *d)
+{
+	return (struct vbd_device *)d;
+}
+
+static void release(struct vbd_device *v)
+{
+	image_watch_remove(v->watch);
+	v->watch = NULL;
+	close_fd(&v->image_fd);
+}
+
+static void leave(struct vbd_device *v)
+{
+	struct vbd_device **at = &v->common->devices;
+
+	while (*at != v)
+		at = &(*at)->next;
+	*at = v->next;
+}
+
+static void vbd_device_free(struct device *d)
+{
+	struct vbd_device *v = of(d);
+
+	if (!v)
+		return;
+	predecessor_close(v->predecessor);
+	vbd_serve_free(v->serve);
+	release(v);
+	vbd_free_toolstack(&v->ts);
+	leave(v);
+	free(v);
+}
+
+static int vbd_device_new(const struct device_env *env, struct device **out)
 {
 	struct vbd_device *v = calloc(1, sizeof(*v));
 	struct rundir_name name;
@@ -69,70 +115,41 @@ int vbd_device_new(const struct vbd_device_env *env, struct vbd_device **out)
 
 	if (!v)
 		return -ENOMEM;
+	v->device.kind = &vbd_kind;
 	v->env = *env;
+	v->common = env->common;
 	v->image_fd = -1;
+	v->next = v->common->devices;
+	v->common->devices = v;
 	name = run_name(v);
 	rc = predecessor_open(env->loop, &env->config->rundir, &name,
 			      env->config->stop_ms, on_predecessor_gone, v,
 			      &v->predecessor);
 	if (rc && rc != -ESRCH) {
-		vbd_device_free(v);
+		vbd_device_free(&v->device);
 		return rc;
 	}
-	*out = v;
+	*out = &v->device;
 	return 0;
-}
-
-void vbd_device_free(struct vbd_device *v)
-{
-	if (!v)
-		return;
-	predecessor_close(v->predecessor);
-	vbd_serve_free(v->serve);
-	vbd_device_release(v);
-	vbd_free_toolstack(&v->ts);
-	free(v);
-}
-
-static void say_key(const struct key_error *e, const char *whose, char *why,
-		    size_t why_bytes)
-{
-	if (*e->value)
-		snprintf(why, why_bytes, "%s's %s is '%s', expected %s", whose, e->key,
-			 e->value, e->expected);
-	else
-		snprintf(why, why_bytes, "%s's %s is missing or empty, expected %s",
-			 whose, e->key, e->expected);
 }
 
 /* ---- look ----------------------------------------------------------------- */
 
-/* FNV-1a, enough to see a change. */
-static uint64_t hash_text(uint64_t hash, const char *text)
-{
-	if (!text)
-		text = "\1";
-	do
-		hash = (hash ^ (unsigned char)*text) * 0x100000001b3ull;
-	while (*text++);
-	return hash;
-}
-
 static uint64_t hash_inputs(const struct vbd_toolstack *ts, const char *complaint)
 {
-	uint64_t hash = hash_text(0xcbf29ce484222325ull, ts->params);
+	uint64_t hash = device_hash(DEVICE_HASH, ts->params);
 	const struct vbd_wishes *w = &ts->wishes;
 	char flags[96];
 
 	snprintf(flags, sizeof(flags), "%d%d%d%d%d%d%d%d", ts->share, ts->cache,
 		 ts->grants, ts->cdrom, ts->removable, ts->discard_enable, ts->hotplug_pending,
 		 ts->hotplug_error);
-	hash = hash_text(hash, flags);
+	hash = device_hash(hash, flags);
 	snprintf(flags, sizeof(flags), "%u %u %d %u %d %d", w->logical_block_bytes,
 		 w->physical_block_bytes, w->limits_segments, w->max_indirect_segments,
 		 w->barriers_only, w->discard_secure);
-	hash = hash_text(hash, ts->physical_device_path);
-	return hash_text(hash_text(hash, flags), complaint);
+	hash = device_hash(hash, ts->physical_device_path);
+	return device_hash(device_hash(hash, flags), complaint);
 }
 
 static const char *image_path(const struct vbd_toolstack *ts)
@@ -159,7 +176,7 @@ static int read_toolstack(struct vbd_device *v, char *why, size_t why_bytes)
 		return rc;
 	}
 	if (rc) {
-		say_key(&err, "the tool stack", why, why_bytes);
+		device_say_key(&err, "the tool stack", why, why_bytes);
 		memset(&ts, 0, sizeof(ts));
 		ts.online = true;
 	} else if (!image_path(&ts) && !ts.hotplug_pending && !ts.no_medium) {
@@ -223,9 +240,10 @@ static void look_at_size(struct vbd_device *v)
 		vbd_serve_resize(v->serve, v->features.sectors);
 }
 
-int vbd_device_look(struct vbd_device *v, struct lifecycle_view *view, char *why,
-		    size_t why_bytes)
+static int vbd_device_look(struct device *d, struct lifecycle_view *view, char *why,
+			   size_t why_bytes)
 {
+	struct vbd_device *v = of(d);
 	int rc = view->exists ? read_toolstack(v, why, why_bytes) : -ENOENT;
 
 	if (rc && rc != -ENOENT && rc != -EINVAL)
@@ -245,21 +263,21 @@ int vbd_device_look(struct vbd_device *v, struct lifecycle_view *view, char *why
 	return 0;
 }
 
-uint64_t vbd_device_inputs(const struct vbd_device *v)
+static uint64_t vbd_device_inputs(const struct device *d)
 {
-	return v->inputs;
+	return of(d)->inputs;
 }
 
-const struct worker_failure *vbd_device_failure(const struct vbd_device *v)
+static const struct failure *vbd_device_failure(const struct device *d)
 {
-	return &v->failure;
+	return &of(d)->failure;
 }
 
 /* ---- image and features --------------------------------------------------- */
 
 static enum vbd_grants grants_of(const struct vbd_device *v)
 {
-	return v->ts.grants == VBD_GRANTS_DEFAULT ? v->env.config->grants : v->ts.grants;
+	return v->ts.grants == VBD_GRANTS_DEFAULT ? v->common->config->grants : v->ts.grants;
 }
 
 /* A front end that is offered persistent grants copies everything itself. */
@@ -267,7 +285,7 @@ static bool offers_persistent(const struct vbd_device *v)
 {
 	enum vbd_grants grants = grants_of(v);
 
-	return v->env.config->persistent_pages &&
+	return v->common->config->persistent_pages &&
 	       (grants == VBD_GRANTS_AUTO || grants == VBD_GRANTS_PERSISTENT);
 }
 
@@ -275,7 +293,7 @@ static uint32_t max_segments(const struct vbd_device *v)
 {
 	const struct vbd_wishes *w = &v->ts.wishes;
 	uint32_t nr = w->limits_segments ? w->max_indirect_segments :
-		      v->env.config->max_segments;
+		      v->common->config->max_segments;
 
 	return w->barriers_only ? 0 : MAX(nr, v->least_segments);
 }
@@ -346,8 +364,9 @@ static int publish(struct vbd_device *v)
 	return rc;
 }
 
-int vbd_device_resized(struct vbd_device *v)
+static int vbd_device_resized(struct device *d)
 {
+	struct vbd_device *v = of(d);
 	int rc = vbd_write_size(v->env.bus, v->features.sectors);
 
 	if (!rc)
@@ -356,13 +375,13 @@ int vbd_device_resized(struct vbd_device *v)
 }
 
 /* Sectors are the script's secret yet: front ends read them at state 4. */
-int vbd_device_announce(struct vbd_device *v)
+static int vbd_device_announce(struct device *d)
 {
-	own_features(v);
-	return publish(v);
+	own_features(of(d));
+	return publish(of(d));
 }
 
-bool vbd_device_holds(const struct vbd_device *v, int fd)
+static bool holds(const struct vbd_device *v, int fd)
 {
 	struct stat ours, theirs;
 
@@ -371,9 +390,21 @@ bool vbd_device_holds(const struct vbd_device *v, int fd)
 	return ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
 }
 
-bool vbd_device_is_open(const struct vbd_device *v)
+/* The name of another device of ours that has v's image open, or NULL. */
+static const char *find_holder(const struct vbd_device *v)
 {
-	return v->image_fd >= 0;
+	struct vbd_device *other;
+
+	/* v is among them; its own descriptor is not another's. */
+	for (other = v->common->devices; other; other = other->next)
+		if (holds(other, v->image_fd))
+			return other->env.log->who;
+	return NULL;
+}
+
+static bool vbd_device_is_open(const struct device *d)
+{
+	return of(d)->image_fd >= 0;
 }
 
 /* Another device of ours is named as such; others are processes. */
@@ -385,7 +416,7 @@ static int lock_image(struct vbd_device *v, char *why, size_t why_bytes)
 
 	if (!rc)
 		return 0;
-	holder = v->env.holder(v->env.arg, v->image_fd);
+	holder = find_holder(v);
 	if (holder)
 		snprintf(why, why_bytes, "%s: in use by %s; r shares with r, and w! "
 			 "overrides", v->image, holder);
@@ -404,14 +435,14 @@ static void on_image(void *arg)
 /* Without a watch the size is seen when something else makes us look. */
 static void watch_image(struct vbd_device *v)
 {
-	int rc = image_watch_add(v->env.watches, v->image_fd, on_image, v, &v->watch);
+	int rc = image_watch_add(v->common->watches, v->image_fd, on_image, v, &v->watch);
 
 	if (rc)
 		log_warning("%s: %s: a change of its size is not noticed: %s",
 			    v->env.log->who, v->image, strerror(-rc));
 }
 
-int vbd_device_open(struct vbd_device *v, char *why, size_t why_bytes)
+static int open_store(struct vbd_device *v, char *why, size_t why_bytes)
 {
 	int rc = read_toolstack(v, why, why_bytes);
 
@@ -446,21 +477,25 @@ int vbd_device_open(struct vbd_device *v, char *why, size_t why_bytes)
 				 strerror(-rc));
 	}
 	if (rc)
-		vbd_device_release(v);
+		release(v);
 	else
 		watch_image(v);
 	return rc;
 }
 
-void vbd_device_release(struct vbd_device *v)
+static int vbd_device_open(struct device *d, char *why, size_t why_bytes)
 {
-	image_watch_remove(v->watch);
-	v->watch = NULL;
-	close_fd(&v->image_fd);
+	return open_store(of(d), why, why_bytes);
 }
 
-void vbd_device_closed(struct vbd_device *v)
+static void vbd_device_release(struct device *d)
 {
+	release(of(d));
+}
+
+static void vbd_device_closed(struct device *d)
+{
+	struct vbd_device *v = of(d);
 	struct rundir_name name = run_name(v);
 
 	v->failed = false;
@@ -525,7 +560,7 @@ static const char *mode_name(enum vbd_share share)
 
 static int serve(struct vbd_device *v, bool resume, char *why, size_t why_bytes)
 {
-	const struct blkback_config *config = v->env.config;
+	const struct blkback_config *config = v->common->config;
 	struct vbd_serve_what what = {
 		.config = config, .name = run_name(v), .log = v->env.log,
 		.image_fd = v->image_fd, .read_only = v->share == VBD_READ_ONLY,
@@ -550,7 +585,7 @@ static int serve(struct vbd_device *v, bool resume, char *why, size_t why_bytes)
 	rc = vbd_read_frontend(v->env.bus->xs, v->env.bus->otherend, &v->features,
 			       &what.start.front, &err);
 	if (rc) {
-		say_key(&err, "the front end", why, why_bytes);
+		device_say_key(&err, "the front end", why, why_bytes);
 		return rc;
 	}
 	rc = vbd_serve_start(v->env.loop, &what, resume, &serve_events, v, &v->serve);
@@ -560,8 +595,9 @@ static int serve(struct vbd_device *v, bool resume, char *why, size_t why_bytes)
 	return rc;
 }
 
-int vbd_device_connect(struct vbd_device *v, char *why, size_t why_bytes)
+static int vbd_device_connect(struct device *d, char *why, size_t why_bytes)
 {
+	struct vbd_device *v = of(d);
 	/* Resized since it was opened: front ends read it once we are at 4. */
 	int rc = v->features.sectors == v->published_sectors ? 0 : publish(v);
 
@@ -581,14 +617,15 @@ static void read_predecessor(struct vbd_device *v, struct vbd_features *out)
 		memset(out, 0, sizeof(*out));
 }
 
-int vbd_device_resume(struct vbd_device *v, char *why, size_t why_bytes)
+static int vbd_device_resume(struct device *d, char *why, size_t why_bytes)
 {
+	struct vbd_device *v = of(d);
 	struct vbd_features before;
 	int rc;
 
 	read_predecessor(v, &before);
 	v->least_segments = MIN(before.max_indirect_segments, VBD_INDIRECT_SEGMENTS_MAX);
-	rc = v->image_fd >= 0 ? 0 : vbd_device_open(v, why, why_bytes);
+	rc = v->image_fd >= 0 ? 0 : open_store(v, why, why_bytes);
 
 	if (rc)
 		return rc;
@@ -596,13 +633,54 @@ int vbd_device_resume(struct vbd_device *v, char *why, size_t why_bytes)
 	return serve(v, true, why, why_bytes);
 }
 
-void vbd_device_stop(struct vbd_device *v, bool keep)
+static void vbd_device_stop(struct device *d, bool keep)
 {
+	struct vbd_device *v = of(d);
+
 	v->stopping = true;
 	vbd_serve_stop(v->serve, keep);
 }
 
-bool vbd_device_is_served(const struct vbd_device *v)
+static bool vbd_device_is_served(const struct device *d)
 {
-	return v->serve;
+	return of(d)->serve;
 }
+
+/* ---- the kind ------------------------------------------------------------- */
+
+static int vbd_kind_open(const struct device_kind_env *env, void **common)
+{
+	struct vbd_common *c = calloc(1, sizeof(*c));
+	int rc;
+
+	if (!c)
+		return -ENOMEM;
+	c->config = (const struct blkback_config *)env->config;
+	rc = image_watches_open(env->loop, &c->watches);
+	if (rc) {
+		free(c);
+		return rc;
+	}
+	*common = c;
+	return 0;
+}
+
+static void vbd_kind_close(void *common)
+{
+	struct vbd_common *c = common;
+
+	image_watches_close(c->watches);
+	free(c);
+}
+
+const struct device_kind vbd_kind = {
+	.open = vbd_kind_open, .close = vbd_kind_close,
+	.new = vbd_device_new, .free = vbd_device_free,
+	.look = vbd_device_look, .inputs = vbd_device_inputs,
+	.failure = vbd_device_failure, .announce = vbd_device_announce,
+	.open_store = vbd_device_open, .is_open = vbd_device_is_open,
+	.connect = vbd_device_connect, .resume = vbd_device_resume,
+	.resized = vbd_device_resized, .stop = vbd_device_stop,
+	.is_served = vbd_device_is_served, .release = vbd_device_release,
+	.closed = vbd_device_closed,
+};

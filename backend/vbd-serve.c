@@ -88,7 +88,7 @@ static void write_info(const struct vbd_serve *s, const char *engine)
 	int n, rc;
 
 	ring_text(f, ring, sizeof(ring));
-	rundir_journal_path(&w->config->rundir, &w->name, journal, sizeof(journal));
+	rundir_journal_path(&w->config->base.rundir, &w->name, journal, sizeof(journal));
 	n = snprintf(text, sizeof(text), "version=" INFO_VERSION "\n"
 		     "pid=%d\nstarted=%llu\nrestarts=%u\nengine=%s\n"
 		     "image=%s\nmode=%s\ncache=%s\nabi=%s\nqueues=%u\nring-pages=%u\n"
@@ -101,11 +101,11 @@ static void write_info(const struct vbd_serve *s, const char *engine)
 		     f->persistent && w->start.features.persistent,
 		     w->start.features.max_indirect_segments, journal, w->frontend,
 		     ring);
-	rc = n < (int)sizeof(text) ? rundir_write_info(&w->config->rundir, &w->name,
+	rc = n < (int)sizeof(text) ? rundir_write_info(&w->config->base.rundir, &w->name,
 						       text) : -E2BIG;
 	if (rc)
 		log_warning("%s: its info file in %s: %s", w->log->who,
-			    w->config->rundir.path, strerror(-rc));
+			    w->config->base.rundir.path, strerror(-rc));
 }
 
 bool vbd_serve_resumable(const struct rundir *r, const struct rundir_name *name,
@@ -167,21 +167,21 @@ static int open_fds(struct vbd_serve *s, int fds[2])
 		log_error("%s: %s: %s", w->log->who, w->image, strerror(-rc));
 		return rc;
 	}
-	rc = rundir_open_journal(&w->config->rundir, &w->name, !s->journal_used,
+	rc = rundir_open_journal(&w->config->base.rundir, &w->name, !s->journal_used,
 				 &fds[1]);
 	if (rc)
 		log_error("%s: its journal in %s: %s", w->log->who,
-			  w->config->rundir.path, strerror(-rc));
+			  w->config->base.rundir.path, strerror(-rc));
 	return rc;
 }
 
 static int start_worker(struct vbd_serve *s)
 {
 	struct worker_msg msg;
-	struct process_options o = { .name = "paravane-blkback",
-				    .program = s->what.config->program,
-				    .log_level = s->what.config->log_level,
-				    .stop_ms = s->what.config->stop_ms };
+	struct process_options o = { .name = s->what.config->base.name,
+				    .program = s->what.config->base.program,
+				    .log_level = s->what.config->base.log_level,
+				    .stop_ms = s->what.config->base.stop_ms };
 	char title[80];
 	int fds[2], rc;
 
@@ -205,7 +205,7 @@ static int start_worker(struct vbd_serve *s)
 static void finish(struct vbd_serve *s, const struct worker_report *report)
 {
 	if (!s->keep)
-		rundir_remove(&s->what.config->rundir, &s->what.name);
+		rundir_remove(&s->what.config->base.rundir, &s->what.name);
 	s->events->ended(s->arg, report);
 }
 

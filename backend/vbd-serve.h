@@ -8,25 +8,17 @@
 #ifndef PV_VBD_SERVE_H
 #define PV_VBD_SERVE_H
 
-#include "rundir.h"
+#include "device.h"
 #include "supervise.h"
 
-/* What the command line says, for all devices. Outlives them. */
+/* What the command line says, for all disks. Outlives them. */
 struct blkback_config {
-	const char *kind;		/* "vbd" */
-	const char *program;		/* the worker's; /proc/self/exe */
-	const char *log_level;		/* passed on to it */
+	struct backend_config base;
 	enum worker_engine engine;
 	enum vbd_grants grants;		/* where the tool stack says nothing */
 	uint32_t persistent_pages, persistent_idle_ms;	/* worker.h */
 	uint32_t max_segments;		/* of an indirect request; 0: none are offered */
 	uint32_t poll_us;
-	uint32_t stop_ms;		/* a worker's, from STOP to SIGKILL */
-	uint32_t close_ms;		/* a front end's, to detach; 0: no limit */
-	/* No tool stack runs in this domain: no script does, and directories of
-	 * disks that are closed and offline are ours to remove. */
-	bool driver_domain;
-	struct rundir rundir;
 };
 
 struct vbd_serve_what {

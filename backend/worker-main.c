@@ -29,10 +29,10 @@
 #define WAIT_SAY_MS 60000u
 
 /* What a failure looks like in XenStore's error node and in the log. */
-static int fail(struct worker_failure *why, int err, const char *fmt, ...)
+static int fail(struct failure *why, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-static int fail(struct worker_failure *why, int err, const char *fmt, ...)
+static int fail(struct failure *why, int err, const char *fmt, ...)
 {
 	size_t used;
 	va_list ap;
@@ -48,7 +48,7 @@ static int fail(struct worker_failure *why, int err, const char *fmt, ...)
 
 /* ---- stage 1: START --------------------------------------------------------------- */
 
-static int receive_start(struct worker *w, struct worker_failure *why)
+static int receive_start(struct worker *w, struct failure *why)
 {
 	struct worker_msg msg;
 	int fds[2] = { -1, -1 };
@@ -114,7 +114,7 @@ static bool domain_is_pv(void)
 
 /* The engine wanted, or the one that every machine has. ops: in and out. */
 static int open_disk(struct worker *w, struct worker_queue *q,
-		     const struct disk_ops **ops, struct worker_failure *why)
+		     const struct disk_ops **ops, struct failure *why)
 {
 	struct disk_config cfg = {
 		.fd = w->image,
@@ -137,7 +137,7 @@ static int open_disk(struct worker *w, struct worker_queue *q,
 }
 
 static int open_queue(struct worker *w, uint32_t index, const struct disk_ops **ops,
-		      struct worker_failure *why)
+		      struct failure *why)
 {
 	struct worker_queue *q = &w->queues[index];
 	int err;
@@ -157,7 +157,7 @@ static int open_queue(struct worker *w, uint32_t index, const struct disk_ops **
 }
 
 static int open_all(struct worker *w, const struct disk_ops **ops,
-		    struct worker_failure *why)
+		    struct failure *why)
 {
 	int err;
 
@@ -175,7 +175,7 @@ static int open_all(struct worker *w, const struct disk_ops **ops,
 
 /* ---- stage 3: privileges ------------------------------------------------------------- */
 
-static int drop_privileges(struct worker_failure *why)
+static int drop_privileges(struct failure *why)
 {
 	int err = sandbox_before_loop(MAX_FDS);
 
@@ -185,7 +185,7 @@ static int drop_privileges(struct worker_failure *why)
 /* ---- stage 4: the fence --------------------------------------------------------------- */
 
 /* After this no predecessor's write can land any more. */
-static int wait_for_fence(struct worker *w, struct worker_failure *why)
+static int wait_for_fence(struct worker *w, struct failure *why)
 {
 	int err = image_fence(w->image, w->start.frontend_id, w->start.devid);
 
@@ -194,7 +194,7 @@ static int wait_for_fence(struct worker *w, struct worker_failure *why)
 
 /* ---- stage 5: the front end's ring ------------------------------------------------------ */
 
-static int map_ring(struct worker *w, struct worker_queue *q, struct worker_failure *why)
+static int map_ring(struct worker *w, struct worker_queue *q, struct failure *why)
 {
 	const struct vbd_ring *r = &w->start.front.queue[q->index];
 	int err;
@@ -213,7 +213,7 @@ static void unmap_ring(struct worker_queue *q)
 }
 
 /* All or none: two devices that wait for entries must not wait for each other. */
-static int map_rings(struct worker *w, struct worker_failure *why)
+static int map_rings(struct worker *w, struct failure *why)
 {
 	uint32_t i;
 	int err = 0;
@@ -258,7 +258,7 @@ static void say_waiting(struct worker *w)
  * Other devices give entries back when they are done, or idle, or short of them
  * themselves (grant.h). Not in step with others that wait.
  */
-static int map_rings_when_possible(struct worker *w, struct worker_failure *why)
+static int map_rings_when_possible(struct worker *w, struct failure *why)
 {
 	uint64_t said_ms = 0;
 	int err;
@@ -274,7 +274,7 @@ static int map_rings_when_possible(struct worker *w, struct worker_failure *why)
 	return err;
 }
 
-static int bind_port(struct worker *w, struct worker_queue *q, struct worker_failure *why)
+static int bind_port(struct worker *w, struct worker_queue *q, struct failure *why)
 {
 	uint32_t remote = w->start.front.queue[q->index].port;
 	xenevtchn_port_or_error_t port =
@@ -288,7 +288,7 @@ static int bind_port(struct worker *w, struct worker_queue *q, struct worker_fai
 }
 
 static int connect_queue(struct worker *w, struct worker_queue *q,
-			 struct worker_failure *why)
+			 struct failure *why)
 {
 	struct blkback_queue_config cfg = {
 		.domid = w->start.frontend_id,
@@ -317,7 +317,7 @@ static int connect_queue(struct worker *w, struct worker_queue *q,
 	return err ? fail(why, err, "cannot make a queue") : 0;
 }
 
-static int connect_all(struct worker *w, struct worker_failure *why)
+static int connect_all(struct worker *w, struct failure *why)
 {
 	int err = map_rings_when_possible(w, why);
 
@@ -368,7 +368,7 @@ static int add_to_replay(struct replay *all, struct worker_queue *q,
 
 /* One queue on its ring: where a predecessor stopped, or at the beginning. */
 static int start_queue(struct worker *w, struct worker_queue *q, struct replay *all,
-		       struct worker_failure *why)
+		       struct failure *why)
 {
 	struct journal_recovery rec = { .req_cons = 0 };
 	int err = -ENODATA;
@@ -403,7 +403,7 @@ static void replay_all(struct worker *w, const struct replay *all)
 			 w->log.who, all->nr);
 }
 
-static int start_and_replay(struct worker *w, struct worker_failure *why)
+static int start_and_replay(struct worker *w, struct failure *why)
 {
 	struct replay all = { .items = NULL };
 	int err = 0;
@@ -444,7 +444,7 @@ static void *queue_thread(void *arg)
 }
 
 static int start_threads(struct worker *w, const struct stopwatch *watch,
-			 struct worker_failure *why)
+			 struct failure *why)
 {
 	uint64_t limit;
 
@@ -551,7 +551,7 @@ static void init(struct worker *w, int sock)
 }
 
 static int start(struct worker *w, const struct disk_ops **ops,
-		 const struct stopwatch *watch, struct worker_failure *why)
+		 const struct stopwatch *watch, struct failure *why)
 {
 	int err = receive_start(w, why);
 

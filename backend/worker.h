@@ -36,6 +36,7 @@
 #define PV_WORKER_H
 
 #include <stdint.h>
+#include "failure.h"
 #include "vbd.h"
 
 #define WORKER_FD 3
@@ -68,16 +69,11 @@ struct worker_start {
 	uint8_t secure_overwrite;	/* disk.h: of secure discards */
 };
 
-struct worker_failure {
-	int32_t err;			/* positive errno */
-	char reason[200];
-};
-
 struct worker_msg {
 	uint32_t version, type;
 	union {
 		struct worker_start start;
-		struct worker_failure failure;
+		struct failure failure;
 		uint64_t sectors;	/* WORKER_RESIZE, WORKER_RESIZED */
 		char engine[32];	/* WORKER_READY: what was chosen, for explain */
 	};

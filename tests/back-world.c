@@ -46,10 +46,11 @@ void start_daemon(void)
 {
 	char why[200] = "";
 
-	UNIT_EQ(rundir_open(&config.rundir, dir, "vbd", why, sizeof(why)), 0);
+	UNIT_EQ(rundir_open(&config.base.rundir, dir, "blkback", "vbd", why, sizeof(why)), 0);
 	CU_ASSERT_FATAL(!evloop_open(&loop));
 	xs = xs_open(0);
-	CU_ASSERT_FATAL(xs && !backend_open(loop, xs, &config, &backend));
+	CU_ASSERT_FATAL(xs && !backend_open(loop, xs, &vbd_kind, &config.base,
+						&backend));
 }
 
 /* As the end of the process does it: whatever runs is killed. */
@@ -60,7 +61,7 @@ void end_daemon(void)
 	evloop_close(loop);
 	loop = NULL;
 	xs_close(xs);
-	rundir_close(&config.rundir);
+	rundir_close(&config.base.rundir);
 }
 
 void setup(void)
@@ -71,8 +72,10 @@ void setup(void)
 	dead_domid = 99;
 	unsetenv("PV_STUB");
 	config = (struct blkback_config){
-		.kind = "vbd", .program = stub ? stub : "tests/stub-worker",
-		.log_level = "error", .stop_ms = 10000, .max_segments = 256,
+		.base = { .kind = "vbd", .program = stub ? stub : "tests/stub-worker",
+			  .name = "paravane-blkback", .log_level = "error",
+			  .stop_ms = 10000 },
+		.max_segments = 256,
 		.grants = VBD_GRANTS_AUTO, .persistent_pages = 4224,
 	};
 	snprintf(image, sizeof(image), "%s/image", dir);
@@ -243,7 +246,7 @@ pid_t worker(void)
 	struct rundir_name name = { "vbd", 3, 51712 };
 	char text[32] = "0";
 
-	rundir_read_info(&config.rundir, &name, "pid", text, sizeof(text));
+	rundir_read_info(&config.base.rundir, &name, "pid", text, sizeof(text));
 	return atoi(text);
 }
 

@@ -16,6 +16,8 @@
 #include "fake-xenstore.h"
 #include "unit.h"
 #include "util.h"
+#include "vbd-device.h"
+#include "vbd-serve.h"
 #include "xenbus.h"
 
 #define BACK(id) "/local/domain/0/backend/vbd/" id "/51712/"

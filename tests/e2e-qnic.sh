@@ -32,6 +32,9 @@ for size in 60 1514 4096; do
 done
 expect 3 netfront ping --address 10.0.0.1 10.0.0.2 --wait-ms 200 2>"$tmp/said"
 grep -q "nobody says that it is 10.0.0.2" "$tmp/said" || fail "ping said: $(cat "$tmp/said")"
+expect 3 netfront ping --mac 00:16:3e:00:00:02 --count 2 --interval-ms 0 --wait-ms 100 --json \
+	>"$tmp/said"
+grep -q '^{"peer":"peer","sent":2,"answered":0,' "$tmp/said" || fail "JSON: $(cat "$tmp/said")"
 
 # As a TAP device in a network namespace of its own, which is a guest's own IP stack.
 if [ -c /dev/net/tun ] && unshare -n true 2>/dev/null; then

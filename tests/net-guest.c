@@ -17,7 +17,7 @@ static uint32_t base(const struct net_guest *g)
 static void open_queue(struct net_guest *g, uint32_t i)
 {
 	struct net_guest_queue *q = &g->queue[i];
-	uint32_t page = base(g) + 1 + i * (2 + 2 * NET_GUEST_BUFFERS);
+	uint32_t page = base(g) + 2 + i * (2 + 2 * NET_GUEST_BUFFERS);
 
 	ring_front_init(&q->tx, fake_page(page), PAGE, sizeof(netif_tx_request_t));
 	ring_front_init(&q->rx, fake_page(page + 1), PAGE, sizeof(netif_rx_request_t));
@@ -40,7 +40,7 @@ void net_guest_open(struct net_guest *g, uint32_t number, uint32_t nr_queues, bo
 	g->front = (struct vif_frontend){
 		.nr_queues = nr_queues, .rx_copy = true, .rx_notify = true, .sg = true,
 		.gso_tcpv4 = true, .gso_tcpv6 = true, .ipv6_csum = true,
-		.mtu_bytes = VIF_MTU_DEFAULT, .ctrl_ring = ctrl,
+		.ctrl_ring = ctrl,
 	};
 	for (uint32_t i = 0; i < nr_queues; i++)
 		open_queue(g, i);
@@ -49,6 +49,8 @@ void net_guest_open(struct net_guest *g, uint32_t number, uint32_t nr_queues, bo
 	ring_front_init(&g->ctrl, fake_page(base(g)), PAGE,
 			sizeof(struct xen_netif_ctrl_request));
 	g->front.ctrl_gref = fake_grant(base(g), false);
+	g->list_page = base(g) + 1;
+	g->list_gref = fake_grant(g->list_page, false);
 	g->front.ctrl_port = FAKE_PORT + number * 5 + 4;
 }
 
@@ -253,4 +255,23 @@ bool net_guest_told(struct net_guest *g, struct xen_netif_ctrl_response *out)
 		return false;
 	ring_front_take(&g->ctrl, out, sizeof(*out));
 	return true;
+}
+
+struct xen_netif_gref *net_guest_list(struct net_guest *g)
+{
+	return (struct xen_netif_gref *)(void *)fake_page(g->list_page);
+}
+
+uint32_t net_guest_list_all(struct net_guest *g, uint32_t queue)
+{
+	struct xen_netif_gref *list = net_guest_list(g);
+	const struct net_guest_queue *q = &g->queue[queue];
+
+	for (uint32_t i = 0; i < NET_GUEST_BUFFERS; i++) {
+		list[2 * i] = (struct xen_netif_gref){ .ref = q->rx_gref[i] };
+		list[2 * i + 1] = (struct xen_netif_gref){
+			.ref = q->tx_gref[i], .flags = XEN_NETIF_CTRLF_GREF_readonly,
+		};
+	}
+	return 2 * NET_GUEST_BUFFERS;
 }

@@ -22,7 +22,7 @@
 #define NET_GUEST_BUFFERS 64u		/* of each direction and queue */
 #define NET_GUEST_RING 256u
 /* How many fake pages a guest takes. */
-#define NET_GUEST_PAGES (1 + NET_GUEST_QUEUES * (2 + 2 * NET_GUEST_BUFFERS))
+#define NET_GUEST_PAGES (2 + NET_GUEST_QUEUES * (2 + 2 * NET_GUEST_BUFFERS))
 
 struct net_guest_queue {
 	struct ring_front tx, rx;
@@ -37,7 +37,7 @@ struct net_guest {
 	struct vif_frontend front;
 	struct net_guest_queue queue[NET_GUEST_QUEUES];
 	struct ring_front ctrl;
-	uint32_t ctrl_gref;
+	uint32_t list_page, list_gref;	/* for what control messages carry */
 };
 
 /* number: 0 up; each has its own pages and ports. front's wishes may be changed
@@ -89,5 +89,9 @@ bool net_guest_receive(struct net_guest *g, struct net_guest_got *out);
 
 void net_guest_ask(struct net_guest *g, uint16_t type, uint32_t a, uint32_t b, uint32_t c);
 bool net_guest_told(struct net_guest *g, struct xen_netif_ctrl_response *out);
+/* The page that list_gref grants, as a list of static grants. */
+struct xen_netif_gref *net_guest_list(struct net_guest *g);
+/* Lists all rx and tx buffers of a queue, as they are granted. Returns their number. */
+uint32_t net_guest_list_all(struct net_guest *g, uint32_t queue);
 
 #endif

@@ -30,6 +30,7 @@ static void add_guest(struct world *w, uint32_t i)
 	g->front.ipv6_csum = !w->no_csum[i];
 	g->front.no_csum = w->no_csum[i];
 	g->front.sg = !w->no_sg[i];
+	g->front.mtu_bytes = w->mtu_bytes[i];
 	net_mac(w->config[i].mac, (uint8_t)i);
 	log_peer_init(&w->log[i], "vif %u", i);
 	if (netback_add_vif(w->nb, &vif, &w->port[i], why, sizeof(why))) {

@@ -44,6 +44,13 @@ uint32_t send_tags(uint32_t port, uint64_t dst, uint64_t src, const struct tags 
 uint32_t send_frame(uint32_t port, uint64_t dst, uint64_t src);
 uint32_t send_tagged(uint32_t port, uint64_t dst, uint64_t src, int tci);
 
+/* Nobody gets what was sent, for that reason. */
+#define REFUSED(sent, reason)			\
+	do {					\
+		UNIT_EQ(sent, 0);		\
+		UNIT_EQ(d.why, reason);		\
+	} while (0)
+
 /* What the last frame's receiver is to do with it, or -1 when port was none. */
 int tag_for(uint32_t port);
 bool got(uint32_t port);

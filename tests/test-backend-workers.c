@@ -75,7 +75,7 @@ static void test_worker_words(void)
 static void test_deaf(void)
 {
 	setup();
-	config.stop_ms = 100;
+	config.base.stop_ms = 100;
 	setenv("PV_STUB", "deaf", 1);
 	UNIT_NEED(connect_all());
 	fake_xs_put(FRONT("3") "state", "5");
@@ -234,7 +234,7 @@ static void test_predecessor(void)
 	uint64_t end;
 
 	setup();
-	config.stop_ms = 1000;
+	config.base.stop_ms = 1000;
 	UNIT_NEED(connect_all());
 	pump_quiet();
 	stop_daemon();
@@ -242,12 +242,12 @@ static void test_predecessor(void)
 	if (!old)
 		for (;;)
 			pause();
-	rundir_read_info(&config.rundir, &name, "ring", ring, sizeof(ring));
+	rundir_read_info(&config.base.rundir, &name, "ring", ring, sizeof(ring));
 	snprintf(text, sizeof(text), "pid=%d\nstarted=%llu\nring=%s\n"
 		 "frontend=/local/domain/3/device/vbd/51712\n", (int)old,
 		 (unsigned long long)predecessor_start_time(old), ring);
 	UNIT_OK(predecessor_start_time(old) > 0);
-	UNIT_EQ(rundir_write_info(&config.rundir, &name, text), 0);
+	UNIT_EQ(rundir_write_info(&config.base.rundir, &name, text), 0);
 	start_daemon();
 	evloop_turn(loop, 50);
 	evloop_turn(loop, 50);
@@ -285,7 +285,7 @@ static void test_foreign(void)
 	UNIT_OK(!has_children());
 	remove_nodes();
 	pump_quiet();
-	rundir_remove(&config.rundir, &(struct rundir_name){ "vbd", 3, 51712 });
+	rundir_remove(&config.base.rundir, &(struct rundir_name){ "vbd", 3, 51712 });
 	teardown();
 }
 
@@ -367,9 +367,9 @@ static void test_lock(void)
 
 	setup();
 	snprintf(pid, sizeof(pid), "process %d ", (int)getpid());
-	UNIT_EQ(rundir_open(&second, dir, "vbd", why, sizeof(why)), -EBUSY);
+	UNIT_EQ(rundir_open(&second, dir, "blkback", "vbd", why, sizeof(why)), -EBUSY);
 	UNIT_OK(strstr(why, pid) != NULL);
-	UNIT_EQ(rundir_open(&second, dir, "vbd3", why, sizeof(why)), 0);
+	UNIT_EQ(rundir_open(&second, dir, "blkback", "vbd3", why, sizeof(why)), 0);
 	rundir_close(&second);
 	teardown();
 }

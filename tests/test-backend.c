@@ -27,9 +27,9 @@ static void test_life(void)
 	UNIT_STREQ(fake_xs_get(BACK("3") "feature-barrier"), "1");
 	UNIT_STREQ(fake_xs_get(BACK("3") "feature-max-indirect-segments"), "256");
 	UNIT_STREQ(fake_xs_get(BACK("3") "max-ring-page-order"), "4");
-	UNIT_EQ(rundir_read_info(&config.rundir, &name, "engine", text, 80), 0);
+	UNIT_EQ(rundir_read_info(&config.base.rundir, &name, "engine", text, 80), 0);
 	UNIT_STREQ(text, "stub");
-	UNIT_EQ(rundir_read_info(&config.rundir, &name, "ring", text, 80), 0);
+	UNIT_EQ(rundir_read_info(&config.base.rundir, &name, "ring", text, 80), 0);
 	UNIT_STREQ(text, "5:8");
 	fake_xs_put(FRONT("3") "state", "5");
 	UNIT_OK(pump_until(BACK("3") "state", "6"));
@@ -62,7 +62,7 @@ static void test_grant_mode(void)
 			fake_xs_put(BACK("3") "grant-mode", t[i].key);
 		UNIT_NEED(connect_all());
 		UNIT_STREQ(fake_xs_get(BACK("3") "feature-persistent"), t[i].offered);
-		UNIT_EQ(rundir_read_info(&config.rundir, &name, "grants", text, 80), 0);
+		UNIT_EQ(rundir_read_info(&config.base.rundir, &name, "grants", text, 80), 0);
 		UNIT_STREQ(text, t[i].info);
 		remove_nodes();
 		UNIT_OK(pump_until_idle());
@@ -186,7 +186,7 @@ static void test_detach(void)
 static void test_detach_unanswered(void)
 {
 	setup();
-	config.close_ms = 100;
+	config.base.close_ms = 100;
 	UNIT_NEED(connect_all());
 	fake_xs_put(BACK("3") "online", "0");
 	fake_xs_put(BACK("3") "state", "5");

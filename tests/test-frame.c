@@ -51,25 +51,27 @@ static void expect(const struct build *b, enum frame_l4 l4)
 
 static void test_plain(void)
 {
-	struct build b;
+	static const struct {
+		struct build packet;
+		enum frame_l4 l4;
+	} plain[] = {
+		{ { .version = 4, .protocol = 6, .payload_bytes = 100 }, FRAME_TCP },
+		{ { .version = 6, .protocol = 6, .payload_bytes = 100 }, FRAME_TCP },
+		{ { .version = 4, .protocol = 17, .payload_bytes = 33 }, FRAME_UDP },
+		{ { .version = 6, .protocol = 17, .payload_bytes = 33 }, FRAME_UDP },
+		{ { .version = 4, .protocol = 1, .payload_bytes = 100 }, FRAME_L4_OTHER },
+		{ { .version = 6, .protocol = 58, .payload_bytes = 100 }, FRAME_L4_OTHER },
+		{ { .version = 6, .protocol = 59, .payload_bytes = 100 }, FRAME_L4_OTHER },
+		{ { .version = 4, .protocol = 6 }, FRAME_TCP },
+		{ { .version = 6, .protocol = 17 }, FRAME_UDP },
+	};
+	struct build b = { .version = 0, .protocol = 6 };
 
-	expect(&tcp4, FRAME_TCP);
-	expect(&tcp6, FRAME_TCP);
-	expect(&udp4, FRAME_UDP);
-	expect(&udp6, FRAME_UDP);
-	b = tcp4;
-	b.protocol = 1;
-	expect(&b, FRAME_L4_OTHER);
-	b = tcp6;
-	b.protocol = 58;
-	expect(&b, FRAME_L4_OTHER);
-	b.protocol = 59;
-	expect(&b, FRAME_L4_OTHER);
-	b = tcp4;
-	b.payload_bytes = 0;
-	expect(&b, FRAME_TCP);
-	UNIT_EQ(f.payload_offset, built.bytes);
-	b.version = 0;
+	for (unsigned int i = 0; i < UNIT_LEN(plain); i++) {
+		expect(&plain[i].packet, plain[i].l4);
+		if (!plain[i].packet.payload_bytes)
+			UNIT_EQ(f.payload_offset, built.bytes);
+	}
 	UNIT_EQ(parse_built(&b), 0);
 	UNIT_EQ(f.l3, FRAME_L3_OTHER);
 	UNIT_EQ(f.l4, FRAME_L4_OTHER);
@@ -146,22 +148,18 @@ static void test_extensions(void)
 
 static void test_fragments(void)
 {
+	/* The first of several, one in the middle, the last. */
+	static const uint16_t fragments[] = { 0x2000, 0x2001, 0x0001 };
 	struct build b = udp4;
 
 	b.fragment = 0x4000;		/* don't */
 	expect(&b, FRAME_UDP);
-	b.fragment = 0x2000;		/* the first of several */
-	UNIT_EQ(parse_built(&b), 0);
-	check_found(&b, FRAME_UDP);
-	UNIT_OK(f.fragment);
-	b.fragment = 0x2001;
-	UNIT_EQ(parse_built(&b), 0);
-	check_found(&b, FRAME_L4_OTHER);
-	UNIT_OK(f.fragment);
-	b.fragment = 0x0001;
-	UNIT_EQ(parse_built(&b), 0);
-	check_found(&b, FRAME_L4_OTHER);
-	UNIT_OK(f.fragment);
+	for (unsigned int i = 0; i < UNIT_LEN(fragments); i++) {
+		b.fragment = fragments[i];
+		UNIT_EQ(parse_built(&b), 0);
+		check_found(&b, i ? FRAME_L4_OTHER : FRAME_UDP);
+		UNIT_OK(f.fragment);
+	}
 	b = tcp6;
 	b.extensions[0] = 44;
 	expect(&b, FRAME_TCP);		/* whole all the same (RFC 6946) */
@@ -295,34 +293,47 @@ static enum frame_l3 l3_with(uint32_t at, uint8_t octet)
 
 static void test_lies(void)
 {
+	static const struct {
+		const struct build *packet;
+		enum { IN_L3, IN_L4 } header;
+		uint8_t at, octet;
+		enum frame_l3 l3;
+		enum frame_l4 l4;
+	} lies[] = {
+		{ &tcp4, IN_L3, 0, 0x45, FRAME_IPV4, FRAME_TCP },
+		{ &tcp4, IN_L3, 0, 0x44, FRAME_L3_OTHER, FRAME_L4_OTHER },	/* header of 16 */
+		{ &tcp4, IN_L3, 0, 0x65, FRAME_L3_OTHER, FRAME_L4_OTHER },	/* IPv6 in IPv4's type */
+		{ &tcp4, IN_L3, 2, 0xff, FRAME_L3_OTHER, FRAME_L4_OTHER },	/* longer than the frame */
+		{ &tcp4, IN_L3, 3, 19, FRAME_L3_OTHER, FRAME_L4_OTHER },	/* shorter than itself */
+		{ &tcp4, IN_L3, 3, 20, FRAME_IPV4, FRAME_L4_OTHER },
+		{ &tcp4, IN_L3, 3, 39, FRAME_IPV4, FRAME_L4_OTHER },		/* shorter than TCP */
+		{ &tcp4, IN_L3, 3, 40, FRAME_IPV4, FRAME_TCP },
+		{ &tcp4, IN_L4, 12, 0x40, FRAME_IPV4, FRAME_L4_OTHER },		/* TCP header of 16 */
+		{ &udp4, IN_L4, 5, 7, FRAME_IPV4, FRAME_L4_OTHER },
+		{ &udp4, IN_L4, 4, 1, FRAME_IPV4, FRAME_L4_OTHER },
+		{ &udp4, IN_L4, 5, 8, FRAME_IPV4, FRAME_UDP },			/* shorter than IP says */
+		{ &udp6, IN_L3, 5, 0, FRAME_IPV6, FRAME_L4_OTHER },	/* a jumbogram, or nothing */
+		{ &udp6, IN_L3, 5, 42, FRAME_L3_OTHER, FRAME_L4_OTHER },
+		{ &udp6, IN_L3, 0, 0x40, FRAME_L3_OTHER, FRAME_L4_OTHER },
+	};
+
+	for (unsigned int i = 0; i < UNIT_LEN(lies); i++) {
+		build_frame(lies[i].packet, &built);
+		UNIT_EQ(l3_with((lies[i].header == IN_L3 ? built.l3 : built.l4) + lies[i].at,
+				lies[i].octet), lies[i].l3);
+		UNIT_EQ(f.l4, lies[i].l4);
+		if (f.l4 == FRAME_UDP)
+			UNIT_EQ(f.l4_bytes, 8);
+	}
+	/* Options past the packet. */
 	build_frame(&tcp4, &built);
-	UNIT_EQ(l3_with(built.l3, 0x45), FRAME_IPV4);
-	UNIT_EQ(l3_with(built.l3, 0x44), FRAME_L3_OTHER);	/* header of 16 */
-	UNIT_EQ(l3_with(built.l3, 0x65), FRAME_L3_OTHER);	/* IPv6 in IPv4's type */
-	UNIT_EQ(l3_with(built.l3 + 2, 0xff), FRAME_L3_OTHER);	/* longer than the frame */
-	UNIT_EQ(l3_with(built.l3 + 3, 19), FRAME_L3_OTHER);	/* shorter than itself */
-	UNIT_EQ(l3_with(built.l3 + 3, 39), FRAME_IPV4);
-	UNIT_EQ(f.l4, FRAME_L4_OTHER);				/* shorter than TCP */
-	UNIT_EQ(l3_with(built.l4 + 12, 0x40), FRAME_IPV4);
-	UNIT_EQ(f.l4, FRAME_L4_OTHER);				/* TCP header of 16 */
-	UNIT_EQ(l3_with(built.l3 + 3, 50), FRAME_IPV4);
-	UNIT_EQ(f.l4, FRAME_TCP);
+	buffer[built.l3 + 2] = 0;
 	buffer[built.l3 + 3] = 50;
+	UNIT_EQ(l3_with(built.l4 + 12, 0x70), FRAME_IPV4);
+	UNIT_EQ(f.l4, FRAME_TCP);
+	UNIT_EQ(f.l4_bytes, 30);
 	UNIT_EQ(l3_with(built.l4 + 12, 0x80), FRAME_IPV4);
-	UNIT_EQ(f.l4, FRAME_L4_OTHER);				/* options past the packet */
-	build_frame(&udp4, &built);
-	UNIT_EQ(l3_with(built.l4 + 5, 7), FRAME_IPV4);
 	UNIT_EQ(f.l4, FRAME_L4_OTHER);
-	UNIT_EQ(l3_with(built.l4 + 4, 1), FRAME_IPV4);
-	UNIT_EQ(f.l4, FRAME_L4_OTHER);
-	UNIT_EQ(l3_with(built.l4 + 5, 8), FRAME_IPV4);
-	UNIT_EQ(f.l4, FRAME_UDP);				/* shorter than IP says */
-	UNIT_EQ(f.l4_bytes, 8);
-	build_frame(&udp6, &built);
-	UNIT_EQ(l3_with(built.l3 + 5, 0), FRAME_IPV6);		/* a jumbogram, or nothing */
-	UNIT_EQ(f.l4, FRAME_L4_OTHER);
-	UNIT_EQ(l3_with(built.l3 + 5, 42), FRAME_L3_OTHER);
-	UNIT_EQ(l3_with(built.l3, 0x40), FRAME_L3_OTHER);
 }
 
 /* An extension that reaches past the packet, or the frame, or what can be seen. */

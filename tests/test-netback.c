@@ -196,6 +196,82 @@ static void test_cut_in_parts(void)
 	world_close(&w);
 }
 
+/* Guest 0 sends to guest 1, which takes no larger ones than limit (0: all). */
+static void send_limited(struct world *w, uint32_t bytes, uint32_t limit)
+{
+	struct vswitch_counters before, after;
+	bool fits = !limit || bytes <= limit;
+
+	vswitch_counters(netback_switch(w->nb), w->port[1], &before);
+	net_plain(frame, bytes, 1, 0, (uint8_t)bytes);
+	net_guest_send(&w->guest[0], frame, bytes, NULL);
+	world_run(w);
+	if (fits)
+		expect(w, 1, frame, bytes);
+	UNIT_OK(!net_guest_receive(&w->guest[1], &got));
+	vswitch_counters(netback_switch(w->nb), w->port[1], &after);
+	UNIT_EQ(after.dropped[VSWITCH_TOO_BIG], before.dropped[VSWITCH_TOO_BIG] + !fits);
+	UNIT_OK(net_guest_answers(&w->guest[0], 0, NULL) > 0);
+}
+
+/* A tag may come on top of what the tool stack allowed; without sg a page is the limit. */
+static void test_limits(void)
+{
+	static const uint32_t bytes[] = { 60, 1414, 1418, 1419, 1514, 1518, 1519, 4092, 4096,
+					  4100, 9014, 9018, 9019, 65535 };
+	static const struct { uint32_t mtu; bool no_sg; uint32_t limit; } rows[] = {
+		{ 0, false, 0 }, { 1500, false, 1518 }, { 1400, false, 1418 },
+		{ 9000, false, 9018 }, { 65521, false, 0 },
+		{ 0, true, 4092 }, { 9000, true, 4092 }, { 1500, true, 1518 },
+	};
+
+	for (uint32_t i = 0; i < UNIT_LEN(rows); i++) {
+		struct world w = { .nr = 2, .mtu_bytes = { 0, rows[i].mtu },
+				   .no_sg = { false, rows[i].no_sg } };
+
+		world_open(&w);
+		learn(&w);
+		for (uint32_t j = 0; j < UNIT_LEN(bytes); j++)
+			send_limited(&w, bytes[j], rows[i].limit);
+		world_close(&w);
+	}
+}
+
+/* A large packet whose segments are too large for one that takes none. */
+static void test_cut_to_fit(void)
+{
+	static const struct { uint32_t mtu; bool no_sg; uint32_t largest; } rows[] = {
+		{ 0, false, 8948 + NET_TCP_HEADERS }, { 1500, false, 1518 }, { 0, true, 4092 },
+		{ 68, false, 536 + NET_TCP_HEADERS },
+	};
+	struct net_guest_how how = { .blank = true, .gso = XEN_NETIF_GSO_TYPE_TCPV4,
+				     .gso_bytes = 8948 };
+
+	for (uint32_t i = 0; i < UNIT_LEN(rows); i++) {
+		struct world w = { .nr = 2, .mtu_bytes = { 0, rows[i].mtu },
+				   .no_sg = { false, rows[i].no_sg },
+				   .no_gso = { false, true }, .no_csum = { false, true } };
+		uint32_t at = NET_TCP_HEADERS, largest = 0;
+
+		world_open(&w);
+		learn(&w);
+		net_tcp(frame, 20054, 1, 0, 3, true);
+		net_guest_send(&w.guest[0], frame, 20054, &how);
+		world_run(&w);
+		while (net_guest_receive(&w.guest[1], &got)) {
+			uint32_t payload = got.bytes - NET_TCP_HEADERS;
+
+			UNIT_OK(net_tcp_is_right(got.data, got.bytes));
+			UNIT_OK(!memcmp(got.data + NET_TCP_HEADERS, frame + at, payload));
+			at += payload;
+			largest = got.bytes > largest ? got.bytes : largest;
+		}
+		UNIT_EQ(at, 20054);
+		UNIT_EQ(largest, rows[i].largest);
+		world_close(&w);
+	}
+}
+
 static void test_checksum(void)
 {
 	struct world w = { .nr = 2 };
@@ -310,9 +386,12 @@ static void test_groups(void)
 
 	world_open(&w);
 	learn(&w);
-	netback_set_multicast_control(w.nb, w.port[1], true);
 	net_plain(frame, 100, 0, 0, 9);
 	memcpy(frame, group, 6);
+	net_guest_send(&w.guest[0], frame, 100, NULL);
+	world_run(&w);
+	expect(&w, 1, frame, 100);
+	netback_set_multicast_control(w.nb, w.port[1], true);
 	net_guest_send(&w.guest[0], frame, 100, NULL);
 	world_run(&w);
 	UNIT_OK(!net_guest_receive(&w.guest[1], &got));
@@ -328,6 +407,19 @@ static void test_groups(void)
 	net_guest_send(&w.guest[0], frame, 100, NULL);
 	world_run(&w);
 	expect(&w, 1, frame, 100);
+	/* Off at run time, and on again: the list was kept. */
+	netback_set_multicast_control(w.nb, w.port[1], false);
+	frame[5]++;
+	net_guest_send(&w.guest[0], frame, 100, NULL);
+	world_run(&w);
+	expect(&w, 1, frame, 100);
+	netback_set_multicast_control(w.nb, w.port[1], true);
+	net_guest_send(&w.guest[0], frame, 100, NULL);
+	frame[5]--;
+	net_guest_send(&w.guest[0], frame, 100, NULL);
+	world_run(&w);
+	expect(&w, 1, frame, 100);
+	UNIT_OK(!net_guest_receive(&w.guest[1], &got));
 	world_close(&w);
 }
 
@@ -506,6 +598,8 @@ static const struct unit_test tests[] = {
 	{ "a large packet passes", test_large_passes },
 	{ "a large packet is cut", test_large_is_cut },
 	{ "a large packet is cut for few slots", test_cut_in_parts },
+	{ "frames that are too large for a receiver", test_limits },
+	{ "segments that are too large for a receiver", test_cut_to_fit },
 	{ "a blank checksum is completed", test_checksum },
 	{ "a receiver without slots is waited for", test_holds },
 	{ "but not for long", test_gives_up },

@@ -134,7 +134,7 @@ static void test_uplink(void)
 	UNIT_OK(!fake_xs_get(UP "/vlan") && !fake_xs_get(UP "/mtu") && !fake_xs_get(UP "/isolated"));
 	UNIT_EQ(switch_read_uplink(xs, 0, "lan", "tap0", &got, &err), 0);
 	UNIT_STREQ(got.bridge, "");
-	UNIT_EQ(got.mtu_bytes, 1500);
+	UNIT_EQ(got.mtu_bytes, 0);
 	UNIT_OK(!got.port.trunk && !got.port.isolated && got.port.any_source);
 	memcpy(up.ifname, "eth7", 5);
 	UNIT_EQ(switch_write_uplink(xs, 0, "lan", &up), 0);

@@ -3,58 +3,23 @@
  * The tool stack's side of network interfaces: the nodes and permissions that xl
  * writes, what is refused, detach, the inventory.
  */
-#include <stdint.h>
-
-#include "fake-xenstore.h"
 #include "inventory.h"
 #include "toolstack.h"
-#include "unit.h"
+#include "toolstack-world.h"
 #include "vif.h"
 
 #define BACK "/local/domain/0/backend/vif/3/1"
 #define FRONT "/local/domain/3/device/vif/1"
 #define LIBXL "/libxl/3/device/vif/1"
 
-static struct xs_handle *start(void)
-{
-	struct xs_permissions own = { .id = 3, .perms = XS_PERM_NONE };
-	struct xs_handle *xs;
-
-	fake_xs_reset();
-	xs = fake_xs_open(0);
-	fake_xs_put("/local/domain/0/name", "Domain-0");
-	fake_xs_put("/local/domain/3/name", "guest");
-	xs_mkdir(xs, XBT_NULL, "/local/domain/3/device");
-	xs_set_permissions(xs, XBT_NULL, "/local/domain/3/device", &own, 1);
-	return xs;
-}
-
 static const struct toolstack_nic plain = {
 	.domid = 3, .backend_domid = 0, .devid = 1, .kind = "vif",
 	.mac = { 0, 0x16, 0x3e, 1, 2, 3 },
 };
 
-struct expected {
-	const char *path, *value;	/* NULL: there is none */
-};
-
-static void expect(const struct expected *e, size_t nr)
-{
-	size_t i;
-
-	for (i = 0; i < nr; i++) {
-		const char *got = fake_xs_get(e[i].path);
-
-		if (e[i].value)
-			UNIT_STREQ(got, e[i].value);
-		else
-			UNIT_OK(!got);
-	}
-}
-
 static void test_create_plain(void)
 {
-	static const struct expected nodes[] = {
+	static const struct world_node nodes[] = {
 		{ BACK "/frontend", FRONT }, { BACK "/frontend-id", "3" },
 		{ BACK "/online", "1" }, { BACK "/state", "1" },
 		{ BACK "/mac", "00:16:3e:01:02:03" }, { BACK "/handle", "1" },
@@ -68,10 +33,10 @@ static void test_create_plain(void)
 		{ FRONT "/mac", "00:16:3e:01:02:03" }, { FRONT "/trusted", "1" },
 		{ FRONT "/mtu", NULL }, { LIBXL, NULL },
 	};
-	struct xs_handle *xs = start();
+	struct xs_handle *xs = toolstack_world();
 
 	UNIT_EQ(toolstack_create_nic(xs, &plain), 0);
-	expect(nodes, UNIT_LEN(nodes));
+	world_expect(nodes, UNIT_LEN(nodes));
 	UNIT_STREQ(fake_xs_perms(BACK), "n0r3");
 	UNIT_STREQ(fake_xs_perms(FRONT), "n3r0");
 	UNIT_STREQ(fake_xs_perms(FRONT "/mac"), "n3r0");
@@ -82,7 +47,7 @@ static void test_create_plain(void)
 
 static void test_create_all(void)
 {
-	static const struct expected nodes[] = {
+	static const struct world_node nodes[] = {
 		{ BACK "/script", "/etc/xen/scripts/vif-bridge" },
 		{ BACK "/hotplug-status", "" }, { BACK "/bridge", "xenbr1" },
 		{ BACK "/vifname", "web" }, { BACK "/ip", "10.0.0.2" },
@@ -94,7 +59,7 @@ static void test_create_all(void)
 		{ LIBXL "/mac", "00:16:3e:01:02:03" }, { LIBXL "/bridge", "xenbr1" },
 	};
 	struct toolstack_nic n = plain;
-	struct xs_handle *xs = start();
+	struct xs_handle *xs = toolstack_world();
 	struct vif_toolstack ts;
 	struct key_error err;
 
@@ -110,7 +75,7 @@ static void test_create_all(void)
 	n.rate_bits = 2000000;
 	n.isolated = n.any_source = n.libxl = true;
 	UNIT_EQ(toolstack_create_nic(xs, &n), 0);
-	expect(nodes, UNIT_LEN(nodes));
+	world_expect(nodes, UNIT_LEN(nodes));
 	/* The guest reads its MTU and cannot change it. */
 	UNIT_STREQ(fake_xs_perms(FRONT "/mtu"), "n0r3");
 	/* It is what a back end reads. */
@@ -125,8 +90,8 @@ static void test_create_all(void)
 static void test_create_refused(void)
 {
 	struct toolstack_nic n;
-	struct xs_handle *xs = start();
-	unsigned int before = fake_xs_count(), nth;
+	struct xs_handle *xs = toolstack_world();
+	unsigned int before = fake_xs_count();
 
 	n = plain;
 	n.mac[0] = 1;
@@ -144,26 +109,28 @@ static void test_create_refused(void)
 	n.domid = 9;
 	UNIT_EQ(toolstack_create_nic(xs, &n), -ESRCH);
 	UNIT_EQ(fake_xs_count(), before);
-	/* All or nothing, whatever fails. */
-	n = plain;
-	n.mtu_bytes = 9000;
-	n.libxl = true;
-	for (nth = 1; nth < 60; nth++) {
-		fake_xs_fail_nth(nth, EIO);
-		if (toolstack_create_nic(xs, &n) == 0)
-			break;
-		fake_xs_fail_nth(0, 0);
-		UNIT_EQ(fake_xs_count(), before);
-	}
-	fake_xs_fail_nth(0, 0);
-	UNIT_OK(nth > 20 && nth < 60);
 	UNIT_EQ(fake_xs_open_transactions(), 0);
 	xs_close(xs);
 }
 
+static int create_nic(struct xs_handle *xs, const void *what)
+{
+	return toolstack_create_nic(xs, what);
+}
+
+/* Whichever request fails: nothing half made is left. */
+static void test_create_is_atomic(void)
+{
+	struct toolstack_nic n = plain;
+
+	n.mtu_bytes = 9000;
+	n.libxl = true;
+	UNIT_OK(world_all_or_nothing(create_nic, &n) > 30);
+}
+
 static void test_detach(void)
 {
-	struct xs_handle *xs = start();
+	struct xs_handle *xs = toolstack_world();
 	struct toolstack_nic n = plain;
 	struct toolstack_view view;
 	unsigned int before = fake_xs_count();
@@ -185,7 +152,7 @@ static void test_detach(void)
 /* QEMU's kind has a directory of its own; the guest does not see which. */
 static void test_qnic(void)
 {
-	struct xs_handle *xs = start();
+	struct xs_handle *xs = toolstack_world();
 	struct toolstack_nic n = plain;
 
 	n.kind = "qnic";
@@ -213,7 +180,7 @@ static int see(void *arg, const struct inventory_device *dev)
 
 static void test_inventory(void)
 {
-	struct xs_handle *xs = start();
+	struct xs_handle *xs = toolstack_world();
 	struct inventory_device dev;
 	struct seen s = { 0 };
 
@@ -244,6 +211,7 @@ int main(void)
 		{ "create writes what xl writes", test_create_plain },
 		{ "create with everything", test_create_all },
 		{ "create refused", test_create_refused },
+		{ "create is all or nothing", test_create_is_atomic },
 		{ "detach", test_detach },
 		{ "QEMU's kind", test_qnic },
 		{ "the inventory", test_inventory },

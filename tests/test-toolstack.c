@@ -4,12 +4,10 @@
  * writes, waiting for two ends that play their parts in threads, detach.
  */
 #include <pthread.h>
-#include <stdint.h>
 #include <unistd.h>
 
-#include "fake-xenstore.h"
 #include "toolstack.h"
-#include "unit.h"
+#include "toolstack-world.h"
 
 #define BACK "/local/domain/0/backend/vbd/3/51712"
 #define FRONT "/local/domain/3/device/vbd/51712"
@@ -19,20 +17,6 @@
 
 #define GENEROUS_MS 20000
 #define SHORT_MS 50
-
-static struct xs_handle *start(void)
-{
-	struct xs_permissions own = { .id = 3, .perms = XS_PERM_NONE };
-	struct xs_handle *xs;
-
-	fake_xs_reset();
-	xs = fake_xs_open(0);
-	fake_xs_put("/local/domain/0/name", "Domain-0");
-	fake_xs_put("/local/domain/3/name", "guest");
-	xs_mkdir(xs, XBT_NULL, "/local/domain/3/device");
-	xs_set_permissions(xs, XBT_NULL, "/local/domain/3/device", &own, 1);
-	return xs;
-}
 
 static const struct toolstack_disk plain = {
 	.domid = 3, .backend_domid = 0, .devid = 51712, .kind = "vbd",
@@ -111,7 +95,7 @@ static void test_vdev_both_ways(void)
 
 static void test_find_domain(void)
 {
-	struct xs_handle *xs = start();
+	struct xs_handle *xs = toolstack_world();
 	uint32_t domid = 99;
 
 	fake_xs_put("/local/domain/12/name", "7");
@@ -135,28 +119,9 @@ static void test_find_domain(void)
 
 /* ---- create ---------------------------------------------------------------- */
 
-struct expected {
-	const char *path, *value;
-};
-
-static void expect(const struct expected *e, size_t nr)
-{
-	size_t i;
-
-	for (i = 0; i < nr; i++) {
-		const char *got = fake_xs_get(e[i].path);
-
-		if (!got || !e[i].value || strcmp(got, e[i].value))
-			UNIT_OK(!got && !e[i].value);
-		if ((!got || strcmp(got, e[i].value)) && e[i].value)
-			fprintf(stderr, "\n%s is %s, expected %s", e[i].path,
-				got ? got : "missing", e[i].value);
-	}
-}
-
 static void test_create_as_xl(void)
 {
-	static const struct expected nodes[] = {
+	static const struct world_node nodes[] = {
 		{ BACK "/frontend", FRONT }, { BACK "/params", "/images/disk" },
 		{ BACK "/frontend-id", "3" }, { BACK "/online", "1" },
 		{ BACK "/removable", "0" }, { BACK "/bootable", "1" },
@@ -172,10 +137,10 @@ static void test_create_as_xl(void)
 		{ FRONT "/device-type", "disk" }, { FRONT "/trusted", "1" },
 		{ LIBXL, NULL },
 	};
-	struct xs_handle *xs = start();
+	struct xs_handle *xs = toolstack_world();
 
 	UNIT_EQ(toolstack_create_disk(xs, &plain), 0);
-	expect(nodes, UNIT_LEN(nodes));
+	world_expect(nodes, UNIT_LEN(nodes));
 	/* Each end owns its directory, the other may read it. */
 	UNIT_STREQ(fake_xs_perms(BACK), "n0r3");
 	UNIT_STREQ(fake_xs_perms(BACK "/params"), "n0r3");
@@ -187,7 +152,7 @@ static void test_create_as_xl(void)
 
 static void test_create_variants(void)
 {
-	static const struct expected nodes[] = {
+	static const struct world_node nodes[] = {
 		{ "/local/domain/5/backend/qdisk/3/832/type", "qdisk" },
 		{ "/local/domain/5/backend/qdisk/3/832/mode", "r" },
 		{ "/local/domain/5/backend/qdisk/3/832/dev", "hdb" },
@@ -213,10 +178,10 @@ static void test_create_variants(void)
 		.cache = VBD_CACHE_NONE, .cdrom = true, .removable = true,
 		.script = "/bin/true", .libxl = true,
 	};
-	struct xs_handle *xs = start();
+	struct xs_handle *xs = toolstack_world();
 
 	UNIT_EQ(toolstack_create_disk(xs, &d), 0);
-	expect(nodes, UNIT_LEN(nodes));
+	world_expect(nodes, UNIT_LEN(nodes));
 	UNIT_STREQ(fake_xs_perms("/local/domain/5/backend/qdisk/3/832"), "n5r3");
 	UNIT_STREQ(fake_xs_perms("/local/domain/3/device/vbd/832"), "n3r5");
 	UNIT_STREQ(fake_xs_perms("/libxl/3/device/vbd/832"), "n0");
@@ -236,7 +201,7 @@ static void test_create_variants(void)
 /* What we write, our own back end reads as it was meant. */
 static void test_create_is_readable(void)
 {
-	struct xs_handle *xs = start();
+	struct xs_handle *xs = toolstack_world();
 	struct toolstack_disk d = plain;
 	struct vbd_toolstack ts;
 	struct key_error err;
@@ -269,7 +234,7 @@ static void test_create_is_readable(void)
 
 static void test_create_refused(void)
 {
-	struct xs_handle *xs = start();
+	struct xs_handle *xs = toolstack_world();
 	struct toolstack_disk d = plain;
 	unsigned int before;
 
@@ -289,7 +254,7 @@ static void test_create_refused(void)
 
 static void test_create_retries(void)
 {
-	struct xs_handle *xs = start();
+	struct xs_handle *xs = toolstack_world();
 
 	fake_xs_put(BACK_ERROR "/error", "2 of an earlier life");
 	fake_xs_refuse_commits(4);
@@ -299,26 +264,18 @@ static void test_create_retries(void)
 	xs_close(xs);
 }
 
+static int create_disk(struct xs_handle *xs, const void *what)
+{
+	return toolstack_create_disk(xs, what);
+}
+
 /* Whichever request fails: nothing half made is left. */
 static void test_create_is_atomic(void)
 {
-	struct xs_handle *xs = start();
 	struct toolstack_disk d = plain;
-	unsigned int before = fake_xs_count(), requests = fake_xs_requests(), nr, n;
 
 	d.libxl = true;
-	UNIT_EQ(toolstack_create_disk(xs, &d), 0);
-	nr = fake_xs_requests() - requests;
-	UNIT_OK(nr > 30);
-	xs_close(xs);
-	for (n = 1; n <= nr; n++) {
-		xs = start();
-		fake_xs_fail_nth(n, EIO);
-		UNIT_EQ(toolstack_create_disk(xs, &d), -EIO);
-		UNIT_EQ(fake_xs_count(), before);
-		UNIT_EQ(fake_xs_open_transactions(), 0);
-		xs_close(xs);
-	}
+	UNIT_OK(world_all_or_nothing(create_disk, &d) > 30);
 }
 
 /* ---- waiting ---------------------------------------------------------------- */
@@ -326,7 +283,7 @@ static void test_create_is_atomic(void)
 /* What an end writes, step by step, in its own thread. */
 struct player {
 	pthread_t thread;
-	const struct expected *step;
+	const struct world_node *step;
 	size_t nr;
 };
 
@@ -342,11 +299,11 @@ static void *play(void *arg)
 	return NULL;
 }
 
-static int wait_while(const struct expected *step, size_t nr, int timeout_ms,
+static int wait_while(const struct world_node *step, size_t nr, int timeout_ms,
 		      struct toolstack_view *view)
 {
 	struct player p = { .step = step, .nr = nr };
-	struct xs_handle *xs = start();
+	struct xs_handle *xs = toolstack_world();
 	int rc;
 
 	UNIT_EQ(toolstack_create_disk(xs, &plain), 0);
@@ -361,7 +318,7 @@ static int wait_while(const struct expected *step, size_t nr, int timeout_ms,
 
 static void test_wait_connected(void)
 {
-	static const struct expected step[] = {
+	static const struct world_node step[] = {
 		{ BACK "/state", "2" }, { FRONT "/state", "3" },
 		{ BACK "/state", "4" }, { FRONT "/state", "4" },
 	};
@@ -376,7 +333,7 @@ static void test_wait_connected(void)
 
 static void test_wait_times_out(void)
 {
-	static const struct expected step[] = {
+	static const struct world_node step[] = {
 		{ BACK "/state", "2" }, { FRONT "/ring-ref", "8" },
 	};
 	struct toolstack_view v;
@@ -388,14 +345,14 @@ static void test_wait_times_out(void)
 
 static void test_wait_aborts(void)
 {
-	static const struct expected closed[] = { { BACK "/state", "6" } };
-	static const struct expected front_closes[] = {
+	static const struct world_node closed[] = { { BACK "/state", "6" } };
+	static const struct world_node front_closes[] = {
 		{ BACK "/state", "2" }, { FRONT "/state", "5" },
 	};
-	static const struct expected error[] = {
+	static const struct world_node error[] = {
 		{ BACK "/state", "2" }, { BACK_ERROR "/error", "2 no image" },
 	};
-	static const struct expected front_error[] = {
+	static const struct world_node front_error[] = {
 		{ FRONT_ERROR "/error", "12 no memory" },
 	};
 	struct toolstack_view v;
@@ -425,7 +382,7 @@ static void *remove_back(void *arg)
 
 static void test_wait_for_nothing(void)
 {
-	struct xs_handle *xs = start();
+	struct xs_handle *xs = toolstack_world();
 	struct toolstack_view v;
 	pthread_t thread;
 
@@ -443,7 +400,7 @@ static void test_wait_for_nothing(void)
 
 static void test_look(void)
 {
-	struct xs_handle *xs = start();
+	struct xs_handle *xs = toolstack_world();
 	struct toolstack_view v;
 
 	memset(&v, 0x55, sizeof(v));
@@ -487,7 +444,7 @@ static void *closing_back(void *arg)
 
 static void test_detach(void)
 {
-	struct xs_handle *xs = start();
+	struct xs_handle *xs = toolstack_world();
 	struct toolstack_disk d = plain;
 	struct toolstack_view v;
 	pthread_t thread;
@@ -519,7 +476,7 @@ static void test_detach(void)
 
 static void test_detach_leaves_others(void)
 {
-	struct xs_handle *xs = start();
+	struct xs_handle *xs = toolstack_world();
 	struct toolstack_disk second = plain;
 	struct toolstack_view v;
 
@@ -536,7 +493,7 @@ static void test_detach_leaves_others(void)
 
 static void test_detach_times_out(void)
 {
-	struct xs_handle *xs = start();
+	struct xs_handle *xs = toolstack_world();
 	struct toolstack_view v;
 
 	UNIT_EQ(toolstack_create_disk(xs, &plain), 0);
@@ -556,7 +513,7 @@ static void test_detach_times_out(void)
 /* The back end's directory has gone with its domain: the rest goes at once. */
 static void test_detach_half(void)
 {
-	struct xs_handle *xs = start();
+	struct xs_handle *xs = toolstack_world();
 	struct toolstack_view v;
 
 	UNIT_EQ(toolstack_create_disk(xs, &plain), 0);
@@ -587,7 +544,7 @@ static int see(void *arg, uint32_t domid, uint32_t devid)
 
 static void test_each(void)
 {
-	struct xs_handle *xs = start();
+	struct xs_handle *xs = toolstack_world();
 	struct seen s = { 0 };
 
 	UNIT_EQ(toolstack_each(xs, 0, "vbd", see, &s), 0);

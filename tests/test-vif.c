@@ -348,9 +348,15 @@ static void test_front_one(void)
 	UNIT_OK(f.rx_copy && f.rx_notify && f.sg && f.gso_tcpv4 && f.ipv6_csum);
 	UNIT_OK(!f.gso_tcpv6 && !f.no_csum && !f.rx_flip && !f.ctrl_ring);
 	UNIT_OK(f.has_mac && !f.multicast_control);
-	UNIT_EQ(f.mtu_bytes, 1500);
+	UNIT_EQ(f.mtu_bytes, 0);
+	fake_xs_put(FRONT "/mtu", "9000");
+	UNIT_EQ(vif_read_frontend(xs, FRONT, &all, &f, &err), 0);
+	UNIT_EQ(f.mtu_bytes, 9000);
+	UNIT_OK(!vif_read_multicast_control(xs, FRONT));
 	UNIT_EQ(vif_write_multicast_control(xs, FRONT, true), 0);
 	UNIT_OK(vif_read_multicast_control(xs, FRONT));
+	UNIT_EQ(vif_write_multicast_control(xs, FRONT, false), 0);
+	UNIT_OK(!vif_read_multicast_control(xs, FRONT));
 	xs_close(xs);
 }
 

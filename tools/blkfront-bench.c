@@ -220,7 +220,7 @@ static void put_buffers(struct bench *b)
 	/* Interrupted: what the back end still has stays its own until we exit. */
 	if (blkfront_inflight(b->s->f)) {
 		b->stopping = true;
-		front_linux_resume(b->s->fl);
+		front_linux_resume(b->s->front.fl);
 		blkfront_wait(b->s->f, UINT32_MAX, 2000);
 		if (blkfront_inflight(b->s->f))
 			return;
@@ -318,7 +318,7 @@ static void print_json(const struct bench *b, const struct report *r)
 	printf("\"ring_order\":%u,\"max_segments\":%u,\"persistent\":%d,\"indirect\":%d,"
 	       "\"fresh_grants\":%d,\"zero_copy\":%d,\"poll_us\":%u,\"verified\":%d}\n",
 	       i->ring_order, i->max_segments, i->persistent, i->indirect,
-	       b->a->blk.fresh_grants, b->worker && b->worker[0].shared, b->a->poll_us,
+	       b->a->blk.fresh_grants, b->worker && b->worker[0].shared, b->a->cli.poll_us,
 	       b->a->verify && !b->wrong);
 }
 
@@ -338,7 +338,7 @@ static void print_table(const struct bench *b, const struct report *r)
 	       percentile_us(l, .5), percentile_us(l, .9), percentile_us(l, .99),
 	       percentile_us(l, .999), (double)l->max_ns / 1000);
 	printf("per op       %.4f notifications sent, %.4f wake-ups\n", r->notifies, r->wakeups);
-	if (b->a->poll_us)
+	if (b->a->cli.poll_us)
 		printf("polling      %.0f %% of the looks paid, %.0f %% of the time spent: %s\n",
 		       r->hit_share * 100, r->spin_share * 100,
 		       r->hit_share >= .5 ? "it pays" : "it does not pay and is held back");
@@ -358,20 +358,12 @@ static int check_args(const struct args *a)
 {
 	bool writes = strcmp(a->pattern, "read") && strcmp(a->pattern, "randread");
 
-	if (a->argc) {
-		fprintf(stderr, "paravane-blkfront bench: '%s' is not an option\n", a->argv[0]);
-		return EXIT_USAGE;
-	}
-	if (!a->bs_bytes || a->bs_bytes % 512 || a->bs_bytes > 64u << 20) {
-		fprintf(stderr, "paravane-blkfront bench: --bs must be a multiple of 512, up to "
-			"64M\n");
-		return EXIT_USAGE;
-	}
-	if ((writes || a->verify) && !a->overwrite) {
-		fprintf(stderr, "paravane-blkfront bench: this destroys what is on %s; add "
-			"--overwrite if that is wanted\n", a->device);
-		return EXIT_USAGE;
-	}
+	if (!a->bs_bytes || a->bs_bytes % 512 || a->bs_bytes > 64u << 20)
+		return front_complain(&a->cli, EXIT_USAGE,
+				      "--bs must be a multiple of 512, up to 64M");
+	if ((writes || a->verify) && !a->overwrite)
+		return front_complain(&a->cli, EXIT_USAGE, "this destroys what is on %s; add "
+				      "--overwrite if that is wanted", a->cli.device);
 	return EXIT_OK;
 }
 
@@ -393,12 +385,11 @@ static int prepare(struct bench *b)
 
 	if (r != EXIT_OK)
 		return r;
-	if (b->a->bs_bytes % b->s->info.sector_bytes || b->a->bs_bytes > length) {
-		fprintf(stderr, "paravane-blkfront bench: --bs %llu does not fit %s: sectors of "
-			"%u bytes, %llu bytes to use\n", (unsigned long long)b->a->bs_bytes,
-			b->a->device, b->s->info.sector_bytes, (unsigned long long)length);
-		return EXIT_USAGE;
-	}
+	if (b->a->bs_bytes % b->s->info.sector_bytes || b->a->bs_bytes > length)
+		return front_complain(&b->a->cli, EXIT_USAGE, "--bs %llu does not fit %s: sectors "
+				      "of %u bytes, %llu bytes to use",
+				      (unsigned long long)b->a->bs_bytes, b->a->cli.device,
+				      b->s->info.sector_bytes, (unsigned long long)length);
 	b->nr_blocks = length / b->a->bs_bytes;
 	r = b->a->verify ? stream_write(b->s, b->offset, length, fill_pattern, b, &written) : 0;
 	if (r == 0)
@@ -416,19 +407,17 @@ static int finish(struct bench *b, int r)
 		return session_error(b->s, r, "after %llu operations",
 				     (unsigned long long)b->latency.count);
 	make_report(b, &report);
-	if (b->a->json)
+	if (b->a->cli.json)
 		print_json(b, &report);
 	else
 		print_table(b, &report);
-	if (blkfront_closing(b->s->f)) {
-		fprintf(stderr, "paravane-blkfront bench: %s: ended early, the back end asks "
-			"for the device back\n", b->a->device);
-		return EXIT_ERROR;
-	}
+	if (blkfront_closing(b->s->f))
+		return front_complain_of(&b->a->cli, EXIT_ERROR,
+					 "ended early, the back end asks for the device back");
 	if (b->wrong)
-		fprintf(stderr, "paravane-blkfront bench: %s: wrong data at offset %llu\n",
-			b->a->device, (unsigned long long)b->wrong_at);
-	return b->wrong ? EXIT_DIFFERENT : EXIT_OK;
+		return front_complain_of(&b->a->cli, EXIT_DIFFERENT, "wrong data at offset %llu",
+					 (unsigned long long)b->wrong_at);
+	return r == -EINTR ? EXIT_INTERRUPTED : EXIT_OK;
 }
 
 int cmd_bench(const struct args *given)

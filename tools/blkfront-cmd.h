@@ -3,41 +3,31 @@
  * What the subcommands of paravane-blkfront share: their arguments, an open
  * device, streams of data, the progress bar.
  *
- * Hides: option parsing, signals, error lines, how many requests a stream keeps
- * in flight. Must not know: what a subcommand does with the data.
+ * Hides: what is said when the device fails, how many requests a stream keeps in
+ * flight. Must not know: what a subcommand does with the data.
  */
 #ifndef PV_BLKFRONT_CMD_H
 #define PV_BLKFRONT_CMD_H
 
 #include "blkfront.h"
-#include "front-linux.h"
-#include "util.h"
+#include "front-session.h"
+#include "front-signals.h"
 
-enum cmd_exit {
-	EXIT_OK = 0,
-	EXIT_ERROR = 1,
-	EXIT_USAGE = 2,
-	EXIT_DIFFERENT = 3,	/* verification failed */
-	EXIT_INTERRUPTED = 130,
-};
+#define EXIT_DIFFERENT EXIT_NO	/* verification failed */
 
 /* ---- arguments: blkfront-args.c ----------------------------------------------- */
 
 enum holes { HOLES_ZERO, HOLES_DISCARD, HOLES_ERASE, HOLES_SKIP };
 
 struct args {
-	const char *command;
+	struct front_args cli;
 	/* the device */
-	uint32_t devid;
-	char device[24];	/* as a person would name it */
-	int timeout_ms;
-	unsigned int poll_us;
 	struct blkfront_options blk;
 	bool ring_order_given;
 	/* ranges and data */
 	uint64_t offset_bytes, length_bytes;	/* length 0: to the end */
 	enum holes holes;
-	bool json, progress, quiet, overwrite, pattern_test, watch;
+	bool progress, overwrite, pattern_test, watch;
 	uint64_t seed;
 	/* bench */
 	const char *pattern;
@@ -47,25 +37,15 @@ struct args {
 	bool verify, copy_data;
 	/* nbd */
 	const char *socket, *run;
-	/* the rest of the command line */
-	int argc;
-	char **argv;
 };
 
-/*
- * Parses argv after the command's name. Prints help or what is wrong, and
- * returns -1 to go on or the exit status to end with.
- */
-int args_parse(struct args *a, const char *command, int argc, char **argv);
-void args_help(const char *command);	/* NULL: of the program */
-/* 4096, 64K, 1.5G is refused; binary units. 0 or -EINVAL. */
-int parse_size(const char *text, uint64_t *out);
+extern const struct front_program blkfront_program;
 
 /* ---- an open device: blkfront-session.c ------------------------------------------ */
 
 struct session {
 	const struct args *args;
-	struct front_linux *fl;
+	struct front_session front;
 	struct blkfront *f;
 	struct blkfront_info info;
 };
@@ -74,7 +54,6 @@ struct session {
 int session_open(struct session *s, const struct args *args);
 /* Accepts the half-opened. Returns status, or worse if closing failed. */
 int session_close(struct session *s, int status);
-bool session_interrupted(void);
 /* One line for a failed operation; returns the exit status. */
 int session_error(struct session *s, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * paravane-blkfront: chooses the subcommand. Also info, which only looks.
+ * paravane-blkfront: what holds if no option says otherwise. Also info, which only
+ * looks.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -17,7 +18,7 @@ static void info_json(const struct blkfront_info *i, const struct args *a)
 {
 	printf("{\"device\":\"%s\",\"devid\":%u,\"domid\":%u,\"backend_domid\":%u,"
 	       "\"backend\":\"%s\",\"frontend\":\"%s\",",
-	       a->device, a->devid, i->domid, i->back_domid, i->back_path, i->front_path);
+	       a->cli.device, a->cli.devid, i->domid, i->back_domid, i->back_path, i->front_path);
 	printf("\"size_bytes\":%llu,\"sector_bytes\":%u,\"physical_sector_bytes\":%u,"
 	       "\"read_only\":%d,\"cdrom\":%d,\"removable\":%d,",
 	       (unsigned long long)i->size_bytes, i->sector_bytes, i->physical_sector_bytes,
@@ -44,7 +45,7 @@ static void print_size(const struct blkfront_info *i)
 
 static void info_text(const struct blkfront_info *i, const struct args *a)
 {
-	printf("device            %s (vbd %u) of domain %u\n", a->device, a->devid, i->domid);
+	printf("device            %s (vbd %u) of domain %u\n", a->cli.device, a->cli.devid, i->domid);
 	printf("back end          domain %u, %s\n", i->back_domid, i->back_path);
 	print_size(i);
 	printf("sector            %u bytes, physical %u\n", i->sector_bytes,
@@ -75,7 +76,7 @@ static void info_text(const struct blkfront_info *i, const struct args *a)
 
 static void print_info(const struct session *s)
 {
-	if (s->args->json)
+	if (s->args->cli.json)
 		info_json(&s->info, s->args);
 	else
 		info_text(&s->info, s->args);
@@ -92,7 +93,7 @@ static int watch(struct session *s)
 		if (!blkfront_resized(s->f))
 			continue;
 		blkfront_info(s->f, &s->info);
-		if (s->args->json)
+		if (s->args->cli.json)
 			info_json(&s->info, s->args);
 		else
 			print_size(&s->info);
@@ -113,42 +114,13 @@ int cmd_info(const struct args *a)
 	return session_close(&s, r);
 }
 
-static const struct {
-	const char *name;
-	int (*run)(const struct args *a);
-} commands[] = {
-	{ "info", cmd_info }, { "read", cmd_read }, { "write", cmd_write },
-	{ "copy", cmd_copy }, { "verify", cmd_verify }, { "bench", cmd_bench },
-	{ "nbd", cmd_nbd },
-	
-};
-
 int main(int argc, char **argv)
 {
-	struct args a;
-	unsigned int i;
-	int r;
+	struct args a = {
+		.cli = { .devid = 51712, .device = "xvda", .timeout_ms = 10000, .poll_us = 50 },
+		.seed = 1, .pattern = "randread", .bs_bytes = 4096, .warmup_seconds = 0.2,
+		.read_percent = 70,
+	};
 
-	log_open("paravane-blkfront", LOG_LEVEL_INFO);
-	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help"))) {
-		args_help(NULL);
-		return EXIT_OK;
-	}
-	if (argc > 1 && !strcmp(argv[1], "--version")) {
-		printf("paravane-blkfront %s\n", PACKAGE_VERSION);
-		return EXIT_OK;
-	}
-	for (i = 0; argc > 1 && i < ARRAY_LEN(commands); i++) {
-		if (strcmp(argv[1], commands[i].name))
-			continue;
-		r = args_parse(&a, commands[i].name, argc - 1, argv + 1);
-		return r < 0 ? commands[i].run(&a) : r;
-	}
-	if (argc > 1)
-		fprintf(stderr, "paravane-blkfront: no command '%s'; the commands are info, "
-			"read, write, copy, verify, bench and nbd\n", argv[1]);
-	else
-		fprintf(stderr, "paravane-blkfront: which command? Try paravane-blkfront "
-			"--help\n");
-	return EXIT_USAGE;
+	return front_main(&blkfront_program, &a, argc, argv);
 }

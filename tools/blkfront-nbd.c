@@ -62,9 +62,9 @@ static void find_plugin(char *buf, size_t bytes)
 
 static void add_device(struct words *w, const struct args *a)
 {
-	add(w, "device=%u", a->devid);
-	add(w, "timeout-ms=%d", a->timeout_ms);
-	add(w, "poll-us=%u", a->poll_us);
+	add(w, "device=%u", a->cli.devid);
+	add(w, "timeout-ms=%d", a->cli.timeout_ms);
+	add(w, "poll-us=%u", a->cli.poll_us);
 	if (a->ring_order_given)
 		add(w, "ring-order=%d", a->blk.ring_order < 0 ? 0 : a->blk.ring_order);
 	if (a->blk.depth)
@@ -102,11 +102,9 @@ int cmd_nbd(const struct args *a)
 	char plugin[PATH_MAX + 64];
 	int i;
 
-	if (!a->socket == !a->run) {
-		fprintf(stderr, "paravane-blkfront nbd: say --socket PATH, to serve there until "
-			"interrupted, or --run CMD, to serve while CMD runs\n");
-		return EXIT_USAGE;
-	}
+	if (!a->socket == !a->run)
+		return front_complain(&a->cli, EXIT_USAGE, "say --socket PATH, to serve there until "
+				      "interrupted, or --run CMD, to serve while CMD runs");
 	find_plugin(plugin, sizeof(plugin));
 	add(&w, "nbdkit");
 	add(&w, "--foreground");
@@ -118,8 +116,8 @@ int cmd_nbd(const struct args *a)
 		add(&w, "--unix");
 		add(&w, "-");
 	}
-	for (i = 0; i < a->argc; i++)
-		add(&w, "%s", a->argv[i]);
+	for (i = 0; i < a->cli.argc; i++)
+		add(&w, "%s", a->cli.argv[i]);
 	add(&w, "%s", plugin);
 	add_device(&w, a);
 	if (a->run) {
@@ -127,7 +125,6 @@ int cmd_nbd(const struct args *a)
 		add(&w, "%s", a->run);
 	}
 	execvp(w.word[0], w.word);
-	fprintf(stderr, "paravane-blkfront nbd: cannot run nbdkit: %s; install Debian's nbdkit\n",
-		strerror(errno));
-	return EXIT_ERROR;
+	return front_complain(&a->cli, EXIT_ERROR, "cannot run nbdkit: %s; install Debian's nbdkit",
+			      strerror(errno));
 }

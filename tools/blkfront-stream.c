@@ -24,7 +24,7 @@ void progress_start(struct progress *p, const struct args *a, const char *what,
 		    uint64_t total_bytes)
 {
 	*p = (struct progress){
-		.on = !a->quiet && (a->progress || isatty(STDERR_FILENO)),
+		.on = !a->cli.quiet && (a->progress || isatty(STDERR_FILENO)),
 		.what = what, .total_bytes = total_bytes, .started_ns = now_ns(),
 	};
 }
@@ -140,7 +140,7 @@ static void stream_close(struct stream *st)
 	unsigned int i;
 
 	if (blkfront_inflight(st->s->f)) {
-		front_linux_resume(st->s->fl);
+		front_linux_resume(st->s->front.fl);
 		blkfront_wait(st->s->f, UINT32_MAX, INTERRUPTED_MS);
 		if (blkfront_inflight(st->s->f))
 			return;

@@ -34,8 +34,7 @@ static int file_error(const struct args *a, const char *name, int err)
 {
 	if (err == EPIPE)
 		return EXIT_ERROR;
-	fprintf(stderr, "paravane-blkfront %s: %s: %s\n", a->command, name, strerror(err));
-	return EXIT_ERROR;
+	return front_complain(&a->cli, EXIT_ERROR, "%s: %s", name, strerror(err));
 }
 
 static int write_all(struct transfer *t, const void *data, size_t bytes)
@@ -45,7 +44,7 @@ static int write_all(struct transfer *t, const void *data, size_t bytes)
 
 	while (bytes) {
 		/* A signal in the middle of a write ends it early, not with EINTR. */
-		if (session_interrupted())
+		if (front_signals_caught())
 			return -EINTR;
 		n = write(t->fd, at, bytes);
 		if (n < 0 && errno == EINTR)
@@ -67,7 +66,7 @@ static ssize_t read_all(struct transfer *t, void *data, size_t bytes)
 	ssize_t n;
 
 	while (got < bytes) {
-		if (session_interrupted())
+		if (front_signals_caught())
 			return -EINTR;
 		n = read(t->fd, at + got, bytes - got);
 		if (n < 0 && errno == EINTR)
@@ -123,11 +122,6 @@ static int begin(struct transfer *t, struct session *s, const struct args *a,
 
 	*t = (struct transfer){ .s = s, .fd = -1 };
 	*s = (struct session){ .args = a };
-	if (a->argc > 1) {
-		fprintf(stderr, "paravane-blkfront %s: one file at most, not '%s' too\n",
-			a->command, a->argv[a->argc - 1]);
-		return EXIT_USAGE;
-	}
 	r = open_file(t, a, name, flags);
 	return r == EXIT_OK ? session_open(s, a) : r;
 }
@@ -143,7 +137,7 @@ static int end(struct transfer *t, int status)
 static int failed(struct transfer *t, int err, const char *doing)
 {
 	progress_end(&t->progress);
-	if (session_interrupted())
+	if (front_signals_caught())
 		return EXIT_INTERRUPTED;
 	if (t->file_err)
 		return file_error(t->s->args, t->name, t->file_err);
@@ -155,7 +149,7 @@ static void say(struct transfer *t, const char *what, uint64_t bytes)
 	double s = (double)(now_ns() - t->progress.started_ns) / 1e9;
 
 	progress_end(&t->progress);
-	if (t->s->args->quiet)
+	if (t->s->args->cli.quiet)
 		return;
 	fprintf(stderr, "%s %llu bytes in %.2f s, %.0f MiB/s\n", what,
 		(unsigned long long)bytes, s, s > 0 ? (double)bytes / 1048576 / s : 0);
@@ -221,7 +215,7 @@ int cmd_read(const struct args *a)
 	struct session s;
 	struct transfer t;
 	uint64_t offset, length;
-	int r = begin(&t, &s, a, a->argc ? a->argv[0] : NULL, O_WRONLY | O_CREAT | O_TRUNC);
+	int r = begin(&t, &s, a, a->cli.argc ? a->cli.argv[0] : NULL, O_WRONLY | O_CREAT | O_TRUNC);
 
 	if (r == EXIT_OK)
 		r = session_range(&s, false, &offset, &length);
@@ -235,7 +229,7 @@ static int copy_out(const struct args *a)
 	struct session s;
 	struct transfer t;
 	uint64_t offset, length;
-	int r = begin(&t, &s, a, a->argc ? a->argv[0] : NULL, O_WRONLY | O_CREAT | O_TRUNC);
+	int r = begin(&t, &s, a, a->cli.argc ? a->cli.argv[0] : NULL, O_WRONLY | O_CREAT | O_TRUNC);
 
 	if (r == EXIT_OK)
 		r = session_range(&s, false, &offset, &length);
@@ -321,9 +315,8 @@ static int whole_file_went(struct transfer *t, uint64_t length)
 
 	if (t->s->args->length_bytes || read(t->fd, &byte, 1) != 1)
 		return EXIT_OK;
-	fprintf(stderr, "paravane-blkfront %s: %s does not fit: only the first %llu bytes "
-		"were written\n", t->s->args->command, t->name, (unsigned long long)length);
-	return EXIT_ERROR;
+	return front_complain(&t->s->args->cli, EXIT_ERROR, "%s does not fit: only the first %llu "
+			      "bytes were written", t->name, (unsigned long long)length);
 }
 
 static int write_range(struct transfer *t, const char *what)
@@ -334,13 +327,11 @@ static int write_range(struct transfer *t, const char *what)
 	if (r != EXIT_OK)
 		return r;
 	known = file_bytes(t);
-	if (known > length && !t->s->args->length_bytes) {
-		fprintf(stderr, "paravane-blkfront %s: %s has %llu bytes, but there is room for "
-			"%llu on %s\n", t->s->args->command, t->name,
-			(unsigned long long)known, (unsigned long long)length,
-			t->s->args->device);
-		return EXIT_ERROR;
-	}
+	if (known > length && !t->s->args->length_bytes)
+		return front_complain(&t->s->args->cli, EXIT_ERROR,
+				      "%s has %llu bytes, but there is room for %llu on %s",
+				      t->name, (unsigned long long)known,
+				      (unsigned long long)length, t->s->args->cli.device);
 	progress_start(&t->progress, t->s->args, "writing", known ? known : length);
 	r = stream_write(t->s, offset, length, from_file, t, &written);
 	if (r < 0)
@@ -356,7 +347,7 @@ int cmd_write(const struct args *a)
 {
 	struct session s;
 	struct transfer t;
-	int r = begin(&t, &s, a, a->argc ? a->argv[0] : NULL, O_RDONLY);
+	int r = begin(&t, &s, a, a->cli.argc ? a->cli.argv[0] : NULL, O_RDONLY);
 
 	return end(&t, r == EXIT_OK ? write_range(&t, "wrote") : r);
 }
@@ -365,17 +356,17 @@ static int copy_in(const struct args *a)
 {
 	struct session s;
 	struct transfer t;
-	int r = begin(&t, &s, a, a->argc ? a->argv[0] : NULL, O_RDONLY);
+	int r = begin(&t, &s, a, a->cli.argc ? a->cli.argv[0] : NULL, O_RDONLY);
 
 	if (r != EXIT_OK)
 		return end(&t, r);
 	t.sparse = t.seekable && a->holes != HOLES_ZERO;
 	if ((a->holes == HOLES_DISCARD && !s.info.discard) ||
-	    (a->holes == HOLES_ERASE && !s.info.discard_secure)) {
-		fprintf(stderr, "paravane-blkfront copy: %s offers no %sdiscard; use --holes zero\n",
-			a->device, a->holes == HOLES_ERASE ? "secure " : "");
-		return end(&t, EXIT_ERROR);
-	}
+	    (a->holes == HOLES_ERASE && !s.info.discard_secure))
+		return end(&t, front_complain(&a->cli, EXIT_ERROR,
+					      "%s offers no %sdiscard; use --holes zero",
+					      a->cli.device,
+					      a->holes == HOLES_ERASE ? "secure " : ""));
 	return end(&t, write_range(&t, "copied"));
 }
 
@@ -383,14 +374,12 @@ int cmd_copy(const struct args *a)
 {
 	struct args rest = *a;
 
-	if (a->argc < 2 || (strcmp(a->argv[0], "in") && strcmp(a->argv[0], "out"))) {
-		fprintf(stderr, "paravane-blkfront copy: copy in FILE (to the disk) or copy out "
-			"FILE (from the disk)?\n");
-		return EXIT_USAGE;
-	}
-	rest.argc--;
-	rest.argv++;
-	return strcmp(a->argv[0], "in") ? copy_out(&rest) : copy_in(&rest);
+	if (a->cli.argc < 2 || (strcmp(a->cli.argv[0], "in") && strcmp(a->cli.argv[0], "out")))
+		return front_complain(&a->cli, EXIT_USAGE, "copy in FILE (to the disk) or copy out "
+				      "FILE (from the disk)?");
+	rest.cli.argc--;
+	rest.cli.argv++;
+	return strcmp(a->cli.argv[0], "in") ? copy_out(&rest) : copy_in(&rest);
 }
 
 /* ---- verify ------------------------------------------------------------------------------- */
@@ -456,11 +445,11 @@ static int compare(struct transfer *t, uint64_t offset, uint64_t length,
 		say(t, "same:", t->compared_bytes);
 		return EXIT_OK;
 	}
-	fprintf(stderr, "paravane-blkfront verify: %s differs from %s at offset %llu "
-		"(sector %llu)\n", t->s->args->device, t->name,
-		(unsigned long long)t->first_difference,
-		(unsigned long long)t->first_difference / 512);
-	return EXIT_DIFFERENT;
+	return front_complain(&t->s->args->cli, EXIT_DIFFERENT,
+			      "%s differs from %s at offset %llu (sector %llu)",
+			      t->s->args->cli.device, t->name,
+			      (unsigned long long)t->first_difference,
+			      (unsigned long long)t->first_difference / 512);
 }
 
 static int verify_file(const struct args *a)
@@ -468,19 +457,18 @@ static int verify_file(const struct args *a)
 	struct session s;
 	struct transfer t;
 	uint64_t offset, length, known, sector;
-	int r = begin(&t, &s, a, a->argv[0], O_RDONLY);
+	int r = begin(&t, &s, a, a->cli.argv[0], O_RDONLY);
 
 	if (r == EXIT_OK)
 		r = session_range(&s, true, &offset, &length);
 	if (r != EXIT_OK)
 		return end(&t, r);
 	known = file_bytes(&t);
-	if (known > length && !a->length_bytes) {
-		fprintf(stderr, "paravane-blkfront verify: %s has %llu bytes, %s only %llu from "
-			"there\n", t.name, (unsigned long long)known, a->device,
-			(unsigned long long)length);
-		return end(&t, EXIT_DIFFERENT);
-	}
+	if (known > length && !a->length_bytes)
+		return end(&t, front_complain(&a->cli, EXIT_DIFFERENT,
+					      "%s has %llu bytes, %s only %llu from there", t.name,
+					      (unsigned long long)known, a->cli.device,
+					      (unsigned long long)length));
 	sector = s.info.sector_bytes;
 	if (known && known < length)
 		length = (known + sector - 1) / sector * sector;
@@ -510,17 +498,13 @@ static int verify_pattern(const struct args *a)
 
 int cmd_verify(const struct args *a)
 {
-	if (a->pattern_test == (a->argc > 0)) {
-		fprintf(stderr, "paravane-blkfront verify: against what? Name a FILE, or say "
-			"--pattern-test --overwrite\n");
-		return EXIT_USAGE;
-	}
+	if (a->pattern_test == (a->cli.argc > 0))
+		return front_complain(&a->cli, EXIT_USAGE, "against what? Name a FILE, or say "
+				      "--pattern-test --overwrite");
 	if (!a->pattern_test)
 		return verify_file(a);
-	if (!a->overwrite) {
-		fprintf(stderr, "paravane-blkfront verify: --pattern-test destroys what is on "
-			"%s; add --overwrite if that is wanted\n", a->device);
-		return EXIT_USAGE;
-	}
+	if (!a->overwrite)
+		return front_complain(&a->cli, EXIT_USAGE, "--pattern-test destroys what is on %s; "
+				      "add --overwrite if that is wanted", a->cli.device);
 	return verify_pattern(a);
 }

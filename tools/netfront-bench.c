@@ -309,7 +309,7 @@ static int report(struct bench *b, int r)
 	notifies = (double)(b->after.notifies_sent - b->before.notifies_sent) /
 		   (double)MAX(b->frames, 1);
 	wakeups = (double)(b->after.wakeups - b->before.wakeups) / (double)MAX(b->frames, 1);
-	if (b->s->args->json)
+	if (b->s->args->cli.json)
 		print_json(b, seconds, notifies, wakeups);
 	else
 		print_table(b, seconds, notifies, wakeups);
@@ -332,10 +332,10 @@ static const struct mode *find_mode(const struct args *a)
 {
 	unsigned int i;
 
-	for (i = 0; a->argc == 1 && i < ARRAY_LEN(modes); i++)
-		if (!strcmp(a->argv[0], modes[i].name))
+	for (i = 0; a->cli.argc == 1 && i < ARRAY_LEN(modes); i++)
+		if (!strcmp(a->cli.argv[0], modes[i].name))
 			return modes + i;
-	fprintf(stderr, "paravane-netfront bench: which mode? tx, rx, echo or latency\n");
+	front_complain(&a->cli, EXIT_USAGE, "which mode? tx, rx, echo or latency");
 	return NULL;
 }
 
@@ -349,11 +349,9 @@ int cmd_bench(const struct args *given)
 
 	if (!mode)
 		return EXIT_USAGE;
-	if (mode->run == run_latency && !a.has_peer_mac) {
-		fprintf(stderr, "paravane-netfront bench latency: --mac, of an interface whose "
-			"guest runs bench echo, is needed\n");
-		return EXIT_USAGE;
-	}
+	if (mode->run == run_latency && !a.has_peer_mac)
+		return front_complain(&a.cli, EXIT_USAGE, "latency needs --mac, of an interface "
+				      "whose guest runs bench echo");
 	a.mode = mode->name;
 	b.batch = a.batch ? a.batch : mode->batch;
 	if (a.seconds < 0)

@@ -3,34 +3,23 @@
  * What the subcommands of paravane-netfront share: their arguments and an open
  * interface.
  *
- * Hides: option parsing, signals, error lines. Must not know: what a subcommand
- * does with frames.
+ * Hides: what an interface needs before it can be used. Must not know: what a
+ * subcommand does with frames.
  */
 #ifndef PV_NETFRONT_CMD_H
 #define PV_NETFRONT_CMD_H
 
-#include "front-linux.h"
+#include "front-session.h"
 #include "front-signals.h"
 #include "netfront.h"
-#include "util.h"
 
-enum cmd_exit {
-	EXIT_OK = 0,
-	EXIT_ERROR = 1,
-	EXIT_USAGE = 2,
-	EXIT_NO_ANSWER = 3,	/* ping: nobody answered */
-	EXIT_INTERRUPTED = 130,
-};
+#define EXIT_NO_ANSWER EXIT_NO
 
 /* ---- arguments: netfront-args.c ------------------------------------------------- */
 
 struct args {
-	const char *command;
-	uint32_t devid;
-	int timeout_ms;
-	unsigned int poll_us;
+	struct front_args cli;
 	struct netfront_options net;
-	bool json, quiet;
 	bool hash, static_grants;
 	/* tap */
 	const char *ifname, *run;
@@ -42,25 +31,15 @@ struct args {
 	const char *mode;
 	unsigned int frame_bytes, batch;
 	double seconds;
-	/* the rest of the command line */
-	int argc;
-	char **argv;
 };
 
-/*
- * Parses argv after the command's name. Prints help or what is wrong, and
- * returns -1 to go on or the exit status to end with.
- */
-int args_parse(struct args *a, const char *command, int argc, char **argv);
-void args_help(const char *command);	/* NULL: of the program */
-/* What is left over is a mistake: says so. 0 or EXIT_USAGE. */
-int args_no_rest(const struct args *a);
+extern const struct front_program netfront_program;
 
 /* ---- an open interface: netfront-main.c ------------------------------------------- */
 
 struct session {
 	const struct args *args;
-	struct front_linux *fl;
+	struct front_session front;
 	struct netfront *n;
 	struct netfront_info info;
 	int static_pages;	/* that the back end keeps mapped */
@@ -77,6 +56,7 @@ bool session_over(const struct session *s);
 
 /* ---- subcommands -------------------------------------------------------------------- */
 
+int cmd_info(const struct args *a);
 int cmd_tap(const struct args *a);
 int cmd_ping(const struct args *a);
 int cmd_bench(const struct args *a);

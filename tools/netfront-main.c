@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * paravane-netfront: chooses the subcommand, opens and closes the interface for
- * it. Also info, which only looks.
+ * paravane-netfront: opens and closes the interface for a subcommand. Also info,
+ * which only looks.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,17 +12,6 @@
 #define HASH_ALL 15u	/* XEN_NETIF_CTRL_HASH_TYPE_*: IPv4 and IPv6, with TCP and without */
 
 /* ---- an open interface ------------------------------------------------------------ */
-
-static int print_problem(const struct args *a, const struct front_problem *p, int err)
-{
-	if (front_signals_caught())
-		return EXIT_INTERRUPTED;
-	fprintf(stderr, "paravane-netfront %s: vif %u: %s\n", a->command, a->devid,
-		p->text[0] ? p->text : strerror(-err));
-	if (p->advice)
-		fprintf(stderr, "  %s\n", p->advice);
-	return EXIT_ERROR;
-}
 
 /* All types, and queues in turn, with the key that everybody begins with. */
 static int start_hashing(struct session *s)
@@ -38,7 +26,7 @@ static int start_hashing(struct session *s)
 
 	for (i = 0; i < ARRAY_LEN(map); i++)
 		map[i] = i % s->info.nr_queues;
-	return netfront_set_hash(s->n, HASH_ALL, key, map, ARRAY_LEN(map), s->args->timeout_ms);
+	return netfront_set_hash(s->n, HASH_ALL, key, map, ARRAY_LEN(map), s->args->cli.timeout_ms);
 }
 
 /* What was asked for by name is had, or the command fails. */
@@ -52,7 +40,7 @@ static int use_control_ring(struct session *s)
 			return session_error(s, r, "the back end does not hash for us");
 	}
 	if (s->args->static_grants) {
-		r = netfront_map_pools(s->n, s->args->timeout_ms);
+		r = netfront_map_pools(s->n, s->args->cli.timeout_ms);
 		if (r < 0)
 			return session_error(s, r, "the back end does not keep pages mapped");
 		s->static_pages = r;
@@ -67,26 +55,21 @@ int session_open(struct session *s, const struct args *args)
 	int r;
 
 	*s = (struct session){ .args = args };
-	r = front_linux_open(&s->fl, &problem);
-	if (r == 0)
-		r = front_linux_claim(s->fl, "vif", args->devid, &problem);
-	if (r < 0)
-		return print_problem(args, &problem, r);
-	front_signals_catch(s->fl);
-	o.poll_cycles = args->poll_us ? front_linux_cycles(args->poll_us) : 0;
-	if (!args->quiet)
-		front_signals_hint("paravane-netfront: still waiting for the interface to be "
-				   "attached and served\n");
-	r = netfront_open(front_linux_env(s->fl), args->devid, &o, args->timeout_ms, &s->n,
-			  &problem);
-	front_signals_hint(NULL);
-	if (r < 0)
-		return print_problem(args, &problem, r);
+	r = front_session_begin(&s->front, &args->cli);
+	if (r != EXIT_OK)
+		return r;
+	o.ctrl_ring = args->hash || args->static_grants || !strcmp(args->cli.command, "info");
+	o.poll_cycles = args->cli.poll_us ? front_linux_cycles(args->cli.poll_us) : 0;
+	r = netfront_open(front_linux_env(s->front.fl), args->cli.devid, &o,
+			  args->cli.timeout_ms, &s->n, &problem);
+	r = front_session_opened(&s->front, r, &problem);
+	if (r != EXIT_OK)
+		return r;
 	netfront_info(s->n, &s->info);
-	if (s->info.short_of_grants && !args->quiet)
-		fprintf(stderr, "paravane-netfront %s: vif %u: only %u and %u pages to send and "
-			"receive could be shared; raise xen_gntalloc.limit for more frames under "
-			"way\n", args->command, args->devid, s->info.tx_pages, s->info.rx_pages);
+	if (s->info.short_of_grants && !args->cli.quiet)
+		front_complain_of(&args->cli, EXIT_OK, "only %u and %u pages to send and receive "
+				  "could be shared; raise xen_gntalloc.limit for more frames under "
+				  "way", s->info.tx_pages, s->info.rx_pages);
 	return use_control_ring(s);
 }
 
@@ -95,32 +78,14 @@ int session_close(struct session *s, int status)
 	struct front_problem problem = { .err = 0 };
 	int r;
 
-	front_signals_closing();
-	if (s->fl)
-		front_linux_resume(s->fl);
-	r = netfront_close(s->n, s->args->timeout_ms, &problem);
-	if (r < 0 && !front_signals_caught()) {
-		print_problem(s->args, &problem, r);
-		if (status == EXIT_OK)
-			status = EXIT_ERROR;
-	}
-	front_signals_release();
-	front_linux_close(s->fl);
-	return front_signals_caught() && status != EXIT_OK ? EXIT_INTERRUPTED : status;
+	front_session_closing(&s->front);
+	r = netfront_close(s->n, s->args->cli.timeout_ms, &problem);
+	return front_session_end(&s->front, status, r, &problem);
 }
 
 int session_error(struct session *s, int err, const char *what)
 {
-	const struct front_problem *p = netfront_problem(s->n);
-
-	if (front_signals_caught() && err == -EINTR)
-		return EXIT_INTERRUPTED;
-	fprintf(stderr, "paravane-netfront %s: vif %u: %s: %s\n", s->args->command,
-		s->args->devid, what, strerror(-err));
-	if (p->err)
-		fprintf(stderr, "  %s%s%s\n", p->text, p->advice ? "; " : "",
-			p->advice ? p->advice : "");
-	return EXIT_ERROR;
+	return front_session_error(&s->front, err, netfront_problem(s->n), what, strerror(-err));
 }
 
 bool session_over(const struct session *s)
@@ -143,7 +108,7 @@ static void info_json(const struct session *s, const struct args *a)
 	vif_format_mac(i->mac, mac, sizeof(mac));
 	printf("{\"devid\":%u,\"domid\":%u,\"backend_domid\":%u,\"backend\":\"%s\","
 	       "\"frontend\":\"%s\",\"mac\":\"%s\",\"mtu_bytes\":%u,\"carrier\":%d,",
-	       a->devid, i->domid, i->back_domid, i->back_path, i->front_path, mac,
+	       a->cli.devid, i->domid, i->back_domid, i->back_path, i->front_path, mac,
 	       i->mtu_bytes, i->carrier);
 	printf("\"queues\":%u,\"backend_max_queues\":%u,\"sg\":%d,\"gso_tcpv4\":%d,"
 	       "\"gso_tcpv6\":%d,\"ipv6_checksum\":%d,\"split_event_channels\":%d,"
@@ -160,7 +125,7 @@ static void info_text(const struct session *s, const struct args *a)
 	char mac[18];
 
 	vif_format_mac(i->mac, mac, sizeof(mac));
-	printf("interface         vif %u of domain %u, %s\n", a->devid, i->domid, mac);
+	printf("interface         vif %u of domain %u, %s\n", a->cli.devid, i->domid, mac);
 	printf("back end          domain %u, %s\n", i->back_domid, i->back_path);
 	printf("link              %s, MTU %u\n", i->carrier ? "up" : "down", i->mtu_bytes);
 	printf("queues            %u (the back end's limit is %u), %s\n", i->nr_queues,
@@ -175,54 +140,25 @@ static void info_text(const struct session *s, const struct args *a)
 	       i->tx_pages, i->rx_pages, s->static_pages);
 }
 
-static int cmd_info(const struct args *a)
+int cmd_info(const struct args *a)
 {
 	struct session s;
-	int r = args_no_rest(a);
+	int r = session_open(&s, a);
 
-	if (r != EXIT_OK)
-		return r;
-	r = session_open(&s, a);
-	if (r == EXIT_OK && a->json)
+	if (r == EXIT_OK && a->cli.json)
 		info_json(&s, a);
 	else if (r == EXIT_OK)
 		info_text(&s, a);
 	return session_close(&s, r);
 }
 
-static const struct {
-	const char *name;
-	int (*run)(const struct args *a);
-} commands[] = {
-	{ "info", cmd_info }, { "tap", cmd_tap }, { "ping", cmd_ping }, { "bench", cmd_bench },
-};
-
 int main(int argc, char **argv)
 {
-	struct args a;
-	unsigned int i;
-	int r;
+	struct args a = {
+		.cli = { .device = "vif 0", .timeout_ms = 10000 },
+		.ifname = "pv0", .count = 5, .interval_ms = 200, .wait_ms = 2000,
+		.frame_bytes = 60, .seconds = -1,
+	};
 
-	log_open("paravane-netfront", LOG_LEVEL_INFO);
-	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help"))) {
-		args_help(NULL);
-		return EXIT_OK;
-	}
-	if (argc > 1 && !strcmp(argv[1], "--version")) {
-		printf("paravane-netfront %s\n", PACKAGE_VERSION);
-		return EXIT_OK;
-	}
-	for (i = 0; argc > 1 && i < ARRAY_LEN(commands); i++) {
-		if (strcmp(argv[1], commands[i].name))
-			continue;
-		r = args_parse(&a, commands[i].name, argc - 1, argv + 1);
-		return r < 0 ? commands[i].run(&a) : r;
-	}
-	if (argc > 1)
-		fprintf(stderr, "paravane-netfront: no command '%s'; the commands are info, tap, "
-			"ping and bench\n", argv[1]);
-	else
-		fprintf(stderr, "paravane-netfront: which command? Try paravane-netfront "
-			"--help\n");
-	return EXIT_USAGE;
+	return front_main(&netfront_program, &a, argc, argv);
 }

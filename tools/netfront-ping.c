@@ -53,7 +53,7 @@ static void note_answer(struct ping *p, uint16_t seq, size_t bytes)
 	p->sum_ns += took;
 	p->max_ns = MAX(p->max_ns, took);
 	p->min_ns = p->received == 1 ? took : MIN(p->min_ns, took);
-	if (!p->s->args->quiet)
+	if (!p->s->args->cli.quiet && !p->s->args->cli.json)
 		printf("%zu bytes: seq %u, %.3f ms\n", bytes, seq, (double)took / 1e6);
 }
 
@@ -181,10 +181,18 @@ static int ask_all(struct ping *p)
 
 static int report(const struct ping *p, const char *peer)
 {
+	double mean_ns = p->received ? (double)p->sum_ns / p->received : 0;
+
+	if (p->s->args->cli.json) {
+		printf("{\"peer\":\"%s\",\"sent\":%u,\"answered\":%u,\"min_ms\":%.3f,"
+		       "\"mean_ms\":%.3f,\"max_ms\":%.3f}\n", peer, p->sent, p->received,
+		       (double)p->min_ns / 1e6, mean_ns / 1e6, (double)p->max_ns / 1e6);
+		return p->received ? EXIT_OK : EXIT_NO_ANSWER;
+	}
 	printf("%s: %u sent, %u answered", peer, p->sent, p->received);
 	if (p->received)
 		printf(", min %.3f mean %.3f max %.3f ms", (double)p->min_ns / 1e6,
-		       (double)p->sum_ns / 1e6 / p->received, (double)p->max_ns / 1e6);
+		       mean_ns / 1e6, (double)p->max_ns / 1e6);
 	printf("\n");
 	return p->received ? EXIT_OK : EXIT_NO_ANSWER;
 }
@@ -199,10 +207,9 @@ static int run(struct ping *p, const char *peer)
 	}
 	if (!p->s->args->has_peer_mac)
 		r = resolve(p);
-	if (r >= 0 && !p->has_mac && !p->s->args->has_peer_mac) {
-		fprintf(stderr, "paravane-netfront ping: nobody says that it is %s\n", peer);
-		return EXIT_NO_ANSWER;
-	}
+	if (r >= 0 && !p->has_mac && !p->s->args->has_peer_mac)
+		return front_complain(&p->s->args->cli, EXIT_NO_ANSWER,
+				      "nobody says that it is %s", peer);
 	if (r >= 0)
 		r = ask_all(p);
 	if (r < 0 && r != -EINTR)
@@ -213,19 +220,17 @@ static int run(struct ping *p, const char *peer)
 static int check(const struct args *a, struct ping *p, const char **peer)
 {
 	*peer = "peer";
-	if (a->serve || a->has_peer_mac) {
-		if (a->serve && !a->has_own_ip) {
-			fprintf(stderr, "paravane-netfront ping: --serve needs --address\n");
-			return EXIT_USAGE;
-		}
-		return args_no_rest(a);
-	}
-	if (a->argc != 1 || !a->has_own_ip || inet_pton(AF_INET, a->argv[0], p->ip) != 1) {
-		fprintf(stderr, "paravane-netfront ping: whom? Give --address (ours) and the "
-			"peer's IPv4 address, or --mac\n");
-		return EXIT_USAGE;
-	}
-	*peer = a->argv[0];
+	if (a->serve && !a->has_own_ip)
+		return front_complain(&a->cli, EXIT_USAGE, "--serve needs --address");
+	if ((a->serve || a->has_peer_mac) && a->cli.argc)
+		return front_complain(&a->cli, EXIT_USAGE, "'%s' besides %s?", a->cli.argv[0],
+				      a->serve ? "--serve" : "--mac");
+	if (a->serve || a->has_peer_mac)
+		return EXIT_OK;
+	if (a->cli.argc != 1 || !a->has_own_ip || inet_pton(AF_INET, a->cli.argv[0], p->ip) != 1)
+		return front_complain(&a->cli, EXIT_USAGE, "whom? Give --address (ours) and the "
+				      "peer's IPv4 address, or --mac");
+	*peer = a->cli.argv[0];
 	return EXIT_OK;
 }
 

@@ -51,8 +51,8 @@ struct tap {
 
 static int cannot(const struct session *s, const char *what, const char *advice)
 {
-	fprintf(stderr, "paravane-netfront tap: %s: cannot %s: %s\n", s->args->ifname, what,
-		strerror(errno));
+	front_complain(&s->args->cli, EXIT_ERROR, "%s: cannot %s: %s", s->args->ifname, what,
+		       strerror(errno));
 	if (advice)
 		fprintf(stderr, "  %s\n", advice);
 	return EXIT_ERROR;
@@ -108,11 +108,9 @@ static int open_device(struct tap *t)
 	struct ifreq ifr = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR };
 	const char *name = t->s->args->ifname;
 
-	if (!*name || strlen(name) >= IFNAMSIZ) {
-		fprintf(stderr, "paravane-netfront tap: --ifname: '%s' is not a name of 1 to %d "
-			"letters\n", name, IFNAMSIZ - 1);
-		return EXIT_USAGE;
-	}
+	if (!*name || strlen(name) >= IFNAMSIZ)
+		return front_complain(&t->s->args->cli, EXIT_USAGE, "--ifname: '%s' is not a name "
+				      "of 1 to %d letters", name, IFNAMSIZ - 1);
 	memcpy(ifr.ifr_name, name, strlen(name));
 	t->fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (t->fd < 0)
@@ -394,9 +392,9 @@ static int turn(struct tap *t, unsigned int nr)
 		r = nr % TURNS_PER_POLL ? 0 : netfront_poll(t->s->n);
 		return r < 0 ? r : 0;
 	}
-	front_linux_also(t->s->fl, t->waits ? -1 : t->fd, POLLIN);
+	front_linux_also(t->s->front.fl, t->waits ? -1 : t->fd, POLLIN);
 	r = netfront_wait(t->s->n, want, t->child > 0 ? 100 : -1);
-	front_linux_also(t->s->fl, -1, 0);
+	front_linux_also(t->s->front.fl, -1, 0);
 	return r < 0 ? r : 0;
 }
 
@@ -420,16 +418,16 @@ static void report(const struct tap *t)
 	struct netfront_stats st;
 	unsigned int i;
 
-	front_linux_resume(t->s->fl);
+	front_linux_resume(t->s->front.fl);
 	for (i = 0; i < LAST_ANSWERS_MS / 10 && netfront_inflight(t->s->n) &&
 	     netfront_poll(t->s->n) >= 0; i++)
 		poll(NULL, 0, 10);
 	netfront_stats(t->s->n, &st);
-	fprintf(stderr, "paravane-netfront tap: %llu frames sent, %llu refused by the back end; "
-		"%llu received, %llu of them bad; %llu dropped at the device\n",
-		(unsigned long long)st.sent_frames, (unsigned long long)st.send_errors,
-		(unsigned long long)st.received_frames, (unsigned long long)st.receive_errors,
-		(unsigned long long)t->dropped);
+	front_complain(&t->s->args->cli, EXIT_OK, "%llu frames sent, %llu refused by the back end; "
+		       "%llu received, %llu of them bad; %llu dropped at the device",
+		       (unsigned long long)st.sent_frames, (unsigned long long)st.send_errors,
+		       (unsigned long long)st.received_frames,
+		       (unsigned long long)st.receive_errors, (unsigned long long)t->dropped);
 }
 
 static int open_tap(struct tap *t)
@@ -448,22 +446,20 @@ int cmd_tap(const struct args *a)
 {
 	static struct tap t;
 	struct session s;
-	int r = args_no_rest(a);
+	int r;
 
-	if (r != EXIT_OK)
-		return r;
 	t.s = &s;
 	t.fd = -1;
 	r = session_open(&s, a);
 	if (r == EXIT_OK)
 		r = open_tap(&t);
-	if (r == EXIT_OK && !a->quiet)
-		fprintf(stderr, "paravane-netfront tap: %s is vif %u\n", a->ifname, a->devid);
+	if (r == EXIT_OK && !a->cli.quiet)
+		front_complain(&a->cli, EXIT_OK, "%s is vif %u", a->ifname, a->cli.devid);
 	if (r == EXIT_OK)
 		r = start_child(&t);
 	if (r == EXIT_OK)
 		r = run(&t);
-	if (s.n && !a->quiet)
+	if (s.n && !a->cli.quiet)
 		report(&t);
 	if (t.fd >= 0)
 		close(t.fd);

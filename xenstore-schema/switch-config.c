@@ -205,6 +205,14 @@ int switch_remove(struct xs_handle *xs, uint32_t backend_domid, const char *name
 
 /* ---- uplinks -------------------------------------------------------------------------------- */
 
+static int read_mtu(struct xs_handle *xs, const char *dir, uint32_t *out,
+		    struct key_error *err)
+{
+	int rc = xenbus_read_u32(xs, XBT_NULL, dir, KEY_MTU, UINT32_MAX, out, NULL);
+
+	return rc == -ENOENT ? 0 : vif_read_mtu(xs, dir, out, err);
+}
+
 int switch_read_uplink(struct xs_handle *xs, uint32_t backend_domid, const char *name,
 		       const char *ifname, struct switch_uplink *out,
 		       struct key_error *err)
@@ -223,10 +231,8 @@ int switch_read_uplink(struct xs_handle *xs, uint32_t backend_domid, const char 
 	rc = vif_read_name(xs, dir, KEY_BRIDGE, out->bridge, err);
 	if (!rc)
 		rc = vif_read_port(xs, dir, &out->port, err);
-	if (!rc)
-		rc = vif_read_mtu(xs, dir, &out->mtu_bytes, err);
 	out->port.any_source = true;
-	return rc;
+	return rc ? rc : read_mtu(xs, dir, &out->mtu_bytes, err);
 }
 
 /* A flag, number or word that says what a missing one says is not written. */
@@ -251,8 +257,7 @@ static int write_uplink(struct xs_handle *xs, xs_transaction_t t, void *arg)
 	if (!rc)
 		rc = write_or_remove(xs, t, w->dir, KEY_ISOLATED, "1", up->port.isolated);
 	if (!rc)
-		rc = write_or_remove(xs, t, w->dir, KEY_MTU, mtu,
-				     up->mtu_bytes && up->mtu_bytes != VIF_MTU_DEFAULT);
+		rc = write_or_remove(xs, t, w->dir, KEY_MTU, mtu, up->mtu_bytes);
 	return rc;
 }
 

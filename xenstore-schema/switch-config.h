@@ -32,7 +32,7 @@ struct switch_uplink {
 	char bridge[VIF_NAME_BYTES];		/* joins this bridge of the kernel, or of
 						   Open vSwitch; "": none */
 	struct vif_port port;			/* any_source is always set */
-	uint32_t mtu_bytes;
+	uint32_t mtu_bytes;		/* 0: as the device is */
 };
 
 /* What to watch, and what is below it. */

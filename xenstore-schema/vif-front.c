@@ -157,7 +157,7 @@ int vif_read_frontend(struct xs_handle *xs, const char *front_dir,
 	memset(out, 0, sizeof(*out));
 	rc = vif_read_mac(xs, front_dir, out->mac, &out->has_mac, err);
 	if (!rc)
-		rc = vif_read_mtu(xs, front_dir, &out->mtu_bytes, err);
+		rc = vif_read_mtu_written(xs, front_dir, &out->mtu_bytes, err);
 	if (!rc)
 		rc = read_flags(xs, front_dir, out, err);
 	if (!rc)
@@ -265,6 +265,20 @@ bool vif_read_multicast_control(struct xs_handle *xs, const char *front_dir)
 
 	xenbus_read_offered_flag(xs, front_dir, KEY_REQUEST_MULTICAST_CONTROL, &on);
 	return on;
+}
+
+int vif_watch_multicast_control(struct xs_handle *xs, const char *front_dir,
+				const char *token, bool on)
+{
+	char path[XENBUS_NODE_BYTES];
+	int rc = xenbus_join(path, front_dir, KEY_REQUEST_MULTICAST_CONTROL);
+
+	if (rc)
+		return rc;
+	errno = 0;
+	if (on ? xs_watch(xs, path, token) : xs_unwatch(xs, path, token))
+		return 0;
+	return xenbus_store_error();
 }
 
 int vif_read_own(struct xs_handle *xs, const char *front_dir, const char *back_dir,

@@ -13,6 +13,9 @@
 /* Missing: *has is false. -EINVAL with err. */
 int vif_read_mac(struct xs_handle *xs, const char *dir, uint8_t *mac, bool *has,
 		 struct key_error *err);
+/* 0: nobody wrote one. */
+int vif_read_mtu_written(struct xs_handle *xs, const char *dir, uint32_t *out,
+			 struct key_error *err);
 int vif_read_mtu(struct xs_handle *xs, const char *dir, uint32_t *out,
 		 struct key_error *err);
 /* Decimal digits at *at, at least one; *at moves past them. -EINVAL. */

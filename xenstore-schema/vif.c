@@ -195,19 +195,29 @@ static int name_default(struct xs_handle *xs, const char *dir, struct vif_toolst
 			   (uint64_t)ts->handle);
 }
 
-int vif_read_mtu(struct xs_handle *xs, const char *dir, uint32_t *out,
-		 struct key_error *err)
+int vif_read_mtu_written(struct xs_handle *xs, const char *dir, uint32_t *out,
+			 struct key_error *err)
 {
 	int rc = xenbus_read_u32(xs, XBT_NULL, dir, KEY_MTU, UINT32_MAX, out, err);
 
 	if (rc == -ENOENT) {
-		*out = VIF_MTU_DEFAULT;
+		*out = 0;
 		return 0;
 	}
 	if (rc || (*out >= VIF_MTU_MIN && *out <= VIF_MTU_MAX))
 		return rc;
 	xenbus_blame_u64(err, KEY_MTU, *out, "from 68 to 65521 bytes");
 	return -EINVAL;
+}
+
+int vif_read_mtu(struct xs_handle *xs, const char *dir, uint32_t *out,
+		 struct key_error *err)
+{
+	int rc = vif_read_mtu_written(xs, dir, out, err);
+
+	if (!rc && !*out)
+		*out = VIF_MTU_DEFAULT;
+	return rc;
 }
 
 static int read_names(struct xs_handle *xs, const char *dir, struct vif_toolstack *ts,

@@ -124,7 +124,7 @@ struct vif_frontend {
 	uint32_t ctrl_gref, ctrl_port;
 	uint8_t mac[VIF_MAC_BYTES];	/* written by the tool stack here too */
 	bool has_mac;
-	uint32_t mtu_bytes;
+	uint32_t mtu_bytes;		/* as the tool stack wrote it; 0: not at all */
 };
 
 /*
@@ -148,5 +148,8 @@ int vif_read_own(struct xs_handle *xs, const char *front_dir, const char *back_d
 /* request-multicast-control alone, which may change while connected. */
 int vif_write_multicast_control(struct xs_handle *xs, const char *front_dir, bool on);
 bool vif_read_multicast_control(struct xs_handle *xs, const char *front_dir);
+/* Watches it, or not any more. -errno of the store. */
+int vif_watch_multicast_control(struct xs_handle *xs, const char *front_dir,
+				const char *token, bool on);
 
 #endif

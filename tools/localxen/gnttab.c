@@ -303,19 +303,23 @@ static int check_segment(const xengnttab_grant_copy_segment_t *s)
 	return 0;
 }
 
-static inline struct lx_copy_side side_of(const union xengnttab_copy_ptr *p,
-					  bool is_grant)
+static inline void set_side(struct lx_copy_side *side, const union xengnttab_copy_ptr *p,
+			    bool is_grant)
 {
-	if (!is_grant)
-		return (struct lx_copy_side){ .virt = p->virt };
-	return (struct lx_copy_side){ .is_grant = true, .domid = p->foreign.domid,
-				      .gref = p->foreign.ref,
-				      .offset = p->foreign.offset };
+	side->is_grant = is_grant;
+	if (is_grant) {
+		side->domid = p->foreign.domid;
+		side->gref = p->foreign.ref;
+		side->offset = p->foreign.offset;
+	} else {
+		side->virt = p->virt;
+	}
 }
 
 int xengnttab_grant_copy(xengnttab_handle *xgt, uint32_t count,
 			 xengnttab_grant_copy_segment_t *segs)
 {
+	struct lx_copy copy = { 0 };
 	int rc = lx_usable(xgt->incarnation);
 
 	if (!rc)
@@ -329,9 +333,10 @@ int xengnttab_grant_copy(xengnttab_handle *xgt, uint32_t count,
 		struct lx_copy_side src, dst;
 		int st = lx_fail_status(LX_CALL_COPY);
 
-		src = side_of(&s->source, s->flags & GNTCOPY_source_gref);
-		dst = side_of(&s->dest, s->flags & GNTCOPY_dest_gref);
-		s->status = st ? st : lx_grant_copy(&src, &dst, s->len);
+		set_side(&src, &s->source, s->flags & GNTCOPY_source_gref);
+		set_side(&dst, &s->dest, s->flags & GNTCOPY_dest_gref);
+		s->status = st ? st : lx_grant_copy(&copy, &src, &dst, s->len);
 	}
+	lx_grant_copy_end(&copy);
 	return 0;
 }

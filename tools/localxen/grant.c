@@ -140,7 +140,13 @@ int lx_grant_grab(struct lx_thread *t, struct lx_grab *g)
 	else
 		g->hold = take_maptrack(g, value);
 	st = g->hold ? count_hold(dom, g) : GNTST_no_device_space;
-	if (st && g->hold)
+	if (!st) {
+		/* Our hold keeps the slot this domain's: a plain store will do. */
+		atomic_store_explicit(&dom->active[g->gref].lock, 0, memory_order_release);
+		atomic_store_explicit(&t->intent, 0, memory_order_release);
+		return st;
+	}
+	if (g->hold)
 		atomic_store(g->hold, 0);
 	unlock_entry(t, &dom->active[g->gref]);
 	return st;
@@ -168,50 +174,67 @@ void lx_grant_drop(struct lx_thread *t, const struct lx_grab *g)
 
 /* ---- copies ---- */
 
-static int open_side(struct lx_thread *t, const struct lx_copy_side *side,
-		     bool readonly, struct lx_grab *g, char **out)
+static void close_side(struct lx_thread *t, struct lx_copy_end *end)
 {
-	char *base;
+	if (end->page)
+		lx_grant_drop(t, &end->grab);
+	end->page = NULL;
+}
+
+/* Takes the hold, unless the segment before left it. */
+static int open_side(struct lx_thread *t, const struct lx_copy_side *side,
+		     bool readonly, struct lx_copy_end *end, char **out)
+{
 	int st;
 
 	if (!side->is_grant) {
 		*out = side->virt;
 		return GNTST_okay;
 	}
-	*g = (struct lx_grab){ .domid = side->domid, .gref = side->gref,
-			       .readonly = readonly, .hold = &t->pin[!readonly] };
-	st = lx_grant_grab(t, g);
-	if (st)
-		return st;
-	base = lx_view_base(g->slot);
-	if (!base) {
-		lx_grant_drop(t, g);
-		return GNTST_general_error;
+	if (!end->page || end->domid != side->domid || end->grab.gref != side->gref) {
+		close_side(t, end);
+		end->domid = side->domid;
+		end->grab.domid = side->domid;
+		end->grab.gref = side->gref;
+		end->grab.readonly = readonly;
+		end->grab.hold = &t->pin[!readonly];
+		st = lx_grant_grab(t, &end->grab);
+		if (st)
+			return st;
+		end->page = lx_view_base(end->grab.slot);
+		if (!end->page) {
+			lx_grant_drop(t, &end->grab);
+			return GNTST_general_error;
+		}
+		end->page += (size_t)end->grab.frame * LX_PAGE_SIZE;
 	}
-	*out = base + (size_t)g->frame * LX_PAGE_SIZE + side->offset;
+	*out = end->page + side->offset;
 	return GNTST_okay;
 }
 
-int lx_grant_copy(const struct lx_copy_side *src, const struct lx_copy_side *dst,
-		  uint16_t len)
+int lx_grant_copy(struct lx_copy *c, const struct lx_copy_side *src,
+		  const struct lx_copy_side *dst, uint16_t len)
 {
 	struct lx_thread *t = lx_thread_self();
-	struct lx_grab s, d;
 	char *from, *to;
 	int st;
 
 	if (!t)
 		return GNTST_general_error;
-	st = open_side(t, src, true, &s, &from);
-	if (st)
-		return st;
-	st = open_side(t, dst, false, &d, &to);
-	if (!st) {
+	st = open_side(t, src, true, &c->src, &from);
+	if (!st)
+		st = open_side(t, dst, false, &c->dst, &to);
+	if (!st)
 		memmove(to, from, len);
-		if (dst->is_grant)
-			lx_grant_drop(t, &d);
-	}
-	if (src->is_grant)
-		lx_grant_drop(t, &s);
 	return st;
+}
+
+void lx_grant_copy_end(struct lx_copy *c)
+{
+	struct lx_thread *t = lx_thread_self();
+
+	if (!t)
+		return;
+	close_side(t, &c->src);
+	close_side(t, &c->dst);
 }

@@ -105,9 +105,21 @@ struct lx_copy_side {
 	uint16_t offset;
 	char *virt;
 };
+/*
+ * One call's copies, zero before the first. As in Xen, which releases a page only
+ * when the next segment names another, segments in a row share one hold on it.
+ */
+struct lx_copy {
+	struct lx_copy_end {
+		struct lx_grab grab;
+		uint32_t domid;		/* as the caller names it */
+		char *page;		/* NULL: nothing is held */
+	} src, dst;
+};
 /* Copies len bytes; the caller has checked the bounds. Returns GNTST_*. */
-int lx_grant_copy(const struct lx_copy_side *src, const struct lx_copy_side *dst,
-		  uint16_t len);
+int lx_grant_copy(struct lx_copy *c, const struct lx_copy_side *src,
+		  const struct lx_copy_side *dst, uint16_t len);
+void lx_grant_copy_end(struct lx_copy *c);
 
 struct xenevtchn_handle {
 	int fd;

@@ -111,7 +111,7 @@ static int copy_side(uint16_t domid, bool is_grant, uint64_t ref_or_gmfn,
 	return GNTST_okay;
 }
 
-static int copy_one(const struct gnttab_copy *op)
+static int copy_one(struct lx_copy *copy, const struct gnttab_copy *op)
 {
 	bool sg = op->flags & GNTCOPY_source_gref, dg = op->flags & GNTCOPY_dest_gref;
 	struct lx_copy_side src, dst;
@@ -127,7 +127,7 @@ static int copy_one(const struct gnttab_copy *op)
 	if (!st)
 		st = copy_side(op->dest.domid, dg, dg ? op->dest.u.ref :
 			       op->dest.u.gmfn, op->dest.offset, &dst);
-	return st ? st : lx_grant_copy(&src, &dst, op->len);
+	return st ? st : lx_grant_copy(copy, &src, &dst, op->len);
 }
 
 static int query_size(struct gnttab_query_size *op)
@@ -147,13 +147,16 @@ static int query_size(struct gnttab_query_size *op)
 
 static int grant_table_op(unsigned cmd, void *ops, unsigned count)
 {
+	struct lx_copy copy = { 0 };
+
 	switch (cmd) {
 	case GNTTABOP_copy:
 		for (unsigned i = 0; i < count; i++) {
 			struct gnttab_copy *op = (struct gnttab_copy *)ops + i;
 
-			op->status = copy_one(op);
+			op->status = copy_one(&copy, op);
 		}
+		lx_grant_copy_end(&copy);
 		return 0;
 	case GNTTABOP_query_size:
 		return query_size(ops);

@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Bridges and their workers (bridge-serve.h).
+ *
+ * Hides: the life of a worker process, which answer is whose. Must not know: the
+ * data path, XenStore.
+ */
+#include "bridge-serve.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "process.h"
+#include "switch-config.h"
+#include "util.h"
+
+#define MAX_PORTS VSWITCH_PORTS_MAX
+#define MAX_ADDRESSES 8192u
+#define TITLE_BYTES (VIF_NAME_BYTES + 16)
+
+struct bridge_port {
+	struct bridge_port *next;
+	struct bridge *bridge;
+	uint32_t id;
+	bool leaving, is_broken;
+	struct failure failure;		/* when broken */
+	const struct bridge_port_events *events;	/* NULL: freed by its owner */
+	void *arg;
+};
+
+struct bridge {
+	struct bridge *next;
+	struct bridges *all;
+	char name[VIF_NAME_BYTES];
+	struct process *process;
+	struct bridge_port *ports;
+	struct evsource *overdue;	/* somebody's leaving has no answer */
+	bool stopping;
+	struct failure failure;		/* what it said itself; err 0: nothing */
+};
+
+/* What has been configured for a bridge, whether it runs or not. */
+struct bridge_times {
+	struct bridge_times *next;
+	char name[VIF_NAME_BYTES];
+	uint32_t ageing_ms, move_ms;
+};
+
+struct bridges {
+	struct bridges_env env;
+	struct bridge *bridges;
+	struct bridge_times *times;
+	uint32_t next_id;
+};
+
+/* ---- messages ----------------------------------------------------------------------- */
+
+static struct bridge_msg message(uint32_t type, uint32_t id)
+{
+	struct bridge_msg msg;
+
+	memset(&msg, 0, sizeof(msg));
+	msg.version = BRIDGE_VERSION;
+	msg.type = type;
+	msg.port = id;
+	return msg;
+}
+
+/* -EPIPE: it is ending by itself, and will be heard of. */
+static int tell(struct bridge *b, const struct bridge_msg *msg, int fd)
+{
+	int rc = bridge_send(process_sock(b->process), msg, fd);
+
+	if (rc && rc != -EPIPE)
+		log_error("bridge %s: its worker cannot be told: %s", b->name, strerror(-rc));
+	return rc;
+}
+
+static void tell_port(struct bridge_port *p, uint32_t type)
+{
+	struct bridge_msg msg = message(type, p->id);
+
+	tell(p->bridge, &msg, -1);
+}
+
+/* ---- ports -------------------------------------------------------------------------- */
+
+static struct bridge_port *find_port(struct bridge *b, uint32_t id)
+{
+	for (struct bridge_port *p = b->ports; p; p = p->next)
+		if (p->id == id)
+			return p;
+	return NULL;
+}
+
+static void unlink_port(struct bridge_port *p)
+{
+	struct bridge_port **at = &p->bridge->ports;
+
+	while (*at != p)
+		at = &(*at)->next;
+	*at = p->next;
+	p->bridge = NULL;
+}
+
+static bool anyone_leaves(const struct bridge *b)
+{
+	for (const struct bridge_port *p = b->ports; p; p = p->next)
+		if (p->leaving)
+			return true;
+	return false;
+}
+
+/* The last word about a port; it is not the bridge's any more. */
+static void let_go(struct bridge_port *p, const struct failure *why)
+{
+	struct bridge *b = p->bridge;
+
+	unlink_port(p);
+	if (!anyone_leaves(b))
+		evloop_set_timer(b->overdue, -1, 0);
+	if (p->events)
+		p->events->gone(p->arg, why);
+	else
+		free(p);
+}
+
+void bridge_port_leave(struct bridge_port *p)
+{
+	struct bridge *b = p->bridge;
+
+	if (!b || p->leaving)
+		return;
+	if (!anyone_leaves(b))
+		evloop_set_timer(b->overdue, b->all->env.config->stop_ms, 0);
+	p->leaving = true;
+	tell_port(p, BRIDGE_REMOVE);
+}
+
+void bridge_port_free(struct bridge_port *p)
+{
+	if (!p)
+		return;
+	p->events = NULL;
+	if (p->bridge)
+		bridge_port_leave(p);
+	else
+		free(p);
+}
+
+void bridge_port_set(struct bridge_port *p, const struct vswitch_port_config *cfg)
+{
+	struct bridge_msg msg = message(BRIDGE_SET_PORT, p->id);
+
+	msg.set = *cfg;
+	if (p->bridge)
+		tell(p->bridge, &msg, -1);
+}
+
+void bridge_port_set_rate(struct bridge_port *p, const struct bridge_rate *rate)
+{
+	struct bridge_msg msg = message(BRIDGE_SET_RATE, p->id);
+
+	msg.rate = *rate;
+	if (p->bridge)
+		tell(p->bridge, &msg, -1);
+}
+
+void bridge_port_set_multicast(struct bridge_port *p, bool on)
+{
+	struct bridge_msg msg = message(BRIDGE_SET_MULTICAST, p->id);
+
+	msg.on = on;
+	if (p->bridge)
+		tell(p->bridge, &msg, -1);
+}
+
+pid_t bridge_port_pid(const struct bridge_port *p)
+{
+	return p->bridge ? process_pid(p->bridge->process) : 0;
+}
+
+/* ---- a bridge's end ------------------------------------------------------------------ */
+
+static void free_bridge(struct bridge *b)
+{
+	struct bridge **at = &b->all->bridges;
+
+	while (*at != b)
+		at = &(*at)->next;
+	*at = b->next;
+	process_free(b->process);
+	evloop_remove(b->overdue);
+	free(b);
+}
+
+static void stop_if_empty(struct bridge *b)
+{
+	if (b->ports || b->stopping)
+		return;
+	b->stopping = true;
+	tell(b, &(struct bridge_msg){ .version = BRIDGE_VERSION, .type = BRIDGE_STOP,
+				      .port = BRIDGE_ITSELF }, -1);
+	process_stopping(b->process);
+}
+
+static void on_ended(void *arg, bool killed, const char *how)
+{
+	struct bridge *b = arg;
+	struct bridges *all = b->all;
+	struct failure why = b->failure;
+	struct bridge_port *p;
+
+	if (!why.err) {
+		why.err = EIO;
+		snprintf(why.reason, sizeof(why.reason), "bridge %s: %s%s", b->name, how,
+			 killed ? ", since it did not answer in time" : "");
+	}
+	if (b->ports)
+		log_error("%s", why.reason);
+	else
+		log_debug("bridge %s: its worker has ended", b->name);
+	/* Its rings are unmapped by its end, so for a port that leaves all is well. */
+	while ((p = b->ports))
+		let_go(p, p->is_broken ? &p->failure : p->leaving ? NULL : &why);
+	free_bridge(b);
+	all->env.changed(all->env.arg);
+}
+
+static void on_overdue(void *arg, uint32_t events)
+{
+	struct bridge *b = arg;
+
+	(void)events;
+	log_error("bridge %s: its worker does not answer, and is killed", b->name);
+	if (process_pid(b->process) > 0)
+		kill(process_pid(b->process), SIGKILL);
+}
+
+/* ---- answers -------------------------------------------------------------------------- */
+
+static void take_port_message(struct bridge *b, struct bridge_port *p,
+			      const struct bridge_msg *msg)
+{
+	switch (msg->type) {
+	case BRIDGE_ADDED:
+		if (p->events && !p->leaving)
+			p->events->added(p->arg);
+		break;
+	case BRIDGE_BROKEN:
+		p->is_broken = true;
+		p->failure = msg->failure;
+		bridge_port_leave(p);
+		break;
+	case BRIDGE_REFUSED:
+		let_go(p, &msg->failure);
+		stop_if_empty(b);
+		break;
+	case BRIDGE_REMOVED:
+		let_go(p, p->is_broken ? &p->failure : NULL);
+		stop_if_empty(b);
+		break;
+	}
+}
+
+static void take_message(struct bridge *b, struct bridge_msg *msg)
+{
+	struct bridge_port *p;
+
+	if (msg->type == BRIDGE_REFUSED || msg->type == BRIDGE_BROKEN)
+		msg->failure.reason[sizeof(msg->failure.reason) - 1] = '\0';
+	if (msg->port == BRIDGE_ITSELF) {
+		if (msg->type == BRIDGE_REFUSED)
+			b->failure = msg->failure;
+		return;
+	}
+	p = find_port(b, msg->port);
+	if (p)
+		take_port_message(b, p, msg);
+}
+
+static bool on_heard(void *arg, int sock)
+{
+	struct bridge *b = arg;
+	struct bridge_msg msg;
+	int fd = -1, rc = bridge_receive(sock, &msg, &fd);
+
+	close_fd(&fd);
+	if (!rc) {
+		take_message(b, &msg);
+		return true;
+	}
+	if (rc == -EPROTO)
+		log_error("bridge %s: its worker sent what is no message", b->name);
+	else
+		process_stopping(b->process);
+	return rc == -EPROTO;
+}
+
+static const struct process_events process_events = {
+	.heard = on_heard,
+	.ended = on_ended,
+};
+
+/* ---- a bridge's begin ------------------------------------------------------------------ */
+
+static struct bridge_times *find_times(const struct bridges *all, const char *name)
+{
+	for (struct bridge_times *t = all->times; t; t = t->next)
+		if (!strcmp(t->name, name))
+			return t;
+	return NULL;
+}
+
+static struct vswitch_config switch_of(const struct bridges *all, const char *name)
+{
+	const struct bridge_times *t = find_times(all, name);
+
+	return (struct vswitch_config){
+		.max_ports = MAX_PORTS, .max_addresses = MAX_ADDRESSES,
+		.ageing_ms = t ? t->ageing_ms : SWITCH_AGEING_MS,
+		.move_ms = t ? t->move_ms : SWITCH_MOVE_MS,
+	};
+}
+
+/* One that is stopping cannot be joined any more; its successor has the same name. */
+static struct bridge *find_bridge(struct bridges *all, const char *name)
+{
+	for (struct bridge *b = all->bridges; b; b = b->next)
+		if (!b->stopping && !strcmp(b->name, name))
+			return b;
+	return NULL;
+}
+
+static int start(struct bridge *b)
+{
+	const struct backend_config *config = b->all->env.config;
+	char title[TITLE_BYTES];
+	const struct process_options o = {
+		.program = config->program, .name = config->name, .title = title,
+		.log_level = config->log_level, .stop_ms = config->stop_ms,
+	};
+	struct bridge_msg msg = message(BRIDGE_OPEN, BRIDGE_ITSELF);
+	int rc;
+
+	snprintf(title, sizeof(title), "bridge-%s", b->name);
+	snprintf(msg.open.name, sizeof(msg.open.name), "%s", b->name);
+	msg.open.sw = switch_of(b->all, b->name);
+	msg.open.poll_us = b->all->env.poll_us;
+	rc = process_open(b->all->env.loop, &o, &process_events, b, &b->process);
+	if (!rc)
+		rc = tell(b, &msg, -1);
+	if (!rc)
+		rc = process_start(b->process, &o);
+	return rc;
+}
+
+static int new_bridge(struct bridges *all, const char *name, struct bridge **out)
+{
+	struct bridge *b = calloc(1, sizeof(*b));
+	int rc;
+
+	if (!b)
+		return -ENOMEM;
+	b->all = all;
+	b->next = all->bridges;
+	all->bridges = b;
+	snprintf(b->name, sizeof(b->name), "%s", name);
+	rc = evloop_add_timer(all->env.loop, on_overdue, b, &b->overdue);
+	if (!rc)
+		rc = start(b);
+	if (rc) {
+		free_bridge(b);
+		return rc;
+	}
+	log_debug("bridge %s: worker %d", b->name, (int)process_pid(b->process));
+	*out = b;
+	return 0;
+}
+
+/* ---- joining ----------------------------------------------------------------------------- */
+
+static int join(struct bridges *all, const char *name, struct bridge_msg *msg, int fd,
+		const struct bridge_port_events *events, void *arg, struct bridge_port **out)
+{
+	struct bridge_port *p = calloc(1, sizeof(*p));
+	struct bridge *b = find_bridge(all, name);
+	int rc = 0;
+
+	if (!p)
+		return -ENOMEM;
+	if (!b)
+		rc = new_bridge(all, name, &b);
+	if (!rc) {
+		p->id = msg->port = all->next_id++ & INT32_MAX;
+		rc = tell(b, msg, fd);
+		if (rc)
+			stop_if_empty(b);
+	}
+	if (rc) {
+		free(p);
+		return rc;
+	}
+	p->bridge = b;
+	p->events = events;
+	p->arg = arg;
+	p->next = b->ports;
+	b->ports = p;
+	*out = p;
+	return 0;
+}
+
+int bridges_join(struct bridges *all, const char *name, const struct bridge_vif *vif,
+		 const struct bridge_port_events *events, void *arg, struct bridge_port **out)
+{
+	struct bridge_msg msg = message(BRIDGE_ADD_VIF, 0);
+
+	msg.vif = *vif;
+	return join(all, name, &msg, -1, events, arg, out);
+}
+
+int bridges_join_uplink(struct bridges *all, const char *name, const struct bridge_uplink *up,
+			int fd, const struct bridge_port_events *events, void *arg,
+			struct bridge_port **out)
+{
+	struct bridge_msg msg = message(BRIDGE_ADD_UPLINK, 0);
+
+	msg.uplink = *up;
+	return join(all, name, &msg, fd, events, arg, out);
+}
+
+/* ---- all of them ---------------------------------------------------------------------------- */
+
+void bridges_configure(struct bridges *all, const char *name, uint32_t ageing_ms,
+		       uint32_t move_ms)
+{
+	struct bridge_times *t = find_times(all, name);
+	struct bridge_msg msg = message(BRIDGE_CONFIGURE, BRIDGE_ITSELF);
+	struct bridge *b = find_bridge(all, name);
+
+	if (!t) {
+		t = calloc(1, sizeof(*t));
+		if (!t) {
+			log_error("bridge %s: out of memory", name);
+			return;
+		}
+		snprintf(t->name, sizeof(t->name), "%s", name);
+		t->next = all->times;
+		all->times = t;
+	}
+	t->ageing_ms = ageing_ms;
+	t->move_ms = move_ms;
+	msg.configure = switch_of(all, name);
+	if (b)
+		tell(b, &msg, -1);
+}
+
+bool bridges_is_idle(const struct bridges *b)
+{
+	return !b->bridges;
+}
+
+int bridges_open(const struct bridges_env *env, struct bridges **out)
+{
+	struct bridges *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return -ENOMEM;
+	b->env = *env;
+	b->next_id = 1;
+	*out = b;
+	return 0;
+}
+
+void bridges_close(struct bridges *all)
+{
+	struct bridge_times *t;
+
+	if (!all)
+		return;
+	while (all->bridges) {
+		struct bridge *b = all->bridges;
+
+		/* Their owners are gone already, or free them after this. */
+		while (b->ports) {
+			struct bridge_port *p = b->ports;
+
+			unlink_port(p);
+			if (!p->events)
+				free(p);
+		}
+		free_bridge(b);
+	}
+	while ((t = all->times)) {
+		all->times = t->next;
+		free(t);
+	}
+	free(all);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The bridges of a net back end, and the ports that join and leave them.
+ *
+ * Hides: worker processes (one for each bridge that has a port), messages
+ * (bridge.h), numbers of ports, deadlines. Must not know: XenStore, what a port's
+ * owner wants it for. The loop's thread.
+ *
+ * A bridge begins when a port names it and ends with its last port. A worker that
+ * crashes takes its ports along: each is told.
+ */
+#ifndef PV_BRIDGE_SERVE_H
+#define PV_BRIDGE_SERVE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include "bridge.h"
+#include "device.h"
+
+struct bridges;
+struct bridge_port;
+
+struct bridges_env {
+	const struct backend_config *config;
+	struct evloop *loop;
+	uint32_t poll_us;		/* a worker's longest spin before it sleeps */
+	void (*changed)(void *arg);	/* bridges_is_idle() may be true now */
+	void *arg;
+};
+
+struct bridge_port_events {
+	/* Once: it takes part in the bridge. */
+	void (*added)(void *arg);
+	/*
+	 * Once, last: nothing of it is mapped or bound any more. why: NULL when it
+	 * was asked to leave. The callee calls bridge_port_free().
+	 */
+	void (*gone)(void *arg, const struct failure *why);
+};
+
+/* env is copied. -ENOMEM. */
+int bridges_open(const struct bridges_env *env, struct bridges **out);
+/* Kills what runs. Accepts NULL. */
+void bridges_close(struct bridges *b);
+/* No worker runs. */
+bool bridges_is_idle(const struct bridges *b);
+/* Of a bridge that there is or will be; live. */
+void bridges_configure(struct bridges *b, const char *name, uint32_t ageing_ms,
+		       uint32_t move_ms);
+
+/*
+ * Its answer is an event: added or gone. name: the bridge's. -ENOMEM, or -errno of
+ * starting a process. events is kept, not copied.
+ */
+int bridges_join(struct bridges *b, const char *name, const struct bridge_vif *vif,
+		 const struct bridge_port_events *events, void *arg,
+		 struct bridge_port **out);
+/* fd: a TAP device; stays the caller's. */
+int bridges_join_uplink(struct bridges *b, const char *name, const struct bridge_uplink *up,
+			int fd, const struct bridge_port_events *events, void *arg,
+			struct bridge_port **out);
+/* gone follows. Again is fine. */
+void bridge_port_leave(struct bridge_port *p);
+/* Before gone: no more events; it leaves. Accepts NULL. */
+void bridge_port_free(struct bridge_port *p);
+/* Live, without an answer. */
+void bridge_port_set(struct bridge_port *p, const struct vswitch_port_config *cfg);
+void bridge_port_set_rate(struct bridge_port *p, const struct bridge_rate *rate);
+void bridge_port_set_multicast(struct bridge_port *p, bool on);
+/* The worker's; 0: it has ended. */
+pid_t bridge_port_pid(const struct bridge_port *p);
+
+#endif

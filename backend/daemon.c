@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A back end's program (daemon.h).
+ *
+ * Hides: the common options, how a service manager is told. Must not know: devices.
+ */
+#include "daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "backend.h"
+#include "sandbox.h"
+#include "util.h"
+
+#define STOP_MS_DEFAULT 30000u
+#define SECONDS_MAX 86400u
+#define OWN_OPTIONS_MAX 16
+#define EXIT_USAGE 2
+
+static const char common_usage[] =
+	"      --close-timeout=S   seconds a front end may take to detach; 0: no limit\n"
+	"                          (default)\n"
+	"      --stop-timeout=S    seconds a worker may take to stop (default 30)\n"
+	"      --driver-domain     no tool stack runs here: no hotplug script is waited\n"
+	"                          for, detached devices' directories are removed\n"
+	"      --rundir=DIR        instead of $PARAVANE_RUNDIR or /run/paravane\n"
+	"      --log-level=LEVEL   error, warning, info (default), debug\n"
+	"      --help, --version\n"
+	"\n"
+	"See %s(8).\n";
+
+struct run {
+	const struct daemon_program *program;
+	struct backend_config *config;
+	const char *rundir;
+	enum log_level log_level;
+	bool worker;
+};
+
+/* ---- options -------------------------------------------------------------- */
+
+static const char *program_name;
+
+static void usage_error(const char *fmt, ...)
+	__attribute__((noreturn, format(printf, 1, 2)));
+
+static void usage_error(const char *fmt, ...)
+{
+	va_list ap;
+
+	fprintf(stderr, "%s: ", program_name);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "; try --help\n");
+	exit(EXIT_USAGE);
+}
+
+int daemon_choose(const char *option, const char *value, const char *const words[])
+{
+	char list[128] = "";
+	size_t used = 0;
+	int i;
+
+	for (i = 0; words[i]; i++) {
+		if (!strcmp(words[i], value))
+			return i;
+		used += snprintf(list + used, sizeof(list) - used, "%s%s",
+				 i ? ", " : "", words[i]);
+	}
+	usage_error("--%s is '%s', expected one of: %s", option, value, list);
+}
+
+uint32_t daemon_number(const char *option, const char *value, uint64_t max)
+{
+	uint64_t v;
+
+	if (parse_u64(value, max, &v))
+		usage_error("--%s is '%s', expected a number from 0 to %llu", option,
+			    value, (unsigned long long)max);
+	return (uint32_t)v;
+}
+
+static const char *const levels[] = {
+	[LOG_LEVEL_ERROR] = "error", [LOG_LEVEL_WARNING] = "warning",
+	[LOG_LEVEL_INFO] = "info", [LOG_LEVEL_DEBUG] = "debug", NULL,
+};
+
+static const struct option common_options[] = {
+	{ "close-timeout", required_argument, NULL, 'c' },
+	{ "driver-domain", no_argument, NULL, 'd' },
+	{ "stop-timeout", required_argument, NULL, 's' },
+	{ "rundir", required_argument, NULL, 'r' },
+	{ "log-level", required_argument, NULL, 'l' },
+	{ "worker", no_argument, NULL, 'w' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'v' },
+	{ NULL, 0, NULL, 0 },
+};
+
+static void say_help(const struct daemon_program *p)
+{
+	fputs(p->usage, stdout);
+	printf(common_usage, p->name);
+	exit(EXIT_SUCCESS);
+}
+
+static void take_option(struct run *run, int option, const char *value)
+{
+	struct backend_config *config = run->config;
+
+	switch (option) {
+	case 'c':
+		config->close_ms = 1000 * daemon_number("close-timeout", value, SECONDS_MAX);
+		break;
+	case 's':
+		config->stop_ms = 1000 * daemon_number("stop-timeout", value, SECONDS_MAX);
+		break;
+	case 'd': config->driver_domain = true; break;
+	case 'r': run->rundir = value; break;
+	case 'l':
+		run->log_level = daemon_choose("log-level", value, levels);
+		config->log_level = levels[run->log_level];
+		break;
+	case 'w': run->worker = true; break;
+	case 'h': say_help(run->program); break;
+	case 'v': printf("%s " PACKAGE_VERSION "\n", run->program->name); exit(EXIT_SUCCESS);
+	case '?': usage_error("unknown or incomplete option");
+	default: run->program->take(config, option, value);
+	}
+}
+
+static void read_options(struct run *run, int argc, char **argv)
+{
+	struct option all[OWN_OPTIONS_MAX + ARRAY_LEN(common_options)];
+	int nr = 0, option;
+
+	while (run->program->options[nr].name) {
+		all[nr] = run->program->options[nr];
+		nr++;
+	}
+	memcpy(all + nr, common_options, sizeof(common_options));
+	while ((option = getopt_long(argc, argv, "", all, NULL)) >= 0)
+		take_option(run, option, optarg);
+	/* A worker's argument is there for ps. */
+	if (optind < argc && !run->worker)
+		usage_error("unexpected argument '%s'", argv[optind]);
+}
+
+/* ---- the service manager -------------------------------------------------- */
+
+/* sd_notify(3)'s protocol, of which this much is used. */
+static void notify_ready(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET"), text[] = "READY=1";
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	autoclose int fd = -1;
+
+	if (!path || strlen(path) >= sizeof(to.sun_path) || !*path)
+		return;
+	memcpy(to.sun_path, path, strlen(path));
+	if (to.sun_path[0] == '@')
+		to.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || sendto(fd, text, strlen(text), MSG_NOSIGNAL,
+			     (struct sockaddr *)&to,
+			     offsetof(struct sockaddr_un, sun_path) + strlen(path)) < 0)
+		log_warning("NOTIFY_SOCKET: %s", strerror(errno));
+	/* Workers are not the service. */
+	unsetenv("NOTIFY_SOCKET");
+}
+
+/* Four descriptors a device; the usual soft limit is for select(2)'s sake. */
+static void raise_fd_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* ---- main ----------------------------------------------------------------- */
+
+static void on_signal(void *arg, uint32_t signo)
+{
+	log_info("%s: stops; devices stay connected for the next start",
+		 strsignal((int)signo));
+	backend_shutdown(arg);
+}
+
+static int work(const struct daemon_program *p)
+{
+	int rc;
+
+	/* The supervisor's word ends a worker, not a terminal's Ctrl-C. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	rc = sandbox_early();
+	if (rc)
+		die("privileges cannot be dropped: %s", strerror(-rc));
+	return p->worker(PROCESS_FD);
+}
+
+static int serve(struct run *run)
+{
+	struct backend_config *config = run->config;
+	struct backend *backend = NULL;
+	struct evloop *loop = NULL;
+	struct xs_handle *xs;
+	char why[300];
+	int rc;
+
+	raise_fd_limit();
+	signal(SIGPIPE, SIG_IGN);
+	if (rundir_open(&config->rundir, run->rundir, run->program->run_directory,
+			config->kind, why, sizeof(why)))
+		die("%s", why);
+	xs = xs_open(0);
+	if (!xs)
+		die("XenStore cannot be reached: %s; is xenstored running?",
+		    strerror(errno));
+	rc = evloop_open(&loop);
+	if (!rc)
+		rc = backend_open(loop, xs, run->program->kind, config, &backend);
+	if (!rc)
+		rc = evloop_add_signal(loop, SIGTERM, on_signal, backend, NULL);
+	if (!rc)
+		rc = evloop_add_signal(loop, SIGINT, on_signal, backend, NULL);
+	if (rc)
+		die("cannot start: %s", strerror(-rc));
+	log_info("ready: serves %s", config->kind);
+	notify_ready();
+	rc = evloop_run(loop);
+	backend_close(backend);
+	evloop_close(loop);
+	xs_close(xs);
+	rundir_close(&config->rundir);
+	return rc ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int daemon_main(const struct daemon_program *p, struct backend_config *config,
+		int argc, char **argv)
+{
+	struct run run = { .program = p, .config = config, .log_level = LOG_LEVEL_INFO };
+
+	program_name = p->name;
+	config->program = "/proc/self/exe";
+	config->name = p->name;
+	config->log_level = levels[LOG_LEVEL_INFO];
+	config->stop_ms = STOP_MS_DEFAULT;
+	read_options(&run, argc, argv);
+	log_open(p->name, run.log_level);
+	return run.worker ? work(p) : serve(&run);
+}

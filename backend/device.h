@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The seam between a back end's life and a kind of device: what every kind does,
+ * step by step of lifecycle.h.
+ *
+ * Hides: whether a device is a disk (vbd-device.c) or an interface (vif-device.c).
+ * Must not know: when each step is wanted (backend.c, backend-device.c). The
+ * loop's thread.
+ *
+ * A kind embeds struct device in its own. What its devices share (watches on
+ * images, bridges) is its "common" part, opened before any device. Steps that can
+ * be refused say why, naming the thing and what was expected.
+ */
+#ifndef PV_DEVICE_H
+#define PV_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "evloop.h"
+#include "failure.h"
+#include "lifecycle.h"
+#include "process.h"
+#include "rundir.h"
+#include "util.h"
+#include "xenbus.h"
+
+/* What the command line says, for all devices of any kind. Outlives them. */
+struct backend_config {
+	const char *kind;		/* "vbd" */
+	const char *program;		/* the worker's; /proc/self/exe */
+	const char *name;		/* "paravane-blkback" */
+	const char *log_level;		/* passed on to it */
+	uint32_t stop_ms;		/* a worker's, from STOP to SIGKILL */
+	uint32_t close_ms;		/* a front end's, to detach; 0: no limit */
+	/* No tool stack runs in this domain: no script does, and directories of
+	 * devices that are closed and offline are ours to remove. */
+	bool driver_domain;
+	struct rundir rundir;
+};
+
+struct device_kind;
+
+struct device {
+	const struct device_kind *kind;
+};
+
+/* What the devices of a kind get, together. Outlives them. */
+struct device_kind_env {
+	const struct backend_config *config;
+	struct evloop *loop;
+	struct xs_handle *xs;
+	uint32_t domid;			/* our own */
+	void (*changed)(void *arg);	/* device_kind.is_idle may be true now */
+	void *arg;
+};
+
+/* What one device gets. Outlives it. */
+struct device_env {
+	void *common;
+	const struct backend_config *config;
+	struct evloop *loop;
+	struct xenbus_device *bus;
+	struct log_peer *log;
+	uint32_t frontend_id, devid;
+	void (*changed)(void *arg);	/* look again: something ended or is ready */
+	void *arg;
+};
+
+struct device_kind {
+	/* -errno, after which there is nothing to close. */
+	int (*open)(const struct device_kind_env *env, void **common);
+	void (*close)(void *common);
+	/* An event of a watch whose token begins with KIND_TOKEN. NULL: no watches. */
+	void (*event)(void *common, const char *path, const char *token);
+	/* What is not one device's ends. NULL with is_idle: nothing of the sort. */
+	void (*shutdown)(void *common);
+	bool (*is_idle)(const void *common);
+
+	int (*new)(const struct device_env *env, struct device **out);
+	/* Kills what runs. Accepts NULL. */
+	void (*free)(struct device *d);
+
+	/*
+	 * Reads what the tool stack says, and fills in the view: online, complete,
+	 * script_*, worker, ready, failed, resumable, resized (view has exists, back
+	 * and front already). What changed for whatever serves it is passed on here.
+	 * Incomplete: why says what is missing. -errno: the store did not answer.
+	 */
+	int (*look)(struct device *d, struct lifecycle_view *view, char *why,
+		    size_t why_bytes);
+	/* Changes when the tool stack's words do. */
+	uint64_t (*inputs)(const struct device *d);
+	/* Why what served it ended (view.failed). */
+	const struct failure *(*failure)(const struct device *d);
+
+	/* Publishes what does not depend on the hotplug script. */
+	int (*announce)(struct device *d);
+	int (*open_store)(struct device *d, char *why, size_t why_bytes);
+	bool (*is_open)(const struct device *d);
+	int (*connect)(struct device *d, char *why, size_t why_bytes);
+	int (*resume)(struct device *d, char *why, size_t why_bytes);
+	/* Publishes the size that what serves it has taken. NULL: never resized. */
+	int (*resized)(struct device *d);
+	/* keep: a later daemon resumes. changed() follows. */
+	void (*stop)(struct device *d, bool keep);
+	bool (*is_served)(const struct device *d);
+	void (*release)(struct device *d);
+	/* The device has been closed, or has gone: failures and run files are over. */
+	void (*closed)(struct device *d);
+};
+
+#define KIND_TOKEN "kind "
+
+/* "WHOSE's KEY is 'VALUE', expected ...", as people are told. */
+void device_say_key(const struct key_error *e, const char *whose, char *why,
+		    size_t why_bytes);
+/* Of texts, to see that a change has happened; begin with DEVICE_HASH. */
+uint64_t device_hash(uint64_t hash, const char *text);
+#define DEVICE_HASH 0xcbf29ce484222325ull
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * paravane-netback: the net back end's daemon, and its workers' entry.
+ *
+ * Hides: the options about interfaces. Must not know: devices.
+ */
+#include "bridge-worker.h"
+#include "daemon.h"
+#include "vif-device.h"
+#include "vif.h"
+
+#define PROGRAM "paravane-netback"
+#define POLL_US_DEFAULT 50u
+#define POLL_US_MAX 1000000u
+/* A worker is one thread: more rings spread a guest's work, not ours. */
+#define QUEUES_DEFAULT 4u
+
+static const char usage[] =
+	"Usage: " PROGRAM " [OPTION]...\n"
+	"Serves every network interface of this domain, as XenStore lists them, and\n"
+	"switches frames between those that name the same bridge.\n"
+	"\n"
+	"      --max-queues=N      queues that guests are offered: 1 to 16 (default 4)\n"
+	"      --poll-us=N         longest wait by polling before sleeping, in\n"
+	"                          microseconds; 0: never (default 50)\n";
+
+enum { QUEUES = 256, POLL };
+
+static const struct option options[] = {
+	{ "max-queues", required_argument, NULL, QUEUES },
+	{ "poll-us", required_argument, NULL, POLL },
+	{ NULL, 0, NULL, 0 },
+};
+
+static void take(struct backend_config *base, int option, const char *value)
+{
+	struct vif_config *c = (struct vif_config *)base;
+
+	switch (option) {
+	case QUEUES:
+		c->max_queues = daemon_number("max-queues", value, VIF_QUEUES_MAX);
+		if (!c->max_queues)
+			c->max_queues = 1;
+		break;
+	case POLL:
+		c->poll_us = daemon_number("poll-us", value, POLL_US_MAX);
+		break;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static const struct daemon_program program = {
+		.name = PROGRAM, .run_directory = "netback", .usage = usage,
+		.options = options, .take = take, .kind = &vif_kind,
+		.worker = bridge_worker,
+	};
+	struct vif_config config = {
+		.base.kind = "vif", .max_queues = QUEUES_DEFAULT, .poll_us = POLL_US_DEFAULT,
+	};
+
+	return daemon_main(&program, &config.base, argc, argv);
+}

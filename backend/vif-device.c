@@ -1,0 +1,621 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * An interface of the net back end (vif-device.h).
+ *
+ * Hides: what is published about it, what of the nodes may change while it is
+ * connected and who is told. Must not know: states, watches on the back end's
+ * directories, workers.
+ *
+ * A vif whose bridge changes leaves one switch and joins another; so does one whose
+ * daemon is started anew. In both cases the rings are given back with every request
+ * answered, and taken up where they are: its front end sees a pause.
+ */
+#include "vif-device.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "bridge-serve.h"
+#include "predecessor.h"
+#include "switch-config.h"
+#include "util.h"
+
+#define BRIDGE_DEFAULT "default"	/* when the tool stack names none */
+#define TOKEN_BYTES 48
+#define RING_TEXT_BYTES 64
+#define INFO_BYTES 1024
+
+/* What all interfaces share. */
+struct vif_common {
+	const struct vif_config *config;
+	struct xs_handle *xs;
+	struct bridges *bridges;
+	struct vif_device *devices;
+};
+
+struct vif_device {
+	struct device device;
+	struct device_env env;
+	struct vif_common *common;
+	struct vif_device *next;
+	struct vif_toolstack ts;	/* as last read */
+	bool complete, is_open;
+	uint64_t inputs;
+	struct predecessor *predecessor;	/* while one runs yet */
+	/* What serves it, from connect to its end. */
+	struct bridge_port *port;
+	char bridge[VIF_NAME_BYTES];	/* that it is on */
+	struct vif_frontend front;
+	struct vswitch_port_config set;	/* what the bridge has been told */
+	struct bridge_rate rate;
+	bool multicast, watches_multicast;
+	bool is_ready, stopping, keep, moving, failed;
+	struct failure failure;
+};
+
+static const struct bridge_port_events port_events;
+
+static struct vif_device *of(const struct device *d)
+{
+	return (struct vif_device *)d;
+}
+
+static struct rundir_name run_name(const struct vif_device *v)
+{
+	return (struct rundir_name){ .kind = v->env.config->kind,
+				     .frontend_id = v->env.frontend_id,
+				     .devid = v->env.devid };
+}
+
+static void changed(struct vif_device *v)
+{
+	v->env.changed(v->env.arg);
+}
+
+/* ---- making ------------------------------------------------------------------------ */
+
+static void on_predecessor_gone(void *arg)
+{
+	struct vif_device *v = arg;
+
+	predecessor_close(v->predecessor);
+	v->predecessor = NULL;
+	changed(v);
+}
+
+/* A front end may change its mind about multicast while it is connected. */
+static void multicast_token(const struct vif_device *v, char buf[TOKEN_BYTES])
+{
+	snprintf(buf, TOKEN_BYTES, KIND_TOKEN "multicast %u/%u", v->env.frontend_id,
+		 v->env.devid);
+}
+
+static void watch_multicast(struct vif_device *v, bool on)
+{
+	char token[TOKEN_BYTES];
+	int rc;
+
+	if (on == v->watches_multicast)
+		return;
+	multicast_token(v, token);
+	rc = vif_watch_multicast_control(v->env.bus->xs, v->env.bus->otherend, token, on);
+	if (rc)
+		log_peer_at(v->env.log, LOG_LEVEL_WARNING, "no watch on its wishes for "
+			    "multicast: %s", strerror(-rc));
+	v->watches_multicast = on && !rc;
+}
+
+static void vif_device_free(struct device *d)
+{
+	struct vif_device *v = of(d), **at;
+
+	if (!v)
+		return;
+	watch_multicast(v, false);
+	predecessor_close(v->predecessor);
+	bridge_port_free(v->port);
+	for (at = &v->common->devices; *at != v; at = &(*at)->next)
+		;
+	*at = v->next;
+	free(v);
+}
+
+static int vif_device_new(const struct device_env *env, struct device **out)
+{
+	struct vif_device *v = calloc(1, sizeof(*v));
+	struct rundir_name name;
+	int rc;
+
+	if (!v)
+		return -ENOMEM;
+	v->device.kind = &vif_kind;
+	v->env = *env;
+	v->common = env->common;
+	v->next = v->common->devices;
+	v->common->devices = v;
+	name = run_name(v);
+	rc = predecessor_open(env->loop, &env->config->rundir, &name,
+			      env->config->stop_ms, on_predecessor_gone, v,
+			      &v->predecessor);
+	if (rc && rc != -ESRCH) {
+		vif_device_free(&v->device);
+		return rc;
+	}
+	*out = &v->device;
+	return 0;
+}
+
+/* ---- the tool stack's words ---------------------------------------------------------- */
+
+static uint64_t hash_inputs(const struct vif_toolstack *ts, const char *complaint)
+{
+	uint64_t hash = device_hash(DEVICE_HASH, ts->bridge);
+	char text[64];
+
+	vif_format_mac(ts->mac, text, sizeof(text));
+	hash = device_hash(hash, text);
+	hash = device_hash(hash, ts->port.vlan_text);
+	snprintf(text, sizeof(text), "%d%d%d%d%d %u", ts->has_mac, ts->port.any_source,
+		 ts->port.isolated, ts->hotplug_pending, ts->hotplug_error, ts->mtu_bytes);
+	return device_hash(device_hash(hash, text), complaint);
+}
+
+/*
+ * A tool stack that writes without a transaction is seen half way: what is missing
+ * is waited for. What is there and bad is for open to refuse, so it counts as
+ * complete; of a vif in use, what it was told last stays.
+ */
+static int read_toolstack(struct vif_device *v, char *why, size_t why_bytes)
+{
+	struct key_error err = { .expected = "" };
+	struct vif_toolstack ts;
+	int rc = vif_read_toolstack(v->env.bus->xs, v->env.bus->nodename, &ts, &err);
+
+	why[0] = '\0';
+	if (rc && rc != -ENOENT && rc != -EINVAL) {
+		snprintf(why, why_bytes, "XenStore: %s", strerror(-rc));
+		return rc;
+	}
+	if (!rc && v->env.config->driver_domain)
+		ts.hotplug_pending = false;
+	if (rc) {
+		device_say_key(&err, "the tool stack", why, why_bytes);
+		if (v->port)
+			ts = v->ts;
+		else
+			memset(&ts, 0, sizeof(ts));
+		ts.online = true;
+	} else if (!ts.has_mac && !ts.port.any_source) {
+		snprintf(why, why_bytes, "the tool stack's mac is missing, expected "
+			 "the interface's address as aa:bb:cc:dd:ee:ff");
+		rc = -ENOENT;
+	}
+	v->ts = ts;
+	v->inputs = hash_inputs(&v->ts, why);
+	return rc;
+}
+
+static const char *bridge_of(const struct vif_device *v)
+{
+	return *v->ts.bridge ? v->ts.bridge : BRIDGE_DEFAULT;
+}
+
+static struct vswitch_port_config port_of(const struct vif_device *v)
+{
+	struct vswitch_port_config port;
+
+	bridge_port_config(&v->ts.port, v->ts.has_mac ? v->ts.mac : NULL, &port);
+	return port;
+}
+
+static struct bridge_rate rate_of(const struct vif_device *v)
+{
+	return (struct bridge_rate){ .bytes = v->ts.rate_bytes, .usec = v->ts.rate_usec };
+}
+
+/* ---- what may change while it is connected ---------------------------------------------- */
+
+static void pass_on_port(struct vif_device *v)
+{
+	struct vswitch_port_config port = port_of(v);
+
+	if (!memcmp(&port, &v->set, sizeof(port)))
+		return;
+	v->set = port;
+	bridge_port_set(v->port, &port);
+	log_peer_at(v->env.log, LOG_LEVEL_INFO, "its port on %s is set anew", v->bridge);
+}
+
+static void pass_on_rate(struct vif_device *v)
+{
+	struct bridge_rate rate = rate_of(v);
+
+	if (rate.bytes == v->rate.bytes && rate.usec == v->rate.usec)
+		return;
+	v->rate = rate;
+	bridge_port_set_rate(v->port, &rate);
+	log_peer_at(v->env.log, LOG_LEVEL_INFO, "limited to %llu bytes in %u microseconds",
+		    (unsigned long long)rate.bytes, rate.usec);
+}
+
+static void pass_on_multicast(struct vif_device *v)
+{
+	bool on = vif_read_multicast_control(v->env.bus->xs, v->env.bus->otherend);
+
+	if (on == v->multicast)
+		return;
+	v->multicast = on;
+	bridge_port_set_multicast(v->port, on);
+}
+
+static void move(struct vif_device *v)
+{
+	log_peer_at(v->env.log, LOG_LEVEL_INFO, "moves from %s to %s", v->bridge,
+		    bridge_of(v));
+	v->moving = true;
+	bridge_port_leave(v->port);
+}
+
+static void pass_on(struct vif_device *v)
+{
+	if (!v->is_ready || v->stopping || v->moving)
+		return;
+	if (strcmp(bridge_of(v), v->bridge)) {
+		move(v);
+		return;
+	}
+	pass_on_port(v);
+	pass_on_rate(v);
+	pass_on_multicast(v);
+}
+
+/* ---- look ----------------------------------------------------------------------------------- */
+
+/* Which rings these are, for a daemon that is started anew. */
+static void ring_text(const struct vif_frontend *f, char text[RING_TEXT_BYTES])
+{
+	snprintf(text, RING_TEXT_BYTES, "%u/%u/%u/%u/%u", f->nr_queues, f->queue[0].tx_gref,
+		 f->queue[0].rx_gref, f->queue[0].tx_port, f->queue[0].rx_port);
+}
+
+static int read_front(struct vif_device *v, struct vif_frontend *front, struct key_error *err)
+{
+	struct vif_features published;
+	int rc = vif_read_features(v->env.bus->xs, v->env.bus->nodename, &published);
+
+	return rc ? rc : vif_read_frontend(v->env.bus->xs, v->env.bus->otherend, &published,
+					   front, err);
+}
+
+/* Asked only of a device whose 4 or 5 a predecessor must have written. */
+static bool resumable(struct vif_device *v, const struct lifecycle_view *view)
+{
+	char now[RING_TEXT_BYTES], then[RING_TEXT_BYTES], dir[XENBUS_PATH_BYTES];
+	const struct rundir *r = &v->env.config->rundir;
+	struct rundir_name name = run_name(v);
+	struct vif_frontend front;
+
+	if (!view->exists || v->port || v->failed ||
+	    (view->back != XenbusStateConnected && view->back != XenbusStateClosing) ||
+	    rundir_read_info(r, &name, "ring", then, sizeof(then)) ||
+	    rundir_read_info(r, &name, "frontend", dir, sizeof(dir)) ||
+	    read_front(v, &front, NULL))
+		return false;
+	ring_text(&front, now);
+	return !strcmp(now, then) && !strcmp(dir, v->env.bus->otherend);
+}
+
+static enum lifecycle_worker worker_phase(const struct vif_device *v)
+{
+	if (v->stopping || v->predecessor)
+		return LIFECYCLE_STOPPING;
+	if (!v->port)
+		return LIFECYCLE_IDLE;
+	return v->is_ready || v->moving ? LIFECYCLE_SERVING : LIFECYCLE_STARTING;
+}
+
+static int vif_device_look(struct device *d, struct lifecycle_view *view, char *why,
+			   size_t why_bytes)
+{
+	struct vif_device *v = of(d);
+	int rc = view->exists ? read_toolstack(v, why, why_bytes) : -ENOENT;
+
+	if (rc && rc != -ENOENT && rc != -EINVAL)
+		return rc;
+	v->complete = rc != -ENOENT;
+	if (!rc)
+		pass_on(v);
+	else if (rc == -EINVAL && v->port)
+		log_peer_at(v->env.log, LOG_LEVEL_WARNING, "%s; nothing is changed", why);
+	view->complete = v->complete;
+	view->online = v->ts.online;
+	view->script_pending = v->ts.hotplug_pending && !v->ts.hotplug_error;
+	view->script_failed = v->ts.hotplug_error;
+	view->worker = worker_phase(v);
+	view->ready = v->is_open;
+	view->failed = v->failed;
+	view->resumable = resumable(v, view);
+	return 0;
+}
+
+static uint64_t vif_device_inputs(const struct device *d)
+{
+	return of(d)->inputs;
+}
+
+static const struct failure *vif_device_failure(const struct device *d)
+{
+	return &of(d)->failure;
+}
+
+/* ---- features ------------------------------------------------------------------------------- */
+
+struct publish {
+	const char *dir;
+	struct vif_features features;
+};
+
+/* Not into a directory that has gone: it would come back. */
+static int publish_in(struct xs_handle *xs, xs_transaction_t t, void *arg)
+{
+	const struct publish *p = arg;
+
+	if (!xenbus_exists(xs, t, p->dir))
+		return -ENOENT;
+	return vif_write_features(xs, t, p->dir, &p->features);
+}
+
+static int vif_device_announce(struct device *d)
+{
+	struct vif_device *v = of(d);
+	struct publish p = {
+		.dir = v->env.bus->nodename,
+		.features = {
+			.sg = true, .gso_tcpv4 = true, .gso_tcpv6 = true, .ipv6_csum = true,
+			.rx_copy = true, .split_event_channels = true,
+			.multicast_control = true, .dynamic_multicast_control = true,
+			.ctrl_ring = true, .max_queues = v->common->config->max_queues,
+		},
+	};
+
+	return xenbus_transact(v->env.bus->xs, publish_in, &p);
+}
+
+static int vif_device_open(struct device *d, char *why, size_t why_bytes)
+{
+	struct vif_device *v = of(d);
+	int rc = read_toolstack(v, why, why_bytes);
+
+	if (rc)
+		return rc;
+	rc = vif_device_announce(d);
+	if (rc)
+		snprintf(why, why_bytes, "features cannot be published: %s", strerror(-rc));
+	v->is_open = !rc;
+	return rc;
+}
+
+static bool vif_device_is_open(const struct device *d)
+{
+	return of(d)->is_open;
+}
+
+static void vif_device_release(struct device *d)
+{
+	of(d)->is_open = false;
+}
+
+static void vif_device_closed(struct device *d)
+{
+	struct vif_device *v = of(d);
+	struct rundir_name name = run_name(v);
+
+	v->failed = false;
+	rundir_remove(&v->env.config->rundir, &name);
+}
+
+/* ---- serving -------------------------------------------------------------------------------- */
+
+static void write_info(struct vif_device *v)
+{
+	pid_t pid = bridge_port_pid(v->port);
+	struct rundir_name name = run_name(v);
+	char text[INFO_BYTES], ring[RING_TEXT_BYTES], mac[24];
+	int n, rc;
+
+	ring_text(&v->front, ring);
+	vif_format_mac(v->ts.mac, mac, sizeof(mac));
+	n = snprintf(text, sizeof(text), "version=1\npid=%d\nstarted=%llu\nbridge=%s\n"
+		     "mac=%s\nqueues=%u\nsplit=%d\nfrontend=%s\nring=%s\n", (int)pid,
+		     (unsigned long long)predecessor_start_time(pid), v->bridge, mac,
+		     v->front.nr_queues, v->front.queue[0].tx_port != v->front.queue[0].rx_port,
+		     v->env.bus->otherend, ring);
+	rc = n < (int)sizeof(text) ?
+	     rundir_write_info(&v->env.config->rundir, &name, text) : -E2BIG;
+	if (rc)
+		log_warning("%s: its info file in %s: %s", v->env.log->who,
+			    v->env.config->rundir.path, strerror(-rc));
+}
+
+static int join(struct vif_device *v)
+{
+	struct bridge_vif vif = {
+		.domid = v->env.frontend_id, .devid = v->env.devid, .front = v->front,
+		.port = port_of(v), .rate = rate_of(v),
+	};
+	int rc;
+
+	v->set = vif.port;
+	v->rate = vif.rate;
+	v->multicast = v->front.multicast_control;
+	snprintf(v->bridge, sizeof(v->bridge), "%s", bridge_of(v));
+	rc = bridges_join(v->common->bridges, v->bridge, &vif, &port_events, v, &v->port);
+	if (rc)
+		v->port = NULL;
+	return rc;
+}
+
+static void fail(struct vif_device *v, int err, const char *reason)
+{
+	v->failed = true;
+	v->failure.err = err;
+	snprintf(v->failure.reason, sizeof(v->failure.reason), "%s", reason);
+}
+
+static void on_added(void *arg)
+{
+	struct vif_device *v = arg;
+
+	v->is_ready = true;
+	v->moving = false;
+	write_info(v);
+	changed(v);
+}
+
+/* Left one bridge for another. */
+static void go_on_elsewhere(struct vif_device *v)
+{
+	int rc = join(v);
+
+	if (!rc)
+		return;
+	v->moving = false;
+	fail(v, -rc, "no worker process could be started for the bridge it moved to");
+}
+
+static void on_gone(void *arg, const struct failure *why)
+{
+	struct vif_device *v = arg;
+
+	bridge_port_free(v->port);
+	v->port = NULL;
+	v->is_ready = false;
+	if (v->moving && !v->stopping && !why) {
+		go_on_elsewhere(v);
+	} else {
+		v->moving = false;
+		watch_multicast(v, false);
+		if (why && !v->stopping)
+			fail(v, why->err, why->reason);
+	}
+	if (v->stopping && !v->keep) {
+		struct rundir_name name = run_name(v);
+
+		rundir_remove(&v->env.config->rundir, &name);
+	}
+	v->stopping = false;
+	changed(v);
+}
+
+static const struct bridge_port_events port_events = {
+	.added = on_added,
+	.gone = on_gone,
+};
+
+static int vif_device_connect(struct device *d, char *why, size_t why_bytes)
+{
+	struct vif_device *v = of(d);
+	struct key_error err = { .expected = "" };
+	int rc = read_front(v, &v->front, &err);
+
+	if (rc) {
+		device_say_key(&err, "the front end", why, why_bytes);
+		return rc;
+	}
+	if (!v->front.rx_copy) {
+		snprintf(why, why_bytes, "the front end's request-rx-copy is 0 or missing: "
+			 "it wants pages to be flipped, which is not offered; expected 1");
+		return -EOPNOTSUPP;
+	}
+	rc = join(v);
+	if (rc)
+		snprintf(why, why_bytes, "no worker process could be started for bridge "
+			 "%s: %s", v->bridge, strerror(-rc));
+	else
+		watch_multicast(v, true);
+	return rc;
+}
+
+static int vif_device_resume(struct device *d, char *why, size_t why_bytes)
+{
+	of(d)->is_open = true;
+	return vif_device_connect(d, why, why_bytes);
+}
+
+static void vif_device_stop(struct device *d, bool keep)
+{
+	struct vif_device *v = of(d);
+
+	v->stopping = true;
+	v->keep = keep;
+	bridge_port_leave(v->port);
+}
+
+static bool vif_device_is_served(const struct device *d)
+{
+	return of(d)->port;
+}
+
+/* ---- the kind ------------------------------------------------------------------------------- */
+
+static int vif_kind_open(const struct device_kind_env *env, void **common)
+{
+	struct vif_common *c = calloc(1, sizeof(*c));
+	struct bridges_env bridges = {
+		.config = env->config, .loop = env->loop, .changed = env->changed,
+		.arg = env->arg,
+	};
+	int rc;
+
+	if (!c)
+		return -ENOMEM;
+	c->config = (const struct vif_config *)env->config;
+	c->xs = env->xs;
+	bridges.poll_us = c->config->poll_us;
+	rc = bridges_open(&bridges, &c->bridges);
+	if (rc) {
+		free(c);
+		return rc;
+	}
+	*common = c;
+	return 0;
+}
+
+static void vif_kind_close(void *common)
+{
+	struct vif_common *c = common;
+
+	bridges_close(c->bridges);
+	free(c);
+}
+
+static bool vif_kind_is_idle(const void *common)
+{
+	return bridges_is_idle(((const struct vif_common *)common)->bridges);
+}
+
+static void vif_kind_event(void *common, const char *path, const char *token)
+{
+	struct vif_common *c = common;
+	uint32_t frontend_id, devid;
+
+	(void)path;
+	if (sscanf(token, KIND_TOKEN "multicast %u/%u", &frontend_id, &devid) != 2)
+		return;
+	for (struct vif_device *v = c->devices; v; v = v->next)
+		if (v->env.frontend_id == frontend_id && v->env.devid == devid)
+			changed(v);
+}
+
+const struct device_kind vif_kind = {
+	.open = vif_kind_open, .close = vif_kind_close,
+	.event = vif_kind_event, .is_idle = vif_kind_is_idle,
+	.new = vif_device_new, .free = vif_device_free,
+	.look = vif_device_look, .inputs = vif_device_inputs,
+	.failure = vif_device_failure, .announce = vif_device_announce,
+	.open_store = vif_device_open, .is_open = vif_device_is_open,
+	.connect = vif_device_connect, .resume = vif_device_resume,
+	.stop = vif_device_stop, .is_served = vif_device_is_served,
+	.release = vif_device_release, .closed = vif_device_closed,
+};

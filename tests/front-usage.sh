@@ -1,0 +1,83 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# The command lines of paravane-blkfront and paravane-netfront, as far as no device is
+# opened: help, version, and that a mistake is named with exit status 2.
+set -u
+cd "${abs_top_builddir:-.}" || exit 1
+failures=0
+
+# expect STATUS TEXT PROGRAM WORDS...: TEXT is on standard output if the status is 0,
+# else in one line on standard error, and nothing is on the other one.
+expect()
+{
+	local want=$1 text=$2 status out err
+	shift 2
+
+	out=$("./$@" 2>/dev/null)
+	status=$?
+	err=$("./$@" 2>&1 >/dev/null)
+	[ $status = "$want" ] || problem "$*: exit status $status, not $want"
+	if [ "$want" = 0 ]; then
+		[ -z "$err" ] || problem "$*: says $err"
+		[[ $out == *"$text"* ]] || problem "$*: does not print '$text': $out"
+	else
+		[ -z "$out" ] || problem "$*: prints $out"
+		[[ $err == *"$text"* && $err != *$'\n'* ]] || problem "$*: does not say '$text': $err"
+	fi
+}
+
+problem()
+{
+	echo "$*"
+	failures=$((failures + 1))
+}
+
+for p in paravane-blkfront paravane-netfront; do
+	expect 0 "Usage: $p COMMAND" $p --help
+	expect 0 "Usage: $p COMMAND" $p help
+	expect 0 "Usage: $p bench" $p help bench
+	expect 0 "Usage: $p bench" $p bench --seconds 1 --help
+	expect 0 "--json" $p info --help
+	expect 0 "--timeout SECONDS" $p info --help
+	expect 0 "$p $(sed -n 's/^#define PACKAGE_VERSION "\(.*\)"/\1/p' config.h)" $p --version
+	expect 2 "$p: which command?" $p
+	expect 2 "$p: no command 'x'; the commands are info, " $p x
+	expect 2 "$p: no command 'x'" $p help x
+	expect 2 "$p info: 'x' is a word too many" $p info x
+	expect 2 "$p info: no option --frob" $p info --frob
+	expect 2 "$p info: no option -f" $p info -fz
+	expect 2 "$p info: no option --t-and-more=1" $p info --t-and-more=1
+	expect 2 "$p info: no option --batch" $p info --batch 1
+	expect 2 "$p info: --json=1: it takes no value" $p info --json=1
+	expect 2 "$p bench: --batch needs a value" $p bench --batch
+	expect 2 "$p bench: --batch: '0' is not a number from 1 to" $p bench --batch 0
+	expect 2 "$p bench: --batch: '5000' is not a number from 1 to" $p bench --batch 5000
+	expect 2 "$p bench: --seconds: 'x' is not a number of seconds" $p bench --seconds x
+	expect 2 "$p bench: --seconds: '-1' is not a number of seconds" $p bench --seconds -1
+	expect 2 "$p info: --timeout: '1h' is not" $p info --timeout 1h
+done
+
+expect 2 "bench: --bs: '4Q' is not a number of bytes" paravane-blkfront bench --bs 4Q
+expect 2 "bench: --bs: '20000000T' is not a number" paravane-blkfront bench --bs 20000000T
+expect 2 "bench: --bs must be a multiple of 512" paravane-blkfront bench --bs 1023
+expect 2 "bench: --bs must be a multiple of 512, up to 64M" paravane-blkfront bench --bs 65M
+expect 2 "bench: this destroys what is on xvdq" paravane-blkfront bench --device xvdq --bs 64m \
+	--pattern mixed
+expect 2 "info: --device: 'disk' is not a disk such as" paravane-blkfront info --device disk
+expect 2 "info: --ring-order: '5' is not a number from 0 to 4" paravane-blkfront info --ring-order 5
+expect 2 "copy: --holes: 'fill' is not zero, discard" paravane-blkfront copy --holes fill
+expect 2 "copy: copy in FILE" paravane-blkfront copy out
+expect 2 "read: 'b' is a word too many" paravane-blkfront read a b
+expect 2 "verify: against what?" paravane-blkfront verify
+expect 2 "nbd: say --socket" paravane-blkfront nbd
+expect 2 "info: --vif: '65536' is not a number from 0 to 65535" paravane-netfront info --vif 65536
+expect 2 "ping: --mac: '1:2' is not an address" paravane-netfront ping --mac 1:2
+expect 2 "ping: --address: 'here' is not an IPv4 address" paravane-netfront ping --address here
+expect 2 "ping: --serve needs --address" paravane-netfront ping --serve
+expect 2 "ping: '1.2.3.4' besides --mac?" paravane-netfront ping --mac 00:16:3e:00:00:01 1.2.3.4
+expect 2 "ping: whom?" paravane-netfront ping --address 1.2.3.4
+expect 2 "bench: which mode?" paravane-netfront bench all
+expect 2 "bench: latency needs --mac" paravane-netfront bench latency
+
+[ $failures = 0 ]
