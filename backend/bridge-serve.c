@@ -5,7 +5,7 @@
  * Hides: the life of a worker process, which answer is whose. Must not know: the
  * data path, XenStore.
  */
-#include "bridge-serve.h"
+#include "bridge-serve-internal.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -20,58 +20,9 @@
 #define MAX_ADDRESSES 8192u
 #define TITLE_BYTES (VIF_NAME_BYTES + 16)
 
-struct bridge_port {
-	struct bridge_port *next;
-	struct bridge *bridge;
-	uint32_t id;
-	struct bridge_port_info info;
-	bool leaving, is_broken;
-	struct failure failure;		/* when broken */
-	const struct bridge_port_events *events;	/* NULL: freed by its owner */
-	void *arg;
-};
-
-struct bridge {
-	struct bridge *next;
-	struct bridges *all;
-	char name[VIF_NAME_BYTES];
-	struct process *process;
-	struct bridge_port *ports;
-	struct question *questions;
-	struct evsource *overdue;	/* somebody's leaving has no answer */
-	bool stopping;
-	struct failure failure;		/* what it said itself; err 0: nothing */
-};
-
-enum ask { ASK_COUNT, ASK_LIST, ASK_CAPTURE };
-
-/* To a worker, which answers those of one kind in their order. */
-struct question {
-	struct question *next;
-	enum ask what;
-	uint32_t number;		/* of the port that is being asked about, or the capture */
-	struct netback_stats all;
-	const struct bridge_answers *answers;	/* NULL: nobody wants to know any more */
-	void *arg;
-};
-
-/* What has been configured for a bridge, whether it runs or not. */
-struct bridge_times {
-	struct bridge_times *next;
-	char name[VIF_NAME_BYTES];
-	uint32_t ageing_ms, move_ms;
-};
-
-struct bridges {
-	struct bridges_env env;
-	struct bridge *bridges;
-	struct bridge_times *times;
-	uint32_t next_id, next_capture;
-};
-
 /* ---- messages ----------------------------------------------------------------------- */
 
-static struct bridge_msg message(uint32_t type, uint32_t id)
+struct bridge_msg bridge_message(uint32_t type, uint32_t id)
 {
 	struct bridge_msg msg;
 
@@ -82,8 +33,7 @@ static struct bridge_msg message(uint32_t type, uint32_t id)
 	return msg;
 }
 
-/* -EPIPE: it is ending by itself, and will be heard of. */
-static int tell(struct bridge *b, const struct bridge_msg *msg, int fd)
+int bridge_tell(struct bridge *b, const struct bridge_msg *msg, int fd)
 {
 	int rc = bridge_send(process_sock(b->process), msg, fd);
 
@@ -94,14 +44,14 @@ static int tell(struct bridge *b, const struct bridge_msg *msg, int fd)
 
 static void tell_port(struct bridge_port *p, uint32_t type)
 {
-	struct bridge_msg msg = message(type, p->id);
+	struct bridge_msg msg = bridge_message(type, p->id);
 
-	tell(p->bridge, &msg, -1);
+	bridge_tell(p->bridge, &msg, -1);
 }
 
 /* ---- ports -------------------------------------------------------------------------- */
 
-static struct bridge_port *find_port(struct bridge *b, uint32_t id)
+struct bridge_port *bridge_find_port(struct bridge *b, uint32_t id)
 {
 	for (struct bridge_port *p = b->ports; p; p = p->next)
 		if (p->id == id)
@@ -166,171 +116,36 @@ void bridge_port_free(struct bridge_port *p)
 
 void bridge_port_set(struct bridge_port *p, const struct vswitch_port_config *cfg)
 {
-	struct bridge_msg msg = message(BRIDGE_SET_PORT, p->id);
+	struct bridge_msg msg = bridge_message(BRIDGE_SET_PORT, p->id);
 
 	msg.set = *cfg;
 	p->info.port = *cfg;
 	if (p->bridge)
-		tell(p->bridge, &msg, -1);
+		bridge_tell(p->bridge, &msg, -1);
 }
 
 void bridge_port_set_rate(struct bridge_port *p, const struct bridge_rate *rate)
 {
-	struct bridge_msg msg = message(BRIDGE_SET_RATE, p->id);
+	struct bridge_msg msg = bridge_message(BRIDGE_SET_RATE, p->id);
 
 	msg.rate = *rate;
 	p->info.rate = *rate;
 	if (p->bridge)
-		tell(p->bridge, &msg, -1);
+		bridge_tell(p->bridge, &msg, -1);
 }
 
 void bridge_port_set_multicast(struct bridge_port *p, bool on)
 {
-	struct bridge_msg msg = message(BRIDGE_SET_MULTICAST, p->id);
+	struct bridge_msg msg = bridge_message(BRIDGE_SET_MULTICAST, p->id);
 
 	msg.on = on;
 	if (p->bridge)
-		tell(p->bridge, &msg, -1);
+		bridge_tell(p->bridge, &msg, -1);
 }
 
 pid_t bridge_port_pid(const struct bridge_port *p)
 {
 	return p->bridge ? process_pid(p->bridge->process) : 0;
-}
-
-/* ---- questions ------------------------------------------------------------------------ */
-
-static struct question **find_question(struct bridge *b, enum ask what, uint32_t number)
-{
-	struct question **at = &b->questions;
-
-	while (*at && ((*at)->what != what || (*at)->number != number))
-		at = &(*at)->next;
-	return at;
-}
-
-static struct question *take_out(struct question **at)
-{
-	struct question *q = *at;
-
-	*at = q->next;
-	return q;
-}
-
-/* Answers in order: the last in the list is the last to be answered. */
-static int ask(struct bridge *b, enum ask what, uint32_t number,
-	       const struct bridge_answers *answers, void *arg)
-{
-	struct question **at = &b->questions, *q = calloc(1, sizeof(*q));
-
-	if (!q)
-		return -ENOMEM;
-	*q = (struct question){ .what = what, .number = number, .answers = answers, .arg = arg };
-	while (*at)
-		at = &(*at)->next;
-	*at = q;
-	return 0;
-}
-
-/* One port after the other: neither end then waits for room in the socket. */
-static struct bridge_port *port_after(const struct bridge *b, uint32_t id)
-{
-	struct bridge_port *next = NULL;
-
-	for (struct bridge_port *p = b->ports; p; p = p->next)
-		if (p->id > id && (!next || p->id < next->id))
-			next = p;
-	return next;
-}
-
-static void count_next(struct bridge *b, struct question **at)
-{
-	struct bridge_port *p = (*at)->answers ? port_after(b, (*at)->number) : NULL;
-	struct question *q;
-
-	if (p) {
-		(*at)->number = p->id;
-		tell_port(p, BRIDGE_COUNT);
-		return;
-	}
-	q = take_out(at);
-	if (q->answers)
-		q->answers->done(q->arg, &q->all, NULL);
-	free(q);
-}
-
-static void take_counted(struct bridge *b, const struct bridge_msg *msg)
-{
-	struct question **at = find_question(b, ASK_COUNT, msg->port);
-	struct bridge_port *p = find_port(b, msg->port);
-
-	if (!*at)
-		return;
-	(*at)->all = msg->counted.all;
-	if (p && (*at)->answers)
-		(*at)->answers->counted((*at)->arg, &p->info, &msg->counted.port);
-	count_next(b, at);
-}
-
-static void take_listed(struct bridge *b, const struct bridge_msg *msg)
-{
-	struct question **at = find_question(b, ASK_LIST, 0), *q = *at;
-
-	if (!q)
-		return;
-	for (uint32_t i = 0; q->answers && i < MIN(msg->listed.nr, BRIDGE_LISTED_MAX); i++)
-		q->answers->listed(q->arg, &msg->listed.address[i]);
-	if (!msg->listed.last)
-		return;
-	take_out(at);
-	if (q->answers)
-		q->answers->done(q->arg, &q->all, NULL);
-	free(q);
-}
-
-static void take_captured(struct bridge *b, const struct bridge_msg *msg)
-{
-	struct question **at = find_question(b, ASK_CAPTURE, msg->capture.number), *q = *at;
-
-	if (!q)
-		return;
-	take_out(at);
-	if (q->answers)
-		q->answers->captured(q->arg, &msg->capture);
-	free(q);
-}
-
-/* True: it was one. */
-static bool take_answer(struct bridge *b, const struct bridge_msg *msg)
-{
-	switch (msg->type) {
-	case BRIDGE_COUNTED:
-		take_counted(b, msg);
-		return true;
-	case BRIDGE_LISTED:
-		take_listed(b, msg);
-		return true;
-	case BRIDGE_CAPTURED:
-		take_captured(b, msg);
-		return true;
-	}
-	return false;
-}
-
-static void end_questions(struct bridge *b, const struct failure *why)
-{
-	struct question *q;
-
-	while ((q = b->questions)) {
-		struct bridge_captured capture = { .number = q->number, .err = why->err };
-
-		take_out(&b->questions);
-		if (q->answers && q->what == ASK_CAPTURE)
-			q->answers->captured(q->arg, &capture);
-		else if (q->answers)
-			q->answers->done(q->arg, &q->all, why);
-		free(q);
-	}
 }
 
 /* ---- a bridge's end ------------------------------------------------------------------ */
@@ -342,8 +157,7 @@ static void free_bridge(struct bridge *b)
 	while (*at != b)
 		at = &(*at)->next;
 	*at = b->next;
-	while (b->questions)
-		free(take_out(&b->questions));
+	bridge_drop_questions(b);
 	process_free(b->process);
 	evloop_remove(b->overdue);
 	free(b);
@@ -354,7 +168,7 @@ static void stop_if_empty(struct bridge *b)
 	if (b->ports || b->stopping)
 		return;
 	b->stopping = true;
-	tell(b, &(struct bridge_msg){ .version = BRIDGE_VERSION, .type = BRIDGE_STOP,
+	bridge_tell(b, &(struct bridge_msg){ .version = BRIDGE_VERSION, .type = BRIDGE_STOP,
 				      .port = BRIDGE_ITSELF }, -1);
 	process_stopping(b->process);
 }
@@ -375,7 +189,7 @@ static void on_ended(void *arg, bool killed, const char *how)
 		log_error("%s", why.reason);
 	else
 		log_debug("bridge %s: its worker has ended", b->name);
-	end_questions(b, &why);
+	bridge_end_questions(b, &why);
 	/* Its rings are unmapped by its end, so for a port that leaves all is well. */
 	while ((p = b->ports))
 		let_go(p, p->is_broken ? &p->failure : p->leaving ? NULL : &why);
@@ -424,7 +238,7 @@ static void take_message(struct bridge *b, struct bridge_msg *msg)
 {
 	struct bridge_port *p;
 
-	if (take_answer(b, msg))
+	if (bridge_take_answer(b, msg))
 		return;
 	if (msg->type == BRIDGE_REFUSED || msg->type == BRIDGE_BROKEN)
 		msg->failure.reason[sizeof(msg->failure.reason) - 1] = '\0';
@@ -433,7 +247,7 @@ static void take_message(struct bridge *b, struct bridge_msg *msg)
 			b->failure = msg->failure;
 		return;
 	}
-	p = find_port(b, msg->port);
+	p = bridge_find_port(b, msg->port);
 	if (p)
 		take_port_message(b, p, msg);
 }
@@ -483,7 +297,7 @@ static struct vswitch_config switch_of(const struct bridges *all, const char *na
 }
 
 /* One that is stopping cannot be joined any more; its successor has the same name. */
-static struct bridge *find_bridge(struct bridges *all, const char *name)
+struct bridge *bridges_find(struct bridges *all, const char *name)
 {
 	for (struct bridge *b = all->bridges; b; b = b->next)
 		if (!b->stopping && !strcmp(b->name, name))
@@ -499,7 +313,7 @@ static int start(struct bridge *b)
 		.program = config->program, .name = config->name, .title = title,
 		.log_level = config->log_level, .stop_ms = config->stop_ms,
 	};
-	struct bridge_msg msg = message(BRIDGE_OPEN, BRIDGE_ITSELF);
+	struct bridge_msg msg = bridge_message(BRIDGE_OPEN, BRIDGE_ITSELF);
 	int rc;
 
 	snprintf(title, sizeof(title), "bridge-%s", b->name);
@@ -508,7 +322,7 @@ static int start(struct bridge *b)
 	msg.open.poll_us = b->all->env.poll_us;
 	rc = process_open(b->all->env.loop, &o, &process_events, b, &b->process);
 	if (!rc)
-		rc = tell(b, &msg, -1);
+		rc = bridge_tell(b, &msg, -1);
 	if (!rc)
 		rc = process_start(b->process, &o);
 	return rc;
@@ -558,7 +372,7 @@ static int join(struct bridges *all, const char *name, struct bridge_msg *msg, i
 		const struct bridge_port_events *events, void *arg, struct bridge_port **out)
 {
 	struct bridge_port *p = calloc(1, sizeof(*p));
-	struct bridge *b = find_bridge(all, name);
+	struct bridge *b = bridges_find(all, name);
 	int rc = 0;
 
 	if (!p)
@@ -567,7 +381,7 @@ static int join(struct bridges *all, const char *name, struct bridge_msg *msg, i
 		rc = new_bridge(all, name, &b);
 	if (!rc) {
 		p->id = msg->port = all->next_id++ & INT32_MAX;
-		rc = tell(b, msg, fd);
+		rc = bridge_tell(b, msg, fd);
 		if (rc)
 			stop_if_empty(b);
 	}
@@ -588,7 +402,7 @@ static int join(struct bridges *all, const char *name, struct bridge_msg *msg, i
 int bridges_join(struct bridges *all, const char *name, const struct bridge_vif *vif,
 		 const struct bridge_port_events *events, void *arg, struct bridge_port **out)
 {
-	struct bridge_msg msg = message(BRIDGE_ADD_VIF, 0);
+	struct bridge_msg msg = bridge_message(BRIDGE_ADD_VIF, 0);
 
 	msg.vif = *vif;
 	return join(all, name, &msg, -1, events, arg, out);
@@ -598,105 +412,10 @@ int bridges_join_uplink(struct bridges *all, const char *name, const struct brid
 			int fd, const struct bridge_port_events *events, void *arg,
 			struct bridge_port **out)
 {
-	struct bridge_msg msg = message(BRIDGE_ADD_UPLINK, 0);
+	struct bridge_msg msg = bridge_message(BRIDGE_ADD_UPLINK, 0);
 
 	msg.uplink = *up;
 	return join(all, name, &msg, fd, events, arg, out);
-}
-
-/* ---- questions of others ---------------------------------------------------------------- */
-
-void bridges_each(const struct bridges *all,
-		  void (*fn)(void *arg, const char *name, uint32_t nr_ports, pid_t pid),
-		  void *arg)
-{
-	for (const struct bridge *b = all->bridges; b; b = b->next) {
-		uint32_t nr = 0;
-
-		for (const struct bridge_port *p = b->ports; p; p = p->next)
-			nr++;
-		if (!b->stopping)
-			fn(arg, b->name, nr, process_pid(b->process));
-	}
-}
-
-int bridges_count(struct bridges *all, const char *name, const struct bridge_answers *answers,
-		  void *arg)
-{
-	struct bridge *b = find_bridge(all, name);
-	struct question **at;
-	int rc = b ? ask(b, ASK_COUNT, 0, answers, arg) : -ENOENT;
-
-	if (rc)
-		return rc;
-	at = find_question(b, ASK_COUNT, 0);
-	count_next(b, at);
-	return 0;
-}
-
-int bridges_list(struct bridges *all, const char *name, const struct bridge_answers *answers,
-		 void *arg)
-{
-	struct bridge_msg msg = message(BRIDGE_LIST, BRIDGE_ITSELF);
-	struct bridge *b = find_bridge(all, name);
-	int rc = b ? ask(b, ASK_LIST, 0, answers, arg) : -ENOENT;
-
-	if (!rc)
-		tell(b, &msg, -1);
-	return rc;
-}
-
-static struct bridge_port *find_vif(struct bridges *all, const struct bridge_vif_name *vif)
-{
-	for (struct bridge *b = all->bridges; b; b = b->next)
-		for (struct bridge_port *p = b->ports; p; p = p->next)
-			if (!p->info.is_uplink && p->info.domid == vif->domid &&
-			    p->info.devid == vif->devid && p->info.is_added)
-				return p;
-	return NULL;
-}
-
-int bridges_capture(struct bridges *all, const char *name, const struct bridge_vif_name *vif,
-		    uint32_t snaplen, int fd, const struct bridge_answers *answers, void *arg)
-{
-	struct bridge_port *p = vif ? find_vif(all, vif) : NULL;
-	struct bridge *b = vif ? p ? p->bridge : NULL : find_bridge(all, name);
-	struct bridge_msg msg = message(BRIDGE_CAPTURE, p ? p->id : BRIDGE_ITSELF);
-	int rc;
-
-	if (!b)
-		return -ENOENT;
-	msg.capture.number = ++all->next_capture;
-	msg.capture.snaplen = snaplen;
-	rc = ask(b, ASK_CAPTURE, msg.capture.number, answers, arg);
-	if (!rc)
-		tell(b, &msg, fd);
-	return rc;
-}
-
-static void stop_capture(struct bridge *b, const struct question *q)
-{
-	struct bridge_msg msg = message(BRIDGE_CAPTURE_STOP, BRIDGE_ITSELF);
-
-	msg.capture.number = q->number;
-	tell(b, &msg, -1);
-}
-
-void bridges_stop_capture(struct bridges *all, void *arg)
-{
-	for (struct bridge *b = all->bridges; b; b = b->next)
-		for (struct question *q = b->questions; q; q = q->next)
-			if (q->answers && q->arg == arg && q->what == ASK_CAPTURE)
-				stop_capture(b, q);
-}
-
-void bridges_forget(struct bridges *all, void *arg)
-{
-	bridges_stop_capture(all, arg);
-	for (struct bridge *b = all->bridges; b; b = b->next)
-		for (struct question *q = b->questions; q; q = q->next)
-			if (q->arg == arg)
-				q->answers = NULL;
 }
 
 /* ---- all of them ---------------------------------------------------------------------------- */
@@ -705,8 +424,8 @@ void bridges_configure(struct bridges *all, const char *name, uint32_t ageing_ms
 		       uint32_t move_ms)
 {
 	struct bridge_times *t = find_times(all, name);
-	struct bridge_msg msg = message(BRIDGE_CONFIGURE, BRIDGE_ITSELF);
-	struct bridge *b = find_bridge(all, name);
+	struct bridge_msg msg = bridge_message(BRIDGE_CONFIGURE, BRIDGE_ITSELF);
+	struct bridge *b = bridges_find(all, name);
 
 	if (!t) {
 		t = calloc(1, sizeof(*t));
@@ -722,7 +441,7 @@ void bridges_configure(struct bridges *all, const char *name, uint32_t ageing_ms
 	t->move_ms = move_ms;
 	msg.configure = switch_of(all, name);
 	if (b)
-		tell(b, &msg, -1);
+		bridge_tell(b, &msg, -1);
 }
 
 bool bridges_is_idle(const struct bridges *b)
