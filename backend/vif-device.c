@@ -16,6 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "bridge-config.h"
+#include "bridge-control.h"
 #include "bridge-serve.h"
 #include "keys.h"
 #include "predecessor.h"
@@ -31,6 +33,8 @@ struct vif_common {
 	const struct vif_config *config;
 	struct xs_handle *xs;
 	struct bridges *bridges;
+	struct bridge_config *bridge_config;
+	struct bridge_control *control;
 	struct vif_device *devices;
 };
 
@@ -540,6 +544,16 @@ static bool vif_device_is_served(const struct device *d)
 
 /* ---- the kind ------------------------------------------------------------------------------- */
 
+static void vif_kind_close(void *common)
+{
+	struct vif_common *c = common;
+
+	bridge_control_close(c->control);
+	bridge_config_close(c->bridge_config);
+	bridges_close(c->bridges);
+	free(c);
+}
+
 static int vif_kind_open(const struct device_kind_env *env, void **common)
 {
 	struct vif_common *c = calloc(1, sizeof(*c));
@@ -547,6 +561,7 @@ static int vif_kind_open(const struct device_kind_env *env, void **common)
 		.config = env->config, .loop = env->loop, .changed = env->changed,
 		.arg = env->arg,
 	};
+	char why[256];
 	int rc;
 
 	if (!c)
@@ -555,20 +570,24 @@ static int vif_kind_open(const struct device_kind_env *env, void **common)
 	c->xs = env->xs;
 	bridges.poll_us = c->config->poll_us;
 	rc = bridges_open(&bridges, &c->bridges);
+	if (!rc)
+		rc = bridge_config_open(env->loop, env->xs, env->domid, c->bridges,
+					&c->bridge_config);
 	if (rc) {
-		free(c);
+		vif_kind_close(c);
 		return rc;
 	}
+	/* Interfaces are served without it; only tools miss it. */
+	if (bridge_control_open(env->loop, env->config->rundir.path, c->bridges, &c->control,
+				why, sizeof(why)))
+		log_error("%s", why);
 	*common = c;
 	return 0;
 }
 
-static void vif_kind_close(void *common)
+static void vif_kind_shutdown(void *common)
 {
-	struct vif_common *c = common;
-
-	bridges_close(c->bridges);
-	free(c);
+	bridge_config_shutdown(((struct vif_common *)common)->bridge_config);
 }
 
 static bool vif_kind_is_idle(const void *common)
@@ -582,6 +601,8 @@ static void vif_kind_event(void *common, const char *path, const char *token)
 	uint32_t frontend_id, devid;
 
 	(void)path;
+	if (!strcmp(token, BRIDGE_CONFIG_TOKEN))
+		bridge_config_changed(c->bridge_config);
 	if (sscanf(token, KIND_TOKEN "multicast %u/%u", &frontend_id, &devid) != 2)
 		return;
 	for (struct vif_device *v = c->devices; v; v = v->next)
@@ -591,7 +612,8 @@ static void vif_kind_event(void *common, const char *path, const char *token)
 
 const struct device_kind vif_kind = {
 	.open = vif_kind_open, .close = vif_kind_close,
-	.event = vif_kind_event, .is_idle = vif_kind_is_idle,
+	.event = vif_kind_event, .shutdown = vif_kind_shutdown,
+	.is_idle = vif_kind_is_idle,
 	.new = vif_device_new, .free = vif_device_free,
 	.look = vif_device_look, .inputs = vif_device_inputs,
 	.failure = vif_device_failure, .announce = vif_device_announce,
