@@ -70,7 +70,7 @@ static void test_where(void)
 	v.ts.port.isolated = true;
 	UNIT_OK(says(&v, "switch", "isolated. reaches ports of this switch that are not isolated"));
 	v.ts.bridge[0] = '\0';
-	UNIT_OK(says(&v, "switch", "the back end's default"));
+	UNIT_OK(says(&v, "switch", "default, vlan"));
 	UNIT_OK(says(&v, "address", "00:16:3e:01:02:03. frames that the guest sends from another address are dropped"));
 	v.ts.port.any_source = true;
 	UNIT_OK(says(&v, "address", "may send from other addresses"));
@@ -78,6 +78,7 @@ static void test_where(void)
 	v.base.ours = false;
 	UNIT_OK(!strstr(said(&v, "address"), "other addresses"));
 	UNIT_OK(!strstr(said(&v, "switch"), "reaches"));
+	UNIT_OK(says(&v, "switch", "not named"));
 	v.ts.has_mac = false;
 	UNIT_STREQ(said(&v, "address"), "");
 }

@@ -30,7 +30,7 @@ static const char help_text[] =
 "\n"
 "  DOMAIN           number or name\n"
 "\n"
-"  bridge=NAME      the switch that it joins; default: the back end's\n"
+"  bridge=NAME      the switch that it joins (default \"" VIF_BRIDGE_DEFAULT "\")\n"
 "  mac=ADDRESS      default: one of Xen's own range, 00:16:3e, that nobody has here\n"
 "  devid=N          its number; default: the next free one, from 0\n"
 "  vlan=VLAN        10: in that VLAN; 10,20-29: a trunk of these, with tags;\n"
@@ -317,6 +317,11 @@ struct mac_search {
 	struct vif_toolstack ts;	/* found's */
 };
 
+static const char *switch_name(const char *bridge)
+{
+	return bridge && *bridge ? bridge : VIF_BRIDGE_DEFAULT;
+}
+
 static int has_this_mac(void *arg, const struct inventory_device *dev)
 {
 	struct mac_search *s = arg;
@@ -326,7 +331,7 @@ static int has_this_mac(void *arg, const struct inventory_device *dev)
 	    !s->ts.has_mac || memcmp(s->ts.mac, n->mac, sizeof(n->mac)))
 		return 0;
 	if (!s->any_switch && dev->domid != n->domid &&
-	    strcmp(s->ts.bridge, n->bridge ? n->bridge : ""))
+	    strcmp(switch_name(s->ts.bridge), switch_name(n->bridge)))
 		return 0;
 	s->found = *dev;
 	return 1;
@@ -366,10 +371,10 @@ static int check_mac(struct attach *a)
 		return STATUS_OK;
 	vif_format_mac(a->nic.mac, mac, sizeof(mac));
 	return complain(STATUS_BUSY,
-			"address %s is in use: vif%u of %s has it%s%s; choose another, or leave mac= out",
+			"address %s is in use: vif%u of %s has it on switch %s; choose another, or leave mac= out",
 			mac, s.found.devid,
 			domain_label(&a->store, s.found.domid, domain, sizeof(domain)),
-			s.ts.bridge[0] ? " on switch " : "", s.ts.bridge);
+			switch_name(s.ts.bridge));
 }
 
 /* ---- creation --------------------------------------------------------------------- */
@@ -381,7 +386,7 @@ static bool find_same(struct attach *a)
 
 	if (!mac_is_taken(a, false, &s) || s.found.domid != a->nic.domid ||
 	    strcmp(s.found.kind, a->nic.kind) ||
-	    strcmp(s.ts.bridge, a->nic.bridge ? a->nic.bridge : "") ||
+	    strcmp(switch_name(s.ts.bridge), switch_name(a->nic.bridge)) ||
 	    (a->has_devid && s.found.devid != a->nic.devid))
 		return false;
 	a->nic.devid = s.found.devid;

@@ -34,7 +34,7 @@ static void bridge(const struct nic_view *v, struct meaning *m)
 
 	if (v->ts.port.vlan_text[0])
 		snprintf(vlan, sizeof(vlan), ", " KEY_VLAN " %.40s", v->ts.port.vlan_text);
-	SAY(is, "%.48s%s%s", v->ts.bridge[0] ? v->ts.bridge : "the back end's default", vlan,
+	SAY(is, "%.48s%s%s", v->ts.bridge[0] ? v->ts.bridge : v->base.ours ? VIF_BRIDGE_DEFAULT : "not named", vlan,
 	    v->ts.port.isolated ? ", isolated" : "");
 	if (!v->base.ours)
 		return;

@@ -132,7 +132,7 @@
 
 #define KEY_HANDLE		"handle"	/* Tb Tf, u32, 0, n: the interface's number */
 #define KEY_MAC			"mac"		/* Tb Tf, text aa:bb:cc:dd:ee:ff, -, n */
-#define KEY_BRIDGE		"bridge"	/* Tb, text, xenbr0, l */
+#define KEY_BRIDGE		"bridge"	/* Tb, text, ours: "default", l: xl writes xenbr0 */
 #define KEY_VIFNAME		"vifname"	/* Tb, text, vifDOMID.DEVID, l */
 #define KEY_IP			"ip"		/* Tb, text addresses, none, l */
 #define KEY_VLAN		"vlan"		/* Tb, text, none, l: vif_parse_vlan() says how;

@@ -14,6 +14,7 @@
 #define VIF_QUEUES_MAX 16u
 #define VIF_NAME_BYTES 64u
 #define VIF_MAC_BYTES 6u
+#define VIF_BRIDGE_DEFAULT "default"	/* our back end's, when none is named */
 #define VIF_MTU_DEFAULT 1500u
 #define VIF_MTU_MIN 68u		/* RFC 791 */
 #define VIF_MTU_MAX 65521u		/* a frame's length is 16 bits, 14 of Ethernet */
