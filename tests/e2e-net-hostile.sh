@@ -29,34 +29,25 @@
 #   killed          LIFE-1 front end gone with frames on their way, pages mapped
 #   load            LIFE-1 domain destroyed under load
 # and tests/state-storm: XS-2 states in any order at any speed.
-. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib-net.sh"
 hostile=$PWD/tests/hostile-net
 storm=$PWD/tests/state-storm
-netfront=$PWD/paravane-netfront
-for program in "$hostile" "$storm"; do
-	[ -x "$program" ] || skip "$program is not built; make check builds it"
+for tool in "$hostile" "$storm"; do
+	[ -x "$tool" ] || skip "$tool is not built; make check builds it"
 done
-wait_s=60
 own_xen "$@"
-mkdir -m 700 "$tmp/run"
-export PARAVANE_RUNDIR="$tmp/run"
-"$PWD/paravane-netback" --rundir "$tmp/run" --log-level debug 2>"$tmp/log" &
-daemon=$!
-wait_for $wait_s grep -q ' ready:' "$tmp/log" || fail "the daemon does not start: $(cat "$tmp/log")"
+wait_s=60
+start_daemon
 
 # attach NAME ADDRESS...: a guest with interfaces on bridge s; $domid.
 attach()
 {
-	domid=$("$LOCALXEN" domain --name="$1") || fail "no guest"
+	make_guest "$1"
 	shift
 	for mac in "$@"; do
-		"$PWD/paravane" attach-nic "$domid" bridge=s mac="$mac" --no-wait \
-			>"$tmp/out" 2>&1 || fail "attach-nic: $(cat "$tmp/out")"
+		give_nic "$domid" bridge=s mac="$mac"
 	done
 }
-
-back_state() { xenstore-read "/local/domain/0/backend/vif/$1/0/state" 2>/dev/null; }
-back_is() { [ "$(back_state "$1")" = "$2" ]; }
 
 # ---- the bystanders --------------------------------------------------------------
 
@@ -140,12 +131,12 @@ unhurt
 
 say "the store"
 plays keys deleted
-front=/local/domain/$domid/device/vif/0
+front=$(front_dir "$domid")
 guest "$domid" "$storm" "$front/state" 1000 1000 1 || fail "the storm ended early"
 guest "$domid" xenstore-write "$front/state" 6
-wait_for $wait_s back_is "$domid" 6 || fail "the back end is $(back_state "$domid"), expected 6"
+back_reaches "$domid" 6
 guest "$domid" xenstore-write "$front/state" 1
-wait_for $wait_s back_is "$domid" 2 || fail "the back end is $(back_state "$domid"), expected 2"
+back_reaches "$domid" 2
 plays good
 unhurt
 
@@ -159,7 +150,7 @@ for case in withheld maps storm flood spam; do
 	quiet=$((quiet + rate))
 	guest "$domid" "$hostile" --seconds 4 $case >"$tmp/out" 2>&1 &
 	io=$!
-	wait_for $wait_s back_is "$domid" 4 || fail "$case: $(cat "$tmp/out")"
+	back_reaches "$domid" 4
 	before=$rate
 	listens 2
 	say "  $case: $((100 * rate / before)) % of the turn before"
@@ -177,19 +168,18 @@ say "sudden death of the domain"
 guest "$domid" "$hostile" load >"$tmp/out" 2>&1 &
 io=$!
 wait_for $wait_s has_line "in flight" "$tmp/out" || fail "no load: $(cat "$tmp/out")"
-wait_for $wait_s back_is "$domid" 4 || fail "no load: $(cat "$tmp/out")"
+back_reaches "$domid" 4
 "$LOCALXEN" destroy "$domid" || fail "destroy"
 wait $io
 unhurt
 
 # ---- nothing is left ----------------------------------------------------------------
 
+# The destroyed one's nodes are the tool stack's to remove.
+xenstore-rm "$(back_dir "$domid")" "$(back_dir "$domid" 1)" 2>/dev/null
 for guest in $east $west; do
-	"$PWD/paravane" detach "$guest" vif0 --wait 60 >"$tmp/out" 2>&1 ||
-		fail "detach: $(cat "$tmp/out")"
+	detach_nic "$guest" 0
 done
 wait $talker || fail "east: $(cat "$tmp/east")"
 nothing_left
-kill "$daemon"
-wait "$daemon" || fail "the daemon ended with $?"
-say passed
+end_back
