@@ -19,12 +19,18 @@ static void test_open(void)
 		{ MAX_PORTS + 1, MAX_ADDRESSES, AGEING_MS, MOVE_MS },
 		{ MAX_PORTS, MAX_ADDRESSES - 1, AGEING_MS, MOVE_MS },
 	};
+	static const struct vswitch_config largest = {
+		VSWITCH_PORTS_MAX, VSWITCH_ADDRESSES_MAX, AGEING_MS, MOVE_MS,
+	};
 
 	vswitch_close(NULL);
 	for (unsigned int i = 0; i < 5; i++) {
+		s = (void *)&config;
 		UNIT_EQ(vswitch_open(&bad[i], &s), -EINVAL);
 		UNIT_OK(!s);
 	}
+	UNIT_EQ(vswitch_open(&largest, &s), 0);
+	vswitch_close(s);
 	world_begin();
 	for (unsigned int i = 0; i < UNIT_LEN(bad); i++)
 		UNIT_EQ(vswitch_configure(s, &bad[i]), -EINVAL);
@@ -356,7 +362,12 @@ static void test_live_changes(void)
 	up = add_any(0);
 	send_frame(up, BROADCAST, OTHER(1));
 	/* Only what changes has an effect. */
+	memset(&c, 0xff, sizeof(c));
+	UNIT_EQ(vswitch_get_port(s, b, &c), 0);
+	UNIT_OK(c.mode == VSWITCH_ACCESS && !c.vlan && !c.any_source && !c.isolated);
+	UNIT_EQ(mac_of(c.mac), GUEST(2));
 	UNIT_EQ(vswitch_get_port(s, up, &c), 0);
+	UNIT_OK(c.mode == VSWITCH_ACCESS && !c.vlan && c.any_source && !c.mirror);
 	c.mirror = true;
 	UNIT_EQ(vswitch_set_port(s, up, &c), 0);
 	UNIT_EQ(send_frame(a, OTHER(1), GUEST(1)), 1);
@@ -466,6 +477,13 @@ static void test_counters(void)
 	UNIT_EQ(counters(a).in_frames, 4);
 	UNIT_EQ(counters(a).in_bytes, 280);
 	UNIT_EQ(counters(a).dropped[VSWITCH_MALFORMED], 1);
+	/* The last one, and one that is larger than all there was. */
+	vswitch_note(s, b, 61, VSWITCH_TOO_BIG);
+	UNIT_EQ(counters(b).out_frames, 1);
+	vswitch_note(s, b, 60, VSWITCH_TOO_BIG);
+	UNIT_EQ(counters(b).out_frames, 0);
+	UNIT_EQ(counters(b).out_bytes, 0);
+	UNIT_EQ(counters(b).dropped[VSWITCH_TOO_BIG], 1);
 	/* A note that comes after the port went, and after another took its number. */
 	vswitch_remove_port(s, b);
 	vswitch_note(s, b, 60, VSWITCH_QUEUE_FULL);
