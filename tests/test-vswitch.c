@@ -4,6 +4,7 @@
  * while it runs; and what it says of itself.
  */
 #include "switch-world.h"
+#include "util.h"
 
 /* ---- opening ----------------------------------------------------------------------- */
 
@@ -349,6 +350,32 @@ static void test_shares_together(void)
 	world_end();
 }
 
+/* Where a quarter is less than one address, each port still has one. */
+static void test_small_tables(void)
+{
+	struct vswitch_config few = config;
+	uint32_t guest, a, b;
+
+	for (few.max_addresses = 1; few.max_addresses < 10; few.max_addresses++) {
+		uint32_t share = MAX(few.max_addresses / 4, 1);
+
+		UNIT_EQ(vswitch_open(&few, &s), 0);
+		guest = add_guest(1);
+		a = add_any(0);
+		b = add_any(0);
+		for (unsigned int i = 0; i < 4; i++) {
+			now++;
+			UNIT_EQ(send_frame(a, BROADCAST, OTHER(i)), 2);
+		}
+		for (unsigned int i = 0; i < 4; i++)
+			UNIT_EQ(send_frame(guest, OTHER(i), GUEST(1)), i < 4 - share ? 2 : 1);
+		UNIT_EQ(send_frame(b, BROADCAST, OTHER(9)), 2);
+		UNIT_EQ(send_frame(guest, OTHER(9), GUEST(1)), 1);
+		UNIT_OK(got(b));
+		vswitch_close(s);
+	}
+}
+
 /* ---- changes ------------------------------------------------------------------------- */
 
 static void test_live_changes(void)
@@ -601,6 +628,7 @@ static const struct unit_test tests[] = {
 	{ "runts", test_runts },
 	{ "a port's share of the table", test_share },
 	{ "ports that fill the table together", test_shares_together },
+	{ "small tables", test_small_tables },
 	{ "live changes", test_live_changes },
 	{ "a port's new address", test_new_address },
 	{ "removal", test_removal },
