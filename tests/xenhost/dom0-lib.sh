@@ -97,7 +97,7 @@ xs()
 # Leaves the host as it was before the job, and says what it had to remove.
 clean_up()
 {
-	local domain pid module
+	local domain pid module bridge
 
 	set +e
 	trap - ERR
@@ -110,6 +110,10 @@ clean_up()
 	rm -f $xh_run/daemons $xh_run/guest-*
 	losetup -D 2>/dev/null
 	xenstore-rm /local/domain/0/backend 2>/dev/null
+	for bridge in $(ls -d /sys/class/net/*/bridge 2>/dev/null); do
+		bridge=${bridge%/bridge}
+		ip link del "${bridge##*/}"
+	done
 	for module in xen-blkback xen-netback; do
 		rmmod $module 2>/dev/null
 	done

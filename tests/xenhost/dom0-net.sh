@@ -54,3 +54,139 @@ kernel_nic()
 	ip link set "$nic_dev" up
 	xenstore-write "$(nic_be "$guest" "$number")/hotplug-status" connected
 }
+
+# The interfaces of jobs that test our back end: run --backend says who serves them,
+# so that a job can be tried against the kernel's to tell its own faults from ours.
+
+# served_bridge NAME [OPTION...]: a bridge, and who serves it; options are our daemon's.
+served_bridge()
+{
+	local name=$1
+	shift
+
+	case $XH_BACKEND in
+	ours)	our_netback "$@" ;;
+	*)	modprobe bridge
+		# As many queues for a guest as a guest here may have CPUs.
+		modprobe xen-netback max_queues=2
+		linux_bridge "$name" ;;
+	esac
+}
+
+# linux_bridge NAME: the kernel's, in dom0.
+linux_bridge()
+{
+	[ -e "/sys/class/net/$1" ] || ip link add "$1" type bridge
+	ip link set "$1" mtu 9000 up
+}
+
+# our_netback [OPTION...]: paravane-netback for all of dom0's interfaces, once. The
+# kernel's would take every vif: its module must not be there.
+our_netback()
+{
+	if [ -d /sys/module/xen_netback ]; then
+		rmmod xen-netback || die "xen-netback is loaded and would take our interfaces"
+	fi
+	if [ -n "$netback_pid" ] && ! process_gone "$netback_pid"; then return 0; fi
+	start_daemon paravane-netback paravane-netback "$@"
+	netback_pid=$daemon_pid
+}
+
+# served_vif BRIDGE [KEY=VALUE...]: a vif= of xl.
+served_vif()
+{
+	local script=vif-paravane words=bridge=$1 word
+	shift
+
+	[ "$XH_BACKEND" = ours ] || script=vif-kernel
+	for word in script=$script "$@"; do words=$words,$word; done
+	echo "$words"
+}
+
+# nic_connected GUEST NUMBER [SECONDS]: waits until both ends are.
+nic_connected()
+{
+	device_connected "vif $2 of $1" "$(nic_be "$1" "$2")" "$(nic_fe "$1" "$2")" "${3:-60}"
+}
+
+# nic_up GUEST NUMBER N: waits for the interface of Debian's netfront in the guest and
+# gives it 10.9.NUMBER.N and fd09:NUMBER::N.
+nic_up()
+{
+	nic_connected "$1" "$2" || return 1
+	guest_run "$1" "echo 0 >/proc/sys/net/ipv6/conf/eth$2/accept_dad; ip link set eth$2 up &&
+		ip addr add 10.9.$2.$3/24 dev eth$2 && ip addr add fd09:$2::$3/64 dev eth$2"
+}
+
+# pings GUEST ADDRESS [OPTION...]: soon.
+pings()
+{
+	local guest=$1 address=$2
+	shift 2
+
+	wait_for 60 guest_run "$guest" "ping -c 2 -W 5 $* $address >/tmp/ping 2>&1 || { cat /tmp/ping; exit 1; }" 100
+}
+
+# iperf_serve GUEST: for iperf, until the guest ends.
+iperf_serve()
+{
+	guest_run "$1" 'iperf3 -s -D --logfile /tmp/iperf3.log'
+}
+
+# iperf GUEST ADDRESS OPTION...: runs iperf3 there; prints what the receiver got as
+# "MBIT_PER_SECOND RETRANSMITS", and for UDP "MBIT_PER_SECOND LOST/ALL".
+iperf()
+{
+	local guest=$1 address=$2
+	shift 2
+
+	guest_run "$guest" "iperf3 -c $address -f k --connect-timeout 30000 $* >/tmp/iperf 2>&1 || { cat /tmp/iperf; exit 1; }; cat /tmp/iperf" \
+		"${iperf_seconds:-200}" >$xh_run/iperf || { cat $xh_run/iperf >&2; return 1; }
+	awk '
+		/sender$/ { for (i = 1; i < NF; i++) if ($i ~ /bits\/sec/) retr = $(i + 1) }
+		/receiver$/ {
+			for (i = 1; i < NF; i++) if ($i ~ /bits\/sec/) mbit = $(i - 1) / 1000
+			for (i = 1; i < NF; i++) if ($i ~ /^[0-9]+\/[0-9]+$/) retr = $i
+		}
+		END { if (!mbit) exit 1; print mbit, retr }' $xh_run/iperf || { cat $xh_run/iperf >&2; return 1; }
+}
+
+# frame_size GUEST DEVICE COMMAND...: runs the command; prints how many octets a frame
+# had on average that the guest received meanwhile.
+frame_size()
+{
+	local before after
+
+	before=$(rx_counters "$1" "$2")
+	"${@:3}" >&2 || return 1
+	after=$(rx_counters "$1" "$2")
+	echo "$before $after" | awk '{ print ($4 > $2 ? int(($3 - $1) / ($4 - $2)) : 0) }'
+}
+
+rx_counters()
+{
+	guest_run "$1" "cd /sys/class/net/$2/statistics; echo \$(cat rx_bytes rx_packets)"
+}
+
+# file_crosses FROM TO ADDRESS [MIB]: TO fetches a random file from FROM, which has the
+# address, and gets it as it is.
+file_crosses()
+{
+	guest_run "$1" "mkdir -p /tmp/www && dd if=/dev/urandom of=/tmp/www/file bs=1M count=${4:-4} 2>/dev/null
+		pidof httpd >/dev/null || httpd -p 80 -h /tmp/www" || return 1
+	case $3 in *:*) set -- "$1" "$2" "[$3]" ;; esac
+	guest_run "$2" "wget -q -O /tmp/got http://$3/file" 100 || return 1
+	equal "$(guest_run "$1" 'md5sum </tmp/www/file')" "$(guest_run "$2" 'md5sum </tmp/got')"
+}
+
+# nics_left DOMID [NUMBER]: what is left of a guest's interfaces.
+nics_left()
+{
+	xenstore-ls -f / | grep -E "^/(local/domain/[0-9]+(/error)?/backend/vif/$1|local/domain/$1/(error/)?device/vif|libxl/$1/device/vif)/${2:-[0-9]}" || true
+}
+
+# no_nic_left DOMID [NUMBER]: soon.
+no_nic_left()
+{
+	wait_for 20 eval "[ -z \"\$(nics_left $*)\" ]" || { nics_left "$@"; return 1; }
+}

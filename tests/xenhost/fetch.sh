@@ -32,6 +32,8 @@ check_machine()
 	need fio fio
 	need mkfs.ext4 e2fsprogs
 	need genisoimage genisoimage
+	need iperf3 iperf3
+	need ethtool ethtool
 	need xenstore-ls xenstore-utils
 	need xl xen-utils-common
 	need flock util-linux

@@ -5,8 +5,8 @@
 # not know how anything is booted. Sourced by run.
 
 # mkfs.ext4 and not mke2fs: busybox, which is the shell, has one of its own.
-guest_programs="fio mkfs.ext4 e2fsck resize2fs"
-guest_modules="xen-blkfront xen-netfront xen-evtchn xen-gntdev xen-gntalloc xen-privcmd xenfs ext4 isofs loop tun"
+guest_programs="fio mkfs.ext4 e2fsck resize2fs iperf3 ethtool"
+guest_modules="xen-blkfront xen-netfront xen-evtchn xen-gntdev xen-gntalloc xen-privcmd xenfs ext4 isofs loop tun 8021q"
 dom0_modules="virtio_pci 9pnet_virtio 9p overlay"
 
 # Sets $images: the directory with dom0.cpio.gz and guest.cpio.
@@ -34,7 +34,7 @@ images_key()
 {
 	{
 		cat "$packages/versions"
-		cat "$xh_dir"/images.sh "$xh_dir"/dom0-init "$xh_dir"/guest-init
+		cat "$xh_dir"/images.sh "$xh_dir"/dom0-init "$xh_dir"/guest-init "$xh_dir"/udp-send.c
 		for program in busybox $guest_programs; do
 			sha256sum "$(PATH=$PATH:/sbin:/usr/sbin command -v $program)"
 		done
@@ -147,7 +147,7 @@ make_guest_image()
 
 	base_tree "$dir" && copy_modules "$dir" $guest_modules &&
 	install -m 755 "$xh_dir/guest-init" "$dir/init" &&
-	copy_fio "$dir" || return 1
+	gcc -O2 -Wall -o "$dir/bin/udp-send" "$xh_dir/udp-send.c" && copy_fio "$dir" || return 1
 	for program in $guest_programs; do
 		[ "$program" = fio ] || copy_program "$dir" "$program" || return 1
 	done
