@@ -15,7 +15,7 @@ refuse()
 	exit 1
 }
 
-# sweep OWN PARENT: libxl leaves the nodes of a disk whose script failed, and says
+# sweep OWN PARENT: libxl leaves the nodes of a device whose script failed, and says
 # "device already exists" from then on. They go once it has read why: when xl has
 # ended, or after a while, for a libxl in a daemon. Only what still says refused.
 sweep()
@@ -31,10 +31,13 @@ sweep()
 		sleep 0.1
 	done
 	front=$(read_key frontend) domid=$(read_key frontend-id)
-	for path in "$front" "/libxl/$domid/device/${front#*/device/}" "error/$XENBUS_PATH" "$XENBUS_PATH"; do
+	[ -n "$front" ] || return
+	for path in "$front" "/libxl/$domid/device/${front#*/device/}" "error/$XENBUS_PATH" \
+		"$XENBUS_PATH"; do
 		! xenstore-exists "$path" || xenstore-rm -t "$path"
 	done
 }
+
 fail() { refuse error "$*"; }
 busy() { refuse busy "$*"; }
 
