@@ -29,6 +29,8 @@
 #define NB_TAKEN 256u			/* frames of all queues in one pass */
 #define NB_FIFO 512u			/* frames that wait for one rx queue */
 #define NB_COPIES 1024u			/* in one call */
+#define NB_WHOLE_BYTES 2048u		/* frames no longer than this are copied in and out */
+#define NB_HEAD_BYTES 66u		/* a first slot of as many is taken for the headers */
 #define NB_BUFFERS 320u			/* frames in our own memory */
 #define NB_BUFFERS_PER_PORT 64u		/* of these, waiting for one port */
 #define NB_BUFFER_BYTES (65536u + 256u)
@@ -98,6 +100,7 @@ struct nb_queue {
 	uint32_t fifo_head, fifo_nr;
 	struct nb_delivery fifo[NB_FIFO];
 	struct nb_frame *free;
+	uint8_t (*whole)[NB_WHOLE_BYTES];	/* of frame i, when it is short but not very */
 	struct nb_frame frames[NB_RING_SLOTS];
 };
 

@@ -277,6 +277,12 @@ static int open_queue(struct nb_port *p, uint32_t index, const struct vif_queue 
 	p->queue[p->nr_queues++] = q;
 	q->port = p;
 	q->index = index;
+	q->whole = mmap(NULL, NB_RING_SLOTS * sizeof(*q->whole), PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (q->whole == MAP_FAILED) {
+		q->whole = NULL;
+		return fail(why, bytes, -ENOMEM, "no memory for the frames", index);
+	}
 	for (uint32_t i = NB_RING_SLOTS; i--;) {
 		q->frames[i].next = q->free;
 		q->free = &q->frames[i];
@@ -478,6 +484,8 @@ static void close_queue(struct netback *nb, struct nb_queue *q)
 	nb_mapping_close(q);
 	grant_unmap(nb->cfg.xgt, q->tx_page, 1);
 	grant_unmap(nb->cfg.xgt, q->rx_page, 1);
+	if (q->whole)
+		munmap(q->whole, NB_RING_SLOTS * sizeof(*q->whole));
 	free(q);
 }
 
