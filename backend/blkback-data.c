@@ -252,25 +252,26 @@ static void *page_of(const struct blk_request *req, uint32_t i)
 /* Neighbours in our own address space become one piece. */
 static void build_iov(struct blk_request *req)
 {
-	uint32_t nr = 0;
+	struct iovec *next = req->iov;
+	uint8_t *edge = NULL;		/* where the last piece ends */
 
 	for (uint32_t i = 0; i < req->plan.nr_segments; i++) {
 		uint8_t *at = (uint8_t *)page_of(req, i) + seg_offset(&req->segs[i]);
 		uint32_t bytes = seg_bytes(&req->segs[i]);
-		struct iovec *last = nr ? &req->iov[nr - 1] : NULL;
 
-		if (last && (uint8_t *)last->iov_base + last->iov_len == at) {
-			last->iov_len += bytes;
-			continue;
-		}
-		req->iov[nr++] = (struct iovec){ .iov_base = at, .iov_len = bytes };
+		if (at == edge)
+			next[-1].iov_len += bytes;
+		else
+			*next++ = (struct iovec){ .iov_base = at, .iov_len = bytes };
+		edge = at + bytes;
 	}
-	req->nr_iov = nr;
+	req->nr_iov = (uint32_t)(next - req->iov);
 }
 
 static int attach_cached(struct blkback *b, struct blk_request *req)
 {
-	int err = grant_cache_get(b->cache, req->grefs, req->plan.nr_segments, req->pages);
+	int err = grant_cache_get(b->cache, req->grefs, req->plan.nr_segments, req->pages,
+				  req->holds);
 
 	if (!err)
 		req->how = BLK_PAGES_CACHED;
@@ -487,7 +488,7 @@ void blk_data_attach(struct blkback *b, struct blk_request *req, struct blk_list
 void blk_data_detach(struct blkback *b, struct blk_request *req)
 {
 	if (req->how == BLK_PAGES_CACHED)
-		grant_cache_put(b->cache, req->grefs, req->plan.nr_segments);
+		grant_cache_put(b->cache, req->holds, req->plan.nr_segments);
 	else if (req->how == BLK_PAGES_MAPPED)
 		grant_unmap(b->cfg.xgt, req->base, req->plan.nr_segments);
 	req->how = BLK_PAGES_NONE;
@@ -499,12 +500,13 @@ void blk_data_detach(struct blkback *b, struct blk_request *req)
  */
 static bool fetch_cached(struct blkback *b, void *to, uint32_t gref, size_t bytes)
 {
+	uint32_t hold;
 	void *page;
 
-	if (!b->cache || grant_cache_get(b->cache, &gref, 1, &page))
+	if (!b->cache || grant_cache_get(b->cache, &gref, 1, &page, &hold))
 		return false;
 	ring_copy_out(to, page, bytes);
-	grant_cache_put(b->cache, &gref, 1);
+	grant_cache_put(b->cache, &hold, 1);
 	return true;
 }
 

@@ -34,6 +34,7 @@ enum blk_pages { BLK_PAGES_NONE, BLK_PAGES_CACHED, BLK_PAGES_MAPPED, BLK_PAGES_C
 struct blk_large {
 	struct blkif_request_segment segs[SEGMENT_POOL_SIZE];
 	uint32_t grefs[SEGMENT_POOL_SIZE];
+	uint32_t holds[SEGMENT_POOL_SIZE];
 	void *pages[SEGMENT_POOL_SIZE];
 	struct iovec iov[SEGMENT_POOL_SIZE];
 };
@@ -51,13 +52,14 @@ struct blk_request {
 	uint32_t pool_at;		/* SEGMENT_POOL_NONE: the arrays below */
 	/* nr_segments of each, in the arrays below or in the queue's blk_large */
 	struct blkif_request_segment *segs;
-	uint32_t *grefs;
+	uint32_t *grefs, *holds;	/* CACHED: what the cache wants back */
 	void **pages;
 	struct iovec *iov;
 	void *base;			/* MAPPED, COPIED: the first page */
 
 	struct blkif_request_segment direct_segs[BLKABI_DIRECT_MAX];
 	uint32_t direct_grefs[BLKABI_DIRECT_MAX];
+	uint32_t direct_holds[BLKABI_DIRECT_MAX];
 	void *direct_pages[BLKABI_DIRECT_MAX];
 	struct iovec direct_iov[BLKABI_DIRECT_MAX];
 };

@@ -183,11 +183,13 @@ static void use_arrays(struct blkback *b, struct blk_request *req)
 	if (at == SEGMENT_POOL_NONE) {
 		req->segs = req->direct_segs;
 		req->grefs = req->direct_grefs;
+		req->holds = req->direct_holds;
 		req->pages = req->direct_pages;
 		req->iov = req->direct_iov;
 	} else {
 		req->segs = b->large->segs + at;
 		req->grefs = b->large->grefs + at;
+		req->holds = b->large->holds + at;
 		req->pages = b->large->pages + at;
 		req->iov = b->large->iov + at;
 	}

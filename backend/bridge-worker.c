@@ -13,11 +13,13 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "bridge.h"
+#include "bridge-capture.h"
 #include "grant.h"
 #include "sandbox.h"
 #include "spin.h"
@@ -46,6 +48,7 @@ struct bridge {
 	xenevtchn_handle *xce;
 	struct netback *nb;
 	struct member *members;
+	struct bridge_captures captures;
 	struct spin spin;
 	uint64_t cycles_per_us, looked_cycles;
 	evtchn_port_t *masked;
@@ -157,6 +160,7 @@ static void add_uplink(struct bridge *b, const struct bridge_msg *msg, int fd)
 
 static void remove_member(struct bridge *b, struct member *m)
 {
+	bridge_capture_stop_port(&b->captures, m->port);
 	netback_remove_port(b->nb, m->port);
 	free_member(b, m);
 }
@@ -186,7 +190,7 @@ static void count(struct bridge *b, const struct bridge_msg *msg, const struct m
 
 static void set_port(struct bridge *b, const struct bridge_msg *msg, struct member *m)
 {
-	int rc = vswitch_set_port(netback_switch(b->nb), m->port, &msg->set);
+	int rc = netback_set_port(b->nb, m->port, &msg->set);
 
 	if (rc)
 		log_error("%s: its switch port was not changed: %s", m->log.who, strerror(-rc));
@@ -212,6 +216,16 @@ static void act_on_member(struct bridge *b, const struct bridge_msg *msg, struct
 	}
 }
 
+static void capture(struct bridge *b, const struct bridge_msg *msg, const struct member *m,
+		    int *fd)
+{
+	uint32_t port = m ? m->port : VSWITCH_PORTS_MAX;
+
+	if (msg->port == BRIDGE_ITSELF)
+		port = NETBACK_EVERY_PORT;
+	bridge_capture_start(&b->captures, msg, port, fd);
+}
+
 static void act(struct bridge *b, const struct bridge_msg *msg, int fd)
 {
 	struct member *m = find(b, msg->port);
@@ -228,6 +242,12 @@ static void act(struct bridge *b, const struct bridge_msg *msg, int fd)
 		break;
 	case BRIDGE_COUNT:
 		count(b, msg, m);
+		break;
+	case BRIDGE_CAPTURE:
+		capture(b, msg, m, &fd);
+		break;
+	case BRIDGE_CAPTURE_STOP:
+		bridge_capture_stop(&b->captures, msg->capture.number);
 		break;
 	case BRIDGE_STOP:
 		b->stop = true;
@@ -291,11 +311,11 @@ enum { WAIT_SUPERVISOR, WAIT_EVENT, WAIT_UPLINKS };
 
 static void wait_for(struct bridge *b, bool events, int timeout_ms)
 {
-	struct pollfd p[WAIT_UPLINKS + UPLINKS_MAX] = {
+	struct pollfd p[WAIT_UPLINKS + UPLINKS_MAX + NETBACK_CAPTURES_MAX] = {
 		[WAIT_SUPERVISOR] = { .fd = b->sock, .events = POLLIN },
 		[WAIT_EVENT] = { .fd = events ? xenevtchn_fd(b->xce) : -1, .events = POLLIN },
 	};
-	uint32_t nr = WAIT_UPLINKS, uplink[UPLINKS_MAX];
+	uint32_t nr = WAIT_UPLINKS, uplink[UPLINKS_MAX], captures;
 
 	for (struct member *m = b->members; m; m = m->next) {
 		if (!m->is_uplink || nr == WAIT_UPLINKS + UPLINKS_MAX)
@@ -303,8 +323,10 @@ static void wait_for(struct bridge *b, bool events, int timeout_ms)
 		uplink[nr - WAIT_UPLINKS] = m->port;
 		p[nr++] = (struct pollfd){ .fd = m->fd, .events = POLLIN };
 	}
-	if (poll(p, nr, timeout_ms) <= 0)
+	captures = bridge_capture_poll(&b->captures, p + nr);
+	if (poll(p, nr + captures, timeout_ms) <= 0)
 		return;
+	bridge_capture_polled(&b->captures, p + nr, captures);
 	for (uint32_t i = WAIT_UPLINKS; i < nr; i++)
 		if (p[i].revents)
 			netback_uplink_ready(b->nb, uplink[i - WAIT_UPLINKS]);
@@ -410,6 +432,7 @@ static int open_bridge(struct bridge *b, const struct bridge_msg *msg, char *why
 	cfg.xgt = b->xgt;
 	cfg.xce = b->xce;
 	rc = netback_open(&cfg, &b->nb);
+	b->captures.nb = b->nb;
 	if (rc)
 		snprintf(why, bytes, "no switch: %s", strerror(-rc));
 	b->cycles_per_us = measure_cycles_per_us();
@@ -419,6 +442,7 @@ static int open_bridge(struct bridge *b, const struct bridge_msg *msg, char *why
 
 static void close_bridge(struct bridge *b)
 {
+	bridge_capture_stop_all(&b->captures);
 	while (b->members) {
 		struct member *m = b->members;
 
@@ -435,12 +459,13 @@ static void close_bridge(struct bridge *b)
 
 int bridge_worker(int sock)
 {
-	struct bridge b = { .sock = sock };
+	struct bridge b = { .sock = sock, .captures.sock = sock };
 	char why[200] = "the supervisor did not begin with OPEN";
 	struct bridge_msg msg;
 	int fd = -1, rc = bridge_receive(sock, &msg, &fd);
 
 	close_fd(&fd);
+	signal(SIGPIPE, SIG_IGN);	/* a capture's reader may go at any time */
 	if (!rc)
 		rc = msg.type == BRIDGE_OPEN ? open_bridge(&b, &msg, why, sizeof(why)) : -EPROTO;
 	if (!rc) {

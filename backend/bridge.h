@@ -20,6 +20,9 @@
  *                               <-    BROKEN: the ring is insane, and removed
  *   COUNT                       ->
  *                               <-    COUNTED
+ *   CAPTURE (+ stream)          ->    what goes through a port, or all, as pcap
+ *   CAPTURE_STOP                ->
+ *                               <-    CAPTURED: it has ended, for whatever reason
  *   STOP                        ->    removes all
  *                               <-    STOPPED, then exits with 0
  */
@@ -38,9 +41,9 @@
 enum bridge_type {
 	BRIDGE_OPEN = 1, BRIDGE_ADD_VIF, BRIDGE_ADD_UPLINK, BRIDGE_SET_PORT,
 	BRIDGE_SET_RATE, BRIDGE_SET_MULTICAST, BRIDGE_CONFIGURE, BRIDGE_REMOVE,
-	BRIDGE_COUNT, BRIDGE_STOP,
+	BRIDGE_COUNT, BRIDGE_CAPTURE, BRIDGE_CAPTURE_STOP, BRIDGE_STOP,
 	BRIDGE_READY = 32, BRIDGE_ADDED, BRIDGE_REFUSED, BRIDGE_REMOVED,
-	BRIDGE_BROKEN, BRIDGE_COUNTED, BRIDGE_STOPPED,
+	BRIDGE_BROKEN, BRIDGE_COUNTED, BRIDGE_CAPTURED, BRIDGE_STOPPED,
 };
 
 struct bridge_rate {
@@ -61,6 +64,14 @@ struct bridge_uplink {
 	struct vswitch_port_config port;
 };
 
+/* Of a port, or of all with BRIDGE_ITSELF. The stream is a pipe or a socket. */
+struct bridge_captured {
+	uint32_t number;		/* the supervisor chose it */
+	uint32_t snaplen;		/* CAPTURE */
+	int32_t err;			/* CAPTURED: positive errno, EPIPE: the reader went */
+	struct pcap_counters counters;
+};
+
 struct bridge_msg {
 	uint32_t version, type;
 	uint32_t port;			/* the supervisor's number, or BRIDGE_ITSELF */
@@ -77,6 +88,7 @@ struct bridge_msg {
 		struct bridge_rate rate;
 		uint8_t on;		/* SET_MULTICAST */
 		struct failure failure;
+		struct bridge_captured capture;
 		struct {
 			struct vswitch_counters port;
 			struct netback_stats all;

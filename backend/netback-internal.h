@@ -190,6 +190,7 @@ struct netback {
 	uint8_t *buffers;
 	struct nb_frame *buffer_frames, *free_buffers;
 	struct vswitch_decision decision;
+	struct nb_mirror *mirror;	/* NULL: nobody captures */
 	struct netback_stats stats;
 };
 
@@ -236,6 +237,13 @@ void nb_uplink_gather(struct netback *nb, struct nb_port *p);
 void nb_uplink_enqueue(struct nb_port *p, struct nb_frame *f, const struct vswitch_out *out,
 		       uint16_t tci);
 uint32_t nb_uplink_flush(struct netback *nb, struct nb_port *p);
+
+/* netback-capture.c */
+/* The decision on f is in nb->decision; its slots are not answered yet. */
+void nb_mirror_take(struct netback *nb, const struct nb_frame *f);
+/* Before slots are answered to anybody. */
+void nb_mirror_flush(struct netback *nb);
+void nb_mirror_close(struct netback *nb);
 
 /* netback-control.c */
 uint32_t nb_control(struct netback *nb, struct nb_port *p);

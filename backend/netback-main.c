@@ -6,6 +6,7 @@
  */
 #include "bridge-worker.h"
 #include "daemon.h"
+#include "keys.h"
 #include "vif-device.h"
 #include "vif.h"
 
@@ -20,14 +21,15 @@ static const char usage[] =
 	"Serves every network interface of this domain, as XenStore lists them, and\n"
 	"switches frames between those that name the same bridge.\n"
 	"\n"
-	"      --max-queues=N      queues that guests are offered: 1 to 16 (default 4)\n"
+	"      --" KEY_MAX_QUEUES "=N      queues that guests are offered: 1 to 16 (default 4);\n"
+	"                          what an interface's own nodes say goes first if less\n"
 	"      --poll-us=N         longest wait by polling before sleeping, in\n"
 	"                          microseconds; 0: never (default 50)\n";
 
 enum { QUEUES = 256, POLL };
 
 static const struct option options[] = {
-	{ "max-queues", required_argument, NULL, QUEUES },
+	{ KEY_MAX_QUEUES, required_argument, NULL, QUEUES },
 	{ "poll-us", required_argument, NULL, POLL },
 	{ NULL, 0, NULL, 0 },
 };
@@ -38,7 +40,7 @@ static void take(struct backend_config *base, int option, const char *value)
 
 	switch (option) {
 	case QUEUES:
-		c->max_queues = daemon_number("max-queues", value, VIF_QUEUES_MAX);
+		c->max_queues = daemon_number(KEY_MAX_QUEUES, value, VIF_QUEUES_MAX);
 		if (!c->max_queues)
 			c->max_queues = 1;
 		break;

@@ -55,6 +55,8 @@ static void forward(struct netback *nb, struct nb_frame *f)
 	} else if (!f->group) {
 		vswitch_forward(nb->sw, f->port->number, f->head, f->head_bytes, f->bytes,
 				nb->now_ms, &nb->decision);
+		if (nb->decision.mirror)
+			nb_mirror_take(nb, f);
 		for (uint32_t i = 0; i < nb->decision.nr; i++)
 			deliver(nb, f, &nb->decision.out[i]);
 	}
@@ -239,6 +241,7 @@ uint32_t netback_pass(struct netback *nb, uint64_t now_ms)
 	for (uint32_t i = 0; i < nb->nr_taken; i++)
 		forward(nb, nb->taken[i]);
 	moved += nb->nr_taken;
+	nb_mirror_flush(nb);
 	nb_pull_flush(nb);
 	for (struct nb_queue *q = nb->active; q; q = q->next_active) {
 		if (q->port->broken || !q->fifo_nr)

@@ -147,6 +147,7 @@ void netback_close(struct netback *nb)
 	for (uint32_t i = 0; i < nb->nr_ports; i++)
 		if (nb->port[i])
 			netback_remove_port(nb, i);
+	nb_mirror_close(nb);
 	grant_batch_close(&nb->heads);
 	grant_batch_close(&nb->pulls);
 	grant_batch_close(&nb->copies);
@@ -334,6 +335,8 @@ static int new_port(struct netback *nb, const struct vswitch_port_config *cfg,
 	p->fd = -1;
 	nb->port[p->number] = p;
 	nb->nr_ports = MAX(nb->nr_ports, p->number + 1);
+	if (nb->mirror)
+		netback_set_port(nb, p->number, cfg);
 	*out = p;
 	return 0;
 }

@@ -29,6 +29,7 @@
 #include <stdint.h>
 #include <xenevtchn.h>
 #include <xengnttab.h>
+#include "pcap.h"
 #include "util.h"
 #include "vif.h"
 #include "vswitch.h"
@@ -97,6 +98,31 @@ int netback_add_uplink(struct netback *nb, int fd, bool offloads,
 		       uint32_t *out);
 /* The descriptor is readable. */
 void netback_uplink_ready(struct netback *nb, uint32_t port);
+
+/* ---- ports while in use ---------------------------------------------------------------- */
+
+/* As vswitch_set_port(), which is not to be called itself; what is captured stays so. */
+int netback_set_port(struct netback *nb, uint32_t port, const struct vswitch_port_config *cfg);
+
+/* ---- captures ------------------------------------------------------------------------- */
+
+#define NETBACK_CAPTURES_MAX 8u
+#define NETBACK_EVERY_PORT UINT32_MAX
+
+/*
+ * What goes in or out on a port, dropped or not, as pcap into fd, which stays the
+ * caller's until stop; at most snaplen octets of a frame. Returns a number for the
+ * others. -ENOSPC: there are NETBACK_CAPTURES_MAX; -EINVAL: snaplen; -errno of fd.
+ */
+int netback_capture_start(struct netback *nb, uint32_t port, uint32_t snaplen, int fd);
+/* The descriptor can be written to, or has an error. As state. */
+int netback_capture_ready(struct netback *nb, int capture);
+/*
+ * 1: waits for the descriptor, 0: nothing waits, -errno: nobody reads it any more. out
+ * may be NULL.
+ */
+int netback_capture_state(const struct netback *nb, int capture, struct pcap_counters *out);
+void netback_capture_stop(struct netback *nb, int capture);
 
 /* ---- work --------------------------------------------------------------------------- */
 

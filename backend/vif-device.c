@@ -17,11 +17,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include "bridge-serve.h"
+#include "keys.h"
 #include "predecessor.h"
 #include "switch-config.h"
 #include "util.h"
 
-#define BRIDGE_DEFAULT "default"	/* when the tool stack names none */
 #define TOKEN_BYTES 48
 #define RING_TEXT_BYTES 64
 #define INFO_BYTES 1024
@@ -198,7 +198,7 @@ static int read_toolstack(struct vif_device *v, char *why, size_t why_bytes)
 
 static const char *bridge_of(const struct vif_device *v)
 {
-	return *v->ts.bridge ? v->ts.bridge : BRIDGE_DEFAULT;
+	return *v->ts.bridge ? v->ts.bridge : VIF_BRIDGE_DEFAULT;
 }
 
 static struct vswitch_port_config port_of(const struct vif_device *v)
@@ -369,13 +369,15 @@ static int publish_in(struct xs_handle *xs, xs_transaction_t t, void *arg)
 static int vif_device_announce(struct device *d)
 {
 	struct vif_device *v = of(d);
+	uint32_t most = v->common->config->max_queues;
 	struct publish p = {
 		.dir = v->env.bus->nodename,
 		.features = {
 			.sg = true, .gso_tcpv4 = true, .gso_tcpv6 = true, .ipv6_csum = true,
 			.rx_copy = true, .split_event_channels = true,
 			.multicast_control = true, .dynamic_multicast_control = true,
-			.ctrl_ring = true, .max_queues = v->common->config->max_queues,
+			.ctrl_ring = true,
+			.max_queues = v->ts.max_queues ? MIN(v->ts.max_queues, most) : most,
 		},
 	};
 
@@ -524,7 +526,7 @@ static int vif_device_connect(struct device *d, char *why, size_t why_bytes)
 		return rc;
 	}
 	if (!v->front.rx_copy) {
-		snprintf(why, why_bytes, "the front end's request-rx-copy is 0 or missing: "
+		snprintf(why, why_bytes, "the front end's " KEY_REQUEST_RX_COPY " is 0 or missing: "
 			 "it wants pages to be flipped, which is not offered; expected 1");
 		return -EOPNOTSUPP;
 	}

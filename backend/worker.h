@@ -35,12 +35,13 @@
 #ifndef PV_WORKER_H
 #define PV_WORKER_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include "failure.h"
 #include "vbd.h"
 
 #define WORKER_FD 3
-#define WORKER_VERSION 2u
+#define WORKER_VERSION 3u		/* raised with every change of a message: see below */
 #define WORKER_MAX_QUEUES 4u		/* rings that one worker serves */
 
 enum worker_type {
@@ -78,6 +79,20 @@ struct worker_msg {
 		char engine[32];	/* WORKER_READY: what was chosen, for explain */
 	};
 };
+
+/*
+ * A worker and its supervisor may be of different versions, and structures of the
+ * schema are in the messages. Who gets here by changing one raises the version, then
+ * writes down the new layout.
+ */
+#ifdef __LP64__
+_Static_assert(WORKER_VERSION == 3 && sizeof(struct worker_msg) == 1264 &&
+	       offsetof(struct worker_msg, start.features) == 1184 &&
+	       offsetof(struct worker_msg, start.engine) == 1232 &&
+	       offsetof(struct worker_msg, start.secure_overwrite) == 1258 &&
+	       sizeof(struct failure) == 204,
+	       "messages have changed: raise WORKER_VERSION and note the layout");
+#endif
 
 /* fds may be NULL with nr_fds 0. 0 or -errno; -EPIPE: the other end is gone. */
 int worker_send(int sock, const struct worker_msg *msg, const int *fds, unsigned nr_fds);

@@ -9,11 +9,13 @@
  * Each gref is a mapping of its own: the library unmaps only whole mappings,
  * so pages mapped together could only be evicted together. A map costs two
  * system calls, paid once per page; hits are what this is made for: one probe
- * of the hash table, no allocation, and one move in the list at put.
+ * of the hash table, no allocation, and at put no more than a comparison.
  *
- * The list runs from the page unused for longest to the one put last. A held
- * page keeps its place until it is put; eviction that meets one moves it to
- * the young end, where it will go anyway.
+ * The list runs from the page unused for longest to the one put last, by turns:
+ * a turn ends when a page comes or goes and when time is told, and within one a
+ * page moves once. Only then can its place matter to anybody. A held page keeps
+ * its place until it is put; eviction that meets one moves it to the young end,
+ * where it will go anyway.
  *
  * Shortage: additive growth, multiplicative decrease, as congestion control
  * has it. Other caches, of other processes, draw on the same entries and tell
@@ -42,6 +44,7 @@ struct cache_page {
 	uint32_t gref;
 	uint32_t holds;
 	uint32_t used_ms;	/* when put last; wraps */
+	uint32_t turn;		/* ... the turn of it */
 	uint32_t older, younger;
 };
 
@@ -57,6 +60,7 @@ struct grant_cache {
 	uint32_t mapped_pages, held_pages;
 	uint32_t now_ms, grown_ms;	/* of the last tick; of the last growth */
 	uint32_t oldest, youngest;
+	uint32_t turn;		/* wraps */
 	uint32_t free;		/* list of unused pages through younger */
 	uint32_t hash_shift, hash_mask;
 	uint64_t hits, misses, evictions, shortages;
@@ -211,6 +215,7 @@ static void evict(struct grant_cache *c, uint32_t i)
 	c->free = i;
 	c->mapped_pages--;
 	c->evictions++;
+	c->turn++;
 }
 
 static int evict_oldest(struct grant_cache *c)
@@ -277,6 +282,7 @@ static uint32_t release_idle(struct grant_cache *c)
 uint32_t grant_cache_tick(struct grant_cache *c, uint64_t now_ms)
 {
 	c->now_ms = (uint32_t)now_ms;
+	c->turn++;
 	grow(c);
 	return release_idle(c);
 }
@@ -317,6 +323,7 @@ static int map_missing(struct grant_cache *c, uint32_t gref, uint32_t *page)
 	p->gref = gref;
 	p->holds = 0;
 	p->used_ms = c->now_ms;
+	p->turn = ++c->turn;
 	list_add_youngest(c, i);
 	/* After the eviction: that may have moved slots. */
 	s = hash_find(c, gref);
@@ -335,76 +342,81 @@ static void *hold(struct grant_cache *c, uint32_t i)
 	return c->pages[i].addr;
 }
 
-static void put_one(struct grant_cache *c, uint32_t gref)
+static void put_one(struct grant_cache *c, uint32_t i)
 {
-	uint32_t i = c->slots[hash_find(c, gref)].page;
+	struct cache_page *p = &c->pages[i];
 
-	/* Our own mistake only: what was got is held, hence here. */
-	if (i == NONE || !c->pages[i].holds)
+	/* Our own mistake only: what was got is held. */
+	if (i >= c->cfg.cap_pages || !p->holds)
 		abort();
-	c->pages[i].used_ms = c->now_ms;
-	if (--c->pages[i].holds)
+	if (--p->holds)
 		return;
 	c->held_pages--;
+	if (p->turn == c->turn)
+		return;
+	p->turn = c->turn;
+	p->used_ms = c->now_ms;
 	list_make_youngest(c, i);
 }
 
-/* Holds those that are here and sets the others to NULL. Returns their number. */
+/* Holds those that are here; the others are NONE. Returns the number of these. */
 static uint32_t hold_known(struct grant_cache *c, const uint32_t *grefs, uint32_t nr,
-			   void **pages)
+			   void **pages, uint32_t *holds)
 {
 	uint32_t n, i, missing = 0;
 
 	for (n = 0; n < nr; n++) {
-		i = c->slots[hash_find(c, grefs[n])].page;
+		i = holds[n] = c->slots[hash_find(c, grefs[n])].page;
 		if (i == NONE)
 			missing++;
-		pages[n] = i == NONE ? NULL : hold(c, i);
+		else
+			pages[n] = hold(c, i);
 	}
 	c->hits += nr - missing;
 	return missing;
 }
 
 static int map_all_missing(struct grant_cache *c, const uint32_t *grefs, uint32_t nr,
-			   void **pages)
+			   void **pages, uint32_t *holds)
 {
 	uint32_t n, i;
 	int rc;
 
 	for (n = 0; n < nr; n++) {
-		if (pages[n])
+		if (holds[n] != NONE)
 			continue;
 		/* By now it may be there: the same gref twice. */
 		i = c->slots[hash_find(c, grefs[n])].page;
 		rc = i == NONE ? map_missing(c, grefs[n], &i) : 0;
 		if (rc)
 			return rc;
+		holds[n] = i;
 		pages[n] = hold(c, i);
 	}
 	return 0;
 }
 
 int grant_cache_get(struct grant_cache *c, const uint32_t *grefs, uint32_t nr,
-		    void **pages)
+		    void **pages, uint32_t *holds)
 {
-	uint32_t n, missing = hold_known(c, grefs, nr, pages);
+	uint32_t n, missing = hold_known(c, grefs, nr, pages, holds);
 	int rc;
 
 	if (!missing)
 		return 0;
 	/* What cannot fit shall push out nothing. */
 	rc = missing > c->limit_pages - c->held_pages ? -ENOSPC :
-		map_all_missing(c, grefs, nr, pages);
+		map_all_missing(c, grefs, nr, pages, holds);
 	for (n = 0; rc && n < nr; n++)
-		if (pages[n])
-			put_one(c, grefs[n]);
+		if (holds[n] != NONE)
+			put_one(c, holds[n]);
 	return rc;
 }
 
-void grant_cache_put(struct grant_cache *c, const uint32_t *grefs, uint32_t nr)
+void grant_cache_put(struct grant_cache *c, const uint32_t *holds, uint32_t nr)
 {
 	for (uint32_t n = 0; n < nr; n++)
-		put_one(c, grefs[n]);
+		put_one(c, holds[n]);
 }
 
 void grant_cache_stats(const struct grant_cache *c, struct grant_cache_stats *out)

@@ -115,14 +115,14 @@ int grant_cache_open(xengnttab_handle *xgt, const struct grant_cache_config *cfg
 void grant_cache_close(struct grant_cache *c);
 /*
  * Gives the address of each of nr grefs, mapping those not yet known, and
- * holds them until grant_cache_put() with the same grefs: a held page is not
- * evicted. All or nothing. The same gref may come twice.
+ * holds them until grant_cache_put() with what it writes to holds: a held page
+ * is not evicted. All or nothing. The same gref may come twice.
  * -ENOSPC: no room beside what is held, by the cap or for want of maptrack
  * entries: use another way for this request. Otherwise as grant_map().
  */
 int grant_cache_get(struct grant_cache *c, const uint32_t *grefs, uint32_t nr,
-		    void **pages);
-void grant_cache_put(struct grant_cache *c, const uint32_t *grefs, uint32_t nr);
+		    void **pages, uint32_t *holds);
+void grant_cache_put(struct grant_cache *c, const uint32_t *holds, uint32_t nr);
 /*
  * Tells the time (now_ms of util.h) and gives back what was idle for longer
  * than cfg.idle_ms, some pages at a time. Returns in how many milliseconds it

@@ -79,4 +79,4 @@ for signal in TERM KILL; do
 done
 say "$(grep -c 'resumed after a restart' "$tmp/log") resumed"
 detach_by_hand "$domid"
-end_blk
+end_back

@@ -154,4 +154,4 @@ expect 1 blkfront $g write --quiet "$tmp/part" 2>"$tmp/said"
 grep -q "read-only" "$tmp/said" || fail "read-only: $(cat "$tmp/said")"
 blkfront $g verify --quiet "$tmp/disk" || fail "verify, read-only"
 detach_by_hand $g
-end_blk
+end_back

@@ -121,4 +121,4 @@ kill -0 $io || fail "the other device ended: $(cat "$tmp/io-$g1")"
 
 for g in $g1 $g2 $g3 $g4; do detach_by_hand $g; done
 wait $io
-end_blk
+end_back

@@ -179,4 +179,4 @@ guest "$bystander" "$blkfront" verify --pattern-test --overwrite --timeout 60 \
 	>"$tmp/out" 2>&1 || fail "the bystander: $(cat "$tmp/out")"
 detach_by_hand "$bystander"
 nothing_left
-end_blk
+end_back

@@ -61,4 +61,4 @@ back_reaches "$domid" 2
 reads 4 xenstore-read "$(back_dir "$domid")/info"
 guest "$domid" "$blkfront" bench --ops 1000 >"$tmp/out" 2>&1 || fail "$(cat "$tmp/out")"
 detach_by_hand "$domid"
-end_blk
+end_back

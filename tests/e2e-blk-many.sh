@@ -95,4 +95,4 @@ for dom in $all; do
 done
 say "detached in $((($(date +%s%N) - start) / 1000000)) ms"
 wait_for $wait_s eval "[ -z \"\$(xenstore-list /local/domain/0/backend/vbd 2>/dev/null)\" ]" || fail "nodes are left"
-end_blk
+end_back

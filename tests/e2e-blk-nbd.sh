@@ -83,4 +83,4 @@ wait $nbd || fail "the server ended with $?: $(cat "$tmp/nbd.log")"
 back_reaches $g 6
 reads "xvda of g (domain $g): detached" paravane detach $g xvda --wait 20
 xenstore-exists "$(back_dir $g)" && fail "nodes are left"
-end_blk
+end_back

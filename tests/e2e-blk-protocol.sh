@@ -129,4 +129,4 @@ if loop=$(losetup -f --show -b 4096 "$tmp/file" 2>"$tmp/said"); then
 else
 	echo "deferred: a block device (losetup: $(head -n 1 "$tmp/said"))"
 fi
-end_blk
+end_back

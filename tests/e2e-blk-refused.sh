@@ -131,4 +131,4 @@ wait "$bystander_io"
 
 say "a second daemon for the same kind"
 refused "process $daemon serves kind vbd already" "$blkback" --rundir "$tmp/run"
-end_blk
+end_back

@@ -70,4 +70,4 @@ if loop=$(losetup -f --show "$tmp/disk" 2>/dev/null); then
 else
 	echo "deferred: a block device that grows (no loop device here)"
 fi
-end_blk
+end_back

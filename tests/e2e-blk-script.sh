@@ -132,4 +132,4 @@ xenstore-rm "$(back_dir "$g1")/params"
 script_refuses "$domid" "$tmp/image" w busy "in use by vbd $g1/51712"
 xenstore-write "$(back_dir "$g1")/params" "$tmp/image"
 detach_by_hand "$g1"
-end_blk
+end_back

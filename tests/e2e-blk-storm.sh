@@ -86,4 +86,4 @@ wait $io
 recovers
 detach_by_hand "$domid"
 detach_by_hand "$bystander"
-end_blk
+end_back

@@ -1,29 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # lib-blk.sh - a block back end, and tool stacks and front ends by hand. Sourced
-# first; brings lib.sh. After own_xen: start_daemon, then what the test is about,
-# then end_blk.
+# first; brings lib-back.sh. After own_xen: start_daemon, then what the test is about,
+# then end_back.
 
-. "$(dirname "$0")/lib.sh"
-[ -x "$LOCALXEN" ] || LOCALXEN=$PWD/tools/localxen/localxen
+program=blkback
+kind=vbd
+. "$(dirname "$0")/lib-back.sh"
 blkback=$PWD/paravane-blkback
 blkfront=$PWD/paravane-blkfront
-wait_s=30
-
-# start_daemon OPTION...: $daemon is its pid, $tmp/log what it says.
-start_daemon()
-{
-	[ -d "$tmp/run" ] || mkdir -m 700 "$tmp/run"
-	ready=$(grep -c ' ready:' "$tmp/log" 2>/dev/null)
-	"$blkback" --rundir "$tmp/run" --log-level debug "$@" 2>>"$tmp/log" &
-	daemon=$!
-	wait_for $wait_s has_lines $((${ready:-0} + 1)) ' ready:' ||
-		{ cat "$tmp/log"; fail "the daemon does not start"; }
-}
-
-has_lines() { [ "$(grep -c "$2" "$tmp/log")" -ge "$1" ]; }
-
-# make_guest NAME: $domid is its number.
-make_guest() { domid=$("$LOCALXEN" domain --name="$1") || fail "no guest"; }
 
 back_dir() { echo "/local/domain/0/backend/vbd/$1/51712"; }
 front_dir() { echo "/local/domain/$1/device/vbd/51712"; }
@@ -55,8 +39,6 @@ detach_by_hand()
 }
 
 remove_nodes() { xenstore-rm "$(back_dir "$1")" "$(front_dir "$1")"; }
-
-node_is() { [ "$(xenstore-read "$1" 2>/dev/null)" = "$2" ]; }
 
 # back_reaches DOMID STATE, front_reaches: within the deadline.
 back_reaches()
@@ -91,8 +73,6 @@ error_says()
 info() { sed -n "s/^$2=//p" "$tmp/run/blkback/vbd-$1-51712.info" 2>/dev/null; }
 worker_of() { info "$1" pid; }
 has_worker() { pid=$(worker_of "$1") && [ -n "$pid" ] && [ -d "/proc/$pid" ]; }
-has_no_run_files() { ! ls "$tmp/run/blkback/" | grep -q -v lock; }
-process_gone() { ! kill -0 "$1" 2>/dev/null; }
 
 # use_disk DOMID OPTION...: a front end that reads at random until it is closed or
 # sent SIGINT; $io is its pid, $tmp/io-DOMID what it says.
@@ -105,19 +85,4 @@ use_disk()
 	io=$!
 	back_reaches "$d" 4
 	wait_for $wait_s has_worker "$d" || fail "no worker"
-}
-
-# end_blk: everything is closed; nothing may be left.
-end_blk()
-{
-	wait_for $wait_s has_no_run_files || fail "left: $(ls "$tmp/run/blkback")"
-	workers=$(pgrep -P "$daemon") && fail "workers left: $workers"
-	kill "$daemon"
-	wait "$daemon" || fail "the daemon ended with $?"
-	out=$("$LOCALXEN" status --check 2>&1) || case $out in
-		*"not yet"*) ;;
-		*) fail "left in local Xen: $out" ;;
-	esac
-	! grep -E 'Sanitizer|Assertion' "$tmp/log" || fail "see above"
-	say passed
 }

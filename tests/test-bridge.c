@@ -241,12 +241,242 @@ static void test_orphaned(void)
 	UNIT_EQ(fake_handles(), 0);
 }
 
+/* ---- captures ------------------------------------------------------------------------ */
+
+#define PCAP_FILE_BYTES 24u
+
+static void read_all(int fd, void *to, size_t bytes)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	while (bytes && poll(&p, 1, PATIENCE_MS) == 1) {
+		ssize_t n = read(fd, to, bytes);
+
+		if (n <= 0)
+			break;
+		to = (uint8_t *)to + n;
+		bytes -= (size_t)n;
+	}
+	UNIT_EQ(bytes, 0);
+}
+
+/* id: of the port, or BRIDGE_ITSELF. Returns the reader's end. */
+static int start_capture(struct rig *r, uint32_t id, uint32_t number, uint32_t snaplen)
+{
+	struct bridge_msg msg = message(BRIDGE_CAPTURE, id);
+	uint8_t header[PCAP_FILE_BYTES];
+	uint32_t magic = 0xa1b23c4d;
+	int fd[2];
+
+	UNIT_EQ(pipe(fd), 0);
+	msg.capture.number = number;
+	msg.capture.snaplen = snaplen;
+	UNIT_EQ(bridge_send(r->sock, &msg, fd[1]), 0);
+	close(fd[1]);
+	/* The stream's header says that it has begun. */
+	read_all(fd[0], header, sizeof(header));
+	UNIT_OK(!memcmp(header, &magic, sizeof(magic)));
+	return fd[0];
+}
+
+/* The next record is that frame; kept 0: or of that length. */
+static void hear_record(int fd, const uint8_t *want, uint32_t kept, uint32_t bytes)
+{
+	static uint8_t data[9000];
+	uint32_t record[4] = { 0 };
+
+	read_all(fd, record, sizeof(record));
+	if (kept)
+		UNIT_EQ(record[2], kept);
+	UNIT_EQ(record[3], bytes);
+	UNIT_NEED(record[2] <= sizeof(data));
+	read_all(fd, data, record[2]);
+	UNIT_OK(!memcmp(data, want, kept));
+}
+
+static void hear_end(struct rig *r, uint32_t number, int err, struct pcap_counters *counters)
+{
+	struct bridge_msg msg;
+
+	hear(r, BRIDGE_CAPTURED, &msg);
+	UNIT_EQ(msg.capture.number, number);
+	UNIT_EQ(msg.capture.err, err);
+	*counters = msg.capture.counters;
+}
+
+static void stop_capture(struct rig *r, uint32_t number)
+{
+	struct bridge_msg msg = message(BRIDGE_CAPTURE_STOP, BRIDGE_ITSELF);
+
+	msg.capture.number = number;
+	UNIT_EQ(bridge_send(r->sock, &msg, -1), 0);
+}
+
+/* exchange() sends guest 0's first, then guest 1's, which is in frame afterwards. */
+static void test_capture(void)
+{
+	struct bridge_msg msg;
+	struct pcap_counters c;
+	struct rig r = { 0 };
+	uint8_t first[3000];
+	int all, one, heads;
+
+	rig_open(&r);
+	add_both(&r);
+	exchange(&r, 1);
+	all = start_capture(&r, BRIDGE_ITSELF, 5, 65535);
+	one = start_capture(&r, FIRST_ID + 1, 6, 65535);
+	heads = start_capture(&r, BRIDGE_ITSELF, 7, 60);
+	for (uint8_t i = 0; i < 5; i++) {
+		exchange(&r, i);
+		net_plain(first, 3000, 1, 0, i);
+		hear_record(all, first, 3000, 3000);
+		hear_record(all, frame, 3000, 3000);
+		hear_record(one, first, 3000, 3000);
+		hear_record(one, frame, 3000, 3000);
+		hear_record(heads, first, 60, 3000);
+		hear_record(heads, frame, 60, 3000);
+		/* Reconfigured meanwhile. */
+		msg = message(BRIDGE_SET_PORT, FIRST_ID + i % 2);
+		net_mac(msg.set.mac, i % 2);
+		UNIT_EQ(bridge_send(r.sock, &msg, -1), 0);
+	}
+	stop_capture(&r, 6);
+	hear_end(&r, 6, 0, &c);
+	UNIT_EQ(c.frames, 10);
+	UNIT_EQ(c.dropped, 0);
+	UNIT_EQ(read(one, first, 1), 0);	/* the end of the stream */
+	exchange(&r, 9);
+	hear_record(heads, frame, 0, 3000);
+	stop_capture(&r, 6);			/* again: nothing happens */
+	close(one);
+	close(all);
+	hear_end(&r, 5, EPIPE, &c);		/* though nothing is sent */
+	close(heads);
+	hear_end(&r, 7, EPIPE, &c);
+	exchange(&r, 10);
+	rig_close(&r);
+}
+
+/* The port and the bridge go before the reader does. */
+static void test_capture_ends(void)
+{
+	struct bridge_msg msg;
+	struct pcap_counters c;
+	struct rig r = { 0 };
+	uint8_t octet;
+	int one, all;
+
+	rig_open(&r);
+	add_both(&r);
+	one = start_capture(&r, FIRST_ID, 1, 100);
+	all = start_capture(&r, BRIDGE_ITSELF, 2, 100);
+	msg = message(BRIDGE_REMOVE, FIRST_ID);
+	UNIT_EQ(bridge_send(r.sock, &msg, -1), 0);
+	hear_end(&r, 1, 0, &c);
+	hear(&r, BRIDGE_REMOVED, &msg);
+	UNIT_EQ(read(one, &octet, 1), 0);
+	/* Who comes in its place is captured by those of all. */
+	msg = vif_message(&r, 0);
+	UNIT_EQ(bridge_send(r.sock, &msg, -1), 0);
+	hear(&r, BRIDGE_ADDED, &msg);
+	exchange(&r, 1);
+	hear_record(all, frame, 0, 3000);
+	msg = message(BRIDGE_CAPTURE, 77);	/* no such port */
+	msg.capture.snaplen = 100;
+	UNIT_EQ(bridge_send(r.sock, &msg, -1), 0);
+	hear_end(&r, 0, ENOENT, &c);
+	msg = message(BRIDGE_STOP, BRIDGE_ITSELF);
+	UNIT_EQ(bridge_send(r.sock, &msg, -1), 0);
+	hear_end(&r, 2, 0, &c);
+	UNIT_EQ(c.frames, 2);
+	hear(&r, BRIDGE_STOPPED, &msg);
+	pthread_join(r.thread, NULL);
+	close(r.sock);
+	close(one);
+	close(all);
+	UNIT_EQ(fake_mapped(), 0);
+}
+
+static void refuse_capture(struct rig *r, uint32_t snaplen, int fd, int err)
+{
+	struct bridge_msg msg = message(BRIDGE_CAPTURE, BRIDGE_ITSELF);
+	struct pcap_counters c;
+
+	msg.capture.number = 3;
+	msg.capture.snaplen = snaplen;
+	UNIT_EQ(bridge_send(r->sock, &msg, fd), 0);
+	hear_end(r, 3, err, &c);
+}
+
+static void test_capture_refused(void)
+{
+	struct pcap_counters c;
+	struct rig r = { 0 };
+	int fd[NETBACK_CAPTURES_MAX], pair[2];
+	FILE *file = tmpfile();
+
+	rig_open(&r);
+	refuse_capture(&r, 100, fileno(file), EINVAL);	/* a disk's file is not waited for */
+	refuse_capture(&r, 100, -1, EINVAL);
+	UNIT_EQ(pipe(pair), 0);
+	refuse_capture(&r, 0, pair[1], EINVAL);
+	refuse_capture(&r, 1u << 20, pair[1], EINVAL);
+	for (uint32_t i = 0; i < NETBACK_CAPTURES_MAX; i++)
+		fd[i] = start_capture(&r, BRIDGE_ITSELF, 10 + i, 100);
+	refuse_capture(&r, 100, pair[1], ENOSPC);
+	stop_capture(&r, 12);
+	hear_end(&r, 12, 0, &c);
+	close(fd[2]);
+	fd[2] = start_capture(&r, BRIDGE_ITSELF, 3, 100);
+	add_both(&r);
+	exchange(&r, 1);
+	for (uint32_t i = 0; i < NETBACK_CAPTURES_MAX; i++) {
+		hear_record(fd[i], frame, 0, 3000);
+		close(fd[i]);
+		hear_end(&r, i == 2 ? 3 : 10 + i, EPIPE, &c);
+	}
+	close(pair[0]);
+	close(pair[1]);
+	fclose(file);
+	rig_close(&r);
+}
+
+/* Who does not read loses frames, and nobody else does. */
+static void test_capture_slow(void)
+{
+	struct pcap_counters c;
+	struct rig r = { 0 };
+	uint32_t errors = 0;
+	int fd;
+
+	rig_open(&r);
+	add_both(&r);
+	fd = start_capture(&r, BRIDGE_ITSELF, 1, 65535);
+	for (uint32_t i = 0; i < 900; i++) {	/* 5.4 MB */
+		exchange(&r, (uint8_t)i);
+		net_guest_answers(&r.guest[0], 0, &errors);
+		net_guest_answers(&r.guest[1], 0, &errors);
+	}
+	UNIT_EQ(errors, 0);
+	stop_capture(&r, 1);
+	hear_end(&r, 1, 0, &c);
+	UNIT_EQ(c.frames + c.dropped, 1800);
+	UNIT_OK(c.dropped > 100 && c.frames > 100);
+	close(fd);
+	rig_close(&r);
+}
+
 static const struct unit_test tests[] = {
 	{ "from OPEN to STOPPED", test_life },
 	{ "a guest goes and comes back", test_comes_back },
 	{ "what is refused", test_refusals },
 	{ "a broken ring", test_broken },
 	{ "without a supervisor", test_orphaned },
+	{ "captures of all and of one port", test_capture },
+	{ "a capture ends with its port", test_capture_ends },
+	{ "captures that are refused", test_capture_refused },
+	{ "a capture that nobody reads", test_capture_slow },
 };
 
 int main(void)

@@ -294,11 +294,12 @@ static uint32_t release_all(struct grant_cache *c)
 static bool touch(struct grant_cache *c, uint32_t i)
 {
 	uint64_t hits = stats_of(c).hits;
+	uint32_t hold;
 	void *page;
 
-	UNIT_EQ(grant_cache_get(c, &gref[i], 1, &page), 0);
+	UNIT_EQ(grant_cache_get(c, &gref[i], 1, &page, &hold), 0);
 	UNIT_OK(is_page(page, i));
-	grant_cache_put(c, &gref[i], 1);
+	grant_cache_put(c, &hold, 1);
 	return stats_of(c).hits > hits;
 }
 
@@ -306,14 +307,15 @@ static void test_cache_hits(void)
 {
 	int before = nr_mapped();
 	struct grant_cache *c;
+	uint32_t hold[8];
 	void *page[8];
 	uint32_t i;
 
 	UNIT_NEED(!cache_open(8, &c));
-	UNIT_EQ(grant_cache_get(c, gref, 8, page), 0);
+	UNIT_EQ(grant_cache_get(c, gref, 8, page, hold), 0);
 	for (i = 0; i < 8; i++)
 		UNIT_OK(is_page(page[i], i));
-	grant_cache_put(c, gref, 8);
+	grant_cache_put(c, hold, 8);
 	for (i = 0; i < 100; i++)
 		UNIT_OK(touch(c, i % 8));
 	UNIT_EQ(stats_of(c).misses, 8);
@@ -347,54 +349,76 @@ static void test_cache_evicts_oldest(void)
 	grant_cache_close(c);
 }
 
+/* A use counts once between two looks at the clock, and again after each. */
+static void test_cache_uses_by_turns(void)
+{
+	struct grant_cache *c;
+	uint32_t i;
+
+	UNIT_NEED(!cache_open(4, &c));
+	for (i = 0; i < 4; i++)
+		UNIT_OK(!touch(c, i));
+	tick(c, 1);
+	UNIT_OK(touch(c, 1) && touch(c, 0) && touch(c, 1));
+	tick(c, 1);
+	UNIT_OK(touch(c, 1));		/* 2 is the oldest, then 3, 0, 1 */
+	for (i = 10; i < 13; i++)
+		UNIT_OK(!touch(c, i));
+	UNIT_OK(touch(c, 1));
+	UNIT_OK(!touch(c, 2) && !touch(c, 3) && !touch(c, 0));
+	grant_cache_close(c);
+}
+
 /* Neither a full cache nor a short idle time moves what was used a moment ago. */
 static void test_cache_rests(void)
 {
 	struct grant_cache_config cfg = { .domid = domid, .cap_pages = 2, .idle_ms = 1,
 					  .rest_ms = 1000, .prot = RW, .now_ms = clock_ms };
 	struct grant_cache *c;
+	uint32_t hold;
 	void *page;
 
 	UNIT_NEED(!grant_cache_open(xgt, &cfg, &c));
 	UNIT_OK(!touch(c, 0) && !touch(c, 1));
-	UNIT_EQ(grant_cache_get(c, &gref[2], 1, &page), -ENOSPC);
+	UNIT_EQ(grant_cache_get(c, &gref[2], 1, &page, &hold), -ENOSPC);
 	tick(c, 600);
 	UNIT_OK(touch(c, 1));
 	tick(c, 399);
 	UNIT_EQ(stats_of(c).mapped_pages, 2);
-	UNIT_EQ(grant_cache_get(c, &gref[2], 1, &page), -ENOSPC);
+	UNIT_EQ(grant_cache_get(c, &gref[2], 1, &page, &hold), -ENOSPC);
 	clock_ms += 1;
 	UNIT_OK(tick(c, 0) == 600 && stats_of(c).mapped_pages == 1);
 	UNIT_OK(!touch(c, 2) && touch(c, 1));
-	UNIT_EQ(grant_cache_get(c, &gref[0], 1, &page), -ENOSPC);
+	UNIT_EQ(grant_cache_get(c, &gref[0], 1, &page, &hold), -ENOSPC);
 	grant_cache_close(c);
 }
 
 static void test_cache_keeps_held(void)
 {
 	int before = nr_mapped();
+	uint32_t holds[3], hold[2];
 	void *held[3], *page[2];
 	struct grant_cache *c;
 	uint32_t i;
 
 	UNIT_NEED(!cache_open(4, &c));
-	UNIT_EQ(grant_cache_get(c, gref, 3, held), 0);
+	UNIT_EQ(grant_cache_get(c, gref, 3, held, holds), 0);
 	for (i = 10; i < 60; i++)
 		UNIT_OK(!touch(c, i));
 	for (i = 0; i < 3; i++)
 		UNIT_OK(is_page(held[i], i));
 	/* Two more do not fit beside three; none of the two stays held. */
-	UNIT_EQ(grant_cache_get(c, &gref[70], 2, page), -ENOSPC);
-	UNIT_EQ(grant_cache_get(c, &gref[70], 1, page), 0);
-	UNIT_EQ(grant_cache_get(c, &gref[71], 1, page), -ENOSPC);
-	grant_cache_put(c, &gref[70], 1);
-	UNIT_EQ(grant_cache_get(c, &gref[71], 1, page), 0);
-	grant_cache_put(c, &gref[71], 1);
+	UNIT_EQ(grant_cache_get(c, &gref[70], 2, page, hold), -ENOSPC);
+	UNIT_EQ(grant_cache_get(c, &gref[70], 1, page, hold), 0);
+	UNIT_EQ(grant_cache_get(c, &gref[71], 1, page, hold), -ENOSPC);
+	grant_cache_put(c, hold, 1);
+	UNIT_EQ(grant_cache_get(c, &gref[71], 1, page, hold), 0);
+	grant_cache_put(c, hold, 1);
 	UNIT_EQ(release_all(c), 1);
 	UNIT_EQ(nr_mapped(), before + 3);
 	for (i = 0; i < 3; i++)
 		UNIT_OK(is_page(held[i], i));
-	grant_cache_put(c, gref, 3);
+	grant_cache_put(c, holds, 3);
 	UNIT_EQ(release_all(c), 3);
 	UNIT_EQ(nr_mapped(), before);
 	grant_cache_close(c);
@@ -402,19 +426,19 @@ static void test_cache_keeps_held(void)
 
 static void test_cache_same_gref_twice(void)
 {
-	uint32_t same[3] = { gref[5], gref[5], gref[6] };
+	uint32_t same[3] = { gref[5], gref[5], gref[6] }, hold[3];
 	struct grant_cache *c;
 	void *page[3];
 
 	UNIT_NEED(!cache_open(3, &c));
-	UNIT_EQ(grant_cache_get(c, same, 3, page), 0);
+	UNIT_EQ(grant_cache_get(c, same, 3, page, hold), 0);
 	UNIT_OK(page[0] == page[1] && page[0] != page[2]);
 	UNIT_EQ(stats_of(c).mapped_pages, 2);
-	grant_cache_put(c, same, 1);
+	grant_cache_put(c, hold, 1);
 	/* Still held once. */
 	UNIT_EQ(release_all(c), 0);
 	UNIT_OK(is_page(page[1], 5));
-	grant_cache_put(c, &same[1], 2);
+	grant_cache_put(c, &hold[1], 2);
 	UNIT_EQ(release_all(c), 2);
 	grant_cache_close(c);
 }
@@ -422,12 +446,12 @@ static void test_cache_same_gref_twice(void)
 /* The third of four cannot be mapped: nothing is held, the good ones stay known. */
 static void test_cache_all_or_nothing(void)
 {
-	uint32_t some[4] = { gref[1], gref[2], BAD_GREF, gref[3] };
+	uint32_t some[4] = { gref[1], gref[2], BAD_GREF, gref[3] }, hold[4];
 	struct grant_cache *c;
 	void *page[4];
 
 	UNIT_NEED(!cache_open(8, &c));
-	UNIT_EQ(grant_cache_get(c, some, 4, page), -ENOENT);
+	UNIT_EQ(grant_cache_get(c, some, 4, page, hold), -ENOENT);
 	UNIT_OK(stats_of(c).mapped_pages <= 2);
 	release_all(c);
 	UNIT_EQ(stats_of(c).mapped_pages, 0);
@@ -438,12 +462,13 @@ static void test_cache_all_or_nothing(void)
 static void test_cache_too_much(void)
 {
 	struct grant_cache *c;
+	uint32_t hold[16];
 	void *page[16];
 
 	UNIT_NEED(!cache_open(8, &c));
 	for (uint32_t i = 0; i < 8; i++)
 		touch(c, i);
-	UNIT_EQ(grant_cache_get(c, &gref[4], 16, page), -ENOSPC);
+	UNIT_EQ(grant_cache_get(c, &gref[4], 16, page, hold), -ENOSPC);
 	UNIT_EQ(stats_of(c).evictions, 0);
 	for (uint32_t i = 0; i < 8; i++)
 		UNIT_OK(touch(c, i));
@@ -501,14 +526,14 @@ static void test_cache_shortage(void)
 {
 	struct grant_cache *c;
 	void *page[8];
-	uint32_t i, limit;
+	uint32_t i, limit, hold;
 
 	UNIT_NEED(!cache_open(160, &c));
 	for (i = 0; i < 80; i++)
 		touch(c, i);
 	tick(c, 1);
 	rule("--call=map --status=GNTST_no_device_space --count=0");
-	UNIT_EQ(grant_cache_get(c, &gref[100], 1, page), -ENOSPC);
+	UNIT_EQ(grant_cache_get(c, &gref[100], 1, page, &hold), -ENOSPC);
 	UNIT_EQ(stats_of(c).shortages, 1);
 	UNIT_EQ(stats_of(c).shortage_err, -ENOSPC);
 	limit = stats_of(c).limit_pages;
@@ -535,25 +560,26 @@ static void test_cache_shortage(void)
 static void test_cache_starves(void)
 {
 	struct grant_cache *c;
+	uint32_t hold[8], other[8];
 	void *page[8], *more[8];
 
 	UNIT_NEED(!cache_open(64, &c));
-	UNIT_EQ(grant_cache_get(c, gref, 8, page), 0);
+	UNIT_EQ(grant_cache_get(c, gref, 8, page, hold), 0);
 	rule("--call=map --errno=ENOMEM --count=0");
-	UNIT_EQ(grant_cache_get(c, &gref[20], 1, more), -ENOSPC);
+	UNIT_EQ(grant_cache_get(c, &gref[20], 1, more, other), -ENOSPC);
 	UNIT_EQ(stats_of(c).shortage_err, -ENOMEM);
 	UNIT_EQ(stats_of(c).mapped_pages, 8);
 	UNIT_EQ(stats_of(c).limit_pages, 8);
-	UNIT_EQ(grant_cache_get(c, &gref[20], 1, more), -ENOSPC);
+	UNIT_EQ(grant_cache_get(c, &gref[20], 1, more, other), -ENOSPC);
 	UNIT_EQ(stats_of(c).shortages, 1);
-	grant_cache_put(c, gref, 8);
-	UNIT_EQ(grant_cache_get(c, &gref[20], 8, more), -ENOSPC);
+	grant_cache_put(c, hold, 8);
+	UNIT_EQ(grant_cache_get(c, &gref[20], 8, more, other), -ENOSPC);
 	UNIT_EQ(stats_of(c).limit_pages, 0);
-	UNIT_EQ(grant_cache_get(c, gref, 1, page), -ENOSPC);
+	UNIT_EQ(grant_cache_get(c, gref, 1, page, hold), -ENOSPC);
 	UNIT_EQ(lxguest_localxen("fail --clear"), 0);
 	tick(c, 1000);
-	UNIT_EQ(grant_cache_get(c, gref, 1, page), 0);
-	grant_cache_put(c, gref, 1);
+	UNIT_EQ(grant_cache_get(c, gref, 1, page, hold), 0);
+	grant_cache_put(c, hold, 1);
 	grant_cache_close(c);
 }
 
@@ -563,22 +589,23 @@ static void test_cache_after_revoke(void)
 	int r = lxguest_do(&guest, LXG_SHARE, 0, 1, 1), again;
 	uint32_t g = guest.m.refs[0];
 	struct grant_cache *c;
+	uint32_t hold;
 	void *page;
 
 	lxguest_do(&guest, LXG_POKE, r, 0, 11);
 	UNIT_NEED(!cache_open(4, &c));
-	UNIT_EQ(grant_cache_get(c, &g, 1, &page), 0);
+	UNIT_EQ(grant_cache_get(c, &g, 1, &page, &hold), 0);
 	UNIT_EQ(*(uint8_t *)page, 11);
-	grant_cache_put(c, &g, 1);
+	grant_cache_put(c, &hold, 1);
 	UNIT_EQ(release_all(c), 1);
 	UNIT_EQ(lxguest_do(&guest, LXG_UNSHARE, r, 0, 0), 0);
-	UNIT_OK(grant_cache_get(c, &g, 1, &page) < 0);
+	UNIT_OK(grant_cache_get(c, &g, 1, &page, &hold) < 0);
 	again = lxguest_do(&guest, LXG_SHARE, 0, 1, 1);
 	UNIT_NEED(guest.m.refs[0] == g);
 	lxguest_do(&guest, LXG_POKE, again, 0, 22);
-	UNIT_EQ(grant_cache_get(c, &g, 1, &page), 0);
+	UNIT_EQ(grant_cache_get(c, &g, 1, &page, &hold), 0);
 	UNIT_EQ(*(uint8_t *)page, 22);
-	grant_cache_put(c, &g, 1);
+	grant_cache_put(c, &hold, 1);
 	grant_cache_close(c);
 	lxguest_do(&guest, LXG_UNSHARE, again, 0, 0);
 }
@@ -590,7 +617,7 @@ static void test_cache_after_revoke(void)
  */
 struct held_request {
 	uint32_t first, nr;
-	uint32_t grefs[11];
+	uint32_t grefs[11], holds[11];
 	void *pages[11];
 };
 
@@ -627,9 +654,9 @@ static void random_walk(uint32_t cap, uint32_t seed)
 		int rc;
 
 		wrong += !request_intact(r);
-		grant_cache_put(c, r->grefs, r->nr);
+		grant_cache_put(c, r->holds, r->nr);
 		random_request(r, &seed);
-		rc = grant_cache_get(c, r->grefs, r->nr, r->pages);
+		rc = grant_cache_get(c, r->grefs, r->nr, r->pages, r->holds);
 		if (rc)
 			r->nr = 0;
 		refused += rc == -ENOSPC;
@@ -640,7 +667,7 @@ static void random_walk(uint32_t cap, uint32_t seed)
 	}
 	for (steps = 0; steps < 4; steps++) {
 		wrong += !request_intact(&held[steps]);
-		grant_cache_put(c, held[steps].grefs, held[steps].nr);
+		grant_cache_put(c, held[steps].holds, held[steps].nr);
 	}
 	UNIT_EQ(wrong, 0);
 	UNIT_EQ(over, 0);
@@ -664,6 +691,7 @@ static void test_cache_speed(void)
 {
 	enum { ROUNDS = 20000, NR = 32 };
 	struct grant_cache *c;
+	uint32_t hold[NR];
 	void *page[NR];
 	uint64_t began;
 	int i;
@@ -673,9 +701,9 @@ static void test_cache_speed(void)
 	for (i = 0; i < ROUNDS; i++) {
 		const uint32_t *g = &gref[i * NR % (PAGES - NR)];
 
-		if (grant_cache_get(c, g, NR, page))
+		if (grant_cache_get(c, g, NR, page, hold))
 			abort();
-		grant_cache_put(c, g, NR);
+		grant_cache_put(c, hold, NR);
 	}
 	printf("(%.1f ns a page, %llu misses) ",
 	       (double)(now_ns() - began) / ROUNDS / NR,
@@ -702,6 +730,7 @@ int main(void)
 		{ "a batch whose call fails", test_batch_call_fails },
 		{ "cache: hits", test_cache_hits },
 		{ "cache: the longest unused goes", test_cache_evicts_oldest },
+		{ "cache: uses count by turns", test_cache_uses_by_turns },
 		{ "cache: pages rest before they go", test_cache_rests },
 		{ "cache: held pages stay", test_cache_keeps_held },
 		{ "cache: one gref twice", test_cache_same_gref_twice },

@@ -16,8 +16,10 @@ static const struct inventory_device vbd = { .kind = "vbd" }, qdisk = { .kind = 
 static struct disk_view connected(void)
 {
 	return (struct disk_view){
-		.disk = &vbd,
-		.ends = { .back = XenbusStateConnected, .front = XenbusStateConnected },
+		.base = {
+			.dev = &vbd, .ours = true, .has_features = true, .has_front = true,
+			.ends = { .back = XenbusStateConnected, .front = XenbusStateConnected },
+		},
 		.ts = { .share = VBD_EXCLUSIVE, .discard_enable = true },
 		.features = {
 			.sectors = 2048, .sector_bytes = 512, .physical_sector_bytes = 512,
@@ -27,7 +29,6 @@ static struct disk_view connected(void)
 		},
 		.front = { .abi = VBD_ABI_X86_64, .persistent = true, .nr_queues = 1 },
 		.run = { .found = true, .engine = "buffered", .grants = "auto" },
-		.ours = true, .has_features = true, .has_front = true,
 	};
 }
 
@@ -35,7 +36,7 @@ static struct disk_view connected(void)
 static bool says(const struct disk_view *v, const char *topic, const char *text)
 {
 	struct meaning m[MEANINGS_MAX];
-	unsigned n = meanings(v, m);
+	unsigned n = disk_meanings(v, m);
 	char all[700] = "(nothing)";
 
 	for (unsigned i = 0; i < n; i++)
@@ -50,7 +51,7 @@ static bool says(const struct disk_view *v, const char *topic, const char *text)
 static bool silent(const struct disk_view *v, const char *topic, const char *text)
 {
 	struct meaning m[MEANINGS_MAX];
-	unsigned n = meanings(v, m);
+	unsigned n = disk_meanings(v, m);
 
 	for (unsigned i = 0; i < n; i++)
 		if (!strcmp(m[i].topic, topic) &&
@@ -151,10 +152,10 @@ static void test_grants(void)
 	v.front.persistent = true;
 	UNIT_OK(says(&v, "grants", "the back end does not offer them"));
 	v.run = (struct runinfo){ 0 };
-	v.ours = false;
+	v.base.ours = false;
 	UNIT_OK(says(&v, "grants", "not persistent: "));
 	UNIT_OK(says(&v, "grants", "every request are mapped and unmapped again, or copied"));
-	v.disk = &qdisk;
+	v.base.dev = &qdisk;
 	UNIT_OK(says(&v, "grants", "QEMU has the data"));
 }
 
@@ -172,9 +173,9 @@ static void test_engine(void)
 	UNIT_OK(says(&v, "engine", "no data is moved"));
 	v.run = (struct runinfo){ 0 };
 	UNIT_OK(says(&v, "engine", "chosen when the front end connects"));
-	v.ours = false;
+	v.base.ours = false;
 	UNIT_OK(says(&v, "engine", "not known"));
-	v.disk = &qdisk;
+	v.base.dev = &qdisk;
 	UNIT_OK(says(&v, "engine", "QEMU's"));
 }
 
@@ -189,7 +190,7 @@ static void test_safety(void)
 	UNIT_OK(says(&v, "safety", "durable when it is answered"));
 	v.ts.cache = VBD_CACHE_NONE;
 	UNIT_OK(says(&v, "safety", "has left the page cache"));
-	v.ours = false;
+	v.base.ours = false;
 	UNIT_OK(silent(&v, "safety", "cache mode"));
 	v.features.flush = false;
 	UNIT_OK(says(&v, "safety", "neither flush nor barrier. the guest cannot ask"));
@@ -249,12 +250,12 @@ static void test_offer(void)
 	};
 	struct disk_view v = connected();
 
-	UNIT_OK(view_is_agreed(&v));
-	v.ends.front = XenbusStateInitialised;
-	UNIT_OK(view_is_agreed(&v));
+	UNIT_OK(view_is_agreed(&v.base));
+	v.base.ends.front = XenbusStateInitialised;
+	UNIT_OK(view_is_agreed(&v.base));
 	for (size_t i = 0; i < UNIT_LEN(not_agreed); i++) {
-		v.ends.front = not_agreed[i];
-		UNIT_OK(!view_is_agreed(&v));
+		v.base.ends.front = not_agreed[i];
+		UNIT_OK(!view_is_agreed(&v.base));
 	}
 	UNIT_OK(says(&v, "ring", "up to 16 pages offered"));
 	UNIT_OK(says(&v, "queues", "up to 4 offered"));
@@ -263,10 +264,10 @@ static void test_offer(void)
 	UNIT_EQ(view_requests_max(&v), 2048);
 	v.features.persistent = false;
 	UNIT_OK(says(&v, "grants", "the back end does not offer them"));
-	v.ends.front = XenbusStateConnected;
-	v.has_front = false;
-	UNIT_OK(!view_is_agreed(&v));
-	v.has_features = false;
+	v.base.ends.front = XenbusStateConnected;
+	v.base.has_front = false;
+	UNIT_OK(!view_is_agreed(&v.base));
+	v.base.has_features = false;
 	UNIT_OK(says(&v, "ring", "(nothing)"));
 }
 

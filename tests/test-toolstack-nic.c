@@ -28,6 +28,7 @@ static void test_create_plain(void)
 		{ BACK "/bridge", NULL }, { BACK "/rate", NULL }, { BACK "/rate-bits", NULL },
 		{ BACK "/mtu", NULL }, { BACK "/vlan", NULL }, { BACK "/ip", NULL },
 		{ BACK "/isolated", NULL }, { BACK "/any-source", NULL },
+		{ BACK "/max-queues", NULL },
 		{ FRONT "/backend", BACK }, { FRONT "/backend-id", "0" },
 		{ FRONT "/state", "1" }, { FRONT "/handle", "1" },
 		{ FRONT "/mac", "00:16:3e:01:02:03" }, { FRONT "/trusted", "1" },
@@ -55,6 +56,7 @@ static void test_create_all(void)
 		{ BACK "/mtu", "9000" }, { BACK "/rate", "12500,50000" },
 		{ BACK "/rate-bits", "2000000" }, { BACK "/isolated", "1" },
 		{ BACK "/any-source", "1" }, { FRONT "/mtu", "9000" },
+		{ BACK "/max-queues", "2" },
 		{ LIBXL "/frontend", FRONT }, { LIBXL "/backend", BACK },
 		{ LIBXL "/mac", "00:16:3e:01:02:03" }, { LIBXL "/bridge", "xenbr1" },
 	};
@@ -73,6 +75,7 @@ static void test_create_all(void)
 	n.rate_bytes = 12500;
 	n.rate_usec = 50000;
 	n.rate_bits = 2000000;
+	n.max_queues = 2;
 	n.isolated = n.any_source = n.libxl = true;
 	UNIT_EQ(toolstack_create_nic(xs, &n), 0);
 	world_expect(nodes, UNIT_LEN(nodes));
@@ -83,6 +86,7 @@ static void test_create_all(void)
 	UNIT_STREQ(ts.bridge, "xenbr1");
 	UNIT_OK(ts.hotplug_pending && ts.port.isolated && ts.port.any_source && ts.has_mac);
 	UNIT_EQ(ts.mtu_bytes, 9000);
+	UNIT_EQ(ts.max_queues, 2);
 	UNIT_EQ(ts.rate_bytes, 12500);
 	xs_close(xs);
 }
@@ -101,6 +105,12 @@ static void test_create_refused(void)
 	UNIT_EQ(toolstack_create_nic(xs, &n), -EINVAL);
 	n = plain;
 	n.mtu_bytes = 67;
+	UNIT_EQ(toolstack_create_nic(xs, &n), -EINVAL);
+	n = plain;
+	n.bridge = "two words";
+	UNIT_EQ(toolstack_create_nic(xs, &n), -EINVAL);
+	n = plain;
+	n.max_queues = VIF_QUEUES_MAX + 1;
 	UNIT_EQ(toolstack_create_nic(xs, &n), -EINVAL);
 	n = plain;
 	n.rate_usec = 5;
@@ -189,20 +199,70 @@ static void test_inventory(void)
 	fake_xs_put("/local/domain/0/backend/qnic/4/0/state", "1");
 	fake_xs_put("/local/domain/2/backend/vif/3/7/state", "1");
 	fake_xs_put("/local/domain/0/backend/vbd/3/51712/state", "1");
-	UNIT_EQ(inventory_nics(xs, INVENTORY_ANY, INVENTORY_ANY, see, &s), 0);
+	UNIT_EQ(inventory_each(xs, INVENTORY_NICS, INVENTORY_ANY, INVENTORY_ANY, see, &s), 0);
 	UNIT_STREQ(s.text, "0:vif/3/0 0:vif/3/1 0:qnic/4/0 2:vif/3/7 ");
 	s = (struct seen){ 0 };
-	UNIT_EQ(inventory_disks(xs, INVENTORY_ANY, INVENTORY_ANY, see, &s), 0);
+	UNIT_EQ(inventory_each(xs, INVENTORY_DISKS, INVENTORY_ANY, INVENTORY_ANY, see, &s), 0);
 	UNIT_STREQ(s.text, "0:vbd/3/51712 ");
-	UNIT_EQ(inventory_find_nic(xs, 0, INVENTORY_ANY, 3, 7, NULL, &dev), 0);
+	UNIT_EQ(inventory_find(xs, INVENTORY_NICS, 0, INVENTORY_ANY, 3, 7, NULL, &dev), 0);
 	UNIT_EQ(dev.backend_domid, 2);
 	UNIT_STREQ(dev.front_dir, "/local/domain/3/device/vif/7");
 	UNIT_STREQ(dev.back_dir, "/local/domain/2/backend/vif/3/7");
-	UNIT_EQ(inventory_find_nic(xs, 0, INVENTORY_ANY, 3, 51712, NULL, &dev), -ENOENT);
-	UNIT_EQ(inventory_find_nic(xs, 0, INVENTORY_ANY, 3, 7, "qnic", &dev), -ENOENT);
-	UNIT_OK(inventory_is_nic_kind("vif") && inventory_is_nic_kind("qnic"));
-	UNIT_OK(!inventory_is_nic_kind("vbd") && !inventory_is_disk_kind("vif"));
+	UNIT_EQ(inventory_find(xs, INVENTORY_NICS, 0, INVENTORY_ANY, 3, 51712, NULL, &dev), -ENOENT);
+	UNIT_EQ(inventory_find(xs, INVENTORY_NICS, 0, INVENTORY_ANY, 3, 7, "qnic", &dev), -ENOENT);
 	xs_close(xs);
+}
+
+static void test_inventory_names(void)
+{
+	enum inventory_class of = INVENTORY_DISKS;
+	struct inventory_device dev;
+
+	UNIT_OK(!inventory_class_of("vif", &of) && of == INVENTORY_NICS);
+	UNIT_OK(!inventory_class_of("vbd3", &of) && of == INVENTORY_DISKS);
+	UNIT_OK(!inventory_class_of("qnic", &of) && of == INVENTORY_NICS);
+	UNIT_EQ(inventory_class_of("vkbd", &of), -EINVAL);
+	UNIT_EQ(inventory_name("qnic", 3, 2, 7, &dev), 0);
+	UNIT_STREQ(dev.front_dir, "/local/domain/3/device/vif/7");
+	UNIT_STREQ(dev.back_dir, "/local/domain/2/backend/qnic/3/7");
+	UNIT_EQ(inventory_name("qdisk", 3, 0, 768, &dev), 0);
+	UNIT_STREQ(dev.front_dir, "/local/domain/3/device/vbd/768");
+	UNIT_EQ(inventory_name("vkbd", 3, 0, 0, &dev), -EINVAL);
+}
+
+/* As xl has it: xl.cfg's rate=, in docs/man/xl-network-configuration. */
+static void test_rate(void)
+{
+	static const struct {
+		const char *text;
+		uint64_t bytes;
+		uint32_t usec;
+	} good[] = {
+		{ "10Mb/s", 62500, 50000 },
+		{ "1MB/s", 50000, 50000 },
+		{ "250KB/s", 12500, 50000 },
+		{ "1GB/s@20ms", 20000000, 20000 },
+		{ "1MB/s@250us", 250, 250 },
+		{ "8Gb/s@2s", 2000000000, 2000000 },
+		{ "20000B/s@50ms", 1000, 50000 },
+		{ "1b/s", 1, 50000 },		/* never so slow that it is none */
+	};
+	static const char *const bad[] = {
+		"", "10", "10Mb", "Mb/s", "-1Mb/s", "10mb/s", "10Tb/s", "10Mb/s@", "10Mb/s@50",
+		"10Mb/s@0ms", "10Mb/s@5h", "0Mb/s", "10Mb/s ", "99999999999999999999Gb/s",
+		"18446744073709551615GB/s", "1MB/s@4295s", "12500,50000",
+	};
+	uint64_t bytes;
+	uint32_t usec;
+	size_t i;
+
+	for (i = 0; i < UNIT_LEN(good); i++) {
+		UNIT_EQ(toolstack_rate(good[i].text, &bytes, &usec), 0);
+		UNIT_EQ(bytes, good[i].bytes);
+		UNIT_EQ(usec, good[i].usec);
+	}
+	for (i = 0; i < UNIT_LEN(bad); i++)
+		UNIT_EQ(toolstack_rate(bad[i], &bytes, &usec), -EINVAL);
 }
 
 int main(void)
@@ -215,6 +275,8 @@ int main(void)
 		{ "detach", test_detach },
 		{ "QEMU's kind", test_qnic },
 		{ "the inventory", test_inventory },
+		{ "names of devices", test_inventory_names },
+		{ "rates", test_rate },
 	};
 
 	return unit_run("toolstack, nics", tests, UNIT_LEN(tests));

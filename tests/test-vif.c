@@ -104,6 +104,7 @@ static void test_toolstack_defaults(void)
 	UNIT_EQ(ts.mtu_bytes, 1500);
 	UNIT_EQ(ts.rate_usec, 0);
 	UNIT_EQ(ts.rate_bytes, 0);
+	UNIT_EQ(ts.max_queues, 0);
 	UNIT_OK(!ts.hotplug_pending && !ts.hotplug_error);
 	xs_close(xs);
 }
@@ -128,6 +129,7 @@ static void test_toolstack_xl(void)
 	fake_xs_put(BACK "/online", "0");
 	fake_xs_put(BACK "/isolated", "1");
 	fake_xs_put(BACK "/any-source", "1");
+	fake_xs_put(BACK "/max-queues", "16");
 	UNIT_EQ(vif_read_toolstack(xs, BACK, &ts, &err), 0);
 	vif_format_mac(ts.mac, mac, sizeof(mac));
 	UNIT_OK(ts.has_mac);
@@ -137,6 +139,7 @@ static void test_toolstack_xl(void)
 	UNIT_STREQ(ts.port.vlan_text, "p1,10");
 	UNIT_EQ(ts.mtu_bytes, 9000);
 	UNIT_EQ(ts.handle, 2);
+	UNIT_EQ(ts.max_queues, 16);
 	UNIT_EQ(ts.rate_bytes, 12500);
 	UNIT_EQ(ts.rate_usec, 50000);
 	UNIT_OK(ts.hotplug_pending && !ts.hotplug_error);
@@ -187,6 +190,7 @@ static void test_toolstack_bad(void)
 	static const char *const name[] = { "a b", "a/b", "..", ".x", "a\n", "\xff" };
 	static const char *const mac[] = { "", "x", "ff:ff:ff:ff:ff:ff" };
 	static const char *const vlan[] = { "x", "4095", "1,,2" };
+	static const char *const queues[] = { "", "0", "17", "-1", "4294967297" };
 	static const char *const flag[] = { "", "2", "yes", "-1" };
 	struct xs_handle *xs;
 	struct vif_toolstack ts;
@@ -203,6 +207,7 @@ static void test_toolstack_bad(void)
 	refuse_toolstack("vlan", vlan, UNIT_LEN(vlan));
 	refuse_toolstack("isolated", flag, UNIT_LEN(flag));
 	refuse_toolstack("any-source", flag, UNIT_LEN(flag));
+	refuse_toolstack("max-queues", queues, UNIT_LEN(queues));
 	refuse_toolstack("online", flag, UNIT_LEN(flag));
 	xs = start();
 	memset(longer, 'a', sizeof(longer));

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * paravane attach-disk: creates a disk's nodes and waits until both ends are
- * connected, or says which end waits for what.
+ * paravane attach-disk: creates a disk's nodes.
  *
  * Hides: the choice of a free device name, what happens when the disk is there
- * already, when a failed disk is taken away again. Must not know: how nodes
- * are spelled.
+ * already. Must not know: how nodes are spelled, what follows when they are
+ * written (paravane-settle.h).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,11 +13,10 @@
 #include "keys.h"
 #include "paravane.h"
 #include "paravane-image.h"
-#include "paravane-script.h"
+#include "paravane-settle.h"
 #include "util.h"
 
 #define DEFAULT_WAIT_MS 30000
-#define REMOVE_WAIT_MS 5000
 #define NR_AUTOMATIC 702u		/* xvda to xvdzz */
 
 static const char help_text[] =
@@ -51,6 +49,7 @@ static const char help_text[] =
 "                   the default for domains that xl made\n"
 "  --no-libxl       never\n"
 "  --idempotent     the same disk attached already is no error\n"
+"  --json           print the disk's object, as list does\n"
 "  --wait SECONDS   deadline for both ends to connect (default 30)\n"
 "  --no-wait        return when the nodes are written\n"
 "\n"
@@ -60,8 +59,6 @@ static const char help_text[] =
 "Exit status: 0 connected, 1 error or refused, 2 wrong usage, 3 the deadline\n"
 "passed, 4 no such domain, 5 the device exists, 6 the image is in use.\n";
 
-enum libxl_choice { LIBXL_AUTO, LIBXL_YES, LIBXL_NO };
-
 struct attach {
 	struct store store;
 	struct common_options common;
@@ -69,12 +66,12 @@ struct attach {
 	struct toolstack_disk disk;
 	const char *device;		/* NULL: the next free one */
 	enum libxl_choice libxl;
-	bool idempotent;
+	bool idempotent, json;
 };
 
 enum { OPT_MODE = 256, OPT_CACHE, OPT_GRANT_MODE, OPT_CDROM, OPT_REMOVABLE, OPT_SCRIPT,
        OPT_LIBXL, OPT_NO_LIBXL, OPT_IDEMPOTENT, OPT_SECTOR, OPT_PHYSICAL, OPT_SEGMENTS,
-       OPT_SECURE, OPT_BARRIERS };
+       OPT_SECURE, OPT_BARRIERS, OPT_JSON };
 
 static const struct option options[] = {
 	{ "mode", required_argument, NULL, OPT_MODE },
@@ -91,6 +88,7 @@ static const struct option options[] = {
 	{ "libxl", no_argument, NULL, OPT_LIBXL },
 	{ "no-libxl", no_argument, NULL, OPT_NO_LIBXL },
 	{ "idempotent", no_argument, NULL, OPT_IDEMPOTENT },
+	{ "json", no_argument, NULL, OPT_JSON },
 	COMMON_OPTIONS,
 	{ 0 }
 };
@@ -221,6 +219,9 @@ static int parse_option(struct attach *a, int opt, const char *value)
 	case OPT_IDEMPOTENT:
 		a->idempotent = true;
 		break;
+	case OPT_JSON:
+		a->json = true;
+		break;
 	default:
 		return parse_wish(&a->disk.wishes, opt, value);
 	}
@@ -248,9 +249,9 @@ static int parse(struct attach *a, int argc, char **argv, bool *finished)
 		return complain_usage(&attach_disk_command, "--cdrom is read-only: --mode r");
 	if (argc - optind == 3) {
 		a->device = argv[optind + 2];
-		status = store_device(a->device, &a->disk.devid);
+		status = store_disk_name(a->device, &a->disk.devid);
 	}
-	a->disk.kind = a->common.kind ? a->common.kind : "vbd";
+	a->disk.kind = a->common.kind ? a->common.kind : KIND_VBD;
 	return status ? status : disk_image_parse(argv[optind + 1], &a->image);
 }
 
@@ -269,9 +270,7 @@ static int resolve(struct attach *a, const char *domain)
 		return complain(STATUS_USAGE, "domain \"%s\" cannot be its own back end", domain);
 	here = a->disk.backend_domid == a->store.own_domid;
 	a->disk.params = a->image.params;
-	a->disk.libxl = a->libxl == LIBXL_YES ||
-			(a->libxl == LIBXL_AUTO &&
-			 inventory_libxl_knows(a->store.xs, a->disk.domid));
+	a->disk.libxl = libxl_wanted(&a->store, a->libxl, a->disk.domid);
 	/* The image's name means something in the back end's domain only. */
 	return here && !a->disk.script ? disk_image_check(&a->image, a->disk.share) : STATUS_OK;
 }
@@ -313,8 +312,8 @@ static bool find_same(struct attach *a)
 {
 	struct same_search s = { .a = a };
 
-	inventory_disks(a->store.xs, a->disk.backend_domid, a->disk.domid,
-			look_for_same, &s);
+	inventory_each(a->store.xs, INVENTORY_DISKS, a->disk.backend_domid, a->disk.domid,
+		       look_for_same, &s);
 	return s.found;
 }
 
@@ -325,9 +324,9 @@ static int already_there(struct attach *a)
 	char domain[96], device[32];
 
 	domain_label(&a->store, a->disk.domid, domain, sizeof(domain));
-	device_label(a->disk.devid, device, sizeof(device));
-	if (inventory_find(a->store.xs, a->store.own_domid, INVENTORY_ANY, a->disk.domid,
-			   a->disk.devid, NULL, &disk))
+	device_label(a->disk.kind, a->disk.devid, device, sizeof(device));
+	if (inventory_find(a->store.xs, INVENTORY_DISKS, a->store.own_domid, INVENTORY_ANY,
+			   a->disk.domid, a->disk.devid, NULL, &disk))
 		return complain(STATUS_EXISTS,
 				"%s of %s exists (its front end's directory is there without a back end); choose another device",
 				device, domain);
@@ -373,8 +372,9 @@ static int create(struct attach *a, bool *created)
 	if (a->device && inventory_domain_exists(a->store.xs, a->disk.domid)) {
 		struct inventory_device disk;
 
-		if (!inventory_find(a->store.xs, a->store.own_domid, INVENTORY_ANY,
-				    a->disk.domid, a->disk.devid, NULL, &disk))
+		if (!inventory_find(a->store.xs, INVENTORY_DISKS, a->store.own_domid,
+				    INVENTORY_ANY, a->disk.domid, a->disk.devid, NULL,
+				    &disk))
 			return already_there(a);
 	}
 	status = disk_image_conflict(&a->store, a->disk.backend_domid, &a->image,
@@ -384,86 +384,22 @@ static int create(struct attach *a, bool *created)
 	ret = a->device ? toolstack_create_disk(a->store.xs, &a->disk) : create_next_free(a);
 	if (ret == -EEXIST)
 		return already_there(a);
-	if (ret == -ESRCH)
-		return complain(STATUS_NO_SUCH, "domain %u is gone", a->disk.domid);
-	if (ret == -EACCES || ret == -EPERM)
-		return complain(STATUS_ERROR,
-				"XenStore refuses to create the disk: this domain may not; run it in dom0");
 	if (ret < 0)
-		return complain(STATUS_ERROR, "cannot create the disk in XenStore: %s",
-				strerror(-ret));
+		return complain_not_created(ret, "disk", a->disk.domid);
 	*created = true;
 	return STATUS_OK;
 }
 
-/* ---- the wait ------------------------------------------------------------- */
-
-static void take_away(struct attach *a)
+static int settle(struct attach *a, bool created)
 {
-	struct toolstack_view view;
-
-	if (toolstack_detach(a->store.xs, a->disk.backend_domid, a->disk.kind, a->disk.domid,
-			     a->disk.devid, REMOVE_WAIT_MS, true, &view) < 0)
-		complain(STATUS_ERROR, "the disk's nodes could not be removed");
-}
-
-static int refused(struct attach *a, const char *why, bool created)
-{
-	char domain[96], device[32];
-	int status = complain(STATUS_ERROR, "%s for %s is not connected: %s",
-			      device_label(a->disk.devid, device, sizeof(device)),
-			      domain_label(&a->store, a->disk.domid, domain, sizeof(domain)),
-			      why);
-
-	if (created)
-		take_away(a);
-	return status;
-}
-
-static int wait_connected(struct attach *a, bool created)
-{
-	struct inventory_device disk = {
-		.domid = a->disk.domid, .backend_domid = a->disk.backend_domid,
-		.devid = a->disk.devid, .kind = a->disk.kind,
+	struct newcomer n = {
+		.script = a->disk.script, .wait_ms = a->common.wait_ms, .created = created,
+		.libxl = a->disk.libxl, .choice = a->libxl, .json = a->json,
 	};
-	struct toolstack_view view = { 0 };
-	char why[512], domain[96], device[32];
-	int ret;
 
-	xenbus_backend_path(disk.back_dir, sizeof(disk.back_dir), disk.backend_domid,
-			    disk.kind, disk.domid, disk.devid);
-	xenbus_frontend_path(disk.front_dir, sizeof(disk.front_dir), disk.domid, "vbd",
-			     disk.devid);
-	if (created && a->disk.script && disk.backend_domid == a->store.own_domid) {
-		ret = script_add(&a->store, &disk, a->common.wait_ms, why, sizeof(why));
-		if (ret < 0)
-			return refused(a, why, created);
-	}
-	ret = toolstack_wait_connected(a->store.xs, disk.backend_domid, disk.kind,
-				       disk.domid, disk.devid, a->common.wait_ms, &view);
-	if (!ret)
-		return STATUS_OK;
-	waits_for(&a->store, &disk, &view, why, sizeof(why));
-	if (ret != -ETIMEDOUT)
-		return refused(a, *why ? why : strerror(-ret), created);
-	device_label(disk.devid, device, sizeof(device));
-	return complain(STATUS_TIMEOUT,
-			"%s for %s is not connected after %g s: %s; it stays attached (\"paravane detach %u %s\" removes it)",
-			device, domain_label(&a->store, disk.domid, domain, sizeof(domain)),
-			a->common.wait_ms / 1000.0, why, disk.domid, device);
-}
-
-static void tell(struct attach *a, bool created)
-{
-	char device[32], domain[96];
-
-	printf("%s of %s: %s%s\n", device_label(a->disk.devid, device, sizeof(device)),
-	       domain_label(&a->store, a->disk.domid, domain, sizeof(domain)),
-	       created ? "" : "was there already, ",
-	       a->common.wait_ms ? "connected" : "created, not waited for");
-	if (!a->disk.libxl && inventory_host_has_libxl(a->store.xs))
-		complain(STATUS_OK, "xl does not know this disk (%s)",
-			 a->libxl == LIBXL_NO ? "--no-libxl" : "xl did not make this domain");
+	inventory_name(a->disk.kind, a->disk.domid, a->disk.backend_domid, a->disk.devid,
+		       &n.dev);
+	return newcomer_settle(&a->store, &n);
 }
 
 static void close_attach(struct attach *a)
@@ -488,16 +424,13 @@ static int run(int argc, char **argv)
 		status = resolve(&a, argv[optind]);
 	if (!status)
 		status = create(&a, &created);
-	if (!status && a.common.wait_ms)
-		status = wait_connected(&a, created);
-	if (!status)
-		tell(&a, created);
-	return status;
+	return status ? status : settle(&a, created);
 }
 
 const struct subcommand attach_disk_command = {
 	.name = "attach-disk",
 	.summary = "gives a guest a disk",
 	.help = help_text,
+	.classes = OF_DISKS,
 	.run = run,
 };

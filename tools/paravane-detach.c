@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * paravane detach: asks both ends to let a disk go, waits, removes its nodes.
+ * paravane detach: asks both ends to let a device go, waits, removes its nodes.
  *
  * Hides: what a refusal means. Must not know: how nodes are spelled.
  */
@@ -17,20 +17,21 @@
 static const char help_text[] =
 "Usage: paravane detach DOMAIN DEVICE [OPTION]...\n"
 "\n"
-"Takes a disk from a guest: asks both ends to close it, waits, removes it.\n"
+"Takes a disk or network interface from a guest: asks both ends to close it,\n"
+"waits, removes it.\n"
 "\n"
 "  DOMAIN           number or name\n"
-"  DEVICE           xvda, sda1, 51712 ...\n"
+"  DEVICE           xvda, sda1, 51712 ...; vif0, or an interface's address\n"
 "\n"
-"  --force          removes the disk after the deadline whatever the guest does;\n"
-"                   it loses what it had not written\n"
+"  --force          removes it after the deadline whatever the guest does, which\n"
+"                   loses what it had not written\n"
 "  --backend DOMAIN the domain whose back end serves it; default: as found\n"
-"  --kind KIND      vbd, vbd3 or qdisk; default: as found\n"
-"  --idempotent     a disk that is not there is no error\n"
+"  --kind KIND      vbd, vbd3, qdisk, vif or qnic; default: as found\n"
+"  --idempotent     a device that is not there is no error\n"
 "  --wait SECONDS   deadline for both ends to close (default 10)\n"
 "  --no-wait        with --force: removes at once\n"
 "\n"
-"A disk that the guest does not let go stays attached, and is gone once the\n"
+"What the guest does not let go stays attached, and is gone once the\n"
 "guest lets go and detach is run again.\n"
 "\n"
 "Exit status: 0 gone, 1 error, 2 wrong usage, 3 the deadline passed, 4 no such\n"
@@ -48,7 +49,7 @@ static const struct option options[] = {
 struct detach {
 	struct store store;
 	struct common_options common;
-	struct inventory_device disk;
+	struct inventory_device dev;
 	bool force, idempotent;
 };
 
@@ -73,35 +74,38 @@ static int parse(struct detach *d, int argc, char **argv, bool *finished)
 
 static int not_gone(struct detach *d, const struct toolstack_view *view)
 {
+	bool nic = is_nic(d->dev.kind);
 	char domain[96], device[32];
 
-	device_label(d->disk.devid, device, sizeof(device));
-	domain_label(&d->store, d->disk.domid, domain, sizeof(domain));
+	device_label(d->dev.kind, d->dev.devid, device, sizeof(device));
+	domain_label(&d->store, d->dev.domid, domain, sizeof(domain));
 	if (view->front_error[0])
 		return complain(STATUS_BUSY,
-				"%s stays attached: %s does not let it go: %s; unmount it there, or use --force",
-				device, domain, view->front_error);
+				"%s stays attached: %s does not let it go: %s; %s there, or use --force",
+				device, domain, view->front_error,
+				nic ? "take it down" : "unmount it");
 	if (view->front == XenbusStateConnected || view->front == XenbusStateClosing)
 		return complain(STATUS_TIMEOUT,
-				"%s is not gone after %g s: the front end in %s has not let go (state %s): is it mounted there? --force removes it all the same",
+				"%s is not gone after %g s: the front end in %s has not let go (state %s)%s --force removes it all the same",
 				device, d->common.wait_ms / 1000.0, domain,
-				xenbus_state_name(view->front));
+				xenbus_state_name(view->front),
+				nic ? ";" : ": is it mounted there?");
 	return complain(STATUS_TIMEOUT,
 			"%s is not gone after %g s: the back end is %s and the front end in %s is %s; is the back end running? --force removes it all the same",
 			device, d->common.wait_ms / 1000.0, xenbus_state_name(view->back),
 			domain, xenbus_state_name(view->front));
 }
 
-/* The script's failure is said, and does not keep the disk. */
-static int remove_disk(struct detach *d)
+/* The script's failure is said, and does not keep the device. */
+static int remove_device(struct detach *d)
 {
 	char why[512];
 
-	if (d->disk.backend_domid == d->store.own_domid &&
-	    script_remove(&d->store, &d->disk, why, sizeof(why)) < 0)
+	if (d->dev.backend_domid == d->store.own_domid &&
+	    script_remove(&d->store, &d->dev, why, sizeof(why)) < 0)
 		complain(STATUS_ERROR, "%s", why);
-	return toolstack_remove(d->store.xs, d->disk.backend_domid, d->disk.kind,
-				     d->disk.domid, d->disk.devid);
+	return toolstack_remove(d->store.xs, d->dev.backend_domid, d->dev.kind,
+				     d->dev.domid, d->dev.devid);
 }
 
 static int detach(struct detach *d)
@@ -110,16 +114,17 @@ static int detach(struct detach *d)
 	char domain[96], device[32];
 	int ret;
 
-	ret = toolstack_close(d->store.xs, d->disk.backend_domid, d->disk.kind,
-				   d->disk.domid, d->disk.devid, d->common.wait_ms, &view);
+	ret = toolstack_close(d->store.xs, d->dev.backend_domid, d->dev.kind,
+				   d->dev.domid, d->dev.devid, d->common.wait_ms, &view);
 	if (!ret || (ret == -ETIMEDOUT && d->force))
-		ret = remove_disk(d);
-	device_label(d->disk.devid, device, sizeof(device));
-	domain_label(&d->store, d->disk.domid, domain, sizeof(domain));
+		ret = remove_device(d);
+	device_label(d->dev.kind, d->dev.devid, device, sizeof(device));
+	domain_label(&d->store, d->dev.domid, domain, sizeof(domain));
 	if (ret == -ETIMEDOUT)
 		return not_gone(d, &view);
 	if (ret == -ENOENT)
-		return complain(STATUS_NO_SUCH, "%s has no disk %s", domain, device);
+		return complain(STATUS_NO_SUCH, "%s has no %s %s", domain,
+				words_of(d->dev.kind)->noun, device);
 	if (ret < 0)
 		return complain(STATUS_ERROR, "%s of %s: %s", device, domain, strerror(-ret));
 	printf("%s of %s: detached\n", device, domain);
@@ -143,8 +148,8 @@ static int run(int argc, char **argv)
 		return status;
 	status = store_open(&d.store);
 	if (!status)
-		status = store_disk(&d.store, &d.common, argv[optind], argv[optind + 1],
-				    &d.disk);
+		status = store_find(&d.store, &d.common, argv[optind], argv[optind + 1],
+				    &d.dev);
 	if (!status)
 		status = detach(&d);
 	if (status == STATUS_NO_SUCH && d.idempotent)
@@ -154,7 +159,8 @@ static int run(int argc, char **argv)
 
 const struct subcommand detach_command = {
 	.name = "detach",
-	.summary = "takes a disk from a guest",
+	.summary = "takes a disk or network interface from a guest",
 	.help = help_text,
+	.classes = OF_DISKS | OF_NICS,
 	.run = run,
 };

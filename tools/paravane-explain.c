@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * paravane explain: one disk, what its two ends offered and agreed on, what
+ * paravane explain: one device, what its two ends offered and agreed on, what
  * that means, and what they wait for.
  *
  * Hides: what is shown and how. Must not know: the judgement
@@ -19,16 +19,16 @@
 static const char help_text[] =
 "Usage: paravane explain DOMAIN DEVICE [OPTION]...\n"
 "\n"
-"Says of a disk what each end offered, what they agreed on, and what that means\n"
-"for speed and for the guest; and, when it is not connected, which end waits for\n"
-"what. Works for disks that others serve, too.\n"
+"Says of a disk or network interface what each end offered, what they agreed on,\n"
+"and what that means for speed and for the guest; and, when it is not connected,\n"
+"which end waits for what. Works for devices that others serve, too.\n"
 "\n"
 "  DOMAIN           number or name\n"
-"  DEVICE           xvda, sda1, 51712 ...\n"
+"  DEVICE           xvda, sda1, 51712 ...; vif0, or an interface's address\n"
 "\n"
 "  --json           an object, as list prints it, with the explanation\n"
 "  --backend DOMAIN the domain whose back end serves it; default: as found\n"
-"  --kind KIND      vbd, vbd3 or qdisk; default: as found\n"
+"  --kind KIND      vbd, vbd3, qdisk, vif or qnic; default: as found\n"
 "\n"
 "Exit status: 0 explained, connected or not, 1 error, 2 wrong usage, 4 no such\n"
 "domain or device.\n";
@@ -44,8 +44,7 @@ static const struct option options[] = {
 struct explain {
 	struct store store;
 	struct common_options common;
-	struct inventory_device disk;
-	struct disk_view view;
+	struct inventory_device dev;
 	bool json;
 };
 
@@ -79,42 +78,37 @@ static void print_row(const char *topic, const char *text)
 	print_wrapped(text);
 }
 
-static const char *served_by(const struct disk_view *v)
+static const char *served_by(const struct device_view *v)
 {
-	if (!strcmp(v->disk->kind, "qdisk"))
+	if (is_of_qemu(v->dev->kind))
 		return "QEMU";
 	if (v->ours)
-		return "paravane-blkback";
+		return words_of(v->dev->kind)->program;
 	return v->ends.back == XenbusStateInitialising ? "nobody yet" : "another back end";
 }
 
-static void print_head(struct explain *e)
+/* what: its size or so; may be empty. topic and text: a row of its own, or NULL. */
+static void print_head(struct explain *e, const struct device_view *v, const char *what,
+		       const char *topic, const char *text)
 {
-	const struct disk_view *v = &e->view;
-	char domain[96], back[96], size[32] = "";
+	char domain[96], back[96];
 
-	if (v->has_features)
-		human_bytes(disk_view_bytes(v), size, sizeof(size));
 	printf("%s of %s%s%s, kind %s, served by %s in %s\n", v->device,
-	       domain_label(&e->store, v->disk->domid, domain, sizeof(domain)),
-	       *size ? ": " : "", size, v->disk->kind, served_by(v),
-	       domain_label(&e->store, v->disk->backend_domid, back, sizeof(back)));
-	if (v->ts.params)
-		print_row("image", v->ts.params);
+	       domain_label(&e->store, v->dev->domid, domain, sizeof(domain)),
+	       *what ? ": " : "", what, v->dev->kind, served_by(v),
+	       domain_label(&e->store, v->dev->backend_domid, back, sizeof(back)));
+	if (text)
+		print_row(topic, text);
 	print_row("back end", xenbus_state_name(v->ends.back));
 	print_row("front end", xenbus_state_name(v->ends.front));
 	if (v->waits[0])
 		print_row("waits", v->waits);
 }
 
-static void print_text(struct explain *e)
+static void print_meanings(const struct device_view *v, const struct meaning *m, unsigned n)
 {
-	struct meaning m[MEANINGS_MAX];
-	unsigned n = meanings(&e->view, m);
-
-	print_head(e);
 	if (n)
-		printf("\n%s:\n", view_is_agreed(&e->view) ? "Agreed" :
+		printf("\n%s:\n", view_is_agreed(v) ? "Agreed" :
 		       "The back end's offer, which no front end has answered");
 	for (unsigned i = 0; i < n; i++) {
 		print_row(m[i].topic, m[i].is);
@@ -127,17 +121,8 @@ static void print_text(struct explain *e)
 
 /* ---- for programs ------------------------------------------------------------- */
 
-static void print_json(const struct disk_view *v)
+static void json_meanings(const struct meaning *m, unsigned n)
 {
-	struct meaning m[MEANINGS_MAX];
-	unsigned n = meanings(v, m);
-
-	json_disk_begin(v);
-	json_bool("agreed", view_is_agreed(v));
-	if (n) {
-		json_number("requests_in_flight_max", view_requests_max(v));
-		json_number("request_bytes_max", view_request_bytes_max(v));
-	}
 	fputs(",\n    \"explanation\": [", stdout);
 	for (unsigned i = 0; i < n; i++) {
 		printf("%s\n    {\n    \"topic\": \"%s\"", i ? "," : "", m[i].topic);
@@ -147,8 +132,54 @@ static void print_json(const struct disk_view *v)
 		fputs("\n    }", stdout);
 	}
 	putchar(']');
-	json_disk_end();
+	json_device_end();
 	putchar('\n');
+}
+
+/* ---- the two classes ------------------------------------------------------------- */
+
+static void explain_disk(struct explain *e)
+{
+	struct meaning m[MEANINGS_MAX];
+	struct disk_view v;
+	char size[32] = "";
+	unsigned n;
+
+	disk_view_look(&e->store, &e->dev, &v);
+	n = disk_meanings(&v, m);
+	if (e->json) {
+		json_disk_begin(&v);
+		json_bool("agreed", view_is_agreed(&v.base));
+		if (n) {
+			json_number("requests_in_flight_max", view_requests_max(&v));
+			json_number("request_bytes_max", view_request_bytes_max(&v));
+		}
+		json_meanings(m, n);
+	} else {
+		if (v.base.has_features)
+			human_bytes(disk_view_bytes(&v), size, sizeof(size));
+		print_head(e, &v.base, size, "image", v.ts.params);
+		print_meanings(&v.base, m, n);
+	}
+	disk_view_close(&v);
+}
+
+static void explain_nic(struct explain *e)
+{
+	struct meaning m[MEANINGS_MAX];
+	struct nic_view v;
+	unsigned n;
+
+	nic_view_look(&e->store, &e->dev, &v);
+	n = nic_meanings(&v, m);
+	if (e->json) {
+		json_nic_begin(&v);
+		json_bool("agreed", view_is_agreed(&v.base));
+		json_meanings(m, n);
+	} else {
+		print_head(e, &v.base, "", "name", v.ts.vifname[0] ? v.ts.vifname : NULL);
+		print_meanings(&v.base, m, n);
+	}
 }
 
 /* ---- the command ---------------------------------------------------------------- */
@@ -170,11 +201,10 @@ static int parse(struct explain *e, int argc, char **argv, bool *finished)
 
 static int explain(struct explain *e)
 {
-	disk_view_look(&e->store, &e->disk, &e->view);
-	if (e->json)
-		print_json(&e->view);
+	if (is_nic(e->dev.kind))
+		explain_nic(e);
 	else
-		print_text(e);
+		explain_disk(e);
 	if (fflush(stdout) || ferror(stdout))
 		return complain(STATUS_ERROR, "standard output: %s", strerror(errno));
 	return STATUS_OK;
@@ -182,7 +212,6 @@ static int explain(struct explain *e)
 
 static void close_explain(struct explain *e)
 {
-	disk_view_close(&e->view);
 	store_close(&e->store);
 }
 
@@ -196,13 +225,14 @@ static int run(int argc, char **argv)
 		return status;
 	status = store_open(&e.store);
 	if (!status)
-		status = store_disk(&e.store, &e.common, argv[optind], argv[optind + 1], &e.disk);
+		status = store_find(&e.store, &e.common, argv[optind], argv[optind + 1], &e.dev);
 	return status ? status : explain(&e);
 }
 
 const struct subcommand explain_command = {
 	.name = "explain",
-	.summary = "says what a disk's two ends agreed on, and what it means",
+	.summary = "says what a device's two ends agreed on, and what it means",
 	.help = help_text,
+	.classes = OF_DISKS | OF_NICS,
 	.run = run,
 };

@@ -147,7 +147,7 @@ static int check_one(void *arg, const struct inventory_device *disk)
 	status = complain(STATUS_BUSY,
 			  "%s is in use: %s of %s has it with mode %s; detach that one, use --mode r for both, or share it with --mode 'w!'",
 			  c->image->params,
-			  device_label(disk->devid, device, sizeof(device)),
+			  device_label(disk->kind, disk->devid, device, sizeof(device)),
 			  domain_label(c->store, disk->domid, domain, sizeof(domain)),
 			  ts.share == VBD_READ_ONLY ? "r" : "w");
 out:
@@ -159,7 +159,8 @@ int disk_image_conflict(struct store *store, uint32_t backend_domid,
 			const struct disk_image *image, enum vbd_share share)
 {
 	struct conflict c = { .store = store, .image = image, .share = share };
-	int ret = inventory_disks(store->xs, backend_domid, INVENTORY_ANY, check_one, &c);
+	int ret = inventory_each(store->xs, INVENTORY_DISKS, backend_domid, INVENTORY_ANY,
+				 check_one, &c);
 
 	return ret < 0 ? complain(STATUS_ERROR, "looking for other disks of %s: %s",
 				  image->params, strerror(-ret)) : ret;

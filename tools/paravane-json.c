@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A disk as a JSON object (paravane-json.h).
+ * A device as a JSON object (paravane-json.h).
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -66,6 +66,32 @@ void json_bool(const char *name, bool b)
 	printf(",\n    \"%s\": %s", name, b ? "true" : "false");
 }
 
+/* ---- of every device ---------------------------------------------------------- */
+
+static void json_begin(const struct device_view *v)
+{
+	printf("  {\n    \"domid\": %u", v->dev->domid);
+	json_text("domain", v->domain);
+	json_text("device", v->device);
+	json_number("devid", v->dev->devid);
+	json_text("kind", v->dev->kind);
+	json_number("backend_domid", v->dev->backend_domid);
+	json_text("backend_state", xenbus_state_name(v->ends.back));
+	json_text("frontend_state", xenbus_state_name(v->ends.front));
+}
+
+void json_device_end(void)
+{
+	fputs("\n  }", stdout);
+}
+
+static const char *truth(bool b)
+{
+	return b ? "true" : "false";
+}
+
+/* ---- disks ---------------------------------------------------------------------- */
+
 static void json_features(const struct disk_view *v)
 {
 	const struct vbd_features *f = &v->features;
@@ -76,15 +102,14 @@ static void json_features(const struct disk_view *v)
 	printf(",\n    \"offered\": {\"flush\": %s, \"barrier\": %s, \"discard\": %s, "
 	       "\"discard_secure\": %s, \"persistent_grants\": %s, "
 	       "\"max_indirect_segments\": %u, \"max_ring_pages\": %u, \"max_queues\": %u}",
-	       f->flush ? "true" : "false", f->barrier ? "true" : "false",
-	       f->discard ? "true" : "false", f->discard_secure ? "true" : "false",
-	       f->persistent ? "true" : "false", f->max_indirect_segments,
+	       truth(f->flush), truth(f->barrier), truth(f->discard),
+	       truth(f->discard_secure), truth(f->persistent), f->max_indirect_segments,
 	       1u << f->max_ring_order, f->max_queues);
-	if (!v->has_front)
+	if (!v->base.has_front)
 		return;
 	printf(",\n    \"negotiated\": {\"persistent_grants\": %s, \"ring_pages\": %u, "
 	       "\"queues\": %u, \"abi\": \"%s\"}",
-	       f->persistent && v->front.persistent ? "true" : "false",
+	       truth(f->persistent && v->front.persistent),
 	       1u << v->front.queue[0].order, v->front.nr_queues, abi_name(v->front.abi));
 }
 
@@ -116,27 +141,65 @@ static void json_counters(const struct runinfo *r)
 
 void json_disk_begin(const struct disk_view *v)
 {
-	printf("  {\n    \"domid\": %u", v->disk->domid);
-	json_text("domain", v->domain);
-	json_text("device", v->device);
-	json_number("devid", v->disk->devid);
-	json_text("kind", v->disk->kind);
-	json_number("backend_domid", v->disk->backend_domid);
-	json_text("backend_state", xenbus_state_name(v->ends.back));
-	json_text("frontend_state", xenbus_state_name(v->ends.front));
+	json_begin(&v->base);
 	json_text("image", v->ts.params);
 	json_text("mode", mode_name(v->ts.share));
 	json_text("cache", cache_name(v->ts.cache));
 	json_bool("cdrom", v->ts.cdrom);
 	json_bool("removable", v->ts.removable);
-	if (v->has_features)
+	if (v->base.has_features)
 		json_features(v);
 	if (v->run.found)
 		json_counters(&v->run);
-	json_text("waits_for", v->waits);
+	json_text("waits_for", v->base.waits);
 }
 
-void json_disk_end(void)
+/* ---- network interfaces ----------------------------------------------------------- */
+
+static void json_nic_features(const struct nic_view *v)
 {
-	fputs("\n  }", stdout);
+	const struct vif_features *f = &v->features;
+	const struct vif_frontend *g = &v->front;
+
+	printf(",\n    \"offered\": {\"sg\": %s, \"gso_tcpv4\": %s, \"gso_tcpv6\": %s, "
+	       "\"ipv6_csum\": %s, \"rx_copy\": %s, \"rx_flip\": %s, "
+	       "\"split_event_channels\": %s, \"multicast_control\": %s, "
+	       "\"dynamic_multicast_control\": %s, \"ctrl_ring\": %s, \"max_queues\": %u}",
+	       truth(f->sg), truth(f->gso_tcpv4), truth(f->gso_tcpv6), truth(f->ipv6_csum),
+	       truth(f->rx_copy), truth(f->rx_flip), truth(f->split_event_channels),
+	       truth(f->multicast_control), truth(f->dynamic_multicast_control),
+	       truth(f->ctrl_ring), f->max_queues);
+	if (!v->base.has_front)
+		return;
+	printf(",\n    \"negotiated\": {\"sg\": %s, \"gso_tcpv4\": %s, \"gso_tcpv6\": %s, "
+	       "\"csum\": %s, \"ipv6_csum\": %s, \"rx_copy\": %s, \"rx_notify\": %s, "
+	       "\"split_event_channels\": %s, \"multicast_control\": %s, "
+	       "\"ctrl_ring\": %s, \"queues\": %u}",
+	       truth(g->sg), truth(g->gso_tcpv4), truth(g->gso_tcpv6), truth(!g->no_csum),
+	       truth(g->ipv6_csum), truth(g->rx_copy), truth(g->rx_notify),
+	       truth(g->queue[0].tx_port != g->queue[0].rx_port),
+	       truth(g->multicast_control), truth(g->ctrl_ring), g->nr_queues);
+}
+
+void json_nic_begin(const struct nic_view *v)
+{
+	char mac[VIF_MAC_BYTES * 3] = "";
+
+	if (v->ts.has_mac)
+		vif_format_mac(v->ts.mac, mac, sizeof(mac));
+	json_begin(&v->base);
+	json_text("mac", mac);
+	json_text("bridge", v->ts.bridge);
+	json_text("vifname", v->ts.vifname);
+	json_text("vlan", v->ts.port.vlan_text);
+	json_number("mtu_bytes", v->ts.mtu_bytes);
+	json_number("rate_bits_per_s", rate_bits_per_s(&v->ts));
+	json_bool("isolated", v->ts.port.isolated);
+	json_bool("any_source", v->ts.port.any_source);
+	json_text("hotplug", v->ts.hotplug_error ? "error" :
+		  v->ts.hotplug_pending ? "pending" : "connected");
+	json_bool("carrier", v->carrier);
+	if (v->base.has_features)
+		json_nic_features(v);
+	json_text("waits_for", v->base.waits);
 }

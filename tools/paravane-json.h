@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * JSON on standard output, for programs: a disk's object, which list and
- * explain print alike, and members for it.
+ * JSON on standard output, for programs: a device's object, which list, explain
+ * and attach print alike, and members for it.
  *
  * Hides: escapes, commas, the names of members. Must not know: where a view
  * comes from.
@@ -13,10 +13,12 @@
 #include <stdint.h>
 
 struct disk_view;
+struct nic_view;
 
 /* All members; more may be added by the functions below before the end. */
 void json_disk_begin(const struct disk_view *v);
-void json_disk_end(void);
+void json_nic_begin(const struct nic_view *v);
+void json_device_end(void);
 
 void json_text(const char *name, const char *text);	/* NULL and "": null */
 void json_number(const char *name, uint64_t n);

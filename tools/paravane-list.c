@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * paravane list: the disks there are, for people (a table) and for programs
- * (JSON).
+ * paravane list: the devices there are, for people (a table for each class) and
+ * for programs (JSON).
  *
  * Hides: what is shown and how. Must not know: how nodes are spelled, what the
  * back end's files look like (paravane-view.h).
@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keys.h"
 #include "paravane.h"
 #include "paravane-json.h"
 #include "paravane-view.h"
@@ -20,14 +21,15 @@
 static const char help_text[] =
 "Usage: paravane list [DOMAIN] [OPTION]...\n"
 "\n"
-"Lists the disks of a guest, or of all guests: the state of both ends, what they\n"
-"negotiated, the image. For disks that this machine's paravane-blkback serves,\n"
-"also its engine and counters.\n"
+"Lists the disks and network interfaces of a guest, or of all guests: the state of\n"
+"both ends, what they negotiated, the image or the switch. For disks that this\n"
+"machine's paravane-blkback serves, also its engine and counters.\n"
 "\n"
-"  --json           a JSON array, one object a disk; units are in the names\n"
-"  --long           more lines for each disk: features, counters, what is waited for\n"
-"  --backend DOMAIN only disks that this domain serves\n"
-"  --kind KIND      only vbd, vbd3 or qdisk\n"
+"  --json           a JSON array, one object a device, disks first; units are in\n"
+"                   the names\n"
+"  --long           more lines for each: features, counters, what is waited for\n"
+"  --backend DOMAIN only devices that this domain serves\n"
+"  --kind KIND      only vbd, vbd3, qdisk, vif or qnic\n"
 "\n"
 "Exit status: 0 listed (possibly none), 1 error, 2 wrong usage, 4 no such domain.\n";
 
@@ -44,10 +46,16 @@ struct list {
 	struct store store;
 	struct common_options common;
 	bool json, more;
-	unsigned nr;
+	unsigned nr, nr_disks;
 };
 
 /* ---- for people ------------------------------------------------------------ */
+
+static const char *domain_column(const struct device_view *v, char *buf, size_t bytes)
+{
+	snprintf(buf, bytes, "%u%s%s", v->dev->domid, *v->domain ? " " : "", v->domain);
+	return buf;
+}
 
 static void print_features(const struct disk_view *v)
 {
@@ -59,7 +67,7 @@ static void print_features(const struct disk_view *v)
 	printf("indirect %u segments, ring %u pages, %u %s, sectors of %u bytes\n",
 	       f->max_indirect_segments, 1u << f->max_ring_order, f->max_queues,
 	       f->max_queues == 1 ? "queue" : "queues", f->sector_bytes);
-	if (!v->has_front)
+	if (!v->base.has_front)
 		return;
 	printf("    taken: %sring %u %s, %u %s, ABI %s\n",
 	       f->persistent && v->front.persistent ? "persistent-grants " : "",
@@ -88,53 +96,125 @@ static void print_counters(const struct runinfo *r)
 	       r->counters.discards, r->counters.errors);
 }
 
-static void print_table(struct list *l, const struct disk_view *v)
+static void print_disk(struct list *l, const struct disk_view *v)
 {
 	char size[32] = "-", domain[80];
 
 	if (!l->nr)
 		printf("%-14s %-6s %-6s %-13s %-13s %-4s %10s  %s\n", "DOMAIN", "DEVICE", "KIND",
 		       "BACK END", "FRONT END", "MODE", "SIZE", "IMAGE");
-	if (v->has_features)
+	if (v->base.has_features)
 		human_bytes(disk_view_bytes(v), size, sizeof(size));
-	snprintf(domain, sizeof(domain), "%u%s%s", v->disk->domid, *v->domain ? " " : "", v->domain);
-	printf("%-14s %-6s %-6s %-13s %-13s %-4s %10s  %s\n", domain, v->device, v->disk->kind,
-	       xenbus_state_name(v->ends.back), xenbus_state_name(v->ends.front),
+	printf("%-14s %-6s %-6s %-13s %-13s %-4s %10s  %s\n",
+	       domain_column(&v->base, domain, sizeof(domain)), v->base.device,
+	       v->base.dev->kind, xenbus_state_name(v->base.ends.back),
+	       xenbus_state_name(v->base.ends.front),
 	       mode_name(v->ts.share), size, v->ts.params ? v->ts.params : "-");
 	if (!l->more)
 		return;
-	if (v->has_features)
+	if (v->base.has_features)
 		print_features(v);
 	print_counters(&v->run);
-	if (v->waits[0])
-		printf("    waits: %s\n", v->waits);
+	if (v->base.waits[0])
+		printf("    waits: %s\n", v->base.waits);
 }
 
-/* ---- for programs ----------------------------------------------------------- */
-
-static void print_json(struct list *l, const struct disk_view *v)
+static const char *word(bool has, const char *text)
 {
-	fputs(l->nr ? ",\n" : "[\n", stdout);
-	json_disk_begin(v);
-	json_disk_end();
+	return has ? text : "";
+}
+
+static void print_nic_features(const struct nic_view *v)
+{
+	const struct vif_features *f = &v->features;
+	const struct vif_frontend *g = &v->front;
+
+	printf("    offered: %s%s%s%s%s%s%s%u %s\n", word(f->sg, "sg "),
+	       word(f->gso_tcpv4, "gso4 "), word(f->gso_tcpv6, "gso6 "),
+	       word(f->ipv6_csum, "csum6 "), word(f->split_event_channels, "split "),
+	       word(f->multicast_control, "multicast "), word(f->ctrl_ring, "control "),
+	       f->max_queues, f->max_queues == 1 ? "queue" : "queues");
+	if (!v->base.has_front)
+		return;
+	printf("    taken: %s%s%s%s%s%s%s%s%s%u %s\n", word(g->rx_copy, "copy "),
+	       word(g->sg, "sg "), word(g->gso_tcpv4, "gso4 "), word(g->gso_tcpv6, "gso6 "),
+	       word(!g->no_csum, "csum4 "), word(g->ipv6_csum, "csum6 "),
+	       word(g->queue[0].tx_port != g->queue[0].rx_port, "split "),
+	       word(g->multicast_control, "multicast "), word(g->ctrl_ring, "control "),
+	       g->nr_queues, g->nr_queues == 1 ? "queue" : "queues");
+}
+
+static void print_nic(struct list *l, const struct nic_view *v)
+{
+	char mac[VIF_MAC_BYTES * 3] = "-", limit[32], domain[80];
+
+	if (l->nr == l->nr_disks)
+		printf("%s%-14s %-6s %-6s %-13s %-13s %-17s  %s\n", l->nr ? "\n" : "", "DOMAIN",
+		       "DEVICE", "KIND", "BACK END", "FRONT END", "ADDRESS", "SWITCH");
+	if (v->ts.has_mac)
+		vif_format_mac(v->ts.mac, mac, sizeof(mac));
+	printf("%-14s %-6s %-6s %-13s %-13s %-17s  %s%s%s%s\n",
+	       domain_column(&v->base, domain, sizeof(domain)), v->base.device,
+	       v->base.dev->kind, xenbus_state_name(v->base.ends.back),
+	       xenbus_state_name(v->base.ends.front), mac,
+	       v->ts.bridge[0] ? v->ts.bridge : "-", word(v->ts.port.vlan_text[0], ", " KEY_VLAN " "),
+	       v->ts.port.vlan_text, word(v->ts.port.isolated, ", isolated"));
+	if (!l->more)
+		return;
+	printf("    " KEY_MTU " %u, rate of what it sends: %s\n", v->ts.mtu_bytes,
+	       human_rate(&v->ts, limit, sizeof(limit)));
+	if (v->base.has_features)
+		print_nic_features(v);
+	if (v->base.waits[0])
+		printf("    waits: %s\n", v->base.waits);
 }
 
 /* ---- the walk --------------------------------------------------------------- */
 
-static int show(void *arg, const struct inventory_device *disk)
+static bool is_wanted(struct list *l, const struct inventory_device *dev)
+{
+	if (l->common.kind && strcmp(l->common.kind, dev->kind))
+		return false;
+	if (l->json)
+		fputs(l->nr ? ",\n" : "[\n", stdout);
+	return true;
+}
+
+static int show_disk(void *arg, const struct inventory_device *dev)
 {
 	struct list *l = arg;
 	struct disk_view v;
 
-	if (l->common.kind && strcmp(l->common.kind, disk->kind))
+	if (!is_wanted(l, dev))
 		return 0;
-	disk_view_look(&l->store, disk, &v);
-	if (l->json)
-		print_json(l, &v);
-	else
-		print_table(l, &v);
-	l->nr++;
+	disk_view_look(&l->store, dev, &v);
+	if (l->json) {
+		json_disk_begin(&v);
+		json_device_end();
+	} else {
+		print_disk(l, &v);
+	}
 	disk_view_close(&v);
+	l->nr++;
+	l->nr_disks++;
+	return 0;
+}
+
+static int show_nic(void *arg, const struct inventory_device *dev)
+{
+	struct list *l = arg;
+	struct nic_view v;
+
+	if (!is_wanted(l, dev))
+		return 0;
+	nic_view_look(&l->store, dev, &v);
+	if (l->json) {
+		json_nic_begin(&v);
+		json_device_end();
+	} else {
+		print_nic(l, &v);
+	}
+	l->nr++;
 	return 0;
 }
 
@@ -165,11 +245,14 @@ static int list(struct list *l, const char *domain)
 		status = store_backend(&l->store, &l->common, INVENTORY_ANY, &backend_domid);
 	if (status)
 		return status;
-	ret = inventory_disks(l->store.xs, backend_domid, domid, show, l);
+	ret = inventory_each(l->store.xs, INVENTORY_DISKS, backend_domid, domid, show_disk, l);
+	if (!ret)
+		ret = inventory_each(l->store.xs, INVENTORY_NICS, backend_domid, domid, show_nic,
+				     l);
 	if (l->json)
 		fputs(l->nr ? "\n]\n" : "[]\n", stdout);
 	else if (!l->nr && !ret)
-		puts("no disks");
+		puts("no disks, no network interfaces");
 	if (ret < 0)
 		return complain(STATUS_ERROR, "reading XenStore: %s", strerror(-ret));
 	if (fflush(stdout) || ferror(stdout))
@@ -196,7 +279,8 @@ static int run(int argc, char **argv)
 
 const struct subcommand list_command = {
 	.name = "list",
-	.summary = "shows the disks and what became of them",
+	.summary = "shows the devices and what became of them",
 	.help = help_text,
+	.classes = OF_DISKS | OF_NICS,
 	.run = run,
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The words of paravane explain (paravane-meaning.h): one function for each
- * topic, called in the order of the table at the end.
+ * The words of paravane explain for disks (paravane-meaning.h): one function for
+ * each topic, called in the order of the table at the end.
  *
  * What Linux guests do, and by which parameter that is changed, are facts of
  * drivers/block/xen-blkfront.c.
@@ -21,7 +21,7 @@
 
 #define SAY(field, ...) snprintf(m->field, sizeof(m->field), __VA_ARGS__)
 
-bool view_is_agreed(const struct disk_view *v)
+bool view_is_agreed(const struct device_view *v)
 {
 	return v->has_front && (v->ends.front == XenbusStateInitialised ||
 				v->ends.front == XenbusStateConnected);
@@ -29,12 +29,12 @@ bool view_is_agreed(const struct disk_view *v)
 
 static uint32_t ring_order(const struct disk_view *v)
 {
-	return view_is_agreed(v) ? v->front.queue[0].order : v->features.max_ring_order;
+	return view_is_agreed(&v->base) ? v->front.queue[0].order : v->features.max_ring_order;
 }
 
 static uint32_t nr_queues(const struct disk_view *v)
 {
-	return view_is_agreed(v) ? v->front.nr_queues : v->features.max_queues;
+	return view_is_agreed(&v->base) ? v->front.nr_queues : v->features.max_queues;
 }
 
 uint32_t view_requests_max(const struct disk_view *v)
@@ -60,7 +60,7 @@ static const char *plural(uint32_t n)
 
 static bool by_qemu(const struct disk_view *v)
 {
-	return !strcmp(v->disk->kind, KIND_QDISK);
+	return !strcmp(v->base.dev->kind, KIND_QDISK);
 }
 
 /* ---- how much at a time ------------------------------------------------------ */
@@ -70,7 +70,7 @@ static void ring(const struct disk_view *v, struct meaning *m)
 	uint32_t order = ring_order(v), most = v->features.max_ring_order;
 	uint32_t queues = nr_queues(v), slots = SLOTS_PER_PAGE << order;
 
-	if (!view_is_agreed(v))
+	if (!view_is_agreed(&v->base))
 		SAY(is, "up to %u page%s offered", 1u << most, plural(1u << most));
 	else if (most)
 		SAY(is, "%u page%s, of %u offered", 1u << order, plural(1u << order), 1u << most);
@@ -80,7 +80,7 @@ static void ring(const struct disk_view *v, struct meaning *m)
 		SAY(means, "%u requests in flight at most, %u in each queue", slots * queues, slots);
 	else
 		SAY(means, "%u requests in flight at most", slots);
-	if (view_is_agreed(v) && order < most)
+	if (view_is_agreed(&v->base) && order < most)
 		SAY(advice, "a guest that often has more waiting gains by a larger ring; Linux takes one with xen_blkfront.max_ring_page_order=%u",
 		    most);
 }
@@ -89,7 +89,7 @@ static void queues(const struct disk_view *v, struct meaning *m)
 {
 	uint32_t nr = nr_queues(v), most = v->features.max_queues;
 
-	if (!view_is_agreed(v))
+	if (!view_is_agreed(&v->base))
 		SAY(is, "up to %u offered", most);
 	else if (most > 1)
 		SAY(is, "%u, of %u offered", nr, most);
@@ -100,7 +100,7 @@ static void queues(const struct disk_view *v, struct meaning *m)
 	else
 		SAY(means, "up to %u CPUs of the back end's domain work for the disk at the same time",
 		    nr);
-	if (view_is_agreed(v) && nr < most)
+	if (view_is_agreed(&v->base) && nr < most)
 		SAY(advice, "Linux takes a queue for each of its CPUs, as far as xen_blkfront.max_queues allows");
 }
 
@@ -135,7 +135,7 @@ static void each_request(const struct disk_view *v, struct meaning *m)
 {
 	if (by_qemu(v))
 		SAY(means, "QEMU has the data of each request copied by the hypervisor");
-	else if (!v->ours)
+	else if (!v->base.ours)
 		SAY(means, "the pages of every request are mapped and unmapped again, or copied by the hypervisor");
 	else if (!strcmp(v->run.engine, "direct"))
 		SAY(means, "the hypervisor copies the pages of every request: direct I/O does not map pages that may go before it lets go of them");
@@ -149,13 +149,13 @@ static void each_request(const struct disk_view *v, struct meaning *m)
 
 static void grants(const struct disk_view *v, struct meaning *m)
 {
-	bool offered = v->features.persistent, taken = view_is_agreed(v) && v->front.persistent;
+	bool offered = v->features.persistent, taken = view_is_agreed(&v->base) && v->front.persistent;
 	char mode[40] = "";
 
 	if (v->run.grants[0])
 		snprintf(mode, sizeof(mode), " (" KEY_GRANT_MODE " %s)", v->run.grants);
-	if (offered && (taken || !view_is_agreed(v))) {
-		SAY(is, "persistent%s%s", view_is_agreed(v) ? "" : " offered", mode);
+	if (offered && (taken || !view_is_agreed(&v->base))) {
+		SAY(is, "persistent%s%s", view_is_agreed(&v->base) ? "" : " offered", mode);
 		SAY(means, "pages stay mapped: no hypercall for a request; the guest copies its data into and out of them");
 		return;
 	}
@@ -170,9 +170,9 @@ static void engine(const struct disk_view *v, struct meaning *m)
 
 	if (by_qemu(v)) {
 		SAY(is, "QEMU's");
-	} else if (v->ours && !*name) {
+	} else if (v->base.ours && !*name) {
 		SAY(is, "chosen when the front end connects; cache mode %s", cache_name(v->ts.cache));
-	} else if (!v->ours) {
+	} else if (!v->base.ours) {
 		SAY(is, "not known");
 		SAY(means, "no paravane-blkback of this domain serves the disk: the kernel's back end, perhaps, or one in another domain");
 	} else {
@@ -201,7 +201,7 @@ static void safety(const struct disk_view *v, struct meaning *m)
 	    f->flush && f->barrier ? " and " : "", f->barrier ? "barrier" : "");
 	if (!f->flush && !f->barrier)
 		SAY(means, "the guest cannot ask that data be made durable: the back end says by this that a write is durable when it is answered");
-	else if (!v->ours)
+	else if (!v->base.ours)
 		SAY(means, "a write is durable when the guest has flushed");
 	else if (v->ts.cache == VBD_CACHE_WRITETHROUGH)
 		SAY(means, "cache mode writethrough: a write is durable when it is answered, which makes each one slow and a flush cheap");
@@ -255,7 +255,7 @@ static void sectors(const struct disk_view *v, struct meaning *m)
 
 static void abi(const struct disk_view *v, struct meaning *m)
 {
-	if (!view_is_agreed(v))
+	if (!view_is_agreed(&v->base))
 		return;
 	SAY(is, "%s", abi_name(v->front.abi));
 	if (v->front.abi == VBD_ABI_X86_32)
@@ -279,11 +279,11 @@ static const struct {
 };
 _Static_assert(ARRAY_LEN(topics) <= MEANINGS_MAX, "room for every topic");
 
-unsigned meanings(const struct disk_view *v, struct meaning out[MEANINGS_MAX])
+unsigned disk_meanings(const struct disk_view *v, struct meaning out[MEANINGS_MAX])
 {
 	unsigned n = 0;
 
-	for (size_t i = 0; v->has_features && i < ARRAY_LEN(topics); i++) {
+	for (size_t i = 0; v->base.has_features && i < ARRAY_LEN(topics); i++) {
 		memset(&out[n], 0, sizeof(out[n]));
 		out[n].topic = topics[i].topic;
 		topics[i].say(v, &out[n]);

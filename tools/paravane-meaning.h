@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What two ends of a disk agreed on, and what that means for its speed and for
+ * What two ends of a device agreed on, and what that means for its speed and for
  * its user, in words.
  *
  * Hides: the judgement. Must not know: XenStore, output. Pure: the same view
@@ -11,7 +11,7 @@
 
 #include "paravane-view.h"
 
-#define MEANINGS_MAX 10
+#define MEANINGS_MAX 14
 
 struct meaning {
 	const char *topic;	/* one word, always the same for a program */
@@ -24,12 +24,13 @@ struct meaning {
  * Both ends have published: the agreement holds. Else only the back end's offer
  * is explained.
  */
-bool view_is_agreed(const struct disk_view *v);
+bool view_is_agreed(const struct device_view *v);
 
 /* The number of entries filled in; none when the back end has published nothing. */
-unsigned meanings(const struct disk_view *v, struct meaning out[MEANINGS_MAX]);
+unsigned disk_meanings(const struct disk_view *v, struct meaning out[MEANINGS_MAX]);
+unsigned nic_meanings(const struct nic_view *v, struct meaning out[MEANINGS_MAX]);
 
-/* Most requests in flight, all queues together; most bytes of one request. */
+/* Of a disk: most requests in flight, all queues together; most bytes of one request. */
 uint32_t view_requests_max(const struct disk_view *v);
 uint64_t view_request_bytes_max(const struct disk_view *v);
 

@@ -114,7 +114,7 @@ static void name_disk(struct resize *r)
 	char domain[96], device[32];
 
 	snprintf(r->label, sizeof(r->label), "%s of %s",
-		 device_label(r->disk.devid, device, sizeof(device)),
+		 device_label(r->disk.kind, r->disk.devid, device, sizeof(device)),
 		 domain_label(&r->store, r->disk.domid, domain, sizeof(domain)));
 }
 
@@ -136,8 +136,11 @@ static int run(int argc, char **argv)
 		return status;
 	status = store_open(&r.store);
 	if (!status)
-		status = store_disk(&r.store, &r.common, argv[optind], argv[optind + 1],
+		status = store_find(&r.store, &r.common, argv[optind], argv[optind + 1],
 				    &r.disk);
+	if (!status && is_nic(r.disk.kind))
+		status = complain_usage(&resize_command, "%s has no size: a disk is expected",
+					argv[optind + 1]);
 	if (status)
 		return status;
 	name_disk(&r);
@@ -148,5 +151,6 @@ const struct subcommand resize_command = {
 	.name = "resize",
 	.summary = "tells the guest the size of a disk's image",
 	.help = help_text,
+	.classes = OF_DISKS,
 	.run = run,
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The run directory of paravane-blkback, as a reader (see paravane-runinfo.h).
+ * The run directories of our back ends, as a reader (see paravane-runinfo.h).
  *
  * Hides: file names and the key=value form. Must not know: output, XenStore.
  */
@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "paravane.h"
 #include "paravane-runinfo.h"
 #include "util.h"
 
@@ -19,12 +20,17 @@
 #define RUNDIR_DEFAULT "/run/paravane"
 #define PATH_BYTES 512
 
+static const char *base(void)
+{
+	const char *dir = getenv(RUNDIR_VARIABLE);
+
+	return dir && *dir ? dir : RUNDIR_DEFAULT;
+}
+
 static void path_of(const struct inventory_device *disk, const char *suffix, char *buf)
 {
-	const char *base = getenv(RUNDIR_VARIABLE);
-
-	snprintf(buf, PATH_BYTES, "%s/blkback/%s-%u-%u.%s", base && *base ? base : RUNDIR_DEFAULT,
-		 disk->kind, disk->domid, disk->devid, suffix);
+	snprintf(buf, PATH_BYTES, "%s/blkback/%s-%u-%u.%s", base(), disk->kind, disk->domid,
+		 disk->devid, suffix);
 }
 
 static void read_counters(const struct inventory_device *disk, struct runinfo *out)
@@ -75,12 +81,11 @@ void runinfo_read(const struct inventory_device *disk, struct runinfo *out)
 
 bool runinfo_daemon_runs(const char *kind)
 {
-	const char *base = getenv(RUNDIR_VARIABLE);
 	char path[PATH_BYTES], text[16] = "";
 	autoclose int fd = -1;
 	uint64_t pid;
 
-	snprintf(path, sizeof(path), "%s/blkback/%s.lock", base && *base ? base : RUNDIR_DEFAULT,
+	snprintf(path, sizeof(path), "%s/%s/%s.lock", base(), is_nic(kind) ? "netback" : "blkback",
 		 kind);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What this machine's paravane-blkback tells about a disk without being asked.
+ * What this machine's back ends tell about a device without being asked.
  *
  * Hides: where its run directory is and what its files look like. Must not
  * know: output. A file that is missing, or of another version, is no error:
@@ -20,8 +20,9 @@ struct runinfo {
 	struct journal_counters counters;	/* all queues added up */
 };
 
+/* Of a disk. */
 void runinfo_read(const struct inventory_device *disk, struct runinfo *out);
-/* Whether a paravane-blkback of this machine says that it serves kind. */
+/* Whether a back end of ours on this machine says that it serves kind. */
 bool runinfo_daemon_runs(const char *kind);
 
 #endif

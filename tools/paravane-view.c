@@ -1,35 +1,60 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Gathers what is known of a disk (paravane-view.h).
+ * Gathers what is known of a device (paravane-view.h).
  */
 #include <string.h>
 
 #include "paravane-view.h"
 
-void disk_view_look(struct store *store, const struct inventory_device *disk,
+static void look(struct store *store, const struct inventory_device *dev,
+		 struct device_view *v)
+{
+	v->dev = dev;
+	toolstack_look(store->xs, dev->backend_domid, dev->kind, dev->domid, dev->devid,
+		       &v->ends);
+	v->ours = dev->backend_domid == store->own_domid &&
+		  v->ends.back >= XenbusStateInitWait && runinfo_daemon_runs(dev->kind);
+	if (inventory_domain_name(store->xs, dev->domid, v->domain, sizeof(v->domain)) < 0)
+		v->domain[0] = '\0';
+	device_label(dev->kind, dev->devid, v->device, sizeof(v->device));
+	waits_for(store, dev, &v->ends, v->waits, sizeof(v->waits));
+}
+
+void disk_view_look(struct store *store, const struct inventory_device *dev,
 		    struct disk_view *v)
 {
 	struct xs_handle *xs = store->xs;
 
 	memset(v, 0, sizeof(*v));
-	v->disk = disk;
-	toolstack_look(xs, disk->backend_domid, disk->kind, disk->domid, disk->devid, &v->ends);
-	vbd_read_toolstack(xs, disk->back_dir, &v->ts, NULL);
-	v->has_features = !vbd_read_features(xs, disk->back_dir, &v->features, NULL);
-	v->has_front = v->has_features &&
-		       !vbd_read_frontend(xs, disk->front_dir, &v->features, &v->front, NULL);
-	if (disk->backend_domid == store->own_domid)
-		runinfo_read(disk, &v->run);
-	v->ours = v->run.found || (disk->backend_domid == store->own_domid &&
-				   v->ends.back >= XenbusStateInitWait &&
-				   runinfo_daemon_runs(disk->kind));
-	if (inventory_domain_name(xs, disk->domid, v->domain, sizeof(v->domain)) < 0)
-		v->domain[0] = '\0';
-	device_label(disk->devid, v->device, sizeof(v->device));
-	waits_for(store, disk, &v->ends, v->waits, sizeof(v->waits));
+	look(store, dev, &v->base);
+	vbd_read_toolstack(xs, dev->back_dir, &v->ts, NULL);
+	v->base.has_features = !vbd_read_features(xs, dev->back_dir, &v->features, NULL);
+	v->base.has_front = v->base.has_features &&
+			    !vbd_read_frontend(xs, dev->front_dir, &v->features, &v->front,
+					       NULL);
+	if (dev->backend_domid == store->own_domid)
+		runinfo_read(dev, &v->run);
+	v->base.ours |= v->run.found;
 }
 
 void disk_view_close(struct disk_view *v)
 {
 	vbd_free_toolstack(&v->ts);
+}
+
+void nic_view_look(struct store *store, const struct inventory_device *dev,
+		   struct nic_view *v)
+{
+	struct xs_handle *xs = store->xs;
+
+	memset(v, 0, sizeof(*v));
+	look(store, dev, &v->base);
+	v->ts_valid = !vif_read_toolstack(xs, dev->back_dir, &v->ts, NULL);
+	/* What is missing of features is off: their reader cannot tell. */
+	v->base.has_features = v->base.ends.back >= XenbusStateInitWait &&
+			       !vif_read_features(xs, dev->back_dir, &v->features);
+	v->base.has_front = v->base.has_features &&
+			    !vif_read_frontend(xs, dev->front_dir, &v->features, &v->front,
+					       NULL);
+	v->carrier = vif_read_carrier(xs, dev->back_dir);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * All that can be known of one disk from here: what the tool stack and both
+ * All that can be known of one device from here: what the tool stack and both
  * ends wrote, in which state they are, what this machine's back end says.
  *
  * Hides: where each comes from. Must not know: output. One thread per store.
@@ -10,24 +10,43 @@
 
 #include "paravane.h"
 #include "paravane-runinfo.h"
+#include "vif.h"
 
-struct disk_view {
-	const struct inventory_device *disk;
+/* Of every device. */
+struct device_view {
+	const struct inventory_device *dev;
 	struct toolstack_view ends;
-	struct vbd_toolstack ts;
-	struct vbd_features features;	/* the back end's, if has_features */
-	struct vbd_frontend front;	/* if has_front */
-	struct runinfo run;		/* found: once both ends are connected, if ours */
-	bool ours;			/* a paravane-blkback of this domain serves it */
-	bool has_features, has_front;
+	bool ours;			/* a back end of ours in this domain serves it */
+	bool has_features;		/* the back end has published */
+	bool has_front;			/* and so has the front end */
 	char domain[64], device[32];	/* domain may be empty */
 	char waits[512];		/* waits_for(); empty: both are connected */
 };
 
-/* disk must live as long as the view. disk_view_close() frees what it holds. */
-void disk_view_look(struct store *store, const struct inventory_device *disk,
+struct disk_view {
+	struct device_view base;
+	struct vbd_toolstack ts;
+	struct vbd_features features;	/* if has_features */
+	struct vbd_frontend front;	/* if has_front */
+	struct runinfo run;		/* found: once both ends are connected, if ours */
+};
+
+struct nic_view {
+	struct device_view base;
+	struct vif_toolstack ts;
+	struct vif_features features;
+	struct vif_frontend front;
+	bool ts_valid;			/* the tool stack's nodes can be understood */
+	bool carrier;			/* the back end says that the link is up */
+};
+
+/* dev must live as long as the view. disk_view_close() frees what it holds. */
+void disk_view_look(struct store *store, const struct inventory_device *dev,
 		    struct disk_view *out);
 void disk_view_close(struct disk_view *v);
+/* Holds nothing. */
+void nic_view_look(struct store *store, const struct inventory_device *dev,
+		   struct nic_view *out);
 
 /* ---- words: paravane-words.c ------------------------------------------------ */
 
@@ -37,5 +56,9 @@ const char *cache_name(enum vbd_cache cache);
 const char *abi_name(enum vbd_abi abi);
 /* "1.5 GiB" */
 const char *human_bytes(uint64_t bytes, char *buf, size_t len);
+/* Of a nic's limit, "10.0 Mbit/s"; "none" */
+const char *human_rate(const struct vif_toolstack *ts, char *buf, size_t len);
+/* Bits per second; 0: no limit. */
+uint64_t rate_bits_per_s(const struct vif_toolstack *ts);
 
 #endif

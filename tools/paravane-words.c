@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A disk's values as all subcommands spell them (paravane-view.h).
+ * Values of devices as all subcommands spell them (paravane-view.h).
  */
 #include <stdio.h>
 
@@ -51,5 +51,25 @@ const char *human_bytes(uint64_t bytes, char *buf, size_t len)
 	for (; n >= 1024 && i + 1 < ARRAY_LEN(units); i++)
 		n /= 1024;
 	snprintf(buf, len, i ? "%.1f %s" : "%.0f %s", n, units[i]);
+	return buf;
+}
+
+uint64_t rate_bits_per_s(const struct vif_toolstack *ts)
+{
+	return ts->rate_usec ? (uint64_t)((double)ts->rate_bytes * 8e6 / ts->rate_usec) : 0;
+}
+
+const char *human_rate(const struct vif_toolstack *ts, char *buf, size_t len)
+{
+	static const char *const units[] = { "bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s" };
+	double n = (double)rate_bits_per_s(ts);
+	size_t i = 0;
+
+	for (; n >= 1000 && i + 1 < ARRAY_LEN(units); i++)
+		n /= 1000;
+	if (ts->rate_usec)
+		snprintf(buf, len, "%.4g %s", n, units[i]);
+	else
+		snprintf(buf, len, "none");
 	return buf;
 }

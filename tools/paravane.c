@@ -12,6 +12,7 @@
 
 static const struct subcommand *const commands[] = {
 	&attach_disk_command,
+	&attach_nic_command,
 	&detach_command,
 	&explain_command,
 	&list_command,
@@ -21,7 +22,8 @@ static const struct subcommand *const commands[] = {
 static void print_help(FILE *to)
 {
 	fputs("Usage: paravane COMMAND [ARGUMENT]...\n\n"
-	      "Attaches, detaches, resizes, lists and explains the disks of Xen guests.\n\n", to);
+	      "Attaches, detaches, lists and explains the disks and network interfaces of Xen\n"
+	      "guests.\n\n", to);
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
 		fprintf(to, "  %-12s  %s\n", commands[i]->name, commands[i]->summary);
 	fputs("  help COMMAND  what a command takes\n\n"

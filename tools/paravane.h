@@ -25,14 +25,20 @@ enum {
 	STATUS_BUSY = 6,
 };
 
+enum {
+	OF_DISKS = 1u << INVENTORY_DISKS,
+	OF_NICS = 1u << INVENTORY_NICS,
+};
+
 struct subcommand {
 	const char *name, *summary;
 	const char *help;		/* whole text of --help */
+	unsigned int classes;		/* of devices it is for: OF_DISKS, OF_NICS */
 	int (*run)(int argc, char **argv);	/* argv[0] is the name; a STATUS_ */
 };
 
-extern const struct subcommand attach_disk_command, detach_command, explain_command,
-	list_command, resize_command;
+extern const struct subcommand attach_disk_command, attach_nic_command, detach_command,
+	explain_command, list_command, resize_command;
 
 /* The options that several subcommands take. */
 struct common_options {
@@ -78,20 +84,33 @@ void store_close(struct store *store);
 int store_domain(struct store *store, const char *text, uint32_t *domid);
 int store_backend(struct store *store, const struct common_options *common,
 		  uint32_t fallback, uint32_t *domid);
-int store_device(const char *text, uint32_t *devid);
-/* The disk that DOMAIN DEVICE and the common options mean, half-made or not. */
-int store_disk(struct store *store, const struct common_options *common,
+int store_disk_name(const char *text, uint32_t *devid);
+/*
+ * The device that DOMAIN DEVICE and the common options mean, half-made or not: a
+ * disk by its name, a network interface as vif0, by its address or its vifname.
+ */
+int store_find(struct store *store, const struct common_options *common,
 	       const char *domain, const char *device, struct inventory_device *out);
+
+/* What disks, or network interfaces, and what serves them are called. */
+struct class_words {
+	const char *noun, *kind, *program, *driver;
+};
+
+const struct class_words *words_of(const char *kind);
+bool is_nic(const char *kind);
+bool is_of_qemu(const char *kind);
 
 /* "guest1 (domain 3)", or "domain 3". */
 const char *domain_label(struct store *store, uint32_t domid, char *buf, size_t bytes);
-const char *device_label(uint32_t devid, char *buf, size_t bytes);
+/* "xvda", "vif0" */
+const char *device_label(const char *kind, uint32_t devid, char *buf, size_t bytes);
 
 /*
  * Which end waits for what, and what to do about it; one line without a full
  * stop. Empty when both ends are connected.
  */
-void waits_for(struct store *store, const struct inventory_device *disk,
+void waits_for(struct store *store, const struct inventory_device *dev,
 	       const struct toolstack_view *view, char *buf, size_t bytes);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Disks and network interfaces by enumeration of the back ends' directories (see inventory.h).
+ * Disks and network interfaces by enumeration of the back ends' directories (see
+ * inventory.h).
  *
  * Hides: the layout /local/domain/B/backend/KIND/DOMID/DEVID. Must not know:
  * what tools do with the answer.
@@ -11,6 +12,7 @@
 
 #include "inventory.h"
 #include "keys.h"
+#include "util.h"
 
 /* A class of devices: the front end's kind, and the back ends' kinds that serve it. */
 struct class {
@@ -18,25 +20,45 @@ struct class {
 	const char *back[4];		/* ends with NULL */
 };
 
-static const struct class disks = { KIND_VBD, { KIND_VBD, KIND_VBD3, KIND_QDISK } };
-static const struct class nics = { KIND_VIF, { KIND_VIF, KIND_QNIC } };
+static const struct class classes[] = {
+	[INVENTORY_DISKS] = { KIND_VBD, { KIND_VBD, KIND_VBD3, KIND_QDISK } },
+	[INVENTORY_NICS] = { KIND_VIF, { KIND_VIF, KIND_QNIC } },
+};
 
-static bool is_kind_of(const struct class *class, const char *kind)
+int inventory_class_of(const char *kind, enum inventory_class *out)
 {
-	for (size_t i = 0; class->back[i]; i++)
-		if (!strcmp(kind, class->back[i]))
-			return true;
-	return false;
+	for (size_t c = 0; c < ARRAY_LEN(classes); c++) {
+		for (size_t i = 0; classes[c].back[i]; i++) {
+			if (strcmp(kind, classes[c].back[i]))
+				continue;
+			*out = (enum inventory_class)c;
+			return 0;
+		}
+	}
+	return -EINVAL;
 }
 
-bool inventory_is_disk_kind(const char *kind)
+static int fill_dirs(struct inventory_device *dev, const char *front_kind)
 {
-	return is_kind_of(&disks, kind);
+	int ret = xenbus_backend_path(dev->back_dir, sizeof(dev->back_dir),
+				      dev->backend_domid, dev->kind, dev->domid,
+				      dev->devid);
+
+	return ret < 0 ? ret : xenbus_frontend_path(dev->front_dir, sizeof(dev->front_dir),
+						    dev->domid, front_kind, dev->devid);
 }
 
-bool inventory_is_nic_kind(const char *kind)
+int inventory_name(const char *kind, uint32_t domid, uint32_t backend_domid,
+		   uint32_t devid, struct inventory_device *out)
 {
-	return is_kind_of(&nics, kind);
+	enum inventory_class of;
+	int ret = inventory_class_of(kind, &of);
+
+	*out = (struct inventory_device){
+		.domid = domid, .backend_domid = backend_domid, .devid = devid,
+		.kind = kind,
+	};
+	return ret < 0 ? ret : fill_dirs(out, classes[of].front);
 }
 
 static int number(const char *text, uint32_t *out)
@@ -121,12 +143,9 @@ static int devices_of(struct xs_handle *xs, const char *front_kind,
 	ret = numbers(xs, path, &devids, &nr);
 	for (unsigned i = 0; !ret && i < nr; i++) {
 		dev->devid = devids[i];
-		xenbus_backend_path(dev->back_dir, sizeof(dev->back_dir),
-				    dev->backend_domid, dev->kind, dev->domid,
-				    dev->devid);
-		xenbus_frontend_path(dev->front_dir, sizeof(dev->front_dir),
-				     dev->domid, front_kind, dev->devid);
-		ret = fn(arg, dev);
+		ret = fill_dirs(dev, front_kind);
+		if (!ret)
+			ret = fn(arg, dev);
 	}
 	free(devids);
 	return ret;
@@ -153,9 +172,10 @@ static int guests_of(struct xs_handle *xs, const char *front_kind,
 	return ret;
 }
 
-static int devices(struct xs_handle *xs, const struct class *class, uint32_t backend_domid,
+int inventory_each(struct xs_handle *xs, enum inventory_class of, uint32_t backend_domid,
 		   uint32_t domid, inventory_fn *fn, void *arg)
 {
+	const struct class *class = &classes[of];
 	struct inventory_device dev = { 0 };
 	uint32_t *backs;
 	unsigned nr;
@@ -171,18 +191,6 @@ static int devices(struct xs_handle *xs, const struct class *class, uint32_t bac
 	}
 	free(backs);
 	return ret;
-}
-
-int inventory_disks(struct xs_handle *xs, uint32_t backend_domid, uint32_t domid,
-		    inventory_fn *fn, void *arg)
-{
-	return devices(xs, &disks, backend_domid, domid, fn, arg);
-}
-
-int inventory_nics(struct xs_handle *xs, uint32_t backend_domid, uint32_t domid,
-		   inventory_fn *fn, void *arg)
-{
-	return devices(xs, &nics, backend_domid, domid, fn, arg);
 }
 
 struct search {
@@ -206,36 +214,19 @@ static int seen(void *arg, const struct inventory_device *dev)
 	return 0;
 }
 
-static int find(struct xs_handle *xs, const struct class *class, uint32_t backend_domid,
-		uint32_t domid, struct search *s)
+int inventory_find(struct xs_handle *xs, enum inventory_class of, uint32_t own_domid,
+		   uint32_t backend_domid, uint32_t domid, uint32_t devid,
+		   const char *kind, struct inventory_device *out)
 {
-	int ret = devices(xs, class, backend_domid, domid, seen, s);
+	struct search s = { .own_domid = own_domid, .devid = devid, .kind = kind,
+			    .out = out };
+	int ret = inventory_each(xs, of, backend_domid, domid, seen, &s);
 
 	if (ret)
 		return ret;
-	if (s->own > 1 || (!s->own && s->others > 1))
+	if (s.own > 1 || (!s.own && s.others > 1))
 		return -ENOTUNIQ;
-	return s->own || s->others ? 0 : -ENOENT;
-}
-
-int inventory_find(struct xs_handle *xs, uint32_t own_domid, uint32_t backend_domid,
-		   uint32_t domid, uint32_t devid, const char *kind,
-		   struct inventory_device *out)
-{
-	struct search s = { .own_domid = own_domid, .devid = devid, .kind = kind,
-			    .out = out };
-
-	return find(xs, &disks, backend_domid, domid, &s);
-}
-
-int inventory_find_nic(struct xs_handle *xs, uint32_t own_domid, uint32_t backend_domid,
-		       uint32_t domid, uint32_t devid, const char *kind,
-		       struct inventory_device *out)
-{
-	struct search s = { .own_domid = own_domid, .devid = devid, .kind = kind,
-			    .out = out };
-
-	return find(xs, &nics, backend_domid, domid, &s);
+	return s.own || s.others ? 0 : -ENOENT;
 }
 
 static bool exists(struct xs_handle *xs, const char *fmt, uint32_t domid)
@@ -275,8 +266,8 @@ int inventory_script(struct xs_handle *xs, const struct inventory_device *dev,
 	return xenbus_read_text(xs, XBT_NULL, dev->back_dir, KEY_SCRIPT, buf, bytes);
 }
 
-int inventory_script_error(struct xs_handle *xs, const struct inventory_device *disk,
+int inventory_script_error(struct xs_handle *xs, const struct inventory_device *dev,
 			   char *buf, size_t bytes)
 {
-	return xenbus_read_text(xs, XBT_NULL, disk->back_dir, KEY_HOTPLUG_ERROR, buf, bytes);
+	return xenbus_read_text(xs, XBT_NULL, dev->back_dir, KEY_HOTPLUG_ERROR, buf, bytes);
 }

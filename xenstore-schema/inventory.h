@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Which disks and network interfaces exist, for tools that are given a domain and a
- * device's name.
+ * device's number.
  *
  * Hides: where domains and devices are found in XenStore and whose word is
  * taken: a device exists when a back end's directory says so; a guest writes
@@ -23,29 +23,28 @@ struct inventory_device {
 
 typedef int inventory_fn(void *arg, const struct inventory_device *dev);
 
-/* Whether a back end directory of this name holds disks, or network interfaces. */
-bool inventory_is_disk_kind(const char *kind);
-bool inventory_is_nic_kind(const char *kind);
+enum inventory_class { INVENTORY_DISKS, INVENTORY_NICS };
+
+/* Of a back end's directory: "vbd", "vif" ... -EINVAL: of neither. */
+int inventory_class_of(const char *kind, enum inventory_class *out);
+/* Whether it is there or not. kind must be one of the above. -ENAMETOOLONG. */
+int inventory_name(const char *kind, uint32_t domid, uint32_t backend_domid,
+		   uint32_t devid, struct inventory_device *out);
 /*
- * Calls fn for every disk (network interface) of domid that backend_domid serves
- * (either may be INVENTORY_ANY), ordered by back end, kind, domain, device; stops
- * at the first non-zero return and returns it. -errno of the store.
+ * Calls fn for every device of domid that backend_domid serves (either may be
+ * INVENTORY_ANY), ordered by back end, kind, domain, device; stops at the first
+ * non-zero return and returns it. -errno of the store.
  */
-int inventory_disks(struct xs_handle *xs, uint32_t backend_domid, uint32_t domid,
-		    inventory_fn *fn, void *arg);
-int inventory_nics(struct xs_handle *xs, uint32_t backend_domid, uint32_t domid,
-		   inventory_fn *fn, void *arg);
+int inventory_each(struct xs_handle *xs, enum inventory_class of, uint32_t backend_domid,
+		   uint32_t domid, inventory_fn *fn, void *arg);
 /*
- * The disk (network interface) of that number, of one kind or (NULL) any.
- * own_domid's word comes before other domains'. -ENOENT: none. -ENOTUNIQ: several
- * back ends name one; out is the first.
+ * The device of that number, of one kind or (NULL) any. own_domid's word comes
+ * before other domains'. -ENOENT: none. -ENOTUNIQ: several back ends name one; out
+ * is the first.
  */
-int inventory_find(struct xs_handle *xs, uint32_t own_domid, uint32_t backend_domid,
-		   uint32_t domid, uint32_t devid, const char *kind,
-		   struct inventory_device *out);
-int inventory_find_nic(struct xs_handle *xs, uint32_t own_domid, uint32_t backend_domid,
-		       uint32_t domid, uint32_t devid, const char *kind,
-		       struct inventory_device *out);
+int inventory_find(struct xs_handle *xs, enum inventory_class of, uint32_t own_domid,
+		   uint32_t backend_domid, uint32_t domid, uint32_t devid,
+		   const char *kind, struct inventory_device *out);
 
 /* -ENOENT: no such domain, or it has no name. */
 int inventory_domain_name(struct xs_handle *xs, uint32_t domid, char *buf, size_t bytes);
@@ -59,7 +58,7 @@ bool inventory_libxl_knows(struct xs_handle *xs, uint32_t domid);
 int inventory_script(struct xs_handle *xs, const struct inventory_device *dev,
 		     char *buf, size_t bytes);
 /* What the script said why it failed, or -ENOENT. */
-int inventory_script_error(struct xs_handle *xs, const struct inventory_device *disk,
+int inventory_script_error(struct xs_handle *xs, const struct inventory_device *dev,
 			   char *buf, size_t bytes);
 
 #endif

@@ -132,7 +132,7 @@
 
 #define KEY_HANDLE		"handle"	/* Tb Tf, u32, 0, n: the interface's number */
 #define KEY_MAC			"mac"		/* Tb Tf, text aa:bb:cc:dd:ee:ff, -, n */
-#define KEY_BRIDGE		"bridge"	/* Tb, text, xenbr0, l */
+#define KEY_BRIDGE		"bridge"	/* Tb, text, ours: "default", l: xl writes xenbr0 */
 #define KEY_VIFNAME		"vifname"	/* Tb, text, vifDOMID.DEVID, l */
 #define KEY_IP			"ip"		/* Tb, text addresses, none, l */
 #define KEY_VLAN		"vlan"		/* Tb, text, none, l: vif_parse_vlan() says how;
@@ -143,6 +143,8 @@
 #define KEY_ISOLATED		"isolated"	/* Tb, flag, 0, P: exchanges frames with ports
 						   that are not, only */
 #define KEY_ANY_SOURCE		"any-source"	/* Tb, flag, 0, P: may send from any address */
+#define KEY_MAX_QUEUES		"max-queues"	/* Tb, u32, the daemon's, P: what B offers at most,
+						   1 to 16 */
 #define KEY_MTU			"mtu"		/* Tb Tf, u32 bytes, 1500, n */
 
 /* ---- vif: back end to front end ------------------------------------------ */

@@ -267,7 +267,7 @@ static int check_uplink(const struct switch_uplink *up)
 
 	if (up->mtu_bytes && (up->mtu_bytes < VIF_MTU_MIN || up->mtu_bytes > VIF_MTU_MAX))
 		return -EINVAL;
-	if (!vif_is_name(up->bridge))
+	if (*up->bridge && !vif_is_name(up->bridge))
 		return -EINVAL;
 	return vif_parse_vlan(up->port.vlan_text, &port.trunk, &port.vlan, port.vlans);
 }

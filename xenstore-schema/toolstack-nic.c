@@ -11,11 +11,87 @@
 
 #include "keys.h"
 #include "toolstack-internal.h"
+#include "util.h"
 #include "vif.h"
+
+#define USEC_PER_S 1000000u
+#define RATE_USEC (USEC_PER_S / 20)	/* xl's own interval */
+
+/* ---- rates, as people write them -------------------------------------------- */
+
+/* Digits, to *rest. */
+static int take_number(const char *text, const char *units, uint64_t *out, const char **rest)
+{
+	char digits[21];
+	size_t n = strspn(text, "0123456789");
+
+	if (!n || n >= sizeof(digits) || (text[n] && !strchr(units, text[n])))
+		return -EINVAL;
+	memcpy(digits, text, n);
+	digits[n] = '\0';
+	*rest = text + n;
+	return parse_u64(digits, UINT64_MAX, out);
+}
+
+static int take_interval(const char *text, uint32_t *usec)
+{
+	static const struct {
+		const char *unit;
+		uint32_t usec;
+	} units[] = { { "us", 1 }, { "ms", 1000 }, { "s", USEC_PER_S } };
+	uint64_t n;
+	size_t i;
+
+	if (take_number(text, "ums", &n, &text))
+		return -EINVAL;
+	for (i = 0; i < ARRAY_LEN(units); i++) {
+		if (strcmp(text, units[i].unit) || !n || n > UINT32_MAX / units[i].usec)
+			continue;
+		*usec = (uint32_t)n * units[i].usec;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+static uint64_t multiplier(char prefix)
+{
+	switch (prefix) {
+	case 'K':
+		return 1000;
+	case 'M':
+		return 1000000;
+	case 'G':
+		return 1000000000;
+	default:
+		return 1;
+	}
+}
+
+int toolstack_rate(const char *text, uint64_t *bytes, uint32_t *usec)
+{
+	uint64_t n, times;
+
+	if (take_number(text, "KMGBb", &n, &text) || !n)
+		return -EINVAL;
+	times = multiplier(*text);
+	text += times > 1;
+	*usec = RATE_USEC;
+	if ((*text != 'B' && *text != 'b') || strncmp(text + 1, "/s", 2) ||
+	    (text[3] && (text[3] != '@' || take_interval(text + 4, usec))))
+		return -EINVAL;
+	if (__builtin_mul_overflow(n, times, &n) || __builtin_mul_overflow(n, *usec, &n))
+		return -EINVAL;
+	*bytes = n / USEC_PER_S / (*text == 'b' ? 8 : 1);
+	if (!*bytes)
+		*bytes = 1;
+	return 0;
+}
+
+/* ---- nodes --------------------------------------------------------------------- */
 
 struct nic_text {
 	struct toolstack_text id;
-	char mac[18], mtu[12], rate[40], rate_bits[24], vifname[VIF_NAME_BYTES];
+	char mac[18], mtu[12], rate[40], rate_bits[24], queues[12], vifname[VIF_NAME_BYTES];
 };
 
 static int make_text(struct nic_text *t, const struct toolstack_nic *n)
@@ -30,6 +106,8 @@ static int make_text(struct nic_text *t, const struct toolstack_nic *n)
 				 (uint64_t)n->rate_usec);
 	if (!rc)
 		rc = xenbus_text(t->rate_bits, sizeof(t->rate_bits), "%u", n->rate_bits);
+	if (!rc)
+		rc = xenbus_text(t->queues, sizeof(t->queues), "%u", (uint64_t)n->max_queues);
 	if (!rc && n->vifname)
 		return xenbus_text(t->vifname, sizeof(t->vifname), "%s", n->vifname);
 	return rc ? rc : xenbus_text(t->vifname, sizeof(t->vifname), "vif%u.%u",
@@ -43,6 +121,9 @@ static int check(const struct toolstack_nic *n, const struct nic_text *t)
 	uint16_t vlan;
 	bool trunk;
 
+	if ((n->bridge && !vif_is_name(n->bridge)) || !vif_is_name(t->vifname) ||
+	    n->max_queues > VIF_QUEUES_MAX)
+		return -EINVAL;
 	if (vif_parse_mac(t->mac, mac) || (n->vlan && vif_parse_vlan(n->vlan, &trunk, &vlan, vlans)))
 		return -EINVAL;
 	if (n->mtu_bytes && (n->mtu_bytes < VIF_MTU_MIN || n->mtu_bytes > VIF_MTU_MAX))
@@ -69,6 +150,7 @@ int toolstack_create_nic(struct xs_handle *xs, const struct toolstack_nic *n)
 		{ KEY_TYPE, "vif" },
 		{ KEY_ISOLATED, n->isolated ? "1" : NULL },
 		{ KEY_ANY_SOURCE, n->any_source ? "1" : NULL },
+		{ KEY_MAX_QUEUES, n->max_queues ? t.queues : NULL },
 		/* The back end waits for the script's word; without one there is none. */
 		{ KEY_HOTPLUG_STATUS, n->script ? "" : NULL },
 		{ NULL, NULL },

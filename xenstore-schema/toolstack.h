@@ -53,12 +53,18 @@ struct toolstack_nic {
 	uint64_t rate_bytes;		/* per rate_usec, as xl has it; 0: unlimited */
 	uint32_t rate_usec;
 	uint64_t rate_bits;		/* per second, over the former; 0: none */
+	uint32_t max_queues;		/* that the back end may offer; 0: its own choice */
 	bool isolated, any_source;
 	bool libxl;			/* as above */
 };
 
-/* As toolstack_create_disk(). -EINVAL: the address, VLAN, MTU or rate is none. */
+/* As toolstack_create_disk(). -EINVAL: a name, address, VLAN, MTU, rate is none. */
 int toolstack_create_nic(struct xs_handle *xs, const struct toolstack_nic *n);
+/*
+ * xl's words for a rate, "10Mb/s", "250KB/s@20ms", as bytes in each so many
+ * microseconds (50 ms). -EINVAL.
+ */
+int toolstack_rate(const char *text, uint64_t *bytes, uint32_t *usec);
 
 /* What a wait saw last: for a message that says which end waits for what. */
 struct toolstack_view {

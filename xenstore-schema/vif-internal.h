@@ -23,8 +23,7 @@ int vif_take_number(const char **at, uint64_t max, uint64_t *out);
 /* A copy into buf; missing is "". */
 int vif_read_word(struct xs_handle *xs, const char *dir, const char *key,
 		  const char *expected, char *buf, size_t bytes, struct key_error *err);
-/* Of a switch or an interface: part of file names, too. "" is one. */
-bool vif_is_name(const char *name);
+/* As vif_is_name() has it; missing is "". */
 int vif_read_name(struct xs_handle *xs, const char *dir, const char *key,
 		  char buf[VIF_NAME_BYTES], struct key_error *err);
 

@@ -159,14 +159,16 @@ int vif_read_word(struct xs_handle *xs, const char *dir, const char *key,
 	return rc == -E2BIG ? -EINVAL : rc;
 }
 
-bool vif_is_name(const char *name)
+bool vif_is_name(const char *text)
 {
-	if (*name == '.')
+	size_t n = 0;
+
+	if (*text == '.')
 		return false;
-	for (; *name; name++)
-		if (*name <= ' ' || *name > '~' || *name == '/')
+	for (; text[n]; n++)
+		if (text[n] <= ' ' || text[n] > '~' || text[n] == '/')
 			return false;
-	return true;
+	return n && n < VIF_NAME_BYTES;
 }
 
 int vif_read_name(struct xs_handle *xs, const char *dir, const char *key,
@@ -175,7 +177,7 @@ int vif_read_name(struct xs_handle *xs, const char *dir, const char *key,
 	static const char expected[] = "a name without spaces and slashes, below 64 letters";
 	int rc = vif_read_word(xs, dir, key, expected, buf, VIF_NAME_BYTES, err);
 
-	if (rc || vif_is_name(buf))
+	if (rc || !*buf || vif_is_name(buf))
 		return rc;
 	xenbus_blame(err, key, buf, strlen(buf), expected);
 	return -EINVAL;
@@ -237,6 +239,22 @@ static int read_names(struct xs_handle *xs, const char *dir, struct vif_toolstac
 	return rc ? rc : name_default(xs, dir, ts);
 }
 
+static int read_queues(struct xs_handle *xs, const char *dir, struct vif_toolstack *ts,
+		       struct key_error *err)
+{
+	int rc = xenbus_read_u32(xs, XBT_NULL, dir, KEY_MAX_QUEUES, UINT32_MAX,
+				 &ts->max_queues, err);
+
+	if (rc == -ENOENT) {
+		ts->max_queues = 0;
+		return 0;
+	}
+	if (rc || (ts->max_queues && ts->max_queues <= VIF_QUEUES_MAX))
+		return rc;
+	xenbus_blame_u64(err, KEY_MAX_QUEUES, ts->max_queues, "from 1 to 16 queues");
+	return -EINVAL;
+}
+
 int vif_read_toolstack(struct xs_handle *xs, const char *back_dir,
 		       struct vif_toolstack *out, struct key_error *err)
 {
@@ -258,6 +276,8 @@ int vif_read_toolstack(struct xs_handle *xs, const char *back_dir,
 		rc = read_rate(xs, back_dir, out, err);
 	if (!rc)
 		rc = vif_read_port(xs, back_dir, &out->port, err);
+	if (!rc)
+		rc = read_queues(xs, back_dir, out, err);
 	if (!rc)
 		rc = xenbus_read_flag(xs, XBT_NULL, back_dir, KEY_ONLINE, true,
 				      &out->online, err);

@@ -14,6 +14,7 @@
 #define VIF_QUEUES_MAX 16u
 #define VIF_NAME_BYTES 64u
 #define VIF_MAC_BYTES 6u
+#define VIF_BRIDGE_DEFAULT "default"	/* our back end's, when none is named */
 #define VIF_MTU_DEFAULT 1500u
 #define VIF_MTU_MIN 68u		/* RFC 791 */
 #define VIF_MTU_MAX 65521u		/* a frame's length is 16 bits, 14 of Ethernet */
@@ -72,6 +73,7 @@ struct vif_toolstack {
 	uint64_t rate_bytes;
 	uint32_t rate_usec;
 	struct vif_port port;
+	uint32_t max_queues;		/* key max-queues, ours; 0: nobody says */
 	bool online;
 	bool hotplug_pending, hotplug_error;	/* as vbd.h */
 };
@@ -79,6 +81,8 @@ struct vif_toolstack {
 /* -EINVAL: err names the node. Missing optional nodes take their defaults. */
 int vif_read_toolstack(struct xs_handle *xs, const char *back_dir,
 		       struct vif_toolstack *out, struct key_error *err);
+/* What may be a switch's name, or vifname: part of file names, too. */
+bool vif_is_name(const char *text);
 /* "aa:bb:cc:dd:ee:ff"; a group address or zero is -EINVAL. */
 int vif_parse_mac(const char *text, uint8_t *mac);
 void vif_format_mac(const uint8_t *mac, char *buf, size_t bytes);

@@ -1,0 +1,81 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Guests with the kernel's own TCP/IP talk through one switch: ping, TCP both ways,
+# UDP, IPv6, jumbo frames, three of them, without offloads; and nothing is left.
+. "$(dirname "$0")/lib-net.sh"
+need_namespaces
+need iperf3 iperf3
+own_xen "$@"
+start_daemon
+
+# compares CLIENT SERVER SIZE_MIB [ADDRESS]: a file over TCP arrives as it was sent.
+compares()
+{
+	client=$1 server=$2 mib=$3 address=${4:-10.0.0.$2}
+	head -c "${mib}M" /dev/urandom >"$tmp/sent"
+	inside "$server" python3 -c "
+import socket, sys
+s = socket.create_server(('::', 7), family=socket.AF_INET6, dualstack_ipv6=True)
+open('$tmp/listens', 'w')
+c = s.accept()[0]
+with open('$tmp/got', 'wb') as f:
+    while d := c.recv(1 << 16):
+        f.write(d)" &
+	receiver=$!
+	wait_for $wait_s test -e "$tmp/listens" || fail "nobody listens"
+	inside "$client" python3 -c "
+import socket
+c = socket.create_connection(('$address', 7))
+c.sendfile(open('$tmp/sent', 'rb'))" || fail "$client cannot send to $address"
+	wait "$receiver"
+	rm "$tmp/listens"
+	cmp "$tmp/sent" "$tmp/got" || fail "what $address got is not what $client sent"
+}
+
+# offload DOMID on|off
+offload()
+{
+	inside "$1" ethtool -K eth0 tx "$2" rx "$2" gso "$2" tso "$2" gro "$2" >/dev/null 2>&1 ||
+		fail "ethtool"
+}
+
+make_guest a; a=$domid
+make_guest b; b=$domid
+make_guest c; c=$domid
+for d in $a $b $c; do
+	give_nic $d bridge=br0 mtu=9000
+	boot_net $d
+done
+workers=$(pgrep -c -P "$daemon")
+[ "$workers" = 1 ] || fail "$workers workers for one bridge"
+
+for to in $b $c; do
+	pings $a $to || fail "ping $a to $to: $(cat "$tmp/ping")"
+done
+pings $b $c || fail "ping $b to $c: $(cat "$tmp/ping")"
+inside $a ping -q -c 3 -i 0.05 -W 10 fd00::$b >/dev/null || fail "IPv6"
+# 9000 octets in one frame, unfragmented.
+pings $a $b -s 8972 -M do || fail "jumbo frame: $(cat "$tmp/ping")"
+
+compares $a $b 32
+compares $b $a 32
+compares $a $c 8 fd00::$c
+offload $a off
+compares $a $b 8
+compares $b $a 8
+compares $a $b 8 fd00::$b
+offload $b off
+compares $a $b 8
+compares $b $a 8
+offload $a on
+offload $b on
+
+say "TCP $(iperf $a $b -t 1) bit/s, reverse $(iperf $a $b -t 1 -R) bit/s"
+say "UDP $(iperf $a $b -u -b 200M -t 1) bit/s of 200M"
+
+for d in $a $b $c; do
+	halt_net $d
+	back_reaches $d 6
+	detach_nic $d
+done
+end_back

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# lib-back.sh - a back end's daemon in a local Xen, for lib-blk.sh and lib-net.sh,
+# which set $program and $kind. Brings lib.sh.
+
+. "$(dirname "$0")/lib.sh"
+[ -x "$LOCALXEN" ] || LOCALXEN=$PWD/tools/localxen/localxen
+wait_s=30
+
+# start_daemon OPTION...: $daemon is its pid, $tmp/log what it says.
+start_daemon()
+{
+	[ -d "$tmp/run" ] || mkdir -m 700 "$tmp/run"
+	ready=$(grep -c ' ready:' "$tmp/log" 2>/dev/null)
+	"$PWD/paravane-$program" --rundir "$tmp/run" --log-level debug "$@" 2>>"$tmp/log" &
+	daemon=$!
+	wait_for $wait_s has_lines $((${ready:-0} + 1)) ' ready:' ||
+		{ cat "$tmp/log"; fail "the daemon does not start"; }
+}
+
+has_lines() { [ "$(grep -c "$2" "$tmp/log")" -ge "$1" ]; }
+
+# make_guest NAME: $domid is its number.
+make_guest() { domid=$("$LOCALXEN" domain --name="$1") || fail "no guest"; }
+
+node_is() { [ "$(xenstore-read "$1" 2>/dev/null)" = "$2" ]; }
+process_gone() { ! kill -0 "$1" 2>/dev/null; }
+has_no_run_files() { ! ls "$tmp/run/$program/" | grep -q -v lock; }
+has_no_workers() { ! pgrep -P "$daemon" >/dev/null; }
+
+# end_back: everything is closed; nothing may be left.
+end_back()
+{
+	wait_for $wait_s has_no_run_files || fail "left: $(ls "$tmp/run/$program")"
+	wait_for $wait_s has_no_workers || fail "workers left: $(pgrep -P "$daemon")"
+	kill "$daemon"
+	wait "$daemon" || fail "the daemon ended with $?"
+	out=$("$LOCALXEN" status --check 2>&1) || case $out in
+		*"not yet"*) ;;
+		*) fail "left in local Xen: $out" ;;
+	esac
+	! grep -E 'Sanitizer|Assertion' "$tmp/log" || fail "see above"
+	say passed
+}
