@@ -101,6 +101,23 @@ static int open_buffers(struct netback *nb)
 	return 0;
 }
 
+static int open_areas(struct netback *nb)
+{
+	const struct grant_own *own = nb->cfg.own;
+
+	nb->areas = own ? own->pages :
+		    mmap(NULL, NB_AREAS * NB_AREA_BYTES, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (nb->areas == MAP_FAILED) {
+		nb->areas = NULL;
+		return -ENOMEM;
+	}
+	nb->heads.own = nb->copies.own = own;
+	for (uint32_t i = NB_AREAS; i--;)
+		nb->free_areas[nb->nr_areas++] = (uint16_t)i;
+	return 0;
+}
+
 static int open_parts(struct netback *nb)
 {
 	xengnttab_handle *xgt = nb->cfg.xgt;
@@ -112,6 +129,8 @@ static int open_parts(struct netback *nb)
 		rc = grant_batch_open(&nb->pulls, xgt, NB_COPIES);
 	if (!rc)
 		rc = grant_batch_open(&nb->copies, xgt, NB_COPIES);
+	if (!rc)
+		rc = open_areas(nb);
 	if (!rc)
 		rc = open_buffers(nb);
 	if (rc)
@@ -153,6 +172,8 @@ void netback_close(struct netback *nb)
 	grant_batch_close(&nb->copies);
 	if (nb->buffers)
 		munmap(nb->buffers, (size_t)NB_BUFFERS * NB_BUFFER_BYTES);
+	if (nb->areas && !nb->cfg.own)
+		munmap(nb->areas, NB_AREAS * NB_AREA_BYTES);
 	free(nb->buffer_frames);
 	free(nb->scratch);
 	free(nb->evtchn);
@@ -278,12 +299,6 @@ static int open_queue(struct nb_port *p, uint32_t index, const struct vif_queue 
 	p->queue[p->nr_queues++] = q;
 	q->port = p;
 	q->index = index;
-	q->whole = mmap(NULL, NB_RING_SLOTS * sizeof(*q->whole), PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (q->whole == MAP_FAILED) {
-		q->whole = NULL;
-		return fail(why, bytes, -ENOMEM, "no memory for the frames", index);
-	}
 	for (uint32_t i = NB_RING_SLOTS; i--;) {
 		q->frames[i].next = q->free;
 		q->free = &q->frames[i];
@@ -487,8 +502,6 @@ static void close_queue(struct netback *nb, struct nb_queue *q)
 	nb_mapping_close(q);
 	grant_unmap(nb->cfg.xgt, q->tx_page, 1);
 	grant_unmap(nb->cfg.xgt, q->rx_page, 1);
-	if (q->whole)
-		munmap(q->whole, NB_RING_SLOTS * sizeof(*q->whole));
 	free(q);
 }
 

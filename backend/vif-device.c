@@ -566,7 +566,7 @@ static int vif_kind_open(const struct device_kind_env *env, void **common)
 	struct vif_common *c = calloc(1, sizeof(*c));
 	struct bridges_env bridges = {
 		.config = env->config, .loop = env->loop, .changed = env->changed,
-		.arg = env->arg,
+		.arg = env->arg, .domid = env->domid,
 	};
 	int rc;
 
