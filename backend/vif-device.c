@@ -559,7 +559,7 @@ static int vif_kind_open(const struct device_kind_env *env, void **common)
 	struct vif_common *c = calloc(1, sizeof(*c));
 	struct bridges_env bridges = {
 		.config = env->config, .loop = env->loop, .changed = env->changed,
-		.arg = env->arg,
+		.arg = env->arg, .domid = env->domid,
 	};
 	char why[256];
 	int rc;
