@@ -2,7 +2,7 @@
 # about: a guest of the type HVM boots from our disk by firmware and GRUB, unplugs the emulated disk and comes to us
 # needs: paravane-blkback
 # boot: vcpus=1
-# timeout: 600
+# timeout: 1100
 
 # One CPU: QEMU 7.2 delivers an interrupt that Xen injected into an HVM guest a second
 # time when it turns to another CPU before the guest's next exit. docs/xenhost.md.
@@ -16,7 +16,7 @@ check "libxl gives QEMU the path that the script wrote" \
 	eval "pgrep -af '[q]emu.*-xen-domid $domid ' | grep -o 'file=$file[^ ]*'"
 check "GRUB comes from the disk" wait_for 200 grep -aq "GRUB reads the disk" "$XH_RESULTS/serial-hvm.log"
 say "GRUB reads kernel and RAM disk by emulated port I/O"
-guest_ready hvm 400
+guest_ready hvm 700
 check "its kernel is the one that GRUB loaded" guest_run hvm 'grep by_grub_pc /proc/cmdline'
 check "the emulated disk has been unplugged" guest_run hvm 'dmesg | grep -i "unplug emulated disks"; [ -z "$(ls -d /sys/block/[sh]d* 2>/dev/null)" ]'
 check "the disk is connected" disk_connected hvm xvda vbd
