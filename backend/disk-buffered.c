@@ -32,9 +32,10 @@
 
 /*
  * Neighbours in a chain, as a guest that reads or writes in order sends them,
- * share one call: up to so much, since none is answered before all have been
- * moved, and so many pieces (8 requests of 32 pages).
+ * share one call: up to so many, since none is answered before all have been
+ * moved, and the guest could go on meanwhile; most of a call's cost is saved by then.
  */
+#define JOIN_NR 8u
 #define JOIN_BYTES (1u << 20)
 #define JOIN_IOV 256u
 
@@ -187,6 +188,7 @@ static bool joins(const struct disk_io *all, const struct disk_io *io)
 static struct disk_io *join(struct buffered *b, const struct disk_io *first, struct disk_io *all)
 {
 	struct disk_io *io = first->next;
+	uint32_t nr = 1;
 
 	if ((first->op != DISK_READ && first->op != DISK_WRITE) || !joins(first, io))
 		return io;
@@ -198,7 +200,7 @@ static struct disk_io *join(struct buffered *b, const struct disk_io *first, str
 		all->nr_iov += io->nr_iov;
 		all->bytes += io->bytes;
 		io = io->next;
-	} while (joins(all, io));
+	} while (++nr < JOIN_NR && joins(all, io));
 	return io;
 }
 
