@@ -320,6 +320,7 @@ static int start(struct bridge *b)
 	snprintf(msg.open.name, sizeof(msg.open.name), "%s", b->name);
 	msg.open.sw = switch_of(b->all, b->name);
 	msg.open.poll_us = b->all->env.poll_us;
+	msg.open.domid = b->all->env.domid;
 	rc = process_open(b->all->env.loop, &o, &process_events, b, &b->process);
 	if (!rc)
 		rc = bridge_tell(b, &msg, -1);

@@ -23,6 +23,7 @@ struct bridge_port;
 struct bridges_env {
 	const struct backend_config *config;
 	struct evloop *loop;
+	uint32_t domid;			/* our own */
 	uint32_t poll_us;		/* a worker's longest spin before it sleeps */
 	void (*changed)(void *arg);	/* bridges_is_idle() may be true now */
 	void *arg;

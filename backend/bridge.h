@@ -37,7 +37,7 @@
 #include "vif.h"
 
 #define BRIDGE_FD 3
-#define BRIDGE_VERSION 1u
+#define BRIDGE_VERSION 2u
 #define BRIDGE_ITSELF UINT32_MAX
 
 enum bridge_type {
@@ -101,6 +101,7 @@ struct bridge_msg {
 			char name[VIF_NAME_BYTES];
 			struct vswitch_config sw;
 			uint32_t poll_us;
+			uint32_t domid;		/* our own */
 		} open;
 		struct bridge_vif vif;
 		struct bridge_uplink uplink;

@@ -54,7 +54,7 @@ struct vif_device {
 	struct vswitch_port_config set;	/* what the bridge has been told */
 	struct bridge_rate rate;
 	bool multicast, watches_multicast;
-	bool is_ready, stopping, keep, moving, failed;
+	bool is_ready, stopping, keep, failed;
 	struct failure failure;
 };
 
@@ -253,17 +253,18 @@ static void pass_on_multicast(struct vif_device *v)
 	bridge_port_set_multicast(v->port, on);
 }
 
+/* Once it has left, it is as after a restart: lifecycle.h resumes it, elsewhere. */
 static void move(struct vif_device *v)
 {
 	log_peer_at(v->env.log, LOG_LEVEL_INFO, "moves from %s to %s", v->bridge,
 		    bridge_of(v));
-	v->moving = true;
+	v->is_ready = false;
 	bridge_port_leave(v->port);
 }
 
 static void pass_on(struct vif_device *v)
 {
-	if (!v->is_ready || v->stopping || v->moving)
+	if (!v->is_ready || v->stopping)
 		return;
 	if (strcmp(bridge_of(v), v->bridge)) {
 		move(v);
@@ -316,7 +317,7 @@ static enum lifecycle_worker worker_phase(const struct vif_device *v)
 		return LIFECYCLE_STOPPING;
 	if (!v->port)
 		return LIFECYCLE_IDLE;
-	return v->is_ready || v->moving ? LIFECYCLE_SERVING : LIFECYCLE_STARTING;
+	return v->is_ready ? LIFECYCLE_SERVING : LIFECYCLE_STARTING;
 }
 
 static int vif_device_look(struct device *d, struct lifecycle_view *view, char *why,
@@ -462,32 +463,13 @@ static int join(struct vif_device *v)
 	return rc;
 }
 
-static void fail(struct vif_device *v, int err, const char *reason)
-{
-	v->failed = true;
-	v->failure.err = err;
-	snprintf(v->failure.reason, sizeof(v->failure.reason), "%s", reason);
-}
-
 static void on_added(void *arg)
 {
 	struct vif_device *v = arg;
 
 	v->is_ready = true;
-	v->moving = false;
 	write_info(v);
 	changed(v);
-}
-
-/* Left one bridge for another. */
-static void go_on_elsewhere(struct vif_device *v)
-{
-	int rc = join(v);
-
-	if (!rc)
-		return;
-	v->moving = false;
-	fail(v, -rc, "no worker process could be started for the bridge it moved to");
 }
 
 static void on_gone(void *arg, const struct failure *why)
@@ -497,13 +479,10 @@ static void on_gone(void *arg, const struct failure *why)
 	bridge_port_free(v->port);
 	v->port = NULL;
 	v->is_ready = false;
-	if (v->moving && !v->stopping && !why) {
-		go_on_elsewhere(v);
-	} else {
-		v->moving = false;
-		watch_multicast(v, false);
-		if (why && !v->stopping)
-			fail(v, why->err, why->reason);
+	watch_multicast(v, false);
+	if (why && !v->stopping) {
+		v->failed = true;
+		v->failure = *why;
 	}
 	if (v->stopping && !v->keep) {
 		struct rundir_name name = run_name(v);
@@ -580,7 +559,7 @@ static int vif_kind_open(const struct device_kind_env *env, void **common)
 	struct vif_common *c = calloc(1, sizeof(*c));
 	struct bridges_env bridges = {
 		.config = env->config, .loop = env->loop, .changed = env->changed,
-		.arg = env->arg,
+		.arg = env->arg, .domid = env->domid,
 	};
 	char why[256];
 	int rc;

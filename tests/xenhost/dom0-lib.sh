@@ -92,6 +92,7 @@ xs()
 . "$XH_DIR/dom0-guest.sh"
 . "$XH_DIR/dom0-device.sh"
 . "$XH_DIR/dom0-disk.sh"
+. "$XH_DIR/dom0-boot.sh"
 . "$XH_DIR/dom0-net.sh"
 
 # Leaves the host as it was before the job, and says what it had to remove.
