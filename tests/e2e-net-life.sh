@@ -147,21 +147,26 @@ back_reaches "$b" 6
 detach_nic "$b"
 
 say "a limit, and another while in use"
-# sends: bits per second of a guest's tx
+# sends: bits per second of what a guest sends, in $tmp/bits.
 sends()
 {
 	guest "$a" "$netfront" bench tx --size 1514 --seconds 1 --json >"$tmp/out" 2>"$tmp/err" ||
 		fail "bench: $(cat "$tmp/err")"
-	bits=$(python3 -c "import json; print(int(json.load(open('$tmp/out'))['frames_per_s'] * 1514 * 8))")
+	python3 -c "import json; print(int(json.load(open('$tmp/out'))['frames_per_s'] * 1514 * 8))" >"$tmp/bits"
 }
 give_nic "$a" bridge=br0 rate=2MB/s
 sends
+bits=$(cat "$tmp/bits")
 [ "$bits" -le 32000000 ] || fail "$bits bit/s through a limit of 16 Mbit/s"
 [ "$bits" -ge 1000000 ] || fail "$bits bit/s is far below its limit"
 limited=$bits
 back_reaches "$a" 6
+sends &
+sender=$!
+back_reaches "$a" 4
 set_key "$a" rate-bits 0
-sends
+wait $sender || exit 1
+bits=$(cat "$tmp/bits")
 say "$limited bit/s with a limit of 16 Mbit/s, $bits without"
 [ "$bits" -ge 64000000 ] || fail "the limit stays: $bits bit/s"
 back_reaches "$a" 6
