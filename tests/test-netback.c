@@ -353,6 +353,69 @@ static void test_gives_up(void)
 	world_close(&w);
 }
 
+static void send_many(struct world *w, uint32_t nr)
+{
+	for (uint32_t i = 0; i < nr; i++) {
+		net_plain(frame, 200, 1, 0, (uint8_t)i);
+		net_guest_send(&w->guest[0], frame, 200, NULL);
+	}
+}
+
+/* What guest 1 gets when it offers slots as long as something comes. */
+static uint32_t receive_all(struct world *w)
+{
+	uint32_t nr = 0, before;
+
+	do {
+		before = nr;
+		net_guest_post(&w->guest[1], 0, 32);
+		world_run(w);
+		for (uint32_t i = 0; i < 32 && net_guest_receive(&w->guest[1], &got); i++)
+			nr++;
+	} while (nr > before);
+	return nr;
+}
+
+/* Beyond what a sender may hold some frames wait in our memory, and the rest is lost. */
+static void test_waits_with_us(void)
+{
+	struct world w = { .nr = 2 };
+	struct vswitch_counters c;
+	uint32_t nr;
+
+	world_open(&w);
+	learn(&w);
+	world_withhold(&w, 1);
+	send_many(&w, 250);
+	world_run(&w);
+	UNIT_EQ(net_guest_answers(&w.guest[0], 0, NULL), 250 - 192);
+	nr = receive_all(&w);
+	vswitch_counters(netback_switch(w.nb), w.port[1], &c);
+	UNIT_OK(nr > 192 && nr < 250);
+	UNIT_EQ(c.dropped[VSWITCH_QUEUE_FULL], 250 - nr);
+	UNIT_EQ(net_guest_answers(&w.guest[0], 0, NULL), 192);
+	world_close(&w);
+}
+
+/* Slots that came since are believed before anything is lost. */
+static void test_slots_came(void)
+{
+	struct world w = { .nr = 2 };
+	struct vswitch_counters c;
+
+	world_open(&w);
+	learn(&w);
+	world_withhold(&w, 1);
+	send_many(&w, 192);
+	world_run(&w);
+	net_guest_post(&w.guest[1], 0, 32);
+	send_many(&w, 58);
+	UNIT_EQ(receive_all(&w), 250);
+	vswitch_counters(netback_switch(w.nb), w.port[1], &c);
+	UNIT_EQ(c.dropped[VSWITCH_QUEUE_FULL], 0);
+	world_close(&w);
+}
+
 /* A port goes while others hold what it sent, and while it is waited for. */
 static void test_removed(void)
 {
@@ -647,6 +710,8 @@ static const struct unit_test tests[] = {
 	{ "a blank checksum is completed", test_checksum },
 	{ "a receiver without slots is waited for", test_holds },
 	{ "but not for long", test_gives_up },
+	{ "what is too much to hold waits with us", test_waits_with_us },
+	{ "slots that came meanwhile", test_slots_came },
 	{ "a port goes", test_removed },
 	{ "multicast control", test_groups },
 	{ "hash and map of queues", test_hash },
