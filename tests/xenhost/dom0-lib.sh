@@ -111,6 +111,7 @@ clean_up()
 	rm -f $xh_run/daemons $xh_run/guest-*
 	losetup -D 2>/dev/null
 	xenstore-rm /local/domain/0/backend 2>/dev/null
+	xenstore-rm /local/domain/0/paravane-bridge 2>/dev/null
 	for bridge in $(ls -d /sys/class/net/*/bridge 2>/dev/null); do
 		bridge=${bridge%/bridge}
 		ip link del "${bridge##*/}"
