@@ -29,6 +29,9 @@
 #define NB_TAKEN 256u			/* frames of all queues in one pass */
 #define NB_FIFO 512u			/* frames that wait for one rx queue */
 #define NB_COPIES 1024u			/* in one call */
+#define NB_AREA_BYTES 2048u		/* frames no longer than this are copied in and out */
+#define NB_AREAS (NETBACK_OWN_PAGES * GRANT_PAGE_BYTES / NB_AREA_BYTES)
+#define NB_HEAD_BYTES 66u		/* a first slot of as many is taken for the headers */
 #define NB_BUFFERS 320u			/* frames in our own memory */
 #define NB_BUFFERS_PER_PORT 64u		/* of these, waiting for one port */
 #define NB_BUFFERS_INSTEAD 16u		/* ... and not in their senders' pages */
@@ -53,7 +56,8 @@ struct nb_frame {
 	struct nb_queue *from;
 	struct nb_frame *pulled;	/* its copy in our memory, made in this pass */
 	uint8_t *data;
-	const uint8_t *head;
+	const uint8_t *head;		/* area, header or data */
+	uint8_t *area;			/* one of nb->areas, or NULL */
 	uint32_t head_bytes;
 	uint32_t bytes;
 	uint32_t refs;
@@ -185,6 +189,9 @@ struct netback {
 	struct nb_plan plan[NB_COPIES];
 	struct nb_slot slots[NB_COPIES + NETBACK_SLOTS_MAX];
 	uint8_t (*scratch)[FRAME_HEADER_MAX];	/* headers and tags until the copies are done */
+	uint8_t *areas;			/* the caller's, or ours to unmap */
+	uint32_t nr_areas;		/* free ones: */
+	uint16_t free_areas[NB_AREAS];
 	uint8_t *buffers;
 	struct nb_frame *buffer_frames, *free_buffers;
 	struct vswitch_decision decision;

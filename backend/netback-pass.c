@@ -23,7 +23,8 @@ static bool offloads_fit(struct nb_frame *f)
 	if ((f->gso == XEN_NETIF_GSO_TYPE_TCPV6) != (f->frame.l3 == FRAME_IPV6))
 		return false;
 	if (!f->csum_blank && f->from) {
-		if (frame_prepare_checksum(f->header, &f->frame))
+		/* A guest's head is ours to write, wherever it is. */
+		if (frame_prepare_checksum((uint8_t *)f->head, &f->frame))
 			return false;
 		f->csum_blank = f->csum_validated = true;
 	}

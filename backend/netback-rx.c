@@ -129,15 +129,20 @@ struct cursor {
 	struct netback *nb;
 	const struct nb_mapping *mapping;	/* the receiver's static grants */
 	uint32_t domid, slot, offset;	/* slot: in nb->slots */
+	bool unsplit;			/* a piece goes into one slot, see unsplit_slots() */
 };
+
+static void next_slot(struct cursor *c)
+{
+	c->nb->slots[c->slot].bytes = (uint16_t)c->offset;
+	c->slot++;
+	c->offset = 0;
+}
 
 static uint32_t room_in_slot(struct cursor *c)
 {
-	if (c->offset == GRANT_PAGE_BYTES) {
-		c->nb->slots[c->slot].bytes = (uint16_t)c->offset;
-		c->slot++;
-		c->offset = 0;
-	}
+	if (c->offset == GRANT_PAGE_BYTES)
+		next_slot(c);
 	return GRANT_PAGE_BYTES - c->offset;
 }
 
@@ -176,6 +181,8 @@ static void put_piece(struct cursor *c, const struct nb_queue *q, const struct n
 	const uint8_t *page = c->mapping ? nb_mapped(q, piece->gref) : NULL;
 	uint32_t at = piece->offset + skip, bytes = piece->bytes - skip;
 
+	if (c->unsplit && bytes > GRANT_PAGE_BYTES - c->offset)
+		next_slot(c);
 	while (bytes) {
 		uint32_t n = MIN(bytes, room_in_slot(c));
 
@@ -231,13 +238,39 @@ static struct nb_plan *draft(struct netback *nb, struct nb_queue *q, struct nb_f
 	return plan;
 }
 
+static uint32_t packed_slots(uint32_t bytes)
+{
+	return (bytes + GRANT_PAGE_BYTES - 1) / GRANT_PAGE_BYTES;
+}
+
+/*
+ * Slots for f when no piece of it is split between two: one copy for each page of a
+ * large packet instead of two. 0: that is not possible, or takes too many.
+ */
+static uint32_t unsplit_slots(const struct nb_frame *f, uint32_t head_bytes, uint32_t packed)
+{
+	uint32_t nr = 1, offset = head_bytes, skip = f->head_bytes;
+
+	for (uint32_t i = 0; i < f->nr_pieces; i++) {
+		uint32_t drop = MIN(skip, f->piece[i].bytes), bytes = f->piece[i].bytes - drop;
+
+		skip -= drop;
+		if (bytes > GRANT_PAGE_BYTES - offset) {
+			nr++;
+			offset = 0;
+		}
+		offset += bytes;
+	}
+	return nr <= NETBACK_SLOTS_MAX && nr <= packed + packed / 4 ? nr : 0;
+}
+
 /* False: there are not enough slots now. *nr is what the ring holds. */
-static bool take_slots(struct netback *nb, struct nb_plan *plan, uint32_t bytes, int *nr)
+static bool take_slots(struct netback *nb, struct nb_plan *plan, uint32_t nr_slots, int *nr)
 {
 	struct nb_queue *q = plan->queue;
 	uint32_t extras = extras_of(plan), all;
 
-	plan->nr_slots = (bytes + GRANT_PAGE_BYTES - 1) / GRANT_PAGE_BYTES;
+	plan->nr_slots = nr_slots;
 	all = plan->nr_slots + extras;
 	if (*nr < (int)all) {
 		*nr = ring_back_pending(&q->rx);
@@ -271,6 +304,7 @@ static void start_at(struct cursor *c, struct netback *nb, const struct nb_plan 
 	c->domid = plan->queue->port->domid;
 	c->slot = plan->slot_first;
 	c->offset = 0;
+	c->unsplit = false;
 }
 
 static uint16_t checksum_flags(const struct nb_frame *f)
@@ -294,17 +328,22 @@ static bool place_whole(struct netback *nb, struct nb_queue *q, struct nb_delive
 {
 	struct nb_frame *f = d->frame;
 	struct nb_plan *plan = draft(nb, q, f);
+	uint32_t nr_parts, head_bytes, packed, unsplit = 0;
 	struct nb_part part[3];
-	uint32_t nr_parts;
 	struct cursor c;
 
 	plan->flags = checksum_flags(f);
 	plan->gso = f->gso;
 	plan->gso_bytes = f->gso_bytes;
 	nr_parts = nb_head_parts(f, d->tag, d->tci, scratch(nb), part);
-	if (!take_slots(nb, plan, parts_bytes(part, nr_parts) + f->bytes - f->head_bytes, nr))
+	head_bytes = parts_bytes(part, nr_parts);
+	packed = packed_slots(head_bytes + f->bytes - f->head_bytes);
+	if (f->from && packed > 1)
+		unsplit = unsplit_slots(f, head_bytes, packed);
+	if (!take_slots(nb, plan, unsplit ? unsplit : packed, nr))
 		return false;
 	start_at(&c, nb, plan);
+	c.unsplit = unsplit;
 	for (uint32_t i = 0; i < nr_parts; i++)
 		put_part(&c, part[i].at, part[i].bytes);
 	if (f->from)
@@ -329,7 +368,7 @@ static bool place_segment(struct netback *nb, struct nb_queue *q, struct nb_deli
 
 	plan->flags = NETRXF_data_validated | (blank ? NETRXF_csum_blank : 0);
 	nr_parts = nb_head_parts(&view, d->tag, d->tci, scratch(nb), part);
-	if (!take_slots(nb, plan, parts_bytes(part, nr_parts) + s->payload_bytes, nr))
+	if (!take_slots(nb, plan, packed_slots(parts_bytes(part, nr_parts) + s->payload_bytes), nr))
 		return false;
 	if (!blank)
 		frame_complete_headers(header, &s->frame,

@@ -149,6 +149,7 @@ static struct nb_frame *new_frame(struct nb_queue *q)
 	f->pulled = NULL;
 	f->data = NULL;
 	f->head = f->header;
+	f->area = NULL;
 	f->head_bytes = 0;
 	f->refs = 1;
 	f->gso = XEN_NETIF_GSO_TYPE_NONE;
@@ -163,6 +164,11 @@ static struct nb_frame *new_frame(struct nb_queue *q)
 
 static void free_frame(struct nb_frame *f)
 {
+	struct netback *nb = f->port->nb;
+
+	if (f->area)
+		nb->free_areas[nb->nr_areas++] =
+			(uint16_t)((size_t)(f->area - nb->areas) / NB_AREA_BYTES);
 	f->next = f->from->free;
 	f->from->free = f;
 }
@@ -199,43 +205,90 @@ static struct nb_frame *take_frame(struct nb_queue *q, int *nr, const char **why
 
 /* ---- heads ------------------------------------------------------------------------- */
 
-/* Adds the copies of the frame's first octets. The batch has room for all. */
-static void copy_head(struct netback *nb, struct nb_frame *f)
+/*
+ * How much of a frame is copied before the decision. A short one is copied whole: on
+ * a host each copy of a batch costs as much as some 1,000 octets more. Of others, what
+ * the first slot holds, when that can be all headers, as it is with Linux.
+ */
+static uint32_t head_bytes(const struct nb_frame *f)
 {
-	uint32_t want = MIN(f->bytes, NETBACK_HEADER_BYTES), at = 0;
+	uint32_t first = f->piece[0].bytes;
+
+	if (f->bytes <= (f->area ? NB_AREA_BYTES : NETBACK_HEADER_BYTES))
+		return f->bytes;
+	return first >= NB_HEAD_BYTES && first < NETBACK_HEADER_BYTES ? first : NETBACK_HEADER_BYTES;
+}
+
+/* Adds the copies of octets from at to want. The batch has room for all. */
+static void copy_to_head(struct netback *nb, struct nb_frame *f, uint32_t want)
+{
+	uint8_t *head = f->area ? f->area : f->header;
+	uint32_t skip = f->head_bytes, at = skip;
 
 	f->copy_first = nb->heads.nr;
 	for (uint32_t i = 0; i < f->nr_pieces && at < want; i++) {
 		const struct nb_piece *piece = &f->piece[i];
 		const uint8_t *page = nb_mapped(f->from, piece->gref);
-		uint32_t bytes = MIN(piece->bytes, want - at);
+		uint32_t drop = MIN(skip, piece->bytes);
+		uint32_t bytes = MIN(piece->bytes - drop, want - at);
 
+		skip -= drop;
 		if (!bytes)
 			continue;
 		if (page)
-			memcpy(f->header + at, page + piece->offset, bytes);
+			memcpy(head + at, page + piece->offset + drop, bytes);
 		else
-			grant_batch_from(&nb->heads, f->header + at, f->port->domid, piece->gref,
-					 piece->offset, (uint16_t)bytes);
+			grant_batch_from(&nb->heads, head + at, f->port->domid, piece->gref,
+					 (uint16_t)(piece->offset + drop), (uint16_t)bytes);
 		at += bytes;
 	}
 	f->copy_nr = nb->heads.nr - f->copy_first;
 	f->head_bytes = want;
 }
 
-void nb_tx_headed(struct netback *nb)
+static void copy_head(struct netback *nb, struct nb_frame *f)
 {
-	nb->stats.copies += nb->heads.nr;
-	nb->stats.copy_calls += nb->heads.nr > 0;
-	if (!grant_batch_flush(&nb->heads))
+	if (nb->nr_areas) {
+		f->area = nb->areas + (size_t)nb->free_areas[--nb->nr_areas] * NB_AREA_BYTES;
+		f->head = f->area;
+	}
+	copy_to_head(nb, f, head_bytes(f));
+}
+
+static void run_heads(struct netback *nb)
+{
+	int rc;
+
+	if (!nb->heads.nr)
 		return;
+	nb->stats.copies += nb->heads.nr;
+	nb->stats.copy_calls++;
+	rc = grant_batch_flush(&nb->heads);
 	for (uint32_t i = 0; i < nb->nr_taken; i++) {
 		struct nb_frame *f = nb->taken[i];
 
-		for (uint32_t j = 0; f->from && j < f->copy_nr; j++)
+		for (uint32_t j = 0; rc && f->from && j < f->copy_nr; j++)
 			if (grant_batch_status(&nb->heads, f->copy_first + j) != GNTST_okay)
 				fault(f, "a slot's grant cannot be read");
+		f->copy_nr = 0;
 	}
+}
+
+void nb_tx_headed(struct netback *nb)
+{
+	run_heads(nb);
+	for (uint32_t i = 0; i < nb->nr_taken; i++) {
+		struct nb_frame *f = nb->taken[i];
+
+		if (!f->from || f->fault || f->group ||
+		    f->head_bytes >= MIN(f->bytes, NETBACK_HEADER_BYTES) || nb_parse(f))
+			continue;
+		/* Its headers go on behind the first slot. */
+		if (nb->heads.max - nb->heads.nr < NETBACK_SLOTS_MAX)
+			run_heads(nb);
+		copy_to_head(nb, f, NETBACK_HEADER_BYTES);
+	}
+	run_heads(nb);
 }
 
 /* ---- answers ------------------------------------------------------------------------ */

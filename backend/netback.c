@@ -101,6 +101,23 @@ static int open_buffers(struct netback *nb)
 	return 0;
 }
 
+static int open_areas(struct netback *nb)
+{
+	const struct grant_own *own = nb->cfg.own;
+
+	nb->areas = own ? own->pages :
+		    mmap(NULL, NB_AREAS * NB_AREA_BYTES, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (nb->areas == MAP_FAILED) {
+		nb->areas = NULL;
+		return -ENOMEM;
+	}
+	nb->heads.own = nb->copies.own = own;
+	for (uint32_t i = NB_AREAS; i--;)
+		nb->free_areas[nb->nr_areas++] = (uint16_t)i;
+	return 0;
+}
+
 static int open_parts(struct netback *nb)
 {
 	xengnttab_handle *xgt = nb->cfg.xgt;
@@ -112,6 +129,8 @@ static int open_parts(struct netback *nb)
 		rc = grant_batch_open(&nb->pulls, xgt, NB_COPIES);
 	if (!rc)
 		rc = grant_batch_open(&nb->copies, xgt, NB_COPIES);
+	if (!rc)
+		rc = open_areas(nb);
 	if (!rc)
 		rc = open_buffers(nb);
 	if (rc)
@@ -153,6 +172,8 @@ void netback_close(struct netback *nb)
 	grant_batch_close(&nb->copies);
 	if (nb->buffers)
 		munmap(nb->buffers, (size_t)NB_BUFFERS * NB_BUFFER_BYTES);
+	if (nb->areas && !nb->cfg.own)
+		munmap(nb->areas, NB_AREAS * NB_AREA_BYTES);
 	free(nb->buffer_frames);
 	free(nb->scratch);
 	free(nb->evtchn);

@@ -147,6 +147,53 @@ void grant_unmap(xengnttab_handle *xgt, void *addr, uint32_t nr)
 		xengnttab_unmap(xgt, addr, nr);
 }
 
+/* ---- pages of our own ---------------------------------------------------- */
+
+int grant_own_open(struct grant_own *own, uint32_t domid, uint32_t nr_pages)
+{
+	int rc = -ENOMEM;
+
+	memset(own, 0, sizeof(*own));
+	own->domid = domid;
+	own->nr_pages = nr_pages;
+	own->grefs = calloc(nr_pages, sizeof(*own->grefs));
+	if (!own->grefs)
+		goto fail;
+	errno = 0;
+	own->xgs = xengntshr_open(&quiet_logger, 0);
+	if (own->xgs)
+		own->pages = xengntshr_share_pages(own->xgs, domid, (int)nr_pages, own->grefs, 1);
+	if (own->pages)
+		return 0;
+	rc = library_error();
+fail:
+	grant_own_close(own);
+	return rc;
+}
+
+void grant_own_close(struct grant_own *own)
+{
+	if (own->pages)
+		xengntshr_unshare(own->xgs, own->pages, own->nr_pages);
+	if (own->xgs)
+		xengntshr_close(own->xgs);
+	free(own->grefs);
+	memset(own, 0, sizeof(*own));
+}
+
+/* The gref of the page that holds all octets, or false: it is other memory. */
+static bool own_page(const struct grant_own *own, const void *at, uint16_t bytes,
+		     uint32_t *gref, uint16_t *offset)
+{
+	size_t from = own ? (size_t)((const uint8_t *)at - own->pages) : SIZE_MAX;
+
+	if (!own || from >= (size_t)own->nr_pages * GRANT_PAGE_BYTES)
+		return false;
+	*offset = from % GRANT_PAGE_BYTES;
+	*gref = own->grefs[from / GRANT_PAGE_BYTES];
+	return (uint32_t)*offset + bytes <= GRANT_PAGE_BYTES;
+}
+
 /* ---- batched copies ------------------------------------------------------ */
 
 int grant_batch_open(struct grant_batch *b, xengnttab_handle *xgt, uint32_t max)
@@ -194,8 +241,13 @@ int grant_batch_from(struct grant_batch *b, void *to, uint32_t domid,
 		     uint32_t gref, uint16_t offset, uint16_t bytes)
 {
 	xengnttab_grant_copy_segment_t *seg;
+	uint32_t own_gref;
+	uint16_t own_offset;
 	int rc;
 
+	if (own_page(b->own, to, bytes, &own_gref, &own_offset))
+		return grant_batch_across(b, domid, gref, offset, b->own->domid, own_gref,
+					  own_offset, bytes);
 	if (crosses_page(offset, bytes))
 		return -EINVAL;
 	seg = next_seg(b, bytes, &rc);
@@ -214,8 +266,13 @@ int grant_batch_to(struct grant_batch *b, uint32_t domid, uint32_t gref,
 		   uint16_t offset, const void *from, uint16_t bytes)
 {
 	xengnttab_grant_copy_segment_t *seg;
+	uint32_t own_gref;
+	uint16_t own_offset;
 	int rc;
 
+	if (own_page(b->own, from, bytes, &own_gref, &own_offset))
+		return grant_batch_across(b, b->own->domid, own_gref, own_offset, domid, gref,
+					  offset, bytes);
 	if (crosses_page(offset, bytes))
 		return -EINVAL;
 	seg = next_seg(b, bytes, &rc);

@@ -39,12 +39,30 @@ int grant_map(xengnttab_handle *xgt, uint32_t domid, const uint32_t *grefs,
 void grant_unmap(xengnttab_handle *xgt, void *addr, uint32_t nr);
 
 /*
+ * Pages of our own, granted to ourselves. A copy into or out of them costs the kernel
+ * no search for the frame behind an address, which in a PV domain is much of what a
+ * small copy costs. -ENOMEM, or -errno of the library: then memory of any kind will do.
+ */
+struct grant_own {
+	xengntshr_handle *xgs;
+	uint8_t *pages;
+	uint32_t *grefs;
+	uint32_t domid, nr_pages;
+};
+
+/* domid: ours. The kernel bounds what all processes take together (1,024 pages). */
+int grant_own_open(struct grant_own *own, uint32_t domid, uint32_t nr_pages);
+/* Accepts a zeroed one. */
+void grant_own_close(struct grant_own *own);
+
+/*
  * A batch of copies, one call into the hypervisor for all. A side of a copy
  * never crosses a page; the add functions refuse what would (-EINVAL) and
  * return -ENOSPC when the batch is full (flush, then add again).
  */
 struct grant_batch {
 	xengnttab_handle *xgt;
+	const struct grant_own *own;	/* the caller's, may be NULL */
 	xengnttab_grant_copy_segment_t *seg;
 	uint32_t nr, max;
 };

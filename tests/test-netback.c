@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <linux/virtio_net.h>
 #include <unistd.h>
+#include "frame.h"
 #include "net-world.h"
 #include "shaper.h"
 #include "unit.h"
@@ -491,7 +492,9 @@ static void test_hash(void)
 {
 	struct world w = { .nr = 2, .nr_queues = 2, .ctrl = true };
 	struct xen_netif_ctrl_response rsp;
-	uint32_t *map;
+	uint32_t *map, type, other;
+	uint8_t key[FRAME_HASH_KEY_BYTES];
+	struct frame f;
 
 	world_open(&w);
 	learn(&w);
@@ -499,7 +502,9 @@ static void test_hash(void)
 		      XEN_NETIF_CTRL_HASH_ALGORITHM_TOEPLITZ, 0, 0);
 	net_guest_ask(&w.guest[1], XEN_NETIF_CTRL_TYPE_SET_HASH_FLAGS,
 		      XEN_NETIF_CTRL_HASH_TYPE_IPV4_TCP, 0, 0);
-	memset(net_guest_next_page(&w.guest[1], 0), 0x5a, 40);
+	for (uint32_t i = 0; i < sizeof(key); i++)
+		key[i] = (uint8_t)(0x5a + 7 * i);
+	memcpy(net_guest_next_page(&w.guest[1], 0), key, sizeof(key));
 	net_guest_ask(&w.guest[1], XEN_NETIF_CTRL_TYPE_SET_HASH_KEY,
 		      w.guest[1].queue[0].tx_gref[w.guest[1].queue[0].next_tx], 40, 0);
 	net_guest_ask(&w.guest[1], XEN_NETIF_CTRL_TYPE_SET_HASH_MAPPING_SIZE, 8, 0, 0);
@@ -513,12 +518,51 @@ static void test_hash(void)
 		UNIT_NEED(net_guest_told(&w.guest[1], &rsp));
 		UNIT_EQ(rsp.status, XEN_NETIF_CTRL_STATUS_SUCCESS);
 	}
+	net_guest_ask(&w.guest[1], XEN_NETIF_CTRL_TYPE_GET_HASH_FLAGS, 0, 0, 0);
+	world_run(&w);
+	UNIT_NEED(net_guest_told(&w.guest[1], &rsp));
+	UNIT_EQ(rsp.status, XEN_NETIF_CTRL_STATUS_SUCCESS);
+	UNIT_EQ(rsp.data, XEN_NETIF_CTRL_HASH_TYPE_IPV4 | XEN_NETIF_CTRL_HASH_TYPE_IPV4_TCP |
+		XEN_NETIF_CTRL_HASH_TYPE_IPV6 | XEN_NETIF_CTRL_HASH_TYPE_IPV6_TCP);
 	net_tcp(frame, 700, 1, 0, 4, false);
 	net_guest_send(&w.guest[0], frame, 700, NULL);
 	world_run(&w);
 	expect(&w, 1, frame, 700);
 	UNIT_EQ(got.queue, 1);
 	UNIT_OK(got.hashed);
+	UNIT_EQ(frame_parse(frame, 700, 700, &f), 0);
+	UNIT_EQ(got.hash, frame_hash(frame, &f, key, XEN_NETIF_CTRL_HASH_TYPE_IPV4_TCP, &type));
+	/* A shorter key is as if zeros followed; the largest map; without a map. */
+	memset(key + 10, 0, sizeof(key) - 10);
+	memcpy(net_guest_next_page(&w.guest[1], 0), key, 10);
+	net_guest_ask(&w.guest[1], XEN_NETIF_CTRL_TYPE_SET_HASH_KEY,
+		      w.guest[1].queue[0].tx_gref[w.guest[1].queue[0].next_tx], 10, 0);
+	net_guest_ask(&w.guest[1], XEN_NETIF_CTRL_TYPE_SET_HASH_MAPPING_SIZE, 128, 0, 0);
+	net_guest_ask(&w.guest[1], XEN_NETIF_CTRL_TYPE_SET_HASH_MAPPING_SIZE, 0, 0, 0);
+	world_run(&w);
+	for (uint32_t i = 0; i < 3; i++) {
+		UNIT_NEED(net_guest_told(&w.guest[1], &rsp));
+		UNIT_EQ(rsp.status, XEN_NETIF_CTRL_STATUS_SUCCESS);
+	}
+	net_guest_send(&w.guest[0], frame, 700, NULL);
+	world_run(&w);
+	expect(&w, 1, frame, 700);
+	other = frame_hash(frame, &f, key, XEN_NETIF_CTRL_HASH_TYPE_IPV4_TCP, &type);
+	UNIT_EQ(got.hash, other);
+	UNIT_EQ(got.queue, other % 2);
+	/* No hash, no flags. */
+	net_guest_ask(&w.guest[1], XEN_NETIF_CTRL_TYPE_SET_HASH_ALGORITHM,
+		      XEN_NETIF_CTRL_HASH_ALGORITHM_NONE, 0, 0);
+	net_guest_ask(&w.guest[1], XEN_NETIF_CTRL_TYPE_GET_HASH_FLAGS, 0, 0, 0);
+	world_run(&w);
+	UNIT_NEED(net_guest_told(&w.guest[1], &rsp));
+	UNIT_EQ(rsp.status, XEN_NETIF_CTRL_STATUS_SUCCESS);
+	UNIT_NEED(net_guest_told(&w.guest[1], &rsp));
+	UNIT_EQ(rsp.status, XEN_NETIF_CTRL_STATUS_NOT_SUPPORTED);
+	net_guest_send(&w.guest[0], frame, 700, NULL);
+	world_run(&w);
+	expect(&w, 1, frame, 700);
+	UNIT_OK(!got.hashed);
 	world_close(&w);
 }
 
