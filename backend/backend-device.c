@@ -320,7 +320,7 @@ static int do_start(struct backend_device *d, const struct lifecycle_view *v, bo
 	if (rc)
 		return refuse(d, v, rc, why);
 	if (resume)
-		log_info("%s: resumed after a restart", d->log.who);
+		log_info("%s: goes on with its rings where they are", d->log.who);
 	return 0;
 }
 

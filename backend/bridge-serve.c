@@ -5,7 +5,7 @@
  * Hides: the life of a worker process, which answer is whose. Must not know: the
  * data path, XenStore.
  */
-#include "bridge-serve.h"
+#include "bridge-serve-internal.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -20,44 +20,9 @@
 #define MAX_ADDRESSES 8192u
 #define TITLE_BYTES (VIF_NAME_BYTES + 16)
 
-struct bridge_port {
-	struct bridge_port *next;
-	struct bridge *bridge;
-	uint32_t id;
-	bool leaving, is_broken;
-	struct failure failure;		/* when broken */
-	const struct bridge_port_events *events;	/* NULL: freed by its owner */
-	void *arg;
-};
-
-struct bridge {
-	struct bridge *next;
-	struct bridges *all;
-	char name[VIF_NAME_BYTES];
-	struct process *process;
-	struct bridge_port *ports;
-	struct evsource *overdue;	/* somebody's leaving has no answer */
-	bool stopping;
-	struct failure failure;		/* what it said itself; err 0: nothing */
-};
-
-/* What has been configured for a bridge, whether it runs or not. */
-struct bridge_times {
-	struct bridge_times *next;
-	char name[VIF_NAME_BYTES];
-	uint32_t ageing_ms, move_ms;
-};
-
-struct bridges {
-	struct bridges_env env;
-	struct bridge *bridges;
-	struct bridge_times *times;
-	uint32_t next_id;
-};
-
 /* ---- messages ----------------------------------------------------------------------- */
 
-static struct bridge_msg message(uint32_t type, uint32_t id)
+struct bridge_msg bridge_message(uint32_t type, uint32_t id)
 {
 	struct bridge_msg msg;
 
@@ -68,8 +33,7 @@ static struct bridge_msg message(uint32_t type, uint32_t id)
 	return msg;
 }
 
-/* -EPIPE: it is ending by itself, and will be heard of. */
-static int tell(struct bridge *b, const struct bridge_msg *msg, int fd)
+int bridge_tell(struct bridge *b, const struct bridge_msg *msg, int fd)
 {
 	int rc = bridge_send(process_sock(b->process), msg, fd);
 
@@ -80,14 +44,14 @@ static int tell(struct bridge *b, const struct bridge_msg *msg, int fd)
 
 static void tell_port(struct bridge_port *p, uint32_t type)
 {
-	struct bridge_msg msg = message(type, p->id);
+	struct bridge_msg msg = bridge_message(type, p->id);
 
-	tell(p->bridge, &msg, -1);
+	bridge_tell(p->bridge, &msg, -1);
 }
 
 /* ---- ports -------------------------------------------------------------------------- */
 
-static struct bridge_port *find_port(struct bridge *b, uint32_t id)
+struct bridge_port *bridge_find_port(struct bridge *b, uint32_t id)
 {
 	for (struct bridge_port *p = b->ports; p; p = p->next)
 		if (p->id == id)
@@ -152,29 +116,31 @@ void bridge_port_free(struct bridge_port *p)
 
 void bridge_port_set(struct bridge_port *p, const struct vswitch_port_config *cfg)
 {
-	struct bridge_msg msg = message(BRIDGE_SET_PORT, p->id);
+	struct bridge_msg msg = bridge_message(BRIDGE_SET_PORT, p->id);
 
 	msg.set = *cfg;
+	p->info.port = *cfg;
 	if (p->bridge)
-		tell(p->bridge, &msg, -1);
+		bridge_tell(p->bridge, &msg, -1);
 }
 
 void bridge_port_set_rate(struct bridge_port *p, const struct bridge_rate *rate)
 {
-	struct bridge_msg msg = message(BRIDGE_SET_RATE, p->id);
+	struct bridge_msg msg = bridge_message(BRIDGE_SET_RATE, p->id);
 
 	msg.rate = *rate;
+	p->info.rate = *rate;
 	if (p->bridge)
-		tell(p->bridge, &msg, -1);
+		bridge_tell(p->bridge, &msg, -1);
 }
 
 void bridge_port_set_multicast(struct bridge_port *p, bool on)
 {
-	struct bridge_msg msg = message(BRIDGE_SET_MULTICAST, p->id);
+	struct bridge_msg msg = bridge_message(BRIDGE_SET_MULTICAST, p->id);
 
 	msg.on = on;
 	if (p->bridge)
-		tell(p->bridge, &msg, -1);
+		bridge_tell(p->bridge, &msg, -1);
 }
 
 pid_t bridge_port_pid(const struct bridge_port *p)
@@ -191,6 +157,7 @@ static void free_bridge(struct bridge *b)
 	while (*at != b)
 		at = &(*at)->next;
 	*at = b->next;
+	bridge_drop_questions(b);
 	process_free(b->process);
 	evloop_remove(b->overdue);
 	free(b);
@@ -201,7 +168,7 @@ static void stop_if_empty(struct bridge *b)
 	if (b->ports || b->stopping)
 		return;
 	b->stopping = true;
-	tell(b, &(struct bridge_msg){ .version = BRIDGE_VERSION, .type = BRIDGE_STOP,
+	bridge_tell(b, &(struct bridge_msg){ .version = BRIDGE_VERSION, .type = BRIDGE_STOP,
 				      .port = BRIDGE_ITSELF }, -1);
 	process_stopping(b->process);
 }
@@ -222,6 +189,7 @@ static void on_ended(void *arg, bool killed, const char *how)
 		log_error("%s", why.reason);
 	else
 		log_debug("bridge %s: its worker has ended", b->name);
+	bridge_end_questions(b, &why);
 	/* Its rings are unmapped by its end, so for a port that leaves all is well. */
 	while ((p = b->ports))
 		let_go(p, p->is_broken ? &p->failure : p->leaving ? NULL : &why);
@@ -246,6 +214,7 @@ static void take_port_message(struct bridge *b, struct bridge_port *p,
 {
 	switch (msg->type) {
 	case BRIDGE_ADDED:
+		p->info.is_added = true;
 		if (p->events && !p->leaving)
 			p->events->added(p->arg);
 		break;
@@ -269,6 +238,8 @@ static void take_message(struct bridge *b, struct bridge_msg *msg)
 {
 	struct bridge_port *p;
 
+	if (bridge_take_answer(b, msg))
+		return;
 	if (msg->type == BRIDGE_REFUSED || msg->type == BRIDGE_BROKEN)
 		msg->failure.reason[sizeof(msg->failure.reason) - 1] = '\0';
 	if (msg->port == BRIDGE_ITSELF) {
@@ -276,7 +247,7 @@ static void take_message(struct bridge *b, struct bridge_msg *msg)
 			b->failure = msg->failure;
 		return;
 	}
-	p = find_port(b, msg->port);
+	p = bridge_find_port(b, msg->port);
 	if (p)
 		take_port_message(b, p, msg);
 }
@@ -326,7 +297,7 @@ static struct vswitch_config switch_of(const struct bridges *all, const char *na
 }
 
 /* One that is stopping cannot be joined any more; its successor has the same name. */
-static struct bridge *find_bridge(struct bridges *all, const char *name)
+struct bridge *bridges_find(struct bridges *all, const char *name)
 {
 	for (struct bridge *b = all->bridges; b; b = b->next)
 		if (!b->stopping && !strcmp(b->name, name))
@@ -342,7 +313,7 @@ static int start(struct bridge *b)
 		.program = config->program, .name = config->name, .title = title,
 		.log_level = config->log_level, .stop_ms = config->stop_ms,
 	};
-	struct bridge_msg msg = message(BRIDGE_OPEN, BRIDGE_ITSELF);
+	struct bridge_msg msg = bridge_message(BRIDGE_OPEN, BRIDGE_ITSELF);
 	int rc;
 
 	snprintf(title, sizeof(title), "bridge-%s", b->name);
@@ -352,7 +323,7 @@ static int start(struct bridge *b)
 	msg.open.domid = b->all->env.domid;
 	rc = process_open(b->all->env.loop, &o, &process_events, b, &b->process);
 	if (!rc)
-		rc = tell(b, &msg, -1);
+		rc = bridge_tell(b, &msg, -1);
 	if (!rc)
 		rc = process_start(b->process, &o);
 	return rc;
@@ -383,11 +354,26 @@ static int new_bridge(struct bridges *all, const char *name, struct bridge **out
 
 /* ---- joining ----------------------------------------------------------------------------- */
 
+static void describe(struct bridge_port *p, const struct bridge_msg *msg)
+{
+	p->info = (struct bridge_port_info){ .id = p->id };
+	if (msg->type == BRIDGE_ADD_UPLINK) {
+		p->info.is_uplink = true;
+		memcpy(p->info.name, msg->uplink.name, sizeof(p->info.name));
+		p->info.port = msg->uplink.port;
+	} else {
+		p->info.domid = msg->vif.domid;
+		p->info.devid = msg->vif.devid;
+		p->info.port = msg->vif.port;
+		p->info.rate = msg->vif.rate;
+	}
+}
+
 static int join(struct bridges *all, const char *name, struct bridge_msg *msg, int fd,
 		const struct bridge_port_events *events, void *arg, struct bridge_port **out)
 {
 	struct bridge_port *p = calloc(1, sizeof(*p));
-	struct bridge *b = find_bridge(all, name);
+	struct bridge *b = bridges_find(all, name);
 	int rc = 0;
 
 	if (!p)
@@ -396,7 +382,7 @@ static int join(struct bridges *all, const char *name, struct bridge_msg *msg, i
 		rc = new_bridge(all, name, &b);
 	if (!rc) {
 		p->id = msg->port = all->next_id++ & INT32_MAX;
-		rc = tell(b, msg, fd);
+		rc = bridge_tell(b, msg, fd);
 		if (rc)
 			stop_if_empty(b);
 	}
@@ -404,6 +390,7 @@ static int join(struct bridges *all, const char *name, struct bridge_msg *msg, i
 		free(p);
 		return rc;
 	}
+	describe(p, msg);
 	p->bridge = b;
 	p->events = events;
 	p->arg = arg;
@@ -416,7 +403,7 @@ static int join(struct bridges *all, const char *name, struct bridge_msg *msg, i
 int bridges_join(struct bridges *all, const char *name, const struct bridge_vif *vif,
 		 const struct bridge_port_events *events, void *arg, struct bridge_port **out)
 {
-	struct bridge_msg msg = message(BRIDGE_ADD_VIF, 0);
+	struct bridge_msg msg = bridge_message(BRIDGE_ADD_VIF, 0);
 
 	msg.vif = *vif;
 	return join(all, name, &msg, -1, events, arg, out);
@@ -426,7 +413,7 @@ int bridges_join_uplink(struct bridges *all, const char *name, const struct brid
 			int fd, const struct bridge_port_events *events, void *arg,
 			struct bridge_port **out)
 {
-	struct bridge_msg msg = message(BRIDGE_ADD_UPLINK, 0);
+	struct bridge_msg msg = bridge_message(BRIDGE_ADD_UPLINK, 0);
 
 	msg.uplink = *up;
 	return join(all, name, &msg, fd, events, arg, out);
@@ -438,8 +425,8 @@ void bridges_configure(struct bridges *all, const char *name, uint32_t ageing_ms
 		       uint32_t move_ms)
 {
 	struct bridge_times *t = find_times(all, name);
-	struct bridge_msg msg = message(BRIDGE_CONFIGURE, BRIDGE_ITSELF);
-	struct bridge *b = find_bridge(all, name);
+	struct bridge_msg msg = bridge_message(BRIDGE_CONFIGURE, BRIDGE_ITSELF);
+	struct bridge *b = bridges_find(all, name);
 
 	if (!t) {
 		t = calloc(1, sizeof(*t));
@@ -455,7 +442,7 @@ void bridges_configure(struct bridges *all, const char *name, uint32_t ageing_ms
 	t->move_ms = move_ms;
 	msg.configure = switch_of(all, name);
 	if (b)
-		tell(b, &msg, -1);
+		bridge_tell(b, &msg, -1);
 }
 
 bool bridges_is_idle(const struct bridges *b)

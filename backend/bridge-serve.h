@@ -71,4 +71,39 @@ void bridge_port_set_multicast(struct bridge_port *p, bool on);
 /* The worker's; 0: it has ended. */
 pid_t bridge_port_pid(const struct bridge_port *p);
 
+/* ---- questions -------------------------------------------------------------------- */
+
+/* Until done or captured, one of which comes unless it is forgotten. */
+struct bridge_answers {
+	void (*counted)(void *arg, const struct bridge_port_info *info,
+			const struct vswitch_counters *counters);
+	void (*listed)(void *arg, const struct vswitch_address *address);
+	void (*done)(void *arg, const struct netback_stats *all, const struct failure *why);
+	void (*captured)(void *arg, const struct bridge_captured *capture);
+};
+
+/* pid 0: none yet. */
+void bridges_each(const struct bridges *b,
+		  void (*fn)(void *arg, const char *name, uint32_t nr_ports, pid_t pid),
+		  void *arg);
+/* counted for each port. -ENOENT: no such bridge runs; -ENOMEM. answers is kept. */
+int bridges_count(struct bridges *b, const char *name, const struct bridge_answers *answers,
+		  void *arg);
+/* listed for at most BRIDGE_LIST_MAX addresses. */
+int bridges_list(struct bridges *b, const char *name, const struct bridge_answers *answers,
+		 void *arg);
+/*
+ * Of a whole bridge, or (vif not NULL, name not looked at) of an interface. fd is the
+ * caller's. -ENOENT: no such bridge or interface takes part.
+ */
+struct bridge_vif_name {
+	uint32_t domid, devid;
+};
+int bridges_capture(struct bridges *b, const char *name, const struct bridge_vif_name *vif,
+		    uint32_t snaplen, int fd, const struct bridge_answers *answers, void *arg);
+/* captured follows. */
+void bridges_stop_capture(struct bridges *b, void *arg);
+/* No more answers to arg; its captures end. */
+void bridges_forget(struct bridges *b, void *arg);
+
 #endif

@@ -187,6 +187,43 @@ static void count(struct bridge *b, const struct bridge_msg *msg, const struct m
 	bridge_send(b->sock, &answer, -1);
 }
 
+struct listing {
+	struct bridge *b;
+	uint32_t nr;			/* in all */
+	struct bridge_msg answer;
+};
+
+static int list_address(void *arg, const struct vswitch_address *a)
+{
+	struct listing *l = arg;
+	struct bridge_listed *out = &l->answer.listed;
+	const struct member *m = l->b->members;
+
+	while (m && m->port != a->port)
+		m = m->next;
+	if (!m)
+		return 0;
+	if (out->nr == BRIDGE_LISTED_MAX) {
+		bridge_send(l->b->sock, &l->answer, -1);
+		out->nr = 0;
+	}
+	out->address[out->nr] = *a;
+	out->address[out->nr++].port = m->id;
+	return ++l->nr == BRIDGE_LIST_MAX;
+}
+
+static void list(struct bridge *b)
+{
+	struct listing l = { .b = b };
+
+	l.answer.version = BRIDGE_VERSION;
+	l.answer.type = BRIDGE_LISTED;
+	l.answer.port = BRIDGE_ITSELF;
+	vswitch_each_address(netback_switch(b->nb), now_ms(), list_address, &l);
+	l.answer.listed.last = true;
+	bridge_send(b->sock, &l.answer, -1);
+}
+
 /* ---- the supervisor -------------------------------------------------------------------- */
 
 static void set_port(struct bridge *b, const struct bridge_msg *msg, struct member *m)
@@ -243,6 +280,9 @@ static void act(struct bridge *b, const struct bridge_msg *msg, int fd)
 		break;
 	case BRIDGE_COUNT:
 		count(b, msg, m);
+		break;
+	case BRIDGE_LIST:
+		list(b);
 		break;
 	case BRIDGE_CAPTURE:
 		capture(b, msg, m, &fd);

@@ -20,6 +20,8 @@
  *                               <-    BROKEN: the ring is insane, and removed
  *   COUNT                       ->
  *                               <-    COUNTED
+ *   LIST                        ->
+ *                               <-    LISTED, until one says that it is the last
  *   CAPTURE (+ stream)          ->    what goes through a port, or all, as pcap
  *   CAPTURE_STOP                ->
  *                               <-    CAPTURED: it has ended, for whatever reason
@@ -41,9 +43,9 @@
 enum bridge_type {
 	BRIDGE_OPEN = 1, BRIDGE_ADD_VIF, BRIDGE_ADD_UPLINK, BRIDGE_SET_PORT,
 	BRIDGE_SET_RATE, BRIDGE_SET_MULTICAST, BRIDGE_CONFIGURE, BRIDGE_REMOVE,
-	BRIDGE_COUNT, BRIDGE_CAPTURE, BRIDGE_CAPTURE_STOP, BRIDGE_STOP,
+	BRIDGE_COUNT, BRIDGE_LIST, BRIDGE_CAPTURE, BRIDGE_CAPTURE_STOP, BRIDGE_STOP,
 	BRIDGE_READY = 32, BRIDGE_ADDED, BRIDGE_REFUSED, BRIDGE_REMOVED,
-	BRIDGE_BROKEN, BRIDGE_COUNTED, BRIDGE_CAPTURED, BRIDGE_STOPPED,
+	BRIDGE_BROKEN, BRIDGE_COUNTED, BRIDGE_LISTED, BRIDGE_CAPTURED, BRIDGE_STOPPED,
 };
 
 struct bridge_rate {
@@ -58,10 +60,29 @@ struct bridge_vif {
 	struct bridge_rate rate;
 };
 
+/* What a port is, for people. */
+struct bridge_port_info {
+	uint32_t id;			/* the supervisor's number */
+	bool is_uplink, is_added;
+	uint32_t domid, devid;		/* of a vif */
+	char name[32];			/* of an uplink */
+	struct vswitch_port_config port;
+	struct bridge_rate rate;
+};
+
 struct bridge_uplink {
 	char name[32];
 	uint8_t offloads;
 	struct vswitch_port_config port;
+};
+
+#define BRIDGE_LISTED_MAX 32u
+#define BRIDGE_LIST_MAX 1024u		/* of a switch's addresses, in all */
+
+struct bridge_listed {
+	uint32_t nr;
+	bool last;
+	struct vswitch_address address[BRIDGE_LISTED_MAX];	/* port: the supervisor's number */
 };
 
 /* Of a port, or of all with BRIDGE_ITSELF. The stream is a pipe or a socket. */
@@ -90,6 +111,7 @@ struct bridge_msg {
 		uint8_t on;		/* SET_MULTICAST */
 		struct failure failure;
 		struct bridge_captured capture;
+		struct bridge_listed listed;
 		struct {
 			struct vswitch_counters port;
 			struct netback_stats all;

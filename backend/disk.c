@@ -105,6 +105,8 @@ void disk_advance(struct disk_io *io, uint64_t moved_bytes)
 	assert(moved_bytes <= io->bytes);
 	io->offset_bytes += moved_bytes;
 	io->bytes -= moved_bytes;
+	if (!io->bytes)
+		return;		/* nothing is left that iov could tell of */
 	while (moved_bytes && moved_bytes >= io->iov->iov_len) {
 		moved_bytes -= io->iov->iov_len;
 		io->iov++;

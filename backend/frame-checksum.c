@@ -61,9 +61,8 @@ uint64_t frame_sum(uint64_t sum, const void *data, size_t bytes)
 
 static uint16_t fold_plain(uint64_t sum)
 {
-	sum = (sum & LOW_HALVES) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & LOW_HALVES) + (sum >> 32);		/* at most 2^33 - 2 */
+	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);	/* 2^17 - 2 */
 	return (uint16_t)((sum & 0xffff) + (sum >> 16));
 }
 

@@ -34,6 +34,7 @@
 #define NB_HEAD_BYTES 66u		/* a first slot of as many is taken for the headers */
 #define NB_BUFFERS 320u			/* frames in our own memory */
 #define NB_BUFFERS_PER_PORT 64u		/* of these, waiting for one port */
+#define NB_BUFFERS_INSTEAD 16u		/* ... and not in their senders' pages */
 #define NB_BUFFER_BYTES (65536u + 256u)
 #define NB_HOLD_SLOTS (NB_RING_SLOTS * 3 / 4)
 #define NB_MAPPED_MAX 512u		/* static grants of a queue: a page of a list names so many */

@@ -39,6 +39,18 @@ static void lose(struct nb_port *p, uint32_t bytes, enum vswitch_drop why)
 	vswitch_note(p->nb->sw, p->number, bytes, why);
 }
 
+/* The head of the fifo did not fit, and there are no more slots than there were then. */
+static bool is_full(const struct nb_queue *q)
+{
+	return q->blocked && ring_back_pending(&q->rx) <= (int)q->rx_seen;
+}
+
+/* Its sender has given as much of its ring as it should to receivers that are full. */
+static bool holds_too_much(const struct nb_queue *q, const struct nb_frame *f)
+{
+	return f->from && f->from->tx_used > NB_HOLD_SLOTS && is_full(q);
+}
+
 static bool may_wait(struct nb_queue *q, const struct nb_frame *f)
 {
 	if (q->fifo_nr == NB_FIFO)
@@ -47,7 +59,7 @@ static bool may_wait(struct nb_queue *q, const struct nb_frame *f)
 		return false;
 	if (q->stalled && ring_back_pending(&q->rx) < (int)ALL_SLOTS)
 		return false;
-	return !q->blocked || !f->from || f->from->tx_used <= NB_HOLD_SLOTS;
+	return !holds_too_much(q, f) || q->port->nr_buffers < NB_BUFFERS_INSTEAD;
 }
 
 void nb_rx_enqueue(struct nb_queue *q, struct nb_frame *f, const struct vswitch_out *out,
@@ -64,7 +76,7 @@ void nb_rx_enqueue(struct nb_queue *q, struct nb_frame *f, const struct vswitch_
 		lose(p, f->bytes, VSWITCH_QUEUE_FULL);
 		return;
 	}
-	if ((f->gso && !p->sg) ||
+	if ((f->gso && !p->sg) || holds_too_much(q, f) ||
 	    !nb_suits(f, p->gso_tcpv4, p->gso_tcpv6, p->ipv4_csum, p->ipv6_csum)) {
 		struct nb_frame *m = nb_pull(nb, f);
 

@@ -16,8 +16,9 @@
  *
  * A frame stays in its sender's pages until every receiver has it, so nothing
  * is stored between two guests. A receiver without slots makes its senders
- * wait, but only with three quarters of their rings and for NETBACK_HOLD_MS;
- * then it loses frames, until it offers slots again.
+ * wait, but only with three quarters of their rings, and a few frames in our
+ * memory beyond that, and for NETBACK_HOLD_MS; then it loses frames, until it
+ * offers slots again.
  *
  * One thread uses a netback, its switch and its handles.
  * Source: xen/io/netif.h; features.md is where quirks of front ends are listed.

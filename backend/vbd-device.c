@@ -21,6 +21,7 @@
 #include "vbd-serve.h"
 
 #define PATH_BYTES 512
+#define NO_MEDIUM "(no medium)"
 
 /* What all disks share. */
 struct vbd_common {
@@ -42,6 +43,8 @@ struct vbd_device {
 	struct image_watch *watch;
 	uint64_t published_sectors;	/* features.sectors may be newer */
 	char image[PATH_BYTES];
+	char medium[PATH_BYTES];	/* what was to be opened: image, or what failed */
+	bool changing;			/* stopped for another medium, to go on with it */
 	enum vbd_share share;
 	enum vbd_cache cache;
 	enum vbd_grants grants;
@@ -240,6 +243,32 @@ static void look_at_size(struct vbd_device *v)
 		vbd_serve_resize(v->serve, v->features.sectors);
 }
 
+static const char *medium_name(const struct vbd_toolstack *ts)
+{
+	return ts->no_medium ? NO_MEDIUM : image_path(ts);
+}
+
+/*
+ * A CD in another drive than was opened. The front end stays connected: the worker
+ * leaves as for a daemon that takes over, and the next one has the new medium.
+ */
+static void look_at_medium(struct vbd_device *v)
+{
+	const char *name = medium_name(&v->ts);
+
+	if (!v->ts.cdrom || !v->complete || v->image_fd < 0 || !name ||
+	    !strcmp(name, v->medium))
+		return;
+	if (!v->serve) {
+		release(v);
+	} else if (v->is_ready && !v->stopping) {
+		log_peer_at(v->env.log, LOG_LEVEL_INFO, "the medium was %s, is to be %s",
+			    v->image, name);
+		v->changing = v->stopping = true;
+		vbd_serve_stop(v->serve, true);
+	}
+}
+
 static int vbd_device_look(struct device *d, struct lifecycle_view *view, char *why,
 			   size_t why_bytes)
 {
@@ -253,6 +282,7 @@ static int vbd_device_look(struct device *d, struct lifecycle_view *view, char *
 	view->online = v->ts.online;
 	view->script_pending = v->ts.hotplug_pending && !v->ts.hotplug_error;
 	view->script_failed = v->ts.hotplug_error;
+	look_at_medium(v);
 	view->worker = worker_phase(v);
 	view->ready = v->image_fd >= 0;
 	view->failed = v->failed;
@@ -453,8 +483,8 @@ static int open_store(struct vbd_device *v, char *why, size_t why_bytes)
 			 KEY_PHYSICAL_DEVICE_PATH ", and " KEY_PARAMS " has no path");
 		return -EINVAL;
 	}
-	snprintf(v->image, sizeof(v->image), "%s",
-		 v->ts.no_medium ? "(no medium)" : image_path(&v->ts));
+	snprintf(v->image, sizeof(v->image), "%s", medium_name(&v->ts));
+	strcpy(v->medium, v->image);
 	v->share = v->ts.share;
 	v->cache = v->ts.cache;
 	v->grants = grants_of(v);
@@ -498,7 +528,7 @@ static void vbd_device_closed(struct device *d)
 	struct vbd_device *v = of(d);
 	struct rundir_name name = run_name(v);
 
-	v->failed = false;
+	v->failed = v->changing = false;
 	v->least_segments = 0;
 	/* A predecessor's, if it has not been resumed. */
 	rundir_remove(&v->env.config->rundir, &name);
@@ -532,6 +562,8 @@ static void on_ended(void *arg, const struct worker_report *report)
 	vbd_serve_free(v->serve);
 	v->serve = NULL;
 	v->is_ready = v->stopping = false;
+	if (v->changing)
+		release(v);
 	v->env.changed(v->env.arg);
 }
 
@@ -617,19 +649,62 @@ static void read_predecessor(struct vbd_device *v, struct vbd_features *out)
 		memset(out, 0, sizeof(*out));
 }
 
+/* Of a sector size that the front end has not been told, it would ask for parts. */
+static int check_medium(const struct vbd_device *v, const struct vbd_features *before,
+			char *why, size_t why_bytes)
+{
+	if (v->info.sector_bytes == before->sector_bytes)
+		return 0;
+	snprintf(why, why_bytes, "%s: has sectors of %u bytes, expected %u as the medium "
+		 "before; detach the drive, and attach it with this one", v->image,
+		 v->info.sector_bytes, before->sector_bytes);
+	return -EINVAL;
+}
+
+/* A medium that cannot be had is none, and no reason to take the drive away. */
+static int open_medium(struct vbd_device *v, const struct vbd_features *before, char *why,
+		       size_t why_bytes)
+{
+	int rc = open_store(v, why, why_bytes);
+
+	if (!rc)
+		rc = check_medium(v, before, why, why_bytes);
+	if (!rc) {
+		xenbus_clear_error(v->env.bus);
+		return 0;
+	}
+	log_peer_at(v->env.log, LOG_LEVEL_ERROR, "%s", why);
+	xenbus_write_error(v->env.bus, -rc, why);
+	release(v);
+	strcpy(v->image, NO_MEDIUM);
+	rc = image_open_none(&v->image_fd, &v->info);
+	if (!rc) {
+		image_features(v);
+		rc = publish(v);
+	}
+	if (rc)
+		snprintf(why, why_bytes, "no drive without a medium: %s", strerror(-rc));
+	return rc;
+}
+
 static int vbd_device_resume(struct device *d, char *why, size_t why_bytes)
 {
 	struct vbd_device *v = of(d);
+	bool changing = v->changing;
 	struct vbd_features before;
-	int rc;
+	int rc = 0;
 
+	v->changing = false;
 	read_predecessor(v, &before);
 	v->least_segments = MIN(before.max_indirect_segments, VBD_INDIRECT_SEGMENTS_MAX);
-	rc = v->image_fd >= 0 ? 0 : open_store(v, why, why_bytes);
-
+	if (changing)
+		rc = open_medium(v, &before, why, why_bytes);
+	else if (v->image_fd < 0)
+		rc = open_store(v, why, why_bytes);
 	if (rc)
 		return rc;
-	v->published_sectors = before.sectors;
+	/* Another medium is said, even one of the same size. */
+	v->published_sectors = changing ? UINT64_MAX : before.sectors;
 	return serve(v, true, why, why_bytes);
 }
 

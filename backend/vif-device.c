@@ -16,6 +16,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "bridge-config.h"
+#include "bridge-control.h"
 #include "bridge-serve.h"
 #include "keys.h"
 #include "predecessor.h"
@@ -31,6 +33,8 @@ struct vif_common {
 	const struct vif_config *config;
 	struct xs_handle *xs;
 	struct bridges *bridges;
+	struct bridge_config *bridge_config;
+	struct bridge_control *control;
 	struct vif_device *devices;
 };
 
@@ -50,7 +54,7 @@ struct vif_device {
 	struct vswitch_port_config set;	/* what the bridge has been told */
 	struct bridge_rate rate;
 	bool multicast, watches_multicast;
-	bool is_ready, stopping, keep, moving, failed;
+	bool is_ready, stopping, keep, failed;
 	struct failure failure;
 };
 
@@ -249,17 +253,18 @@ static void pass_on_multicast(struct vif_device *v)
 	bridge_port_set_multicast(v->port, on);
 }
 
+/* Once it has left, it is as after a restart: lifecycle.h resumes it, elsewhere. */
 static void move(struct vif_device *v)
 {
 	log_peer_at(v->env.log, LOG_LEVEL_INFO, "moves from %s to %s", v->bridge,
 		    bridge_of(v));
-	v->moving = true;
+	v->is_ready = false;
 	bridge_port_leave(v->port);
 }
 
 static void pass_on(struct vif_device *v)
 {
-	if (!v->is_ready || v->stopping || v->moving)
+	if (!v->is_ready || v->stopping)
 		return;
 	if (strcmp(bridge_of(v), v->bridge)) {
 		move(v);
@@ -312,7 +317,7 @@ static enum lifecycle_worker worker_phase(const struct vif_device *v)
 		return LIFECYCLE_STOPPING;
 	if (!v->port)
 		return LIFECYCLE_IDLE;
-	return v->is_ready || v->moving ? LIFECYCLE_SERVING : LIFECYCLE_STARTING;
+	return v->is_ready ? LIFECYCLE_SERVING : LIFECYCLE_STARTING;
 }
 
 static int vif_device_look(struct device *d, struct lifecycle_view *view, char *why,
@@ -458,32 +463,13 @@ static int join(struct vif_device *v)
 	return rc;
 }
 
-static void fail(struct vif_device *v, int err, const char *reason)
-{
-	v->failed = true;
-	v->failure.err = err;
-	snprintf(v->failure.reason, sizeof(v->failure.reason), "%s", reason);
-}
-
 static void on_added(void *arg)
 {
 	struct vif_device *v = arg;
 
 	v->is_ready = true;
-	v->moving = false;
 	write_info(v);
 	changed(v);
-}
-
-/* Left one bridge for another. */
-static void go_on_elsewhere(struct vif_device *v)
-{
-	int rc = join(v);
-
-	if (!rc)
-		return;
-	v->moving = false;
-	fail(v, -rc, "no worker process could be started for the bridge it moved to");
 }
 
 static void on_gone(void *arg, const struct failure *why)
@@ -493,13 +479,10 @@ static void on_gone(void *arg, const struct failure *why)
 	bridge_port_free(v->port);
 	v->port = NULL;
 	v->is_ready = false;
-	if (v->moving && !v->stopping && !why) {
-		go_on_elsewhere(v);
-	} else {
-		v->moving = false;
-		watch_multicast(v, false);
-		if (why && !v->stopping)
-			fail(v, why->err, why->reason);
+	watch_multicast(v, false);
+	if (why && !v->stopping) {
+		v->failed = true;
+		v->failure = *why;
 	}
 	if (v->stopping && !v->keep) {
 		struct rundir_name name = run_name(v);
@@ -561,6 +544,16 @@ static bool vif_device_is_served(const struct device *d)
 
 /* ---- the kind ------------------------------------------------------------------------------- */
 
+static void vif_kind_close(void *common)
+{
+	struct vif_common *c = common;
+
+	bridge_control_close(c->control);
+	bridge_config_close(c->bridge_config);
+	bridges_close(c->bridges);
+	free(c);
+}
+
 static int vif_kind_open(const struct device_kind_env *env, void **common)
 {
 	struct vif_common *c = calloc(1, sizeof(*c));
@@ -568,6 +561,7 @@ static int vif_kind_open(const struct device_kind_env *env, void **common)
 		.config = env->config, .loop = env->loop, .changed = env->changed,
 		.arg = env->arg, .domid = env->domid,
 	};
+	char why[256];
 	int rc;
 
 	if (!c)
@@ -576,20 +570,24 @@ static int vif_kind_open(const struct device_kind_env *env, void **common)
 	c->xs = env->xs;
 	bridges.poll_us = c->config->poll_us;
 	rc = bridges_open(&bridges, &c->bridges);
+	if (!rc)
+		rc = bridge_config_open(env->loop, env->xs, env->domid, c->bridges,
+					&c->bridge_config);
 	if (rc) {
-		free(c);
+		vif_kind_close(c);
 		return rc;
 	}
+	/* Interfaces are served without it; only tools miss it. */
+	if (bridge_control_open(env->loop, env->config->rundir.path, c->bridges, &c->control,
+				why, sizeof(why)))
+		log_error("%s", why);
 	*common = c;
 	return 0;
 }
 
-static void vif_kind_close(void *common)
+static void vif_kind_shutdown(void *common)
 {
-	struct vif_common *c = common;
-
-	bridges_close(c->bridges);
-	free(c);
+	bridge_config_shutdown(((struct vif_common *)common)->bridge_config);
 }
 
 static bool vif_kind_is_idle(const void *common)
@@ -603,6 +601,8 @@ static void vif_kind_event(void *common, const char *path, const char *token)
 	uint32_t frontend_id, devid;
 
 	(void)path;
+	if (!strcmp(token, BRIDGE_CONFIG_TOKEN))
+		bridge_config_changed(c->bridge_config);
 	if (sscanf(token, KIND_TOKEN "multicast %u/%u", &frontend_id, &devid) != 2)
 		return;
 	for (struct vif_device *v = c->devices; v; v = v->next)
@@ -612,7 +612,8 @@ static void vif_kind_event(void *common, const char *path, const char *token)
 
 const struct device_kind vif_kind = {
 	.open = vif_kind_open, .close = vif_kind_close,
-	.event = vif_kind_event, .is_idle = vif_kind_is_idle,
+	.event = vif_kind_event, .shutdown = vif_kind_shutdown,
+	.is_idle = vif_kind_is_idle,
 	.new = vif_device_new, .free = vif_device_free,
 	.look = vif_device_look, .inputs = vif_device_inputs,
 	.failure = vif_device_failure, .announce = vif_device_announce,

@@ -31,8 +31,8 @@ struct vswitch {
 	struct vswitch_port_config *configs;
 	struct vswitch_multicast *multicast;
 	uint64_t any_source[VSWITCH_SET_WORDS], isolated[VSWITCH_SET_WORDS],
-		link_local[VSWITCH_SET_WORDS], mirror[VSWITCH_SET_WORDS],
-		trunk[VSWITCH_SET_WORDS], filtering[VSWITCH_SET_WORDS];
+		link_local[VSWITCH_SET_WORDS], trunk[VSWITCH_SET_WORDS],
+		filtering[VSWITCH_SET_WORDS];
 	uint64_t *members;		/* of each VLAN */
 	uint64_t *tagging;		/* those of them that send it with a tag */
 	struct mac_map fixed;		/* ports' only addresses, to ports; VLAN 0 in the key */

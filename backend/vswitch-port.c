@@ -138,12 +138,11 @@ static void join_vlans(struct vswitch *s, uint32_t port,
 	}
 }
 
+/* Of a port that is no member nothing else is looked at. */
 static void leave_vlans(struct vswitch *s, uint32_t port)
 {
-	for (uint32_t vlan = 0; vlan < VSWITCH_VLAN_NONE; vlan++) {
+	for (uint32_t vlan = 0; vlan < VSWITCH_VLAN_NONE; vlan++)
 		set_put(s->members + (size_t)vlan * s->set_words, port, false);
-		set_put(s->tagging + (size_t)vlan * s->set_words, port, false);
-	}
 }
 
 static void put_bits(struct vswitch *s, uint32_t port, const struct vswitch_port *p)
@@ -151,8 +150,7 @@ static void put_bits(struct vswitch *s, uint32_t port, const struct vswitch_port
 	set_put(s->any_source, port, p->any_source);
 	set_put(s->isolated, port, p->isolated);
 	set_put(s->link_local, port, p->link_local);
-	set_put(s->mirror, port, p->mirror);
-	set_put(s->trunk, port, p->used && !p->access);
+	set_put(s->trunk, port, !p->access);
 }
 
 /* cfg was checked. */
@@ -246,7 +244,6 @@ void vswitch_remove_port(struct vswitch *s, uint32_t port)
 		mac_map_remove(&s->fixed, p->mac);
 	mac_table_filter(&s->learned, port, NULL, NULL);
 	*p = (struct vswitch_port){ 0 };
-	put_bits(s, port, p);
 	leave_vlans(s, port);
 	set_put(s->filtering, port, false);
 	s->multicast[port].nr = 0;

@@ -20,19 +20,11 @@
 
 /* ---- the world ------------------------------------------------------------ */
 
-char dir[] = "/tmp/test-backend.XXXXXX";
 char image[64], other[64];
 struct blkback_config config;
-struct evloop *loop;
-static struct xs_handle *xs;
-struct backend *backend;
-unsigned int dead_domid;
-
-bool xs_is_domain_introduced(struct xs_handle *h, unsigned int domid)
-{
-	(void)h;
-	return domid != dead_domid;
-}
+static const struct daemon_world world = {
+	.kind = &vbd_kind, .config = &config.base, .run_directory = "blkback",
+};
 
 void make_image(const char *path, off_t bytes)
 {
@@ -44,35 +36,21 @@ void make_image(const char *path, off_t bytes)
 
 void start_daemon(void)
 {
-	char why[200] = "";
-
-	UNIT_EQ(rundir_open(&config.base.rundir, dir, "blkback", "vbd", why, sizeof(why)), 0);
-	CU_ASSERT_FATAL(!evloop_open(&loop));
-	xs = xs_open(0);
-	CU_ASSERT_FATAL(xs && !backend_open(loop, xs, &vbd_kind, &config.base,
-						&backend));
+	world_start(&world);
 }
 
-/* As the end of the process does it: whatever runs is killed. */
 void end_daemon(void)
 {
-	backend_close(backend);
-	backend = NULL;
-	evloop_close(loop);
-	loop = NULL;
-	xs_close(xs);
-	rundir_close(&config.base.rundir);
+	world_end(&world);
 }
 
 void setup(void)
 {
-	const char *stub = getenv("STUB_WORKER");
-
 	fake_xs_reset();
 	dead_domid = 99;
 	unsetenv("PV_STUB");
 	config = (struct blkback_config){
-		.base = { .kind = "vbd", .program = stub ? stub : "tests/stub-worker",
+		.base = { .kind = "vbd", .program = world_program("STUB_WORKER", "tests/stub-worker"),
 			  .name = "paravane-blkback", .log_level = "error",
 			  .stop_ms = 10000 },
 		.max_segments = 256,
@@ -86,75 +64,12 @@ void setup(void)
 	start_daemon();
 }
 
-bool has_children(void)
-{
-	return waitid(P_ALL, 0, &(siginfo_t){ 0 }, WEXITED | WNOHANG | WNOWAIT) == 0;
-}
-
-/* Files of the run directory but the lock. */
-unsigned run_files(void)
-{
-	unsigned nr = 0;
-	char path[80];
-	struct dirent *e;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "%s/blkback", dir);
-	d = opendir(path);
-	while (d && (e = readdir(d)))
-		nr += e->d_name[0] != '.' && !strstr(e->d_name, ".lock");
-	if (d)
-		closedir(d);
-	return nr;
-}
-
 void teardown(void)
 {
 	UNIT_OK(!has_children());
-	UNIT_EQ(run_files(), 0);
+	UNIT_EQ(run_files("blkback"), 0);
 	end_daemon();
 	UNIT_EQ(fake_xs_open_transactions(), 0);
-}
-
-/* ---- pumping -------------------------------------------------------------- */
-
-static bool node_is(const char *path, const char *value)
-{
-	const char *now = fake_xs_get(path);
-
-	return value ? now && !strcmp(now, value) : !now;
-}
-
-bool pump_until(const char *path, const char *value)
-{
-	uint64_t end = now_ms() + DEADLINE_MS;
-
-	while (!node_is(path, value) && now_ms() < end)
-		evloop_turn(loop, 20);
-	if (node_is(path, value))
-		return true;
-	fprintf(stderr, "\n%s is %s, expected %s", path,
-		fake_xs_get(path) ? fake_xs_get(path) : "(missing)",
-		value ? value : "(missing)");
-	return false;
-}
-
-bool pump_until_idle(void)
-{
-	uint64_t end = now_ms() + DEADLINE_MS;
-
-	while (has_children() && now_ms() < end)
-		evloop_turn(loop, 20);
-	return !has_children();
-}
-
-/* Whatever is going to happen without another event has happened. */
-void pump_quiet(void)
-{
-	int quiet = 0;
-
-	while (quiet < 5)
-		quiet = evloop_turn(loop, 20) ? 0 : quiet + 1;
 }
 
 /* ---- tool stack and front end --------------------------------------------- */
@@ -259,17 +174,4 @@ bool error_has(const char *words)
 	fprintf(stderr, "\nerror is '%s', expected '%s' in it", text ? text : "(none)",
 		words);
 	return false;
-}
-
-int back_world_run(const char *suite, const struct unit_test *tests, size_t nr)
-{
-	char command[64];
-	int rc;
-
-	log_open(suite, LOG_LEVEL_ERROR);
-	if (!mkdtemp(dir))
-		return 1;
-	rc = unit_run(suite, tests, nr);
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command) || rc;
 }

@@ -3,18 +3,13 @@
  * The supervisor against a store in this process and workers that serve
  * nothing, for test-backend and test-backend-workers.
  *
- * Hides: making and ending the daemon, nodes as a tool stack and a front end
- * write them, waiting. Must not know: rings. The stub worker is $STUB_WORKER,
+ * Hides: nodes as a tool stack and a front end write them. Must not know: rings. The stub worker is $STUB_WORKER,
  * else tests/stub-worker. One device: vbd 3/51712, on image.
  */
 #ifndef PV_BACK_WORLD_H
 #define PV_BACK_WORLD_H
 
-#include <stdbool.h>
-#include <sys/types.h>
-#include "backend.h"
-#include "fake-xenstore.h"
-#include "unit.h"
+#include "daemon-world.h"
 #include "util.h"
 #include "vbd-device.h"
 #include "vbd-serve.h"
@@ -24,13 +19,8 @@
 #define FRONT(id) "/local/domain/" id "/device/vbd/51712/"
 #define ERROR(id) "/local/domain/0/error/backend/vbd/" id "/51712/error"
 
-#define DEADLINE_MS 20000u
-
-extern char dir[], image[64], other[64];	/* images of 1 MiB in dir */
+extern char image[64], other[64];		/* images of 1 MiB in dir */
 extern struct blkback_config config;
-extern struct evloop *loop;
-extern struct backend *backend;
-extern unsigned int dead_domid;			/* not introduced */
 
 void setup(void);
 void teardown(void);		/* nothing may be left */
@@ -39,15 +29,9 @@ void start_daemon(void);
 void end_daemon(void);
 void make_image(const char *path, off_t bytes);
 
-bool has_children(void);
-unsigned run_files(void);	/* of the run directory, but the lock */
 pid_t worker(void);		/* the device's, by its info file; 0: none */
 void read_journal(char *buf, size_t bytes);
 bool error_has(const char *words);
-
-bool pump_until(const char *path, const char *value);
-bool pump_until_idle(void);	/* no child process is left */
-void pump_quiet(void);		/* what happens without another event has happened */
 
 void attach(void);
 void attach_with(const char *params, const char *mode);
@@ -56,7 +40,5 @@ bool attach_waits(void);	/* attach(), and the back end has gone to 2 */
 bool connect_all(void);
 bool reconnect(const char *state);	/* a closed front end comes back, by that state */
 void remove_nodes(void);
-
-int back_world_run(const char *suite, const struct unit_test *tests, size_t nr);
 
 #endif

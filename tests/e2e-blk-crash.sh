@@ -77,6 +77,6 @@ for signal in TERM KILL; do
 	start_daemon
 	verify_ends
 done
-say "$(grep -c 'resumed after a restart' "$tmp/log") resumed"
+say "$(grep -c 'goes on with its rings' "$tmp/log") resumed"
 detach_by_hand "$domid"
 end_back

@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <getopt.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,48 +19,18 @@
 #define STORM_MS 2000
 #define IDS 0x10000u
 
-/* ---- noise: a thread that lies while the other works -------------------------- */
+/* ---- noise: what a thread does while the other works --------------------------- */
 
-struct noise {
-	struct hostile *h;
-	void (*make)(struct hostile *h);
-	volatile bool stop;
-	pthread_t thread;
-	uint64_t nr;
-};
-
-static void *noise_run(void *arg)
+static void lie_about_rsp_prod(void *arg)
 {
-	struct noise *n = arg;
-
-	while (!n->stop) {
-		n->make(n->h);
-		n->nr++;
-	}
-	return NULL;
-}
-
-static void noise_start(struct noise *n, struct hostile *h, void (*make)(struct hostile *h))
-{
-	*n = (struct noise){ .h = h, .make = make };
-	if (pthread_create(&n->thread, NULL, noise_run, n))
-		hostile_die(h, "no thread");
-}
-
-static void noise_end(struct noise *n)
-{
-	n->stop = true;
-	pthread_join(n->thread, NULL);
-}
-
-static void lie_about_rsp_prod(struct hostile *h)
-{
+	struct hostile *h = arg;
 	h->g.front.shared->rsp_prod = (uint32_t)hostile_random();
 }
 
 /* 0, the past, the next, far in the future. */
-static void lie_about_events(struct hostile *h)
+static void lie_about_events(void *arg)
 {
+	struct hostile *h = arg;
 	uint64_t r = hostile_random();
 	uint32_t event = r & 1 ? (uint32_t)(r >> 32) : (uint32_t)(r >> 32) & 3;
 
@@ -73,8 +42,9 @@ static void lie_about_events(struct hostile *h)
  * Bytes of slots, most often those that say what the request is. The gref of the
  * ring itself does not come up: ring-self is about that.
  */
-static void scribble(struct hostile *h)
+static void scribble(void *arg)
 {
+	struct hostile *h = arg;
 	struct ring_front *f = &h->g.front;
 	uint64_t r = hostile_random();
 	uint8_t value = (uint8_t)(r >> 16) & (r & 0x40 ? 0xff : 7);
@@ -86,8 +56,9 @@ static void scribble(struct hostile *h)
 }
 
 /* The list of an indirect request: each entry good, bad, good. */
-static void change_list(struct hostile *h)
+static void change_list(void *arg)
 {
+	struct hostile *h = arg;
 	volatile struct blkif_request_segment *list = (void *)(h->data + 3 * PAGE_BYTES);
 	uint64_t r = hostile_random();
 	uint32_t i = (uint32_t)(r & 255);
@@ -143,7 +114,7 @@ static void load_take(struct hostile *h, struct load *l)
 	l->nr++;
 	l->nr_okay += rsp.status == BLKIF_RSP_OKAY;
 	if (l->ids_are_true && !l->in_flight[rsp.id % IDS]--)
-		hostile_die(h, "an id was answered that was not in flight");
+		hostile_fail("an id was answered that was not in flight");
 }
 
 /* Looks instead of waiting: events are part of the lies. */
@@ -156,14 +127,14 @@ static void load_wait(struct hostile *h)
 		frontdev_poll(h->env);
 		frontdev_peer_news(&h->dev);
 		if (frontdev_peer_gone(&h->dev))
-			hostile_die(h, "the back end closed the device");
+			hostile_fail("the back end closed the device");
 		if (hostile_now_ms() - start > HOSTILE_WAIT_MS)
-			hostile_die(h, "no more responses after %u, of %u requests",
+			hostile_fail("no more responses after %u, of %u requests",
 				    h->g.front.rsp_cons, h->g.front.req_prod_pub);
 		usleep(20);
 	}
 	if (nr < 0)
-		hostile_die(h, "more responses than requests");
+		hostile_fail("more responses than requests");
 }
 
 static void load_drain(struct hostile *h, struct load *l)
@@ -188,15 +159,15 @@ static void load_run(struct hostile *h, struct load *l, uint64_t ms)
 }
 
 /* load under noise; the device outlives both. */
-static void load_with(struct hostile *h, struct load *l, void (*make)(struct hostile *h))
+static void load_with(struct hostile *h, struct load *l, void (*make)(void *arg))
 {
-	struct noise n;
+	struct hostile_noise n;
 
 	hostile_open(h);
 	memset(h->data, 0, HOSTILE_PAGES * PAGE_BYTES);
-	noise_start(&n, h, make);
+	hostile_noise_start(&n, make, h);
 	load_run(h, l, LOAD_MS);
-	noise_end(&n);
+	hostile_noise_end(&n);
 	hostile_good(h);
 	hostile_close(h);
 	printf("%llu responses, %llu of them OKAY, under %llu lies\n",
@@ -291,11 +262,11 @@ static void wait_in_slots(struct hostile *h, uint32_t nr, uint64_t first_id)
 			if (id / IDS == first_id / IDS)
 				break;
 			if (hostile_now_ms() - start > HOSTILE_WAIT_MS)
-				hostile_die(h, "no response in slot %u", slot);
+				hostile_fail("no response in slot %u", slot);
 			usleep(20);
 		}
 		if (id - first_id >= nr || seen >> (id - first_id) & 1)
-			hostile_die(h, "an id was answered twice, or never sent");
+			hostile_fail("an id was answered twice, or never sent");
 		seen |= 1ull << (id - first_id);
 	}
 }
@@ -303,10 +274,10 @@ static void wait_in_slots(struct hostile *h, uint32_t nr, uint64_t first_id)
 static void ring_rsp_prod(struct hostile *h)
 {
 	uint64_t start, first;
-	struct noise n;
+	struct hostile_noise n;
 
 	hostile_open(h);
-	noise_start(&n, h, lie_about_rsp_prod);
+	hostile_noise_start(&n, lie_about_rsp_prod, h);
 	for (start = hostile_now_ms(); hostile_now_ms() - start < LOAD_MS; ) {
 		h->last_id = 0x1100;
 		first = hostile_id(h);
@@ -316,7 +287,7 @@ static void ring_rsp_prod(struct hostile *h)
 		hostile_push(h);
 		wait_in_slots(h, 16, first);
 	}
-	noise_end(&n);
+	hostile_noise_end(&n);
 	/* The next response that is published brings the true value back. */
 	first = hostile_id(h);
 	put_read(h, first);
@@ -324,7 +295,7 @@ static void ring_rsp_prod(struct hostile *h)
 	wait_in_slots(h, 1, first);
 	while (h->g.front.shared->rsp_prod != h->g.front.rsp_cons)
 		if (hostile_now_ms() - start > HOSTILE_WAIT_MS + LOAD_MS)
-			hostile_die(h, "rsp_prod stays wrong");
+			hostile_fail("rsp_prod stays wrong");
 	hostile_good(h);
 	hostile_close(h);
 }
@@ -358,7 +329,7 @@ static void replace_data(struct hostile *h)
 	h->data = xengntshr_share_pages(h->env->xgs, h->dev.bus.otherend_id,
 					HOSTILE_PAGES, h->data_gref, true);
 	if (!h->data)
-		hostile_die(h, "cannot share again: %s", strerror(errno));
+		hostile_fail("cannot share again: %s", strerror(errno));
 }
 
 /* Ends the grants of pages that are in flight, or that stay mapped. */
@@ -500,7 +471,7 @@ static void play(struct hostile *h, const char *name)
 {
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		if (!strcmp(cases[i].name, name)) {
-			h->name = name;
+			hostile_case = name;
 			cases[i].play(h);
 			printf("%s: done\n", name);
 			return;
@@ -513,6 +484,7 @@ int main(int argc, char **argv)
 	struct hostile_options o = { .devid = 51712 };
 	struct hostile h;
 
+	hostile_program = "hostile-blk";
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	parse(argc, argv, &o);
 	hostile_init(&h, &o);

@@ -4,50 +4,15 @@
  * the back end.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include "hostile-dev.h"
 
 #define ID_HIGH 0xa5a5a5a5a5a50000u
 /* Where good requests write: what is elsewhere on the image stays. */
 #define GOOD_SECTOR 8u
-#define FOREIGN_BYTE 0xee
-
-void hostile_die(const struct hostile *h, const char *fmt, ...)
-{
-	va_list ap;
-
-	fprintf(stderr, "hostile-blk: %s: ", h->name ? h->name : "start");
-	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	fputc('\n', stderr);
-	exit(1);
-}
-
-uint64_t hostile_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-uint64_t hostile_random(void)
-{
-	static __thread uint64_t x;
-
-	if (!x)
-		x = 0x9e3779b97f4a7c15u ^ (uintptr_t)&x;
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	return x;
-}
 
 /* ---- opening ---------------------------------------------------------------- */
 
@@ -58,7 +23,7 @@ void hostile_init(struct hostile *h, const struct hostile_options *o)
 	memset(h, 0, sizeof(*h));
 	h->o = *o;
 	if (front_linux_open(&h->linux_env, &why))
-		hostile_die(h, "%s", why.text);
+		hostile_fail("%s", why.text);
 	h->env = front_linux_env(h->linux_env);
 }
 
@@ -67,34 +32,17 @@ void hostile_exit(struct hostile *h)
 	front_linux_close(h->linux_env);
 }
 
-static void *share(struct hostile *h, uint32_t domid, uint32_t nr, bool writable,
-		   uint32_t *grefs)
-{
-	void *p = xengntshr_share_pages(h->env->xgs, domid, (int)nr, grefs, writable);
-
-	if (!p)
-		hostile_die(h, "cannot share %u pages: %s", nr, strerror(errno));
-	memset(p, FOREIGN_BYTE, nr * PAGE_BYTES);
-	return p;
-}
-
-static void unshare(struct hostile *h, void *page, uint32_t nr)
-{
-	if (page && xengntshr_unshare(h->env->xgs, page, nr))
-		hostile_die(h, "cannot unshare %u pages: %s", nr, strerror(errno));
-}
-
 static void share_all(struct hostile *h)
 {
 	uint32_t back = h->dev.bus.otherend_id;
 	void *ring;
 
-	ring = share(h, back, 1, true, &h->front.queue[0].gref[0]);
+	ring = hostile_share(h->env, back, 1, true, &h->front.queue[0].gref[0]);
 	guest_attach(&h->g, h->o.abi, ring, PAGE_BYTES);
-	h->data = share(h, back, HOSTILE_PAGES, true, h->data_gref);
-	h->ro = share(h, back, 1, false, &h->ro_gref);
-	h->foreign = share(h, h->dev.bus.domid, 1, true, &h->foreign_gref);
-	unshare(h, share(h, back, 1, true, &h->unshared_gref), 1);
+	h->data = hostile_share(h->env, back, HOSTILE_PAGES, true, h->data_gref);
+	h->ro = hostile_share(h->env, back, 1, false, &h->ro_gref);
+	h->foreign = hostile_share(h->env, h->dev.bus.domid, 1, true, &h->foreign_gref);
+	hostile_unshare(h->env, hostile_share(h->env, back, 1, true, &h->unshared_gref), 1);
 }
 
 void hostile_prepare(struct hostile *h)
@@ -103,15 +51,15 @@ void hostile_prepare(struct hostile *h)
 	struct key_error err;
 
 	if (frontdev_open(&h->dev, h->env, "vbd", h->o.devid, &left_ms))
-		hostile_die(h, "%s", h->dev.problem.text);
+		hostile_fail("%s", h->dev.problem.text);
 	if (vbd_read_features(h->env->xs, h->dev.bus.otherend, &h->f, &err))
-		hostile_die(h, "the back end's %s is '%s'", err.key, err.value);
+		hostile_fail("the back end's %s is '%s'", err.key, err.value);
 	h->front = (struct vbd_frontend){
 		.abi = h->o.abi, .persistent = h->o.persistent, .nr_queues = 1,
 	};
 	share_all(h);
 	if (frontdev_add_port(&h->dev, &h->port))
-		hostile_die(h, "%s", h->dev.problem.text);
+		hostile_fail("%s", h->dev.problem.text);
 	h->front.queue[0].port = h->port;
 }
 
@@ -125,7 +73,7 @@ static int write_keys(void *arg, xs_transaction_t t)
 void hostile_publish(struct hostile *h)
 {
 	if (frontdev_publish(&h->dev, XenbusStateInitialised, write_keys, h))
-		hostile_die(h, "%s", h->dev.problem.text);
+		hostile_fail("%s", h->dev.problem.text);
 }
 
 void hostile_connect(struct hostile *h)
@@ -133,7 +81,7 @@ void hostile_connect(struct hostile *h)
 	int left_ms = HOSTILE_WAIT_MS;
 
 	if (frontdev_connect(&h->dev, &left_ms))
-		hostile_die(h, "%s", h->dev.problem.text);
+		hostile_fail("%s", h->dev.problem.text);
 }
 
 void hostile_open(struct hostile *h)
@@ -150,11 +98,11 @@ void hostile_close(struct hostile *h)
 	int left_ms = HOSTILE_WAIT_MS;
 
 	if (frontdev_close(&h->dev, &left_ms))
-		hostile_die(h, "%s", h->dev.problem.text);
-	unshare(h, h->g.ring, 1);
-	unshare(h, h->data, HOSTILE_PAGES);
-	unshare(h, h->ro, 1);
-	unshare(h, h->foreign, 1);
+		hostile_fail("%s", h->dev.problem.text);
+	hostile_unshare(h->env, h->g.ring, 1);
+	hostile_unshare(h->env, h->data, HOSTILE_PAGES);
+	hostile_unshare(h->env, h->ro, 1);
+	hostile_unshare(h->env, h->foreign, 1);
 	frontdev_destroy(&h->dev);
 }
 
@@ -167,7 +115,7 @@ void hostile_stopped(struct hostile *h)
 		if (frontdev_peer_gone(&h->dev))
 			break;
 		if (frontdev_wait(h->env, FRONT_WAIT_STORE, &left_ms) <= 0)
-			hostile_die(h, "the back end stays %s, expected it to close",
+			hostile_fail("the back end stays %s, expected it to close",
 				    xenbus_state_name(h->dev.peer));
 	}
 	hostile_close(h);
@@ -193,7 +141,7 @@ struct blkif_request_segment hostile_seg(uint32_t gref, uint8_t first, uint8_t l
 void hostile_notify(struct hostile *h)
 {
 	if (xenevtchn_notify(h->env->xce, h->port))
-		hostile_die(h, "notify: %s", strerror(errno));
+		hostile_fail("notify: %s", strerror(errno));
 }
 
 void hostile_push(struct hostile *h)
@@ -206,7 +154,7 @@ static void check_peer(struct hostile *h)
 {
 	frontdev_peer_news(&h->dev);
 	if (frontdev_peer_gone(&h->dev))
-		hostile_die(h, "the back end went to %s, expected it to go on",
+		hostile_fail("the back end went to %s, expected it to go on",
 			    xenbus_state_name(h->dev.peer));
 }
 
@@ -217,22 +165,22 @@ struct guest_response hostile_take(struct hostile *h)
 
 	while ((nr = ring_front_final(&h->g.front, 1)) == 0) {
 		if (frontdev_wait(h->env, FRONT_WAIT_EVENT | FRONT_WAIT_STORE, &left_ms) <= 0)
-			hostile_die(h, "no response; the back end is %s",
+			hostile_fail("no response; the back end is %s",
 				    xenbus_state_name(h->dev.peer));
 		check_peer(h);
 	}
 	if (nr < 0)
-		hostile_die(h, "more responses than requests: one was answered twice");
+		hostile_fail("more responses than requests: one was answered twice");
 	guest_response(&h->g, &rsp);
 	if (!rsp.padding_clean)
-		hostile_die(h, "unused bytes of a response are not zero");
+		hostile_fail("unused bytes of a response are not zero");
 	return rsp;
 }
 
 void hostile_quiet(struct hostile *h)
 {
 	if (ring_front_pending(&h->g.front) != 0)
-		hostile_die(h, "a response that nobody asked for");
+		hostile_fail("a response that nobody asked for");
 	check_peer(h);
 }
 
@@ -246,7 +194,7 @@ static void serve_one(struct hostile *h, uint8_t operation, uint32_t page)
 	hostile_push(h);
 	rsp = hostile_take(h);
 	if (rsp.id != id || rsp.operation != operation || rsp.status != BLKIF_RSP_OKAY)
-		hostile_die(h, "a good request got operation %u, status %d, %s id",
+		hostile_fail("a good request got operation %u, status %d, %s id",
 			    rsp.operation, rsp.status, rsp.id == id ? "its" : "another");
 }
 
@@ -254,18 +202,18 @@ void hostile_good(struct hostile *h)
 {
 	uint8_t *out = h->data, *in = h->data + PAGE_BYTES;
 
-	memset(in, FOREIGN_BYTE, PAGE_BYTES);
+	memset(in, HOSTILE_FILL, PAGE_BYTES);
 	if (h->f.read_only) {
 		serve_one(h, BLKIF_OP_READ, 1);
-		if (memchr(in, FOREIGN_BYTE, PAGE_BYTES))
-			hostile_die(h, "a good read left the page as it was");
+		if (memchr(in, HOSTILE_FILL, PAGE_BYTES))
+			hostile_fail("a good read left the page as it was");
 	} else {
 		memset(out, (int)(h->last_id & 0x7f), PAGE_BYTES);
 		serve_one(h, BLKIF_OP_WRITE, 0);
 		serve_one(h, BLKIF_OP_READ, 1);
 		if (memcmp(in, out, PAGE_BYTES))
-			hostile_die(h, "read something else than was written");
-		memset(out, FOREIGN_BYTE, PAGE_BYTES);
+			hostile_fail("read something else than was written");
+		memset(out, HOSTILE_FILL, PAGE_BYTES);
 	}
 	hostile_quiet(h);
 }
@@ -279,7 +227,7 @@ uint32_t hostile_log_lines(const struct hostile *h, const char *text)
 	uint32_t nr = 0;
 
 	if (!f)
-		hostile_die(h, "cannot read %s: %s", h->o.log, strerror(errno));
+		hostile_fail("cannot read %s: %s", h->o.log, strerror(errno));
 	snprintf(who, sizeof(who), "vbd %u/%u: ", h->dev.bus.domid, h->o.devid);
 	while (fgets(line, sizeof(line), f))
 		nr += strstr(line, who) && strstr(line, text);

@@ -2,8 +2,7 @@
 /*
  * A block front end whose ring, pages and port are in the test's own hands.
  *
- * Hides: the handshake, waiting, what ends a test. Must not know: which lies
- * are told. A failure prints what was expected and exits with status 1.
+ * Hides: the handshake, waiting. Must not know: which lies are told.
  */
 #ifndef PV_HOSTILE_DEV_H
 #define PV_HOSTILE_DEV_H
@@ -11,11 +10,9 @@
 #include "blk-guest.h"
 #include "front-linux.h"
 #include "frontdev.h"
+#include "hostile-base.h"
 
 #define HOSTILE_PAGES 32u
-#define PAGE_BYTES 4096u
-/* Every deadline: only what hangs reaches it. */
-#define HOSTILE_WAIT_MS 60000
 
 struct hostile_options {
 	uint32_t devid;
@@ -26,7 +23,6 @@ struct hostile_options {
 
 struct hostile {
 	struct hostile_options o;
-	const char *name;		/* of the case */
 	struct front_linux *linux_env;
 	struct front_env *env;
 	struct frontdev dev;
@@ -43,9 +39,6 @@ struct hostile {
 	uint32_t foreign_gref;
 	uint32_t unshared_gref;		/* was granted once */
 };
-
-void hostile_die(const struct hostile *h, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3), noreturn));
 
 /* The environment, once per process. */
 void hostile_init(struct hostile *h, const struct hostile_options *o);
@@ -76,7 +69,5 @@ void hostile_good(struct hostile *h);
 
 /* Lines of the back end's log about this device that contain text. */
 uint32_t hostile_log_lines(const struct hostile *h, const char *text);
-uint64_t hostile_now_ms(void);
-uint64_t hostile_random(void);	/* any thread */
 
 #endif

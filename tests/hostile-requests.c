@@ -192,9 +192,9 @@ static void check_answer(struct hostile *h, const struct lie *lie, uint64_t id)
 	struct guest_response rsp = hostile_take(h);
 
 	if (rsp.id != id)
-		hostile_die(h, "answered with an id of somebody else");
+		hostile_fail("answered with an id of somebody else");
 	if (rsp.status != lie->status || rsp.operation != op)
-		hostile_die(h, "answered with operation %u, status %d, expected %u, %d",
+		hostile_fail("answered with operation %u, status %d, expected %u, %d",
 			    rsp.operation, rsp.status, op, lie->status);
 }
 
@@ -202,7 +202,7 @@ static void check_pages(struct hostile *h)
 {
 	for (uint32_t i = 0; i < PAGE_BYTES; i++)
 		if (h->ro[i] != 0xee || h->foreign[i] != 0xee)
-			hostile_die(h, "a page that may not be written has changed");
+			hostile_fail("a page that may not be written has changed");
 }
 
 struct said {
@@ -225,10 +225,10 @@ static void check_log(const struct hostile *h, const struct lie *lie,
 	uint32_t want = lie->log ? 1 : 0;
 
 	if (now.any - before->any != want)
-		hostile_die(h, "%u lines in the log, expected %u", now.any - before->any,
+		hostile_fail("%u lines in the log, expected %u", now.any - before->any,
 			    want);
 	if (now.right - before->right != want)
-		hostile_die(h, "the log does not say '%s'", lie->log);
+		hostile_fail("the log does not say '%s'", lie->log);
 }
 
 static void tell(struct hostile *h, const struct lie *lie, bool look_at_log)
@@ -237,7 +237,7 @@ static void tell(struct hostile *h, const struct lie *lie, bool look_at_log)
 	uint64_t id = hostile_id(h);
 	struct said before = { .any = 0 };
 
-	h->name = lie->name;
+	hostile_case = lie->name;
 	memset(h->data + 2 * PAGE_BYTES, 0xee, PAGE_BYTES);
 	if (look_at_log)
 		before = read_log(h, lie);
@@ -300,13 +300,13 @@ void hostile_flood(struct hostile *h)
 		hostile_push(h);
 		for (uint32_t i = 0; i < 8; i++)
 			if (hostile_take(h).status != UNSUPPORTED)
-				hostile_die(h, "an unknown operation was not refused");
+				hostile_fail("an unknown operation was not refused");
 	}
 	hostile_good(h);
 	lines = hostile_log_lines(h, "refused: ") - before;
 	seconds = (hostile_now_ms() - start) / 1000;
 	printf("8000 refused, %u lines in %llu s\n", lines, (unsigned long long)seconds);
 	if (!lines || lines > 12 + seconds)
-		hostile_die(h, "%u lines in the log", lines);
+		hostile_fail("%u lines in the log", lines);
 	hostile_close(h);
 }

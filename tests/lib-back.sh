@@ -24,7 +24,7 @@ make_guest() { domid=$("$LOCALXEN" domain --name="$1") || fail "no guest"; }
 
 node_is() { [ "$(xenstore-read "$1" 2>/dev/null)" = "$2" ]; }
 process_gone() { ! kill -0 "$1" 2>/dev/null; }
-has_no_run_files() { ! ls "$tmp/run/$program/" | grep -q -v lock; }
+has_no_run_files() { ! ls "$tmp/run/$program/" | grep -qv -e lock -e '^control$'; }
 has_no_workers() { ! pgrep -P "$daemon" >/dev/null; }
 
 # end_back: everything is closed; nothing may be left.

@@ -29,6 +29,15 @@ void put_mac(uint8_t *p, uint64_t mac)
 		p[i] = (uint8_t)mac;
 }
 
+uint64_t mac_of(const uint8_t *p)
+{
+	uint64_t mac = 0;
+
+	for (int i = 0; i < 6; i++)
+		mac = mac << 8 | p[i];
+	return mac;
+}
+
 uint32_t build(uint8_t *p, uint64_t dst, uint64_t src, const struct tags *t)
 {
 	uint32_t at = 12;

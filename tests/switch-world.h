@@ -37,6 +37,7 @@ struct tags {
 };
 
 void put_mac(uint8_t *p, uint64_t mac);
+uint64_t mac_of(const uint8_t *p);
 uint32_t build(uint8_t *p, uint64_t dst, uint64_t src, const struct tags *t);
 
 /* As vswitch_forward() of 60 octets. */

@@ -188,7 +188,7 @@ static void test_restart(void)
 	pump_quiet();
 	stop_daemon();
 	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
-	UNIT_EQ(run_files(), 2);
+	UNIT_EQ(run_files("blkback"), 2);
 	UNIT_EQ(truncate(image, 2 << 20), 0);
 	config.max_segments = 32;	/* the front end has been offered more */
 	start_daemon();
@@ -211,11 +211,11 @@ static void test_left_behind(void)
 	UNIT_NEED(connect_all());
 	pump_quiet();
 	stop_daemon();
-	UNIT_EQ(run_files(), 2);
+	UNIT_EQ(run_files("blkback"), 2);
 	fake_xs_put(FRONT("3") "state", "6");
 	start_daemon();
 	UNIT_OK(pump_until(BACK("3") "state", "6"));
-	UNIT_EQ(run_files(), 0);
+	UNIT_EQ(run_files("blkback"), 0);
 	UNIT_NEED(reconnect("4"));
 	pump_quiet();
 	stop_daemon();
@@ -394,5 +394,5 @@ static const struct unit_test tests[] = {
 
 int main(void)
 {
-	return back_world_run("backend-workers", tests, UNIT_LEN(tests));
+	return world_run("backend-workers", tests, UNIT_LEN(tests));
 }

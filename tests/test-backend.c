@@ -484,5 +484,5 @@ static const struct unit_test tests[] = {
 
 int main(void)
 {
-	return back_world_run("backend", tests, UNIT_LEN(tests));
+	return world_run("backend", tests, UNIT_LEN(tests));
 }

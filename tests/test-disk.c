@@ -266,6 +266,133 @@ static void test_large(void)
 	each(large_together);
 }
 
+static bool bench_buffered(struct bench *b, const char *dir)
+{
+	memset(&sys, 0, sizeof(sys));
+	return bench_open(b, dir, &disk_buffered) && b->disk;
+}
+
+/* ---- neighbours in a chain -------------------------------------------------------------------------- */
+
+enum { NEIGHBOURS = 33 };
+
+/* nr operations of a page each, one after another from page first on; submitted. */
+static void submit_pages(struct bench *b, struct io *ios, enum disk_op op, uint32_t first,
+			 uint32_t nr, uint32_t pieces)
+{
+	for (uint32_t i = 0; i < nr; i++) {
+		uint64_t at = (uint64_t)(first + i) * PAGE;
+
+		set_io(&ios[i], op, at, PAGE);
+		set_pieces(&ios[i], b->buffer + at, pieces);
+		ios[i].io.next = i + 1 < nr ? &ios[i + 1].io : NULL;
+	}
+	disk_submit(b->disk, &ios[0].io);
+	for (uint32_t i = 0; i < nr; i++) {
+		wait_done(b->disk, &ios[i]);
+		UNIT_EQ(ios[i].done, 1);
+	}
+}
+
+static uint32_t nr_good(const struct io *ios, uint32_t nr)
+{
+	uint32_t good = 0;
+
+	while (good < nr && !ios[good].err)
+		good++;
+	for (uint32_t i = good; i < nr; i++)
+		UNIT_EQ(ios[i].err, -EIO);
+	return good;
+}
+
+/* Whole, in short transfers, and up to where the image ends. */
+static void neighbours(struct bench *b)
+{
+	struct io ios[NEIGHBOURS];
+
+	for (int most = 0; most <= 700; most += 700) {
+		sys.most_bytes = (size_t)most;
+		fill(b->buffer, BYTES, 9 + most);
+		memcpy(b->model, b->buffer, NEIGHBOURS * PAGE);
+		submit_pages(b, ios, DISK_WRITE, 0, NEIGHBOURS, 3);
+		UNIT_EQ(nr_good(ios, NEIGHBOURS), NEIGHBOURS);
+		memset(b->buffer, 0, BYTES);
+		submit_pages(b, ios, DISK_READ, 0, NEIGHBOURS, 2);
+		UNIT_EQ(nr_good(ios, NEIGHBOURS), NEIGHBOURS);
+		UNIT_EQ(memcmp(b->buffer, b->model, NEIGHBOURS * PAGE), 0);
+	}
+	sys.most_bytes = 0;
+	UNIT_OK(whole_image_matches(b));
+	UNIT_EQ(ftruncate(b->fd, 5 * PAGE), 0);
+	memset(b->buffer, 0, BYTES);
+	submit_pages(b, ios, DISK_READ, 0, 8, 2);
+	UNIT_EQ(nr_good(ios, 8), 5);
+	UNIT_EQ(memcmp(b->buffer, b->model, 5 * PAGE), 0);
+}
+
+static void test_neighbours(void)
+{
+	each(neighbours);
+}
+
+static uint32_t calls_for(struct bench *b, struct io *ios, enum disk_op op, uint32_t nr,
+			  uint32_t pieces)
+{
+	uint32_t before = sys.nr_calls;
+
+	submit_pages(b, ios, op, 0, nr, pieces);
+	UNIT_EQ(nr_good(ios, nr), nr);
+	return sys.nr_calls - before;
+}
+
+/* Two neighbours of so many pieces each. */
+static uint32_t calls_for_pieces(struct bench *b, uint32_t pieces)
+{
+	static struct iovec iov[512];
+	struct io ios[2];
+
+	for (uint32_t i = 0; i < 2 * pieces; i++)
+		iov[i] = (struct iovec){ b->buffer + (2 * pieces - i) * SECTOR, SECTOR };
+	for (uint32_t i = 0; i < 2; i++) {
+		set_io(&ios[i], DISK_WRITE, i * pieces * SECTOR, pieces * SECTOR);
+		ios[i].io.iov = iov + i * pieces;
+		ios[i].io.nr_iov = pieces;
+	}
+	ios[0].io.next = &ios[1].io;
+	sys.nr_calls = 0;
+	disk_submit(b->disk, &ios[0].io);
+	UNIT_OK(ios[0].done && ios[1].done && !ios[0].err && !ios[1].err);
+	return sys.nr_calls;
+}
+
+/* One call for all, up to its limits; none for what is not next to each other. */
+static void test_neighbours_joined(void)
+{
+	struct io ios[NEIGHBOURS];
+	struct bench b;
+
+	UNIT_NEED(bench_buffered(&b, "/dev/shm"));
+	UNIT_EQ(calls_for(&b, ios, DISK_WRITE, 8, 3), 1);
+	UNIT_EQ(calls_for(&b, ios, DISK_READ, 8, 3), 1);
+	UNIT_EQ(calls_for(&b, ios, DISK_READ, NEIGHBOURS, 2), 5);	/* eight at a time */
+	for (int i = 0; i < 3; i++) {
+		set_io(&ios[i], i == 1 ? DISK_READ : DISK_WRITE, (2 - i) * PAGE, PAGE);
+		set_pieces(&ios[i], b.buffer + i * PAGE, 1);
+		ios[i].io.next = i < 2 ? &ios[i + 1].io : NULL;
+	}
+	sys.nr_calls = 0;
+	disk_submit(b.disk, &ios[0].io);
+	UNIT_EQ(sys.nr_calls, 3);
+	sys.fail_nth = 1;		/* of all: then each is tried by itself */
+	sys.fail_errno = EIO;
+	UNIT_EQ(calls_for(&b, ios, DISK_WRITE, 4, 1), 5);
+	b.cfg.max_iov = 256;
+	reopen(&b, &b.cfg);
+	UNIT_EQ(calls_for_pieces(&b, 128), 1);
+	UNIT_EQ(calls_for_pieces(&b, 129), 2);
+	bench_close(&b);
+}
+
 /* Guest pages begin on pages, their sectors anywhere in them. */
 static void misaligned(struct bench *b)
 {
@@ -342,12 +469,6 @@ static void interrupted(struct bench *b)
 static void test_interrupted(void)
 {
 	each(interrupted);
-}
-
-static bool bench_buffered(struct bench *b, const char *dir)
-{
-	memset(&sys, 0, sizeof(sys));
-	return bench_open(b, dir, &disk_buffered) && b->disk;
 }
 
 static void test_io_error(void)
@@ -633,6 +754,8 @@ static const struct unit_test tests[] = {
 	{ "more pieces than a call takes", test_many_pieces },
 	{ "64 at once", test_many },
 	{ "large reads together", test_large },
+	{ "neighbours", test_neighbours },
+	{ "neighbours share a call", test_neighbours_joined },
 	{ "memory and sectors not aligned to pages", test_misaligned },
 	{ "an image cut short", test_cut_short },
 	{ "calls that stop short", test_stop_short },

@@ -77,6 +77,24 @@ static void test_sum(void)
 	UNIT_EQ(fold_of(frame_sum(UINT64_MAX, buffer, 64)), 0);
 }
 
+/* Sums whose parts carry into one another, however many times. */
+static void test_fold(void)
+{
+	static const uint16_t part[] = { 0, 1, 2, 0x7fff, 0x8000, 0xfffd, 0xfffe, 0xffff };
+	unsigned int wrong = 0, nr = 8 * 8 * 8 * 8;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		uint64_t a = part[i % 8], b = part[i / 8 % 8], c = part[i / 64 % 8],
+			 d = part[i / 512];
+		uint32_t plain = (uint32_t)(a + b + c + d);
+
+		while (plain > 0xffff)
+			plain = (plain & 0xffff) + (plain >> 16);
+		wrong += frame_fold(a | b << 16 | c << 32 | d << 48) != 0xffff - plain;
+	}
+	UNIT_EQ(wrong, 0);
+}
+
 static void test_sum_in_pieces(void)
 {
 	uint32_t at, n, total;
@@ -418,6 +436,7 @@ static void test_cut_mutations(void)
 
 static const struct unit_test tests[] = {
 	{ "sums", test_sum },
+	{ "folding", test_fold },
 	{ "sums in pieces", test_sum_in_pieces },
 	{ "checksums", test_checksums },
 	{ "UDP and zero", test_udp_zero },

@@ -135,12 +135,17 @@ static void test_extensions(void)
 	b = udp6;
 	memcpy(b.extensions, "\x64\x3c\x2b\x2c\x33\x3c", 6);
 	expect(&b, FRAME_UDP);
-	/* The destination is not the last one yet. */
+	/*
+	 * The destination is not the last one yet; what cannot be passed over. Nor is
+	 * there a TCP header for those who look one octet further: the sequence number
+	 * would be its length.
+	 */
 	b = tcp6;
+	b.sequence = 0x00500000;
 	b.extensions[0] = 43;
+	expect(&b, FRAME_TCP);
 	b.segments_left = 1;
 	expect(&b, FRAME_L4_OTHER);
-	/* What cannot be passed over. */
 	b.segments_left = 0;
 	b.extensions[0] = 50;
 	expect(&b, FRAME_L4_OTHER);
@@ -180,6 +185,9 @@ static void test_first_fragment_of_udp(void)
 
 	b.fragment = 0x2000;
 	build_frame(&b, &built);
+	buffer[built.l4 + 5]++;
+	UNIT_EQ(frame_parse(buffer, built.bytes, built.bytes, &f), 0);
+	check_found(&b, FRAME_UDP);
 	buffer[built.l4 + 4] = 0x20;
 	UNIT_EQ(frame_parse(buffer, built.bytes, built.bytes, &f), 0);
 	check_found(&b, FRAME_UDP);
@@ -349,8 +357,20 @@ static void test_lying_extensions(void)
 	b.extensions[0] = 44;
 	b.fragment6 = 1;
 	build_frame(&b, &built);
-	UNIT_EQ(l3_with(built.l3 + 5, 4), FRAME_IPV6);
+	UNIT_EQ(l3_with(built.l3 + 5, 7), FRAME_IPV6);
 	UNIT_OK(!f.fragment);
+	UNIT_EQ(l3_with(built.l3 + 5, 8), FRAME_IPV6);
+	UNIT_OK(f.fragment && f.l4 == FRAME_L4_OTHER);
+	/* Nor where it is not seen whole. */
+	UNIT_EQ(frame_parse(guarded(buffer, built.l3 + 47), built.l3 + 47, built.bytes, &f), 0);
+	UNIT_OK(!f.fragment);
+	UNIT_EQ(frame_parse(guarded(buffer, built.l3 + 48), built.l3 + 48, built.bytes, &f), 0);
+	UNIT_OK(f.fragment);
+	/* The first of two says that it is one. */
+	b.extensions[1] = 44;
+	build_frame(&b, &built);
+	UNIT_EQ(l3_with(built.l3 + 51, 0), FRAME_IPV6);
+	UNIT_OK(f.fragment && f.l4 == FRAME_TCP);
 	/* Many empty ones: the search ends with the header. */
 	memset(buffer, 0, 4000);
 	buffer[12] = 0x86;

@@ -153,6 +153,34 @@ static void test_copy_whole_call(void)
 	unshare(region);
 }
 
+/* Segments in a row share a hold on their page; none is left after the call. */
+static void test_copy_shared_hold(void)
+{
+	int region[3];
+	uint32_t ref[3];
+	char out[64], in[64] = "";
+
+	for (unsigned i = 0; i < 3; i++) {
+		region[i] = share(1, i < 2);
+		ref[i] = guest.m.refs[0];
+	}
+	memset(out, 'x', sizeof(out));
+	xengnttab_grant_copy_segment_t s[] = {
+		to_guest(ref[0], 0, out, 16), to_guest(ref[0], 16, out, 16),
+		to_guest(ref[1], 0, out, 16), to_guest(ref[2], 0, out, 16),
+		to_guest(ref[1], 16, out, 16), to_guest(ref[0], 32, out, 16),
+		from_guest(ref[0], 0, in, 48), from_guest(ref[2], 0, in + 48, 8),
+	};
+	CU_ASSERT_EQUAL(xengnttab_grant_copy(xgt, 8, s), 0);
+	for (unsigned i = 0; i < 8; i++)	/* the third page is read-only */
+		CU_ASSERT_EQUAL(s[i].status, i == 3 ? GNTST_general_error : GNTST_okay);
+	CU_ASSERT(!memcmp(in, out, 48) && !in[48]);
+	for (unsigned i = 0; i < 3; i++) {
+		unshare(region[i]);
+		CU_ASSERT_EQUAL(copy_status(from_guest(ref[i], 0, in, 8)), GNTST_general_error);
+	}
+}
+
 /* ---- maps ---- */
 
 static void test_map(void)
@@ -491,6 +519,7 @@ int main(void)
 	TEST(test_copy_each_way);
 	TEST(test_copy_status);
 	TEST(test_copy_whole_call);
+	TEST(test_copy_shared_hold);
 	TEST(test_map);
 	TEST(test_map_refused);
 	TEST(test_wrong_domain);

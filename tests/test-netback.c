@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <linux/virtio_net.h>
 #include <unistd.h>
+#include "frame.h"
 #include "net-world.h"
 #include "shaper.h"
 #include "unit.h"
@@ -408,6 +409,69 @@ static void test_gives_up(void)
 	world_close(&w);
 }
 
+static void send_many(struct world *w, uint32_t nr)
+{
+	for (uint32_t i = 0; i < nr; i++) {
+		net_plain(frame, 200, 1, 0, (uint8_t)i);
+		net_guest_send(&w->guest[0], frame, 200, NULL);
+	}
+}
+
+/* What guest 1 gets when it offers slots as long as something comes. */
+static uint32_t receive_all(struct world *w)
+{
+	uint32_t nr = 0, before;
+
+	do {
+		before = nr;
+		net_guest_post(&w->guest[1], 0, 32);
+		world_run(w);
+		for (uint32_t i = 0; i < 32 && net_guest_receive(&w->guest[1], &got); i++)
+			nr++;
+	} while (nr > before);
+	return nr;
+}
+
+/* Beyond what a sender may hold some frames wait in our memory, and the rest is lost. */
+static void test_waits_with_us(void)
+{
+	struct world w = { .nr = 2 };
+	struct vswitch_counters c;
+	uint32_t nr;
+
+	world_open(&w);
+	learn(&w);
+	world_withhold(&w, 1);
+	send_many(&w, 250);
+	world_run(&w);
+	UNIT_EQ(net_guest_answers(&w.guest[0], 0, NULL), 250 - 192);
+	nr = receive_all(&w);
+	vswitch_counters(netback_switch(w.nb), w.port[1], &c);
+	UNIT_OK(nr > 192 && nr < 250);
+	UNIT_EQ(c.dropped[VSWITCH_QUEUE_FULL], 250 - nr);
+	UNIT_EQ(net_guest_answers(&w.guest[0], 0, NULL), 192);
+	world_close(&w);
+}
+
+/* Slots that came since are believed before anything is lost. */
+static void test_slots_came(void)
+{
+	struct world w = { .nr = 2 };
+	struct vswitch_counters c;
+
+	world_open(&w);
+	learn(&w);
+	world_withhold(&w, 1);
+	send_many(&w, 192);
+	world_run(&w);
+	net_guest_post(&w.guest[1], 0, 32);
+	send_many(&w, 58);
+	UNIT_EQ(receive_all(&w), 250);
+	vswitch_counters(netback_switch(w.nb), w.port[1], &c);
+	UNIT_EQ(c.dropped[VSWITCH_QUEUE_FULL], 0);
+	world_close(&w);
+}
+
 /* A port goes while others hold what it sent, and while it is waited for. */
 static void test_removed(void)
 {
@@ -484,7 +548,9 @@ static void test_hash(void)
 {
 	struct world w = { .nr = 2, .nr_queues = 2, .ctrl = true };
 	struct xen_netif_ctrl_response rsp;
-	uint32_t *map;
+	uint32_t *map, type, other;
+	uint8_t key[FRAME_HASH_KEY_BYTES];
+	struct frame f;
 
 	world_open(&w);
 	learn(&w);
@@ -492,7 +558,9 @@ static void test_hash(void)
 		      XEN_NETIF_CTRL_HASH_ALGORITHM_TOEPLITZ, 0, 0);
 	net_guest_ask(&w.guest[1], XEN_NETIF_CTRL_TYPE_SET_HASH_FLAGS,
 		      XEN_NETIF_CTRL_HASH_TYPE_IPV4_TCP, 0, 0);
-	memset(net_guest_next_page(&w.guest[1], 0), 0x5a, 40);
+	for (uint32_t i = 0; i < sizeof(key); i++)
+		key[i] = (uint8_t)(0x5a + 7 * i);
+	memcpy(net_guest_next_page(&w.guest[1], 0), key, sizeof(key));
 	net_guest_ask(&w.guest[1], XEN_NETIF_CTRL_TYPE_SET_HASH_KEY,
 		      w.guest[1].queue[0].tx_gref[w.guest[1].queue[0].next_tx], 40, 0);
 	net_guest_ask(&w.guest[1], XEN_NETIF_CTRL_TYPE_SET_HASH_MAPPING_SIZE, 8, 0, 0);
@@ -506,12 +574,51 @@ static void test_hash(void)
 		UNIT_NEED(net_guest_told(&w.guest[1], &rsp));
 		UNIT_EQ(rsp.status, XEN_NETIF_CTRL_STATUS_SUCCESS);
 	}
+	net_guest_ask(&w.guest[1], XEN_NETIF_CTRL_TYPE_GET_HASH_FLAGS, 0, 0, 0);
+	world_run(&w);
+	UNIT_NEED(net_guest_told(&w.guest[1], &rsp));
+	UNIT_EQ(rsp.status, XEN_NETIF_CTRL_STATUS_SUCCESS);
+	UNIT_EQ(rsp.data, XEN_NETIF_CTRL_HASH_TYPE_IPV4 | XEN_NETIF_CTRL_HASH_TYPE_IPV4_TCP |
+		XEN_NETIF_CTRL_HASH_TYPE_IPV6 | XEN_NETIF_CTRL_HASH_TYPE_IPV6_TCP);
 	net_tcp(frame, 700, 1, 0, 4, false);
 	net_guest_send(&w.guest[0], frame, 700, NULL);
 	world_run(&w);
 	expect(&w, 1, frame, 700);
 	UNIT_EQ(got.queue, 1);
 	UNIT_OK(got.hashed);
+	UNIT_EQ(frame_parse(frame, 700, 700, &f), 0);
+	UNIT_EQ(got.hash, frame_hash(frame, &f, key, XEN_NETIF_CTRL_HASH_TYPE_IPV4_TCP, &type));
+	/* A shorter key is as if zeros followed; the largest map; without a map. */
+	memset(key + 10, 0, sizeof(key) - 10);
+	memcpy(net_guest_next_page(&w.guest[1], 0), key, 10);
+	net_guest_ask(&w.guest[1], XEN_NETIF_CTRL_TYPE_SET_HASH_KEY,
+		      w.guest[1].queue[0].tx_gref[w.guest[1].queue[0].next_tx], 10, 0);
+	net_guest_ask(&w.guest[1], XEN_NETIF_CTRL_TYPE_SET_HASH_MAPPING_SIZE, 128, 0, 0);
+	net_guest_ask(&w.guest[1], XEN_NETIF_CTRL_TYPE_SET_HASH_MAPPING_SIZE, 0, 0, 0);
+	world_run(&w);
+	for (uint32_t i = 0; i < 3; i++) {
+		UNIT_NEED(net_guest_told(&w.guest[1], &rsp));
+		UNIT_EQ(rsp.status, XEN_NETIF_CTRL_STATUS_SUCCESS);
+	}
+	net_guest_send(&w.guest[0], frame, 700, NULL);
+	world_run(&w);
+	expect(&w, 1, frame, 700);
+	other = frame_hash(frame, &f, key, XEN_NETIF_CTRL_HASH_TYPE_IPV4_TCP, &type);
+	UNIT_EQ(got.hash, other);
+	UNIT_EQ(got.queue, other % 2);
+	/* No hash, no flags. */
+	net_guest_ask(&w.guest[1], XEN_NETIF_CTRL_TYPE_SET_HASH_ALGORITHM,
+		      XEN_NETIF_CTRL_HASH_ALGORITHM_NONE, 0, 0);
+	net_guest_ask(&w.guest[1], XEN_NETIF_CTRL_TYPE_GET_HASH_FLAGS, 0, 0, 0);
+	world_run(&w);
+	UNIT_NEED(net_guest_told(&w.guest[1], &rsp));
+	UNIT_EQ(rsp.status, XEN_NETIF_CTRL_STATUS_SUCCESS);
+	UNIT_NEED(net_guest_told(&w.guest[1], &rsp));
+	UNIT_EQ(rsp.status, XEN_NETIF_CTRL_STATUS_NOT_SUPPORTED);
+	net_guest_send(&w.guest[0], frame, 700, NULL);
+	world_run(&w);
+	expect(&w, 1, frame, 700);
+	UNIT_OK(!got.hashed);
 	world_close(&w);
 }
 
@@ -661,6 +768,8 @@ static const struct unit_test tests[] = {
 	{ "a blank checksum is completed", test_checksum },
 	{ "a receiver without slots is waited for", test_holds },
 	{ "but not for long", test_gives_up },
+	{ "what is too much to hold waits with us", test_waits_with_us },
+	{ "slots that came meanwhile", test_slots_came },
 	{ "a port goes", test_removed },
 	{ "multicast control", test_groups },
 	{ "hash and map of queues", test_hash },

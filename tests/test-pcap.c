@@ -140,6 +140,27 @@ static void test_odd_numbers(void)
 	UNIT_EQ(pcap_writer_flush(w), 0);
 	UNIT_EQ(count_records(drain(0)), 1);
 	end();
+	/* The largest snaplen; the smallest file, which has no frames. */
+	c = (struct pcap_config){ .snaplen = PCAP_SNAPLEN_MAX, .buffer_bytes = 1 << 20,
+				  .max_bytes = 24 };
+	begin(&c);
+	UNIT_OK(!add(0, NOW_NS));
+	UNIT_EQ(pcap_writer_flush(w), 0);
+	UNIT_EQ(drain(0), 24);
+	end();
+}
+
+/* The descriptor does not block from then on, and keeps its other flags. */
+static void test_flags(void)
+{
+	int fd = open("/dev/null", O_WRONLY | O_APPEND | O_CLOEXEC);
+
+	UNIT_NEED(fd >= 0);
+	UNIT_EQ(pcap_writer_open(fd, &config, &w), 0);
+	UNIT_EQ(fcntl(fd, F_GETFL) & (O_APPEND | O_NONBLOCK | O_ACCMODE),
+		O_APPEND | O_NONBLOCK | O_WRONLY);
+	pcap_writer_close(w);
+	close(fd);
 }
 
 static void test_snaplen(void)
@@ -273,6 +294,7 @@ static void test_tcpdump(void)
 static const struct unit_test tests[] = {
 	{ "the format", test_format },
 	{ "numbers that cannot be", test_odd_numbers },
+	{ "the descriptor's flags", test_flags },
 	{ "snaplen", test_snaplen },
 	{ "a slow reader", test_slow_reader },
 	{ "a reader that has gone", test_no_reader },

@@ -96,6 +96,15 @@ static void test_burst(void)
 	for (nr = 0; !shaper_take(&s, 1000, now);)
 		nr++;
 	UNIT_EQ(nr, 200);
+	/* Nor a short one beside what is left. */
+	UNIT_EQ(shaper_configure(&s, 1000, 1000, 200000, now), 0);
+	now += 200 * 1000;
+	for (nr = 0; nr < 100; nr++)
+		UNIT_EQ(shaper_take(&s, 1000, now), 0);
+	now += 150 * 1000;
+	for (nr = 0; !shaper_take(&s, 1000, now);)
+		nr++;
+	UNIT_EQ(nr, 200);
 	/* The least there is, so that no packet is too large. */
 	begin(10, 1000, 10);
 	UNIT_EQ(shaper_take(&s, SHAPER_BURST_MIN, now), 0);

@@ -258,13 +258,83 @@ static void test_multicast_list(void)
 	UNIT_EQ(vswitch_set_port(s, b, &c), 0);
 	UNIT_EQ(send_frame(a, 0x01005e010000ull, GUEST(1)), 0);
 	vswitch_multicast_clear(s, b);
-	UNIT_EQ(send_frame(a, 0x01005e000003ull, GUEST(1)), 0);
+	for (unsigned int i = 0; i < VSWITCH_MULTICAST_MAX; i++)
+		UNIT_EQ(send_frame(a, 0x01005e000000ull + i, GUEST(1)), 0);
 	vswitch_multicast_add(s, b, group);
 	vswitch_remove_port(s, b);
 	UNIT_EQ(add_guest(2), b);
 	UNIT_EQ(send_frame(a, 0x01005e000003ull, GUEST(1)), 1);
 	vswitch_multicast_filter(s, b, true);
 	UNIT_EQ(send_frame(a, 0x01005e010000ull, GUEST(1)), 0);
+	world_end();
+}
+
+/* ---- ports beyond the first word of a set ------------------------------------------- */
+
+/* Ports 0 to nr - 2 are together in VLAN 10, the last one comes and goes. */
+static void last_port_apart(uint32_t nr)
+{
+	struct vswitch_config few = config;
+	struct vswitch_port_config c;
+	uint32_t last = nr - 1, from = nr > 2;
+
+	few.max_ports = nr;
+	UNIT_EQ(vswitch_open(&few, &s), 0);
+	for (uint32_t i = 0; i < nr; i++)
+		UNIT_EQ(add_access(i + 1, 10), i);
+	UNIT_EQ(send_frame(0, BROADCAST, GUEST(1)), nr - 1);
+	UNIT_OK(got(last));
+	UNIT_EQ(send_frame(last, BROADCAST, GUEST(nr)), nr - 1);
+	UNIT_EQ(send_frame(from, GUEST(nr), GUEST(from + 1)), 1);
+	UNIT_OK(got(last));
+	c = guest_config(nr);
+	c.vlan = 11;
+	UNIT_EQ(vswitch_set_port(s, last, &c), 0);
+	UNIT_EQ(send_frame(0, BROADCAST, GUEST(1)), nr - 2);
+	UNIT_OK(!got(last));
+	REFUSED(send_frame(last, BROADCAST, GUEST(nr)), VSWITCH_NOWHERE);
+	REFUSED(send_frame(from, GUEST(nr), GUEST(from + 1)), VSWITCH_NOWHERE);
+	REFUSED(send_frame(last, GUEST(1), GUEST(nr)), VSWITCH_NOWHERE);
+	vswitch_close(s);
+}
+
+static void test_last_ports(void)
+{
+	static const uint32_t nr[] = { 2, 63, 64, 65, 128, 129 };
+
+	for (unsigned int i = 0; i < UNIT_LEN(nr); i++)
+		last_port_apart(nr[i]);
+}
+
+/* What one port's setting says of it says nothing of those 64 numbers away. */
+static void test_high_ports(void)
+{
+	const uint64_t group = 0x01005e000001ull;
+	struct vswitch_port_config c;
+	uint8_t mac[6];
+
+	world_begin();
+	for (uint32_t i = 0; i < MAX_PORTS; i++)
+		UNIT_EQ(add_access(i + 1, i < 64 ? 10 : 12), i);
+	c = guest_config(65);
+	c.vlan = 10;
+	UNIT_EQ(vswitch_set_port(s, 64, &c), 0);
+	UNIT_EQ(send_frame(0, BROADCAST, GUEST(1)), 64);
+	c.vlan = 11;
+	UNIT_EQ(vswitch_set_port(s, 64, &c), 0);
+	UNIT_EQ(send_frame(0, BROADCAST, GUEST(1)), 63);
+	UNIT_EQ(send_frame(65, BROADCAST, GUEST(66)), MAX_PORTS - 66);
+	REFUSED(send_frame(64, BROADCAST, GUEST(65)), VSWITCH_NOWHERE);
+	/* A filter, and its list. */
+	put_mac(mac, group);
+	for (uint32_t i = 70; i < MAX_PORTS; i += 59) {
+		UNIT_EQ(vswitch_multicast_filter(s, i, true), 0);
+		UNIT_EQ(send_frame(65, group, GUEST(66)), MAX_PORTS - 67);
+		UNIT_OK(!got(i));
+		UNIT_EQ(vswitch_multicast_add(s, i, mac), 0);
+		UNIT_EQ(send_frame(65, group, GUEST(66)), MAX_PORTS - 66);
+		UNIT_OK(got(i));
+	}
 	world_end();
 }
 
@@ -278,6 +348,8 @@ static const struct unit_test tests[] = {
 	{ "protocols between switches", test_link_local },
 	{ "multicast", test_multicast },
 	{ "multicast lists", test_multicast_list },
+	{ "the last port", test_last_ports },
+	{ "ports with high numbers", test_high_ports },
 };
 
 int main(void)

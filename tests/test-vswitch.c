@@ -4,6 +4,7 @@
  * while it runs; and what it says of itself.
  */
 #include "switch-world.h"
+#include "util.h"
 
 /* ---- opening ----------------------------------------------------------------------- */
 
@@ -19,12 +20,18 @@ static void test_open(void)
 		{ MAX_PORTS + 1, MAX_ADDRESSES, AGEING_MS, MOVE_MS },
 		{ MAX_PORTS, MAX_ADDRESSES - 1, AGEING_MS, MOVE_MS },
 	};
+	static const struct vswitch_config largest = {
+		VSWITCH_PORTS_MAX, VSWITCH_ADDRESSES_MAX, AGEING_MS, MOVE_MS,
+	};
 
 	vswitch_close(NULL);
 	for (unsigned int i = 0; i < 5; i++) {
+		s = (void *)&config;
 		UNIT_EQ(vswitch_open(&bad[i], &s), -EINVAL);
 		UNIT_OK(!s);
 	}
+	UNIT_EQ(vswitch_open(&largest, &s), 0);
+	vswitch_close(s);
 	world_begin();
 	for (unsigned int i = 0; i < UNIT_LEN(bad); i++)
 		UNIT_EQ(vswitch_configure(s, &bad[i]), -EINVAL);
@@ -343,6 +350,32 @@ static void test_shares_together(void)
 	world_end();
 }
 
+/* Where a quarter is less than one address, each port still has one. */
+static void test_small_tables(void)
+{
+	struct vswitch_config few = config;
+	uint32_t guest, a, b;
+
+	for (few.max_addresses = 1; few.max_addresses < 10; few.max_addresses++) {
+		uint32_t share = MAX(few.max_addresses / 4, 1);
+
+		UNIT_EQ(vswitch_open(&few, &s), 0);
+		guest = add_guest(1);
+		a = add_any(0);
+		b = add_any(0);
+		for (unsigned int i = 0; i < 4; i++) {
+			now++;
+			UNIT_EQ(send_frame(a, BROADCAST, OTHER(i)), 2);
+		}
+		for (unsigned int i = 0; i < 4; i++)
+			UNIT_EQ(send_frame(guest, OTHER(i), GUEST(1)), i < 4 - share ? 2 : 1);
+		UNIT_EQ(send_frame(b, BROADCAST, OTHER(9)), 2);
+		UNIT_EQ(send_frame(guest, OTHER(9), GUEST(1)), 1);
+		UNIT_OK(got(b));
+		vswitch_close(s);
+	}
+}
+
 /* ---- changes ------------------------------------------------------------------------- */
 
 static void test_live_changes(void)
@@ -356,7 +389,12 @@ static void test_live_changes(void)
 	up = add_any(0);
 	send_frame(up, BROADCAST, OTHER(1));
 	/* Only what changes has an effect. */
+	memset(&c, 0xff, sizeof(c));
+	UNIT_EQ(vswitch_get_port(s, b, &c), 0);
+	UNIT_OK(c.mode == VSWITCH_ACCESS && !c.vlan && !c.any_source && !c.isolated);
+	UNIT_EQ(mac_of(c.mac), GUEST(2));
 	UNIT_EQ(vswitch_get_port(s, up, &c), 0);
+	UNIT_OK(c.mode == VSWITCH_ACCESS && !c.vlan && c.any_source && !c.mirror);
 	c.mirror = true;
 	UNIT_EQ(vswitch_set_port(s, up, &c), 0);
 	UNIT_EQ(send_frame(a, OTHER(1), GUEST(1)), 1);
@@ -466,6 +504,13 @@ static void test_counters(void)
 	UNIT_EQ(counters(a).in_frames, 4);
 	UNIT_EQ(counters(a).in_bytes, 280);
 	UNIT_EQ(counters(a).dropped[VSWITCH_MALFORMED], 1);
+	/* The last one, and one that is larger than all there was. */
+	vswitch_note(s, b, 61, VSWITCH_TOO_BIG);
+	UNIT_EQ(counters(b).out_frames, 1);
+	vswitch_note(s, b, 60, VSWITCH_TOO_BIG);
+	UNIT_EQ(counters(b).out_frames, 0);
+	UNIT_EQ(counters(b).out_bytes, 0);
+	UNIT_EQ(counters(b).dropped[VSWITCH_TOO_BIG], 1);
 	/* A note that comes after the port went, and after another took its number. */
 	vswitch_remove_port(s, b);
 	vswitch_note(s, b, 60, VSWITCH_QUEUE_FULL);
@@ -583,6 +628,7 @@ static const struct unit_test tests[] = {
 	{ "runts", test_runts },
 	{ "a port's share of the table", test_share },
 	{ "ports that fill the table together", test_shares_together },
+	{ "small tables", test_small_tables },
 	{ "live changes", test_live_changes },
 	{ "a port's new address", test_new_address },
 	{ "removal", test_removal },

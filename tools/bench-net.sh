@@ -136,7 +136,8 @@ net_row()
 {
 	local ours peer r of goal=$3 met=''
 
-	ours=$(median <"$work/ours.net") peer=$(median <"$work/peer.net") r=$(ratio "$ours" "$peer")
+	ours=$(median <"$work/ours.net") peer=$(median <"$work/peer.net")
+	ours=$(printf %.0f "$ours") peer=$(printf %.0f "$peer") r=$(ratio "$ours" "$peer")
 	[ "$4" = ratio ] && of=$r || of=$ours
 	if [ "$goal" = - ] || [ $quick = 1 ]; then
 		goal=''

@@ -27,6 +27,11 @@ static const char *base(void)
 	return dir && *dir ? dir : RUNDIR_DEFAULT;
 }
 
+void runinfo_directory(const char *daemon, char buf[RUNINFO_PATH_BYTES])
+{
+	snprintf(buf, RUNINFO_PATH_BYTES, "%s/%s", base(), daemon);
+}
+
 static void path_of(const struct inventory_device *disk, const char *suffix, char *buf)
 {
 	snprintf(buf, PATH_BYTES, "%s/blkback/%s-%u-%u.%s", base(), disk->kind, disk->domid,

@@ -20,6 +20,11 @@ struct runinfo {
 	struct journal_counters counters;	/* all queues added up */
 };
 
+#define RUNINFO_PATH_BYTES 512
+
+/* The run directory of a daemon, "blkback" or "netback". */
+void runinfo_directory(const char *daemon, char buf[RUNINFO_PATH_BYTES]);
+
 /* Of a disk. */
 void runinfo_read(const struct inventory_device *disk, struct runinfo *out);
 /* Whether a back end of ours on this machine says that it serves kind. */

@@ -13,6 +13,8 @@
 static const struct subcommand *const commands[] = {
 	&attach_disk_command,
 	&attach_nic_command,
+	&bridge_command,
+	&capture_command,
 	&detach_command,
 	&explain_command,
 	&list_command,
@@ -23,7 +25,7 @@ static void print_help(FILE *to)
 {
 	fputs("Usage: paravane COMMAND [ARGUMENT]...\n\n"
 	      "Attaches, detaches, lists and explains the disks and network interfaces of Xen\n"
-	      "guests.\n\n", to);
+	      "guests, and the switches that the interfaces are on.\n\n", to);
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
 		fprintf(to, "  %-12s  %s\n", commands[i]->name, commands[i]->summary);
 	fputs("  help COMMAND  what a command takes\n\n"

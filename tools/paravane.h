@@ -37,7 +37,8 @@ struct subcommand {
 	int (*run)(int argc, char **argv);	/* argv[0] is the name; a STATUS_ */
 };
 
-extern const struct subcommand attach_disk_command, attach_nic_command, detach_command,
+extern const struct subcommand attach_disk_command, attach_nic_command, bridge_command,
+	capture_command, detach_command,
 	explain_command, list_command, resize_command;
 
 /* The options that several subcommands take. */

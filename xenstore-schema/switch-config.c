@@ -44,6 +44,17 @@ int switch_watch_path(char *buf, size_t bytes, uint32_t backend_domid)
 			   (uint64_t)backend_domid);
 }
 
+int switch_watch(struct xs_handle *xs, uint32_t backend_domid, const char *token)
+{
+	char path[XENBUS_PATH_BYTES];
+	int rc = switch_watch_path(path, sizeof(path), backend_domid);
+
+	errno = 0;
+	if (!rc && !xs_watch(xs, path, token))
+		rc = xenbus_store_error();
+	return rc;
+}
+
 static int switch_path(char *buf, size_t bytes, uint32_t backend_domid, const char *name)
 {
 	if (switch_check_name(name))

@@ -37,6 +37,7 @@ struct switch_uplink {
 
 /* What to watch, and what is below it. */
 int switch_watch_path(char *buf, size_t bytes, uint32_t backend_domid);
+int switch_watch(struct xs_handle *xs, uint32_t backend_domid, const char *token);
 /*
  * The switch that a path from such a watch is about. -ENOENT: all of them may be
  * (the path is the watched one).

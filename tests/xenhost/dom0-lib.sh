@@ -92,6 +92,7 @@ xs()
 . "$XH_DIR/dom0-guest.sh"
 . "$XH_DIR/dom0-device.sh"
 . "$XH_DIR/dom0-disk.sh"
+. "$XH_DIR/dom0-boot.sh"
 . "$XH_DIR/dom0-net.sh"
 
 # Leaves the host as it was before the job, and says what it had to remove.
@@ -110,6 +111,7 @@ clean_up()
 	rm -f $xh_run/daemons $xh_run/guest-*
 	losetup -D 2>/dev/null
 	xenstore-rm /local/domain/0/backend 2>/dev/null
+	xenstore-rm /local/domain/0/paravane-bridge 2>/dev/null
 	for bridge in $(ls -d /sys/class/net/*/bridge 2>/dev/null); do
 		bridge=${bridge%/bridge}
 		ip link del "${bridge##*/}"

@@ -60,7 +60,7 @@ package_versions()
 	kernel=$(apt-cache depends linux-image-amd64 2>/dev/null |
 		sed -n 's/^ *Depends: \(linux-image-.*\)/\1/p' | head -n 1)
 	[ -n "$kernel" ] || return 1
-	for name in "$kernel" "xen-hypervisor-$xen_version-amd64" grub-xen-bin grub-xen-host; do
+	for name in "$kernel" "xen-hypervisor-$xen_version-amd64" grub-xen-bin grub-xen-host grub-pc-bin grub-common; do
 		version=$(apt-cache policy "$name" | sed -n 's/^ *Candidate: //p')
 		if [ -z "$version" ] || [ "$version" = "(none)" ]; then return 1; fi
 		echo "$name=$version"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# about: two guests and four disks at once; a CD and an empty drive; 42 disks of one guest, to beyond xvdz
+# about: two guests and four disks at once; a CD, and a drive whose CDs are changed; 42 disks of one guest, to beyond xvdz
 # needs: paravane-blkback
 # timeout: 400
 
@@ -44,6 +44,29 @@ check "the CD goes" disk_detach ma xvdc vbd
 our_disk ma xvdd "" mode=r device-type=cdrom removable=1 params=
 check "an empty drive connects" disk_connected ma xvdd vbd
 check "the guest has a drive of no sectors" equal 0 "$(guest_run ma 'cat /sys/block/xvdd/size')"
+
+# change_cd FILE COUNT: another medium in the connected drive; "" takes it out.
+change_cd()
+{
+	local sectors=0
+
+	[ -z "$1" ] || sectors=$(($(stat -c %s "$1") / 512))
+	xenstore-write "$(disk_be ma xvdd vbd)/params" "$1"
+	check "the guest sees $sectors sectors" wait_for 60 guest_run ma "[ \$(cat /sys/block/xvdd/size) = $sectors ]"
+	[ -z "$1" ] || check "and mounts and reads" guest_run ma "
+		mount -t iso9660 -o ro /dev/xvdd /cd && seq $2 | cmp - /cd/numbers && umount /cd"
+}
+
+seq 900000 >$xh_run/images/cd/numbers
+genisoimage -quiet -R -o $xh_run/images/other.iso $xh_run/images/cd
+front=$(xs "$(disk_fe ma xvdd)/event-channel")
+change_cd $xh_run/images/cd.iso 5000
+change_cd $xh_run/images/other.iso 900000
+change_cd ""
+change_cd $xh_run/images/cd.iso 5000
+check "the guest has stayed connected" equal "$front 4" \
+	"$(xs "$(disk_fe ma xvdd)/event-channel") $(xs "$(disk_fe ma xvdd)/state")"
+check "xl's word for this is for emulated drives" eval "xl cd-insert ma xvdd $xh_run/images/cd.iso 2>&1 | grep 'requires an HVM domain'"
 check "the empty drive goes" disk_detach ma xvdd vbd
 
 # Many, named by paravane itself: xvdc to xvdp, then extended numbers.

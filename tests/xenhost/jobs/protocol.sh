@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: the rarer half of the protocol: 4096 segments, sectors of 4096 bytes, barriers, secure discard, block devices
 # needs: paravane-blkback
-# timeout: 500
+# timeout: 600
 
 # counter DISK NAME: of the disk's worker.
 counter()
@@ -158,8 +158,40 @@ scsi_disk()
 check "scsi_debug made a disk" wait_for 20 scsi_disk
 device_disk xvde "/dev/$(basename "$(dirname "$(dirname "$(grep -l scsi_debug /sys/block/sd*/device/model | head -n 1)")")")"
 
+# ---- secure erase by the device ----
+
+# A device with that command, in dom0: a disk of our own, by the kernel's front end.
+erasable()
+{
+	local file=$1
+
+	modprobe xen-blkfront
+	echo 0 >$xh_run/guest-dom0.domid
+	our_disk dom0 xvdp "$file" vbd3 discard-secure-enable=1
+	check "dom0's kernel connects to a disk of ours" disk_connected dom0 xvdp vbd3
+	check "it is a block device" wait_for 20 test -b /dev/xvdp
+}
+
+file=$(image erasable 24)
+erasable "$file"
+our_disk pr xvdf /dev/xvdp physical-device-path=/dev/xvdp
+check "a disk on a device with secure erase connects" disk_connected pr xvdf vbd
+check "its I/O is direct" grep -q '^engine=direct' /run/paravane/blkback/vbd-"$(guest_domid pr)-$(disk_number xvdf)".info
+check "secure discard is offered unasked" equal 1 "$(published xvdf discard-secure)"
+check "the guest writes and erases" guest_run pr '
+	head -c 8388608 /dev/zero | tr "\\0" x >/tmp/x && dd if=/tmp/x of=/dev/xvdf bs=64k conv=fsync 2>/dev/null &&
+	/sbin/blkdiscard --secure --offset 2M --length 4M /dev/xvdf'
+check "no request failed" equal "0 0" "$(counter xvdf errors) $(counter xvdf unsupported)"
+check "the erasure reached the device's own file" equal "2097152 0 2097152" "$(
+	for part in "0 2" "2 4" "6 2"; do
+		dd if="$file" bs=1M skip="${part% *}" count="${part#* }" status=none | tr -d '\0' | wc -c
+	done | xargs)"
+check "the disk goes" disk_detach pr xvdf vbd
+check "and the device" disk_detach dom0 xvdp vbd3
+
 # Direct I/O to pages that are unmapped too early shows here (blkback-data.c).
 check "dom0's kernel found nothing wrong" silent_dom0
 check "the guest's dmesg shows no error" guest_run pr '! dmesg | grep -iE "I/O error|blkfront.*(fail|error)|WARN"'
 guest_stop pr
 rmmod scsi_debug || true
+rmmod xen-blkfront || true

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the administrator says of bridges in XenStore (switch-config.h), done: times
+ * are passed on, uplinks are made and taken away, live.
+ *
+ * Hides: which uplink exists, which is on its way in or out, that one that fails is
+ * tried again. Must not know: nodes, messages, vifs. The loop's thread.
+ */
+#ifndef PV_BRIDGE_CONFIG_H
+#define PV_BRIDGE_CONFIG_H
+
+#include "bridge-serve.h"
+
+#define BRIDGE_CONFIG_TOKEN KIND_TOKEN "bridges"
+
+struct bridge_config;
+
+/* Watches with the token, and reads what is there. bridges outlives it. */
+int bridge_config_open(struct evloop *loop, struct xs_handle *xs, uint32_t domid,
+		       struct bridges *bridges, struct bridge_config **out);
+/* An event of the watch. */
+void bridge_config_changed(struct bridge_config *c);
+/* All uplinks leave; what is written from now on is not looked at. */
+void bridge_config_shutdown(struct bridge_config *c);
+/* Accepts NULL. */
+void bridge_config_close(struct bridge_config *c);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A bridge's worker that switches nothing: it keeps the supervisor's protocol, or
+ * breaks it as $PV_STUB says, and notes what it is told in $PV_STUB_NOTES.
+ *
+ *	(nothing)	keeps the protocol	refuse	refuses every port
+ *	closed		refuses at OPEN		broken	BROKEN after ADDED
+ *	crash		ends after ADDED	deaf	does not hear REMOVE
+ *
+ * Must not know: rings.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "bridge.h"
+
+static const char *stub = "";
+static char name[VIF_NAME_BYTES];
+
+static void note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static void note(const char *fmt, ...)
+{
+	const char *path = getenv("PV_STUB_NOTES");
+	char line[200];
+	va_list ap;
+	int n, fd = path ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
+
+	va_start(ap, fmt);
+	n = vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	if (fd < 0 || write(fd, line, (size_t)n) != n)
+		exit(1);
+	close(fd);
+}
+
+static void say(uint32_t type, uint32_t port, const char *reason)
+{
+	struct bridge_msg msg;
+
+	memset(&msg, 0, sizeof(msg));
+	msg.version = BRIDGE_VERSION;
+	msg.type = type;
+	msg.port = port;
+	if (reason) {
+		msg.failure.err = EPROTO;
+		snprintf(msg.failure.reason, sizeof(msg.failure.reason), "%s", reason);
+	}
+	bridge_send(BRIDGE_FD, &msg, -1);
+}
+
+static void add(const struct bridge_msg *msg)
+{
+	note("%s add %u/%u\n", name, msg->vif.domid, msg->vif.devid);
+	if (!strcmp(stub, "refuse")) {
+		say(BRIDGE_REFUSED, msg->port, "its ring cannot be mapped");
+		return;
+	}
+	say(BRIDGE_ADDED, msg->port, NULL);
+	if (!strcmp(stub, "crash"))
+		exit(9);
+	if (!strcmp(stub, "broken"))
+		say(BRIDGE_BROKEN, msg->port, "its tx ring is nonsense");
+}
+
+static void act(const struct bridge_msg *msg)
+{
+	switch (msg->type) {
+	case BRIDGE_ADD_VIF:
+		add(msg);
+		break;
+	case BRIDGE_SET_PORT:
+		note("%s set mode %d vlan %u isolated %d\n", name, msg->set.mode,
+		     msg->set.vlan, msg->set.isolated);
+		break;
+	case BRIDGE_SET_RATE:
+		note("%s rate %llu/%u\n", name, (unsigned long long)msg->rate.bytes,
+		     msg->rate.usec);
+		break;
+	case BRIDGE_SET_MULTICAST:
+		note("%s multicast %d\n", name, msg->on);
+		break;
+	case BRIDGE_CONFIGURE:
+		note("%s ageing %u\n", name, msg->configure.ageing_ms);
+		break;
+	case BRIDGE_REMOVE:
+		note("%s remove\n", name);
+		if (strcmp(stub, "deaf"))
+			say(BRIDGE_REMOVED, msg->port, NULL);
+		break;
+	case BRIDGE_STOP:
+		note("%s stop\n", name);
+		say(BRIDGE_STOPPED, BRIDGE_ITSELF, NULL);
+		exit(0);
+	}
+}
+
+int main(void)
+{
+	struct bridge_msg msg;
+	int fd;
+
+	if (getenv("PV_STUB"))
+		stub = getenv("PV_STUB");
+	signal(SIGTERM, SIG_IGN);
+	if (bridge_receive(BRIDGE_FD, &msg, &fd) || msg.type != BRIDGE_OPEN)
+		return 1;
+	snprintf(name, sizeof(name), "%.*s", (int)sizeof(name) - 1, msg.open.name);
+	if (!strcmp(stub, "closed")) {
+		say(BRIDGE_REFUSED, BRIDGE_ITSELF, "there is no grant device");
+		return 1;
+	}
+	say(BRIDGE_READY, BRIDGE_ITSELF, NULL);
+	while (!bridge_receive(BRIDGE_FD, &msg, &fd))
+		act(&msg);
+	return 0;
+}

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Interfaces from the tool stack's first word to the last, as the net back end's
+ * supervisor keeps them: bridges and their workers, what changes live, every way in
+ * which a worker fails.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "daemon-world.h"
+#include "util.h"
+#include "vif-device.h"
+
+#define BACK(id) "/local/domain/0/backend/vif/" id "/0/"
+#define FRONT(id) "/local/domain/" id "/device/vif/0/"
+#define ERROR(id) "/local/domain/0/error/backend/vif/" id "/0/error"
+
+static struct vif_config config;
+static const struct daemon_world world = {
+	.kind = &vif_kind, .config = &config.base, .run_directory = "netback",
+};
+static char notes[96];
+
+/* ---- the world ------------------------------------------------------------------------ */
+
+static void setup(const char *stub)
+{
+	fake_xs_reset();
+	dead_domid = 99;
+	setenv("PV_STUB", stub, 1);
+	snprintf(notes, sizeof(notes), "%s/notes", dir);
+	setenv("PV_STUB_NOTES", notes, 1);
+	unlink(notes);
+	config = (struct vif_config){
+		.base = { .kind = "vif", .name = "paravane-netback", .log_level = "error",
+			  .program = world_program("STUB_BRIDGE", "tests/stub-bridge"),
+			  .stop_ms = 10000 },
+		.max_queues = 4,
+	};
+	fake_xs_put("/local/domain/0/domid", "0");
+	world_start(&world);
+}
+
+static void remove_nodes(void)
+{
+	struct xs_handle *h = fake_xs_open(0);
+
+	xs_rm(h, XBT_NULL, "/local/domain/0/backend/vif");
+	xs_rm(h, XBT_NULL, "/local/domain/3/device");
+	xs_rm(h, XBT_NULL, "/local/domain/4/device");
+	xs_close(h);
+}
+
+/* Whatever state it is in: nothing may be left. */
+static void teardown(void)
+{
+	remove_nodes();
+	UNIT_OK(pump_until_idle());
+	pump_quiet();
+	UNIT_EQ(run_files("netback"), 0);
+	world_end(&world);
+	UNIT_EQ(fake_xs_open_transactions(), 0);
+}
+
+static const char *path_of(const char *dir_format, const char *id, const char *key)
+{
+	static char path[128];
+	char dir_path[96];
+
+	snprintf(dir_path, sizeof(dir_path), dir_format, id);
+	snprintf(path, sizeof(path), "%s%s", dir_path, key);
+	return path;
+}
+
+#define BACK_FORMAT "/local/domain/0/backend/vif/%s/0/"
+#define FRONT_FORMAT "/local/domain/%s/device/vif/0/"
+
+static void put_back(const char *id, const char *key, const char *value)
+{
+	fake_xs_put(path_of(BACK_FORMAT, id, key), value);
+}
+
+static void put_front(const char *id, const char *key, const char *value)
+{
+	fake_xs_put(path_of(FRONT_FORMAT, id, key), value);
+}
+
+static void attach(const char *id, const char *bridge)
+{
+	char mac[24], text[80];
+
+	snprintf(mac, sizeof(mac), "00:16:3e:00:00:0%s", id);
+	put_front(id, "state", "1");
+	snprintf(text, sizeof(text), "/local/domain/0/backend/vif/%s/0", id);
+	put_front(id, "backend", text);
+	put_back(id, "frontend-id", id);
+	snprintf(text, sizeof(text), "/local/domain/%s/device/vif/0", id);
+	put_back(id, "frontend", text);
+	put_back(id, "online", "1");
+	put_back(id, "mac", mac);
+	if (bridge)
+		put_back(id, "bridge", bridge);
+	put_back(id, "state", "1");
+}
+
+static void front_publish(const char *id)
+{
+	put_front(id, "tx-ring-ref", "8");
+	put_front(id, "rx-ring-ref", "9");
+	put_front(id, "event-channel", "5");
+	put_front(id, "request-rx-copy", "1");
+	put_front(id, "feature-rx-notify", "1");
+	put_front(id, "state", "4");
+}
+
+static bool back_reaches(const char *id, const char *state)
+{
+	return pump_until(path_of(BACK_FORMAT, id, "state"), state);
+}
+
+static bool connects(const char *id, const char *bridge)
+{
+	attach(id, bridge);
+	if (!back_reaches(id, "2"))
+		return false;
+	front_publish(id);
+	return back_reaches(id, "4");
+}
+
+/* What the workers were told, all of it, since the last time it was asked. */
+static const char *told(void)
+{
+	static char text[1000];
+	FILE *f = fopen(notes, "r");
+	size_t got = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
+
+	text[got] = '\0';
+	if (f)
+		fclose(f);
+	unlink(notes);
+	return text;
+}
+
+static bool error_has(const char *id, const char *words)
+{
+	char path[80];
+	const char *text;
+
+	snprintf(path, sizeof(path), "/local/domain/0/error/backend/vif/%s/0/error", id);
+	text = fake_xs_get(path);
+	if (text && strstr(text, words))
+		return true;
+	fprintf(stderr, "\nerror is '%s', expected '%s' in it", text ? text : "(none)", words);
+	return false;
+}
+
+static unsigned int children(void)
+{
+	char command[64], text[16] = "";
+	FILE *p;
+
+	snprintf(command, sizeof(command), "ps -o pid= --ppid %d | wc -l", (int)getpid());
+	p = popen(command, "r");
+	if (!fgets(text, sizeof(text), p))
+		text[0] = '\0';
+	pclose(p);
+	return (unsigned int)atoi(text) - 1;	/* the shell of this itself */
+}
+
+/* ---- tests ------------------------------------------------------------------------------ */
+
+static void test_life(void)
+{
+	setup("");
+	UNIT_OK(connects("3", "br0"));
+	UNIT_STREQ(fake_xs_get(BACK("3") "feature-rx-copy"), "1");
+	UNIT_STREQ(fake_xs_get(BACK("3") "multi-queue-max-queues"), "4");
+	UNIT_EQ(run_files("netback"), 1);
+	put_front("3", "state", "5");
+	UNIT_OK(back_reaches("3", "6"));
+	UNIT_OK(pump_until_idle());
+	UNIT_STREQ(told(), "br0 add 3/0\nbr0 remove\nbr0 stop\n");
+	/* And again: the front end comes back. */
+	put_front("3", "state", "1");
+	UNIT_OK(back_reaches("3", "2"));
+	front_publish("3");
+	UNIT_OK(back_reaches("3", "4"));
+	teardown();
+}
+
+static void test_one_worker_a_bridge(void)
+{
+	setup("");
+	UNIT_OK(connects("3", "br0"));
+	UNIT_OK(connects("4", "br0"));
+	UNIT_EQ(children(), 1);
+	put_back("4", "bridge", "br1");
+	pump_quiet();
+	UNIT_EQ(children(), 2);
+	teardown();
+}
+
+static void test_no_bridge_named(void)
+{
+	setup("");
+	UNIT_OK(connects("3", NULL));
+	pump_quiet();
+	UNIT_STREQ(told(), "default add 3/0\n");
+	teardown();
+}
+
+static void test_changed_live(void)
+{
+	setup("");
+	UNIT_OK(connects("3", "br0"));
+	pump_quiet();
+	told();
+	put_back("3", "vlan", "10");
+	pump_quiet();
+	UNIT_STREQ(told(), "br0 set mode 0 vlan 10 isolated 0\n");
+	put_back("3", "isolated", "1");
+	pump_quiet();
+	UNIT_STREQ(told(), "br0 set mode 0 vlan 10 isolated 1\n");
+	put_back("3", "rate", "1000,50000");
+	pump_quiet();
+	UNIT_STREQ(told(), "br0 rate 1000/50000\n");
+	put_front("3", "request-multicast-control", "1");
+	pump_quiet();
+	UNIT_STREQ(told(), "br0 multicast 1\n");
+	/* Nonsense changes nothing, and a later word is taken again. */
+	put_back("3", "vlan", "4096");
+	pump_quiet();
+	UNIT_STREQ(told(), "");
+	put_back("3", "vlan", "10,20");
+	pump_quiet();
+	UNIT_STREQ(told(), "br0 set mode 1 vlan 4095 isolated 1\n");
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	teardown();
+}
+
+/* The front end sees nothing of it: both states stay. */
+static void test_moves(void)
+{
+	setup("");
+	UNIT_OK(connects("3", "br0"));
+	put_back("3", "bridge", "br1");
+	pump_quiet();
+	UNIT_STREQ(told(), "br0 add 3/0\nbr0 remove\nbr0 stop\nbr1 add 3/0\n");
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	put_back("3", "online", "0");
+	put_back("3", "state", "5");
+	put_front("3", "state", "6");
+	UNIT_OK(back_reaches("3", "6"));
+	teardown();
+}
+
+static void test_bad_words(void)
+{
+	setup("");
+	attach("3", "br0");
+	put_back("3", "mac", "01:00:00:00:00:00");
+	put_back("3", "state", "1");
+	UNIT_OK(back_reaches("3", "6"));
+	UNIT_OK(error_has("3", "'01:00:00:00:00:00', expected"));
+	attach("4", "br0");
+	UNIT_OK(back_reaches("4", "2"));
+	put_front("4", "request-rx-copy", "0");
+	put_front("4", "tx-ring-ref", "8");
+	put_front("4", "rx-ring-ref", "9");
+	put_front("4", "event-channel", "5");
+	put_front("4", "state", "4");
+	UNIT_OK(back_reaches("4", "6"));
+	UNIT_OK(error_has("4", "request-rx-copy"));
+	teardown();
+}
+
+static void test_waits_for_mac(void)
+{
+	struct xs_handle *h;
+
+	setup("");
+	attach("3", "br0");
+	h = fake_xs_open(0);
+	xs_rm(h, XBT_NULL, BACK("3") "mac");
+	xs_close(h);
+	pump_quiet();
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "1");
+	UNIT_OK(error_has("3", "mac is missing"));
+	put_back("3", "mac", "00:16:3e:00:00:03");
+	UNIT_OK(back_reaches("3", "2"));
+	teardown();
+}
+
+/* One that refuses, one that cannot start, one that says that the ring is bad. */
+static void test_failures(void)
+{
+	static const struct {
+		const char *stub, *words;
+	} row[] = {
+		{ "refuse", "cannot be mapped" },
+		{ "closed", "no grant device" },
+		{ "broken", "tx ring is nonsense" },
+		{ "crash", "exited with status 9" },
+	};
+
+	for (size_t i = 0; i < UNIT_LEN(row); i++) {
+		setup(row[i].stub);
+		attach("3", "br0");
+		UNIT_OK(back_reaches("3", "2"));
+		front_publish("3");
+		UNIT_OK(back_reaches("3", "6"));
+		UNIT_OK(error_has("3", row[i].words));
+		teardown();
+	}
+}
+
+/* A worker that does not answer is killed, and the detach goes on. */
+static void test_deaf(void)
+{
+	setup("deaf");
+	config.base.stop_ms = 100;
+	UNIT_OK(connects("3", "br0"));
+	put_front("3", "state", "5");
+	UNIT_OK(back_reaches("3", "6"));
+	teardown();
+}
+
+/* The daemon ends in order; the next one takes the rings up where they are. */
+static void test_next_daemon(void)
+{
+	setup("");
+	UNIT_OK(connects("3", "br0"));
+	backend_shutdown(backend);
+	UNIT_EQ(evloop_run(loop), 0);
+	UNIT_OK(!has_children());
+	UNIT_EQ(run_files("netback"), 1);
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	world_end(&world);
+	UNIT_STREQ(told(), "br0 add 3/0\nbr0 remove\nbr0 stop\n");
+	world_start(&world);
+	pump_quiet();
+	UNIT_STREQ(told(), "br0 add 3/0\n");
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	teardown();
+}
+
+/* What is not ours is left alone: no run file says that we served it. */
+static void test_not_ours(void)
+{
+	setup("");
+	attach("3", "br0");
+	front_publish("3");
+	put_back("3", "state", "4");
+	pump_quiet();
+	UNIT_STREQ(told(), "");
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	teardown();
+}
+
+static void test_dead_domain(void)
+{
+	setup("");
+	UNIT_OK(connects("3", "br0"));
+	UNIT_OK(connects("4", "br0"));
+	dead_domid = 3;
+	fake_xs_put("/local/domain/0/backend/vif/3/0/poke", "1");
+	UNIT_OK(back_reaches("3", "6"));
+	UNIT_STREQ(fake_xs_get(BACK("4") "state"), "4");
+	teardown();
+}
+
+int main(void)
+{
+	static const struct unit_test tests[] = {
+		{ "from attach to close, and again", test_life },
+		{ "one worker a bridge", test_one_worker_a_bridge },
+		{ "no bridge named", test_no_bridge_named },
+		{ "VLANs, isolation, rate and multicast change live", test_changed_live },
+		{ "a vif moves between bridges", test_moves },
+		{ "bad words of tool stack and front end", test_bad_words },
+		{ "waits for the address", test_waits_for_mac },
+		{ "a worker refuses, breaks, crashes", test_failures },
+		{ "a worker that does not answer", test_deaf },
+		{ "the next daemon goes on", test_next_daemon },
+		{ "another back end's device is left alone", test_not_ours },
+		{ "a domain dies", test_dead_domain },
+	};
+
+	return world_run("vif-device", tests, UNIT_LEN(tests));
+}

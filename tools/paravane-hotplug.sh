@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# What block-paravane and vif-paravane share: where xl reads why a device is refused,
+# and what becomes of it then. Sourced; wants XENBUS_PATH, as xl sets it.
+
+: "${XENBUS_PATH:?is not set: xl runs this script, see its first lines}"
+XENBUS_PATH=backend/${XENBUS_PATH#*backend/}
+
+# refuse STATUS WORDS: where xl reads it, and the end.
+refuse()
+{
+	xenstore-write "$XENBUS_PATH/hotplug-error" "$2" "$XENBUS_PATH/hotplug-status" "$1"
+	logger -t "${0##*/}" -p daemon.err -- "$XENBUS_PATH: $2" 2>/dev/null
+	sweep $$ "$PPID" </dev/null >/dev/null 2>&1 9>&- &
+	exit 1
+}
+
+# sweep OWN PARENT: libxl leaves the nodes of a device whose script failed, and says
+# "device already exists" from then on. They go once it has read why: when xl has
+# ended, or after a while, for a libxl in a daemon. Only what still says refused.
+sweep()
+{
+	for i in $(seq 30); do
+		[ -d "/proc/$1" ] || [ -d "/proc/$2" ] || break
+		sleep 0.1
+	done
+	for i in $(seq 100); do
+		case $(read_key hotplug-status) in error|busy) ;; *) return ;; esac
+		[ "$(read_key state)" != 6 ] || break
+		[ "$i" != 100 ] || return
+		sleep 0.1
+	done
+	front=$(read_key frontend) domid=$(read_key frontend-id)
+	[ -n "$front" ] || return
+	for path in "$front" "/libxl/$domid/device/${front#*/device/}" "error/$XENBUS_PATH" \
+		"$XENBUS_PATH"; do
+		! xenstore-exists "$path" || xenstore-rm -t "$path"
+	done
+}
+
+fail() { refuse error "$*"; }
+busy() { refuse busy "$*"; }
+
+read_key() { xenstore-read "$XENBUS_PATH/$1" 2>/dev/null; }
