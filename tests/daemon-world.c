@@ -57,7 +57,6 @@ bool has_children(void)
 	return waitid(P_ALL, 0, &(siginfo_t){ 0 }, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
-/* Files of the run directory but the lock. */
 unsigned run_files(const char *run_directory)
 {
 	unsigned nr = 0;
@@ -68,7 +67,7 @@ unsigned run_files(const char *run_directory)
 	snprintf(path, sizeof(path), "%s/%s", dir, run_directory);
 	d = opendir(path);
 	while (d && (e = readdir(d)))
-		nr += e->d_name[0] != '.' && !strstr(e->d_name, ".lock");
+		nr += strstr(e->d_name, ".info") || strstr(e->d_name, ".journal");
 	if (d)
 		closedir(d);
 	return nr;

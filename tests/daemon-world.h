@@ -36,7 +36,7 @@ void world_end(const struct daemon_world *w);
 const char *world_program(const char *variable, const char *otherwise);
 
 bool has_children(void);
-unsigned run_files(const char *run_directory);	/* but the lock */
+unsigned run_files(const char *run_directory);	/* of devices */
 bool pump_until(const char *path, const char *value);
 bool pump_until_idle(void);	/* no child process is left */
 void pump_quiet(void);		/* what happens without another event has happened */

@@ -117,7 +117,7 @@ static void test_head_is_ours(void)
 	page = net_guest_next_page(&w.guest[0], 0);
 	net_guest_send(&w.guest[0], frame, 1000, NULL);
 	world_run(&w);
-	memset(page, 0xee, 160);
+	memset(page, 0xee, 1000);
 	net_guest_post(&w.guest[1], 0, 4);
 	world_run(&w);
 	expect(&w, 1, frame, 1000);
@@ -140,6 +140,62 @@ static void test_large_passes(void)
 	UNIT_EQ(got.gso_bytes, 1448);
 	UNIT_OK(got.flags & NETRXF_csum_blank);
 	UNIT_EQ(net_guest_answers(&w.guest[0], 0, NULL), 17);
+	world_close(&w);
+}
+
+/*
+ * As Linux sends it, headers in a slot of their own: that slot is all that is looked
+ * at, and no page of the rest is split between two slots of the receiver.
+ */
+static void test_large_unsplit(void)
+{
+	static const struct { uint32_t bytes, first, slots, copies; } rows[] = {
+		{ 66 + 15 * 4096, 66, 16, 17 },
+		{ 66 + 15 * 4096 + 4000, 66, 17, 18 },
+		{ 66 + 4 * 4096, 66, 5, 6 },
+		/* One slot more of three would be dear: packed. */
+		{ 66 + 2 * 4096 + 4000, 66, 3, 7 },
+	};
+	struct net_guest_how how = { .blank = true, .gso = XEN_NETIF_GSO_TYPE_TCPV4,
+				     .gso_bytes = 1448 };
+
+	for (uint32_t i = 0; i < UNIT_LEN(rows); i++) {
+		struct world w = { .nr = 2 };
+		struct netback_stats before, after;
+
+		world_open(&w);
+		learn(&w);
+		how.cut[0] = rows[i].first;
+		net_tcp(frame, rows[i].bytes, 1, 0, 3, true);
+		netback_stats(w.nb, &before);
+		net_guest_send(&w.guest[0], frame, rows[i].bytes, &how);
+		world_run(&w);
+		netback_stats(w.nb, &after);
+		expect(&w, 1, frame, rows[i].bytes);
+		UNIT_EQ(got.slots, rows[i].slots + 1);	/* and GSO's */
+		UNIT_EQ(after.copies - before.copies, rows[i].copies);
+		world_close(&w);
+	}
+}
+
+/* TCP options in the second slot: they are fetched before anything is decided. */
+static void test_head_goes_on(void)
+{
+	struct net_guest_how how = { .cut = { 66, 1, 1, 1, 1, 1 }, .blank = true,
+				     .gso = XEN_NETIF_GSO_TYPE_TCPV4, .gso_bytes = 1448 };
+	struct world w = { .nr = 2 };
+	uint32_t errors;
+
+	world_open(&w);
+	learn(&w);
+	net_tcp(frame, 9000, 1, 0, 3, true);
+	frame[14 + 20 + 12] = 0xf0;	/* 60 octets of TCP header, 94 of all */
+	net_guest_send(&w.guest[0], frame, 9000, &how);
+	world_run(&w);
+	expect(&w, 1, frame, 9000);
+	UNIT_EQ(got.gso, XEN_NETIF_GSO_TYPE_TCPV4);
+	UNIT_OK(net_guest_answers(&w.guest[0], 0, &errors) > 0);
+	UNIT_EQ(errors, 0);
 	world_close(&w);
 }
 
@@ -773,6 +829,8 @@ static const struct unit_test tests[] = {
 	{ "flooding", test_flood },
 	{ "a header that its sender rewrites", test_head_is_ours },
 	{ "a large packet passes", test_large_passes },
+	{ "a large packet's pages are not split", test_large_unsplit },
+	{ "headers behind the first slot", test_head_goes_on },
 	{ "a large packet is cut", test_large_is_cut },
 	{ "a large packet is cut for few slots", test_cut_in_parts },
 	{ "frames that are too large for a receiver", test_limits },
