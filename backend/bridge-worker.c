@@ -52,6 +52,7 @@ struct bridge {
 	struct bridge_captures captures;
 	struct spin spin;
 	uint64_t cycles_per_us, looked_cycles;
+	uint64_t clock_ms, clock_cycles;	/* see time_ms() */
 	evtchn_port_t *masked;
 	uint32_t nr_masked, max_masked;
 	uint32_t spurious;
@@ -377,6 +378,22 @@ static void wait_for(struct bridge *b, bool events, int timeout_ms)
 		hear_supervisor(b);
 }
 
+/*
+ * To a millisecond. In a PV domain a reading of the kernel's clock can be a system call
+ * and more, and there are several for each time that we are woken.
+ */
+static uint64_t time_ms(struct bridge *b)
+{
+	uint64_t now = spin_now_cycles();
+
+	/* Also when it jumps back, as between CPUs that disagree. */
+	if (now - b->clock_cycles >= 1000 * b->cycles_per_us) {
+		b->clock_ms = now_ms();
+		b->clock_cycles = now;
+	}
+	return b->clock_ms;
+}
+
 /* ---- the loop ------------------------------------------------------------------------------ */
 
 static bool spin_for_work(struct bridge *b)
@@ -410,7 +427,7 @@ static void sleep_for_work(struct bridge *b)
 	/* The supervisor may have been heard since the loop asked. */
 	if (b->stop || netback_final(b->nb))
 		return;
-	timeout = netback_timeout_ms(b->nb, now_ms());
+	timeout = netback_timeout_ms(b->nb, time_ms(b));
 	wait_for(b, true, timeout < 0 ? -1 : (int)timeout);
 	b->looked_cycles = spin_now_cycles();
 }
@@ -427,10 +444,10 @@ static void look_around(struct bridge *b)
 
 static void run(struct bridge *b)
 {
-	uint64_t aged_ms = now_ms();
+	uint64_t aged_ms = time_ms(b);
 
 	while (!b->stop) {
-		uint64_t now = now_ms();
+		uint64_t now = time_ms(b);
 
 		look_around(b);
 		if (now - aged_ms >= 1000) {

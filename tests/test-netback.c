@@ -115,7 +115,7 @@ static void test_head_is_ours(void)
 	page = net_guest_next_page(&w.guest[0], 0);
 	net_guest_send(&w.guest[0], frame, 1000, NULL);
 	world_run(&w);
-	memset(page, 0xee, 160);
+	memset(page, 0xee, 1000);
 	net_guest_post(&w.guest[1], 0, 4);
 	world_run(&w);
 	expect(&w, 1, frame, 1000);
@@ -138,6 +138,62 @@ static void test_large_passes(void)
 	UNIT_EQ(got.gso_bytes, 1448);
 	UNIT_OK(got.flags & NETRXF_csum_blank);
 	UNIT_EQ(net_guest_answers(&w.guest[0], 0, NULL), 17);
+	world_close(&w);
+}
+
+/*
+ * As Linux sends it, headers in a slot of their own: that slot is all that is looked
+ * at, and no page of the rest is split between two slots of the receiver.
+ */
+static void test_large_unsplit(void)
+{
+	static const struct { uint32_t bytes, first, slots, copies; } rows[] = {
+		{ 66 + 15 * 4096, 66, 16, 17 },
+		{ 66 + 15 * 4096 + 4000, 66, 17, 18 },
+		{ 66 + 4 * 4096, 66, 5, 6 },
+		/* One slot more of three would be dear: packed. */
+		{ 66 + 2 * 4096 + 4000, 66, 3, 7 },
+	};
+	struct net_guest_how how = { .blank = true, .gso = XEN_NETIF_GSO_TYPE_TCPV4,
+				     .gso_bytes = 1448 };
+
+	for (uint32_t i = 0; i < UNIT_LEN(rows); i++) {
+		struct world w = { .nr = 2 };
+		struct netback_stats before, after;
+
+		world_open(&w);
+		learn(&w);
+		how.cut[0] = rows[i].first;
+		net_tcp(frame, rows[i].bytes, 1, 0, 3, true);
+		netback_stats(w.nb, &before);
+		net_guest_send(&w.guest[0], frame, rows[i].bytes, &how);
+		world_run(&w);
+		netback_stats(w.nb, &after);
+		expect(&w, 1, frame, rows[i].bytes);
+		UNIT_EQ(got.slots, rows[i].slots + 1);	/* and GSO's */
+		UNIT_EQ(after.copies - before.copies, rows[i].copies);
+		world_close(&w);
+	}
+}
+
+/* TCP options in the second slot: they are fetched before anything is decided. */
+static void test_head_goes_on(void)
+{
+	struct net_guest_how how = { .cut = { 66, 1, 1, 1, 1, 1 }, .blank = true,
+				     .gso = XEN_NETIF_GSO_TYPE_TCPV4, .gso_bytes = 1448 };
+	struct world w = { .nr = 2 };
+	uint32_t errors;
+
+	world_open(&w);
+	learn(&w);
+	net_tcp(frame, 9000, 1, 0, 3, true);
+	frame[14 + 20 + 12] = 0xf0;	/* 60 octets of TCP header, 94 of all */
+	net_guest_send(&w.guest[0], frame, 9000, &how);
+	world_run(&w);
+	expect(&w, 1, frame, 9000);
+	UNIT_EQ(got.gso, XEN_NETIF_GSO_TYPE_TCPV4);
+	UNIT_OK(net_guest_answers(&w.guest[0], 0, &errors) > 0);
+	UNIT_EQ(errors, 0);
 	world_close(&w);
 }
 
@@ -241,9 +297,17 @@ static void test_limits(void)
 /* A large packet whose segments are too large for one that takes none. */
 static void test_cut_to_fit(void)
 {
-	static const struct { uint32_t mtu; bool no_sg; uint32_t largest; } rows[] = {
-		{ 0, false, 8948 + NET_TCP_HEADERS }, { 1500, false, 1518 }, { 0, true, 4092 },
-		{ 68, false, 536 + NET_TCP_HEADERS },
+	static const struct {
+		uint32_t mtu;
+		bool no_sg, gso, ipv6_csum;
+		uint32_t largest;
+	} rows[] = {
+		{ 0, false, false, false, 8948 + NET_TCP_HEADERS },
+		{ 1500, false, false, false, 1518 }, { 0, true, false, false, 4092 },
+		{ 68, false, false, false, 536 + NET_TCP_HEADERS },
+		/* GSO needs sg; IPv6's blank checksums do not help IPv4. */
+		{ 0, true, true, false, 4092 }, { 0, true, true, true, 4092 },
+		{ 1500, false, false, true, 1518 },
 	};
 	struct net_guest_how how = { .blank = true, .gso = XEN_NETIF_GSO_TYPE_TCPV4,
 				     .gso_bytes = 8948 };
@@ -251,7 +315,9 @@ static void test_cut_to_fit(void)
 	for (uint32_t i = 0; i < UNIT_LEN(rows); i++) {
 		struct world w = { .nr = 2, .mtu_bytes = { 0, rows[i].mtu },
 				   .no_sg = { false, rows[i].no_sg },
-				   .no_gso = { false, true }, .no_csum = { false, true } };
+				   .no_gso = { false, !rows[i].gso },
+				   .no_csum = { false, !rows[i].ipv6_csum },
+				   .only_ipv6_csum = { false, rows[i].ipv6_csum } };
 		uint32_t at = NET_TCP_HEADERS, largest = 0;
 
 		world_open(&w);
@@ -288,6 +354,57 @@ static void test_checksum(void)
 	UNIT_EQ(got.flags & NETRXF_csum_blank, 0);
 	UNIT_OK(net_tcp_is_right(got.data, got.bytes));
 	world_close(&w);
+}
+
+/* What the sender says of its checksum the receiver is told, no more. */
+static void test_checksum_flags(void)
+{
+	static const struct { struct net_guest_how how; uint16_t flags; } rows[] = {
+		{ { .blank = false }, 0 },
+		{ { .validated = true }, NETRXF_data_validated },
+		{ { .blank = true }, NETRXF_csum_blank | NETRXF_data_validated },
+		{ { .blank = false }, 0 },
+	};
+	struct world w = { .nr = 2 };
+
+	world_open(&w);
+	learn(&w);
+	for (uint32_t i = 0; i < UNIT_LEN(rows); i++) {
+		net_tcp(frame, 700, 1, 0, 3, rows[i].how.blank);
+		net_guest_send(&w.guest[0], frame, 700, &rows[i].how);
+		world_run(&w);
+		expect(&w, 1, frame, 700);
+		UNIT_EQ(got.flags & (NETRXF_csum_blank | NETRXF_data_validated), rows[i].flags);
+	}
+	world_close(&w);
+}
+
+/* Of two copies one fails: it is an error all the same, for this receiver alone. */
+static void test_half_failed(void)
+{
+	struct world w = { .nr = 3 };
+	struct vswitch_counters c;
+
+	for (uint32_t bad = 0; bad < 2; bad++) {
+		struct net_guest_queue *q = &w.guest[1].queue[0];
+
+		world_open(&w);
+		learn(&w);
+		world_withhold(&w, 1);
+		UNIT_OK(fake_revoke(q->rx_gref[(q->next_rx + bad) % NET_GUEST_BUFFERS]));
+		net_guest_post(&w.guest[1], 0, 2);
+		net_plain(frame, 6000, 0x99, 0, 7);
+		frame[0] = 0xff;
+		net_guest_send(&w.guest[0], frame, 6000, NULL);
+		world_run(&w);
+		UNIT_NEED(net_guest_receive(&w.guest[1], &got));
+		UNIT_EQ(got.slots, 2);
+		UNIT_EQ(got.error, NETIF_RSP_ERROR);
+		expect(&w, 2, frame, 6000);
+		vswitch_counters(netback_switch(w.nb), w.port[1], &c);
+		UNIT_EQ(c.dropped[VSWITCH_MALFORMED], 1);
+		world_close(&w);
+	}
 }
 
 /* A receiver without slots: its sender waits; others go on; then it arrives. */
@@ -436,6 +553,13 @@ static void test_removed(void)
 		world_run(&w);
 		UNIT_EQ(net_guest_answers(&w.guest[0], 0, NULL), 5);
 		UNIT_EQ(net_guest_answers(&w.guest[2], 0, NULL), victim ? 5 : 0);
+		if (!victim)
+			net_guest_post(&w.guest[1], 0, 10);
+		world_run(&w);
+		for (uint8_t i = 0; !victim && i < 5; i++) {
+			net_plain(frame, 3000, 1, 2, i);
+			expect(&w, 1, frame, 3000);
+		}
 		world_close(&w);
 	}
 }
@@ -703,11 +827,15 @@ static const struct unit_test tests[] = {
 	{ "flooding", test_flood },
 	{ "a header that its sender rewrites", test_head_is_ours },
 	{ "a large packet passes", test_large_passes },
+	{ "a large packet's pages are not split", test_large_unsplit },
+	{ "headers behind the first slot", test_head_goes_on },
 	{ "a large packet is cut", test_large_is_cut },
 	{ "a large packet is cut for few slots", test_cut_in_parts },
 	{ "frames that are too large for a receiver", test_limits },
 	{ "segments that are too large for a receiver", test_cut_to_fit },
 	{ "a blank checksum is completed", test_checksum },
+	{ "what is said of checksums", test_checksum_flags },
+	{ "a copy of two fails", test_half_failed },
 	{ "a receiver without slots is waited for", test_holds },
 	{ "but not for long", test_gives_up },
 	{ "what is too much to hold waits with us", test_waits_with_us },

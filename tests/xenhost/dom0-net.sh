@@ -98,7 +98,7 @@ served_vif()
 	local script=vif-paravane words=bridge=$1 word
 	shift
 
-	[ "$XH_BACKEND" = ours -a -e /etc/xen/scripts/vif-paravane ] || script=vif-kernel
+	[ "$XH_BACKEND" = ours ] || script=vif-kernel
 	for word in script=$script "$@"; do words=$words,$word; done
 	echo "$words"
 }

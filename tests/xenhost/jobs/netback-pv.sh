@@ -5,8 +5,8 @@
 # timeout: 400
 
 served_bridge net0
-guest_start na pv memory=256 vcpus=2 paused=1 vif="$(served_vif net0)"
-guest_start nb pv memory=256 vcpus=2 vif="$(served_vif net0)"
+guest_start na pv memory=256 vcpus=2 paused=1 vif="$(served_vif net0 mtu=9000)"
+guest_start nb pv memory=256 vcpus=2 vif="$(served_vif net0 mtu=9000)"
 xl unpause na
 guest_ready na
 check "the first connects" nic_up na 0 1
