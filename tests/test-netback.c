@@ -329,6 +329,35 @@ static void test_cut_to_fit(void)
 	}
 }
 
+/* TCP over IPv6 for one who takes blank checksums of IPv4 only, as Linux without IPv6. */
+static void test_checksum6(void)
+{
+	struct world w = { .nr = 2 };
+	struct net_guest_how how = { .blank = true };
+	uint8_t *ip = frame + 14;
+	const uint8_t *at = got.data + 14;
+
+	w.no_csum6[1] = true;
+	world_open(&w);
+	learn(&w);
+	net_plain(frame, 74 + 100, 1, 0, 3);
+	net_put16(frame + 12, 0x86dd);
+	memset(ip, 0, 60);
+	ip[0] = 0x60;
+	net_put16(ip + 4, 120);		/* behind its header */
+	ip[6] = 6;
+	ip[7] = 64;
+	ip[23] = ip[39] = 1;
+	ip[40 + 12] = 0x50;
+	net_put16(ip + 40 + 16, net_sum(ip + 8, 32, 6 + 120));
+	net_guest_send(&w.guest[0], frame, 74 + 100, &how);
+	world_run(&w);
+	UNIT_NEED(net_guest_receive(&w.guest[1], &got));
+	UNIT_EQ(got.flags & NETRXF_csum_blank, 0);
+	UNIT_EQ(net_sum(at + 40, 120, net_sum(at + 8, 32, 6 + 120)), 0xffff);
+	world_close(&w);
+}
+
 static void test_checksum(void)
 {
 	struct world w = { .nr = 2 };
@@ -766,6 +795,7 @@ static const struct unit_test tests[] = {
 	{ "frames that are too large for a receiver", test_limits },
 	{ "segments that are too large for a receiver", test_cut_to_fit },
 	{ "a blank checksum is completed", test_checksum },
+	{ "one of IPv6", test_checksum6 },
 	{ "a receiver without slots is waited for", test_holds },
 	{ "but not for long", test_gives_up },
 	{ "what is too much to hold waits with us", test_waits_with_us },
