@@ -383,7 +383,9 @@ static int join(struct bridges *all, const char *name, struct bridge_msg *msg, i
 	if (!rc) {
 		p->id = msg->port = all->next_id++ & INT32_MAX;
 		rc = bridge_tell(b, msg, fd);
-		if (rc)
+		if (rc == -EPIPE)	/* it has ended, and says why to all its ports, this too */
+			rc = 0;
+		else if (rc)
 			stop_if_empty(b);
 	}
 	if (rc) {

@@ -82,11 +82,12 @@ int packet_receive(int sock, void *packet, size_t bytes, int flags, int *fds, un
 
 	if (nr_fds)
 		*nr_fds = 0;
+	/* That the other end closed without having read all is said once, before its words. */
 	do
 		got = recvmsg(sock, &mh, flags | MSG_CMSG_CLOEXEC);
-	while (got < 0 && errno == EINTR);
+	while (got < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (got < 0)
-		return errno == ECONNRESET ? -EPIPE : -errno;
+		return -errno;
 	nr = take_fds(&mh, fds, max);
 	if (!got || (size_t)got != bytes || mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) {
 		packet_close_fds(fds, nr);

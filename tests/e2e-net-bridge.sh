@@ -126,13 +126,19 @@ meets $b 99 || fail "b cannot reach the host behind the uplink"
 nsenter -t $host -n ping -q -c 2 -i 0.1 -W 10 10.0.0.$b >/dev/null || fail "the host cannot reach b"
 shows "port('uplink up0')['in_frames'] > 2 and port('uplink up0')['out_frames'] > 2"
 shows "any(x['port'] == 'uplink up0' and not x['fixed'] for x in b['addresses'])"
+# The next daemon makes it again, and has the same rings.
+kill $daemon
+wait $daemon || fail "the daemon ended with $?"
+no_up0() { ! ip link show dev up0 >/dev/null 2>&1; }
+no_up0 || fail "the TAP outlives its back end"
+start_daemon
+wait_for $wait_s meets $a 99 || fail "a lost the host behind the uplink: $(tail -3 "$tmp/log")"
 # Its VLAN changes, live; then it leaves and the TAP goes.
 bridge uplink add br0 up0 vlan=p7,8
 vlan7() { "$paravane" bridge show br0 | grep -q '^uplink up0 *p7,8 '; }
 wait_for $wait_s vlan7 || fail "the uplink's VLANs are as before"
 wait_for $wait_s apart $a 99 || fail "a reaches VLAN 7"
 bridge uplink remove br0 up0
-no_up0() { ! ip link show dev up0 >/dev/null 2>&1; }
 wait_for $wait_s no_up0 || fail "the TAP stays"
 
 # ---- what is refused -------------------------------------------------------------------

@@ -253,6 +253,9 @@ expect 0 'no disks, no network interfaces' paravane list
 xenstore-write "/libxl/$domid" ''
 expect 0 '' paravane attach-nic guest1 bridge=br0 --no-wait
 is br0 "/libxl/$domid/device/vif/0/bridge"
+# xl runs a script when it takes an interface away, and gives up without one.
+is /etc/xen/scripts/vif-paravane "$(back 0)/script"
+is connected "$(back 0)/hotplug-status"
 expect 0 '' paravane detach guest1 vif0 --force --no-wait
 expect 0 'xl does not know this network interface' paravane attach-nic guest2 --no-wait
 expect 0 '' paravane detach "$other" vif0 --force --no-wait

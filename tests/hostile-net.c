@@ -613,11 +613,12 @@ static void load(struct front_env *env)
 
 static void good(struct front_env *env)
 {
-	struct vif v;
+	struct vif to, from;
 
-	vif_open(&v, env, 0);
-	vif_good(&v);
-	vif_close(&v);
+	open_both(&to, &from, env);
+	vif_good(&to);
+	vif_good(&from);
+	close_both(&to, &from);
 }
 
 /* ---- arguments ------------------------------------------------------------------------------- */

@@ -44,8 +44,19 @@ remove_nodes() { xenstore-rm "$(back_dir "$1")" "$(front_dir "$1")"; }
 back_reaches()
 {
 	wait_for $wait_s node_is "$(back_dir "$1")/state" "$2" ||
-		fail "back end of $1 is $(xenstore-read "$(back_dir "$1")/state"), expected $2; $(tail -3 "$tmp/log")"
+		fail "back end of $1 is $(xenstore-read "$(back_dir "$1")/state"), expected $2; $(ends_of "$1")"
 }
+
+# ends_of DOMID: why its back end may be where it is, for a person to read.
+ends_of()
+{
+	echo "the front end's state is $(xenstore-read "$(front_dir "$1")/state" 2>&1)"
+	tail -n 3 "$tmp/log" "$tmp/io-$1" 2>/dev/null
+	for p in $(worker_of "$1") $(pgrep -f "$blkfront"); do
+		echo "$p $(tr '\0' ' ' <"/proc/$p/cmdline") $(grep State "/proc/$p/status") $(cat "/proc/$p/wchan")"
+	done 2>/dev/null
+}
+
 front_reaches()
 {
 	wait_for $wait_s node_is "$(front_dir "$1")/state" "$2" ||

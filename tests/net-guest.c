@@ -219,8 +219,9 @@ bool net_guest_receive(struct net_guest *g, struct net_guest_got *out)
 	memset(out, 0, offsetof(struct net_guest_got, data));
 	out->queue = i;
 	do {
-		uint32_t buffer = take(q, &rsp);
+		uint32_t id = q->rx.rsp_cons & (NET_GUEST_RING - 1), buffer = take(q, &rsp);
 
+		assert(rsp.id == id);
 		if (!out->slots++) {
 			out->flags = rsp.flags;
 			if (rsp.flags & NETRXF_extra_info)

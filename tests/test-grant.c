@@ -442,7 +442,7 @@ static void test_cache_keeps_held(void)
 	/* Two more do not fit beside three; none of the two stays held. */
 	UNIT_EQ(grant_cache_get(c, &gref[70], 2, page, hold), -ENOSPC);
 	UNIT_EQ(grant_cache_get(c, &gref[70], 1, page, hold), 0);
-	UNIT_EQ(grant_cache_get(c, &gref[71], 1, page, hold), -ENOSPC);
+	UNIT_EQ(grant_cache_get(c, &gref[71], 1, page, &hold[1]), -ENOSPC);
 	grant_cache_put(c, hold, 1);
 	UNIT_EQ(grant_cache_get(c, &gref[71], 1, page, hold), 0);
 	grant_cache_put(c, hold, 1);

@@ -70,6 +70,24 @@ static void test_contents(void)
 	UNIT_EQ(lseek(fd, 0, SEEK_END), 8192);
 }
 
+/* A worker's own description: it can do what was asked for, and leaves atime alone. */
+static void test_reopened(void)
+{
+	struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 2000 } };
+	autoclose int fd = open(file("again", 4096), O_RDWR | O_CLOEXEC), again = -1;
+	struct stat st;
+	char byte;
+
+	for (int read_only = 0; read_only <= 1; read_only++) {
+		UNIT_NEED(!image_reopen(fd, read_only, &again));
+		UNIT_EQ(fcntl(again, F_GETFL) & O_ACCMODE, read_only ? O_RDONLY : O_RDWR);
+		UNIT_OK(fcntl(again, F_GETFL) & O_NOATIME);
+		UNIT_NEED(!futimens(again, old) && pread(again, &byte, 1, 0) == 1);
+		UNIT_OK(!fstat(again, &st) && st.st_atim.tv_sec == 1000);
+		close_fd(&again);
+	}
+}
+
 static void test_refused(void)
 {
 	static const struct {
@@ -279,6 +297,7 @@ static void test_fence_read_only(void)
 static const struct unit_test tests[] = {
 	{ "size, sectors, flags", test_measure },
 	{ "measuring leaves the contents alone", test_contents },
+	{ "opened again", test_reopened },
 	{ "what is refused, and in which words", test_refused },
 	{ "odd, empty and strange files", test_odd_files },
 	{ "other sectors than its own", test_other_sectors },

@@ -314,9 +314,17 @@ static void test_limits(void)
 /* A large packet whose segments are too large for one that takes none. */
 static void test_cut_to_fit(void)
 {
-	static const struct { uint32_t mtu; bool no_sg; uint32_t largest; } rows[] = {
-		{ 0, false, 8948 + NET_TCP_HEADERS }, { 1500, false, 1518 }, { 0, true, 4092 },
-		{ 68, false, 536 + NET_TCP_HEADERS },
+	static const struct {
+		uint32_t mtu;
+		bool no_sg, gso, ipv6_csum;
+		uint32_t largest;
+	} rows[] = {
+		{ 0, false, false, false, 8948 + NET_TCP_HEADERS },
+		{ 1500, false, false, false, 1518 }, { 0, true, false, false, 4092 },
+		{ 68, false, false, false, 536 + NET_TCP_HEADERS },
+		/* GSO needs sg; IPv6's blank checksums do not help IPv4. */
+		{ 0, true, true, false, 4092 }, { 0, true, true, true, 4092 },
+		{ 1500, false, false, true, 1518 },
 	};
 	struct net_guest_how how = { .blank = true, .gso = XEN_NETIF_GSO_TYPE_TCPV4,
 				     .gso_bytes = 8948 };
@@ -324,7 +332,9 @@ static void test_cut_to_fit(void)
 	for (uint32_t i = 0; i < UNIT_LEN(rows); i++) {
 		struct world w = { .nr = 2, .mtu_bytes = { 0, rows[i].mtu },
 				   .no_sg = { false, rows[i].no_sg },
-				   .no_gso = { false, true }, .no_csum = { false, true } };
+				   .no_gso = { false, !rows[i].gso },
+				   .no_csum = { false, !rows[i].ipv6_csum },
+				   .only_ipv6_csum = { false, rows[i].ipv6_csum } };
 		uint32_t at = NET_TCP_HEADERS, largest = 0;
 
 		world_open(&w);
@@ -380,6 +390,57 @@ static void test_checksum(void)
 	UNIT_EQ(got.flags & NETRXF_csum_blank, 0);
 	UNIT_OK(net_tcp_is_right(got.data, got.bytes));
 	world_close(&w);
+}
+
+/* What the sender says of its checksum the receiver is told, no more. */
+static void test_checksum_flags(void)
+{
+	static const struct { struct net_guest_how how; uint16_t flags; } rows[] = {
+		{ { .blank = false }, 0 },
+		{ { .validated = true }, NETRXF_data_validated },
+		{ { .blank = true }, NETRXF_csum_blank | NETRXF_data_validated },
+		{ { .blank = false }, 0 },
+	};
+	struct world w = { .nr = 2 };
+
+	world_open(&w);
+	learn(&w);
+	for (uint32_t i = 0; i < UNIT_LEN(rows); i++) {
+		net_tcp(frame, 700, 1, 0, 3, rows[i].how.blank);
+		net_guest_send(&w.guest[0], frame, 700, &rows[i].how);
+		world_run(&w);
+		expect(&w, 1, frame, 700);
+		UNIT_EQ(got.flags & (NETRXF_csum_blank | NETRXF_data_validated), rows[i].flags);
+	}
+	world_close(&w);
+}
+
+/* Of two copies one fails: it is an error all the same, for this receiver alone. */
+static void test_half_failed(void)
+{
+	struct world w = { .nr = 3 };
+	struct vswitch_counters c;
+
+	for (uint32_t bad = 0; bad < 2; bad++) {
+		struct net_guest_queue *q = &w.guest[1].queue[0];
+
+		world_open(&w);
+		learn(&w);
+		world_withhold(&w, 1);
+		UNIT_OK(fake_revoke(q->rx_gref[(q->next_rx + bad) % NET_GUEST_BUFFERS]));
+		net_guest_post(&w.guest[1], 0, 2);
+		net_plain(frame, 6000, 0x99, 0, 7);
+		frame[0] = 0xff;
+		net_guest_send(&w.guest[0], frame, 6000, NULL);
+		world_run(&w);
+		UNIT_NEED(net_guest_receive(&w.guest[1], &got));
+		UNIT_EQ(got.slots, 2);
+		UNIT_EQ(got.error, NETIF_RSP_ERROR);
+		expect(&w, 2, frame, 6000);
+		vswitch_counters(netback_switch(w.nb), w.port[1], &c);
+		UNIT_EQ(c.dropped[VSWITCH_MALFORMED], 1);
+		world_close(&w);
+	}
 }
 
 /* A receiver without slots: its sender waits; others go on; then it arrives. */
@@ -528,6 +589,13 @@ static void test_removed(void)
 		world_run(&w);
 		UNIT_EQ(net_guest_answers(&w.guest[0], 0, NULL), 5);
 		UNIT_EQ(net_guest_answers(&w.guest[2], 0, NULL), victim ? 5 : 0);
+		if (!victim)
+			net_guest_post(&w.guest[1], 0, 10);
+		world_run(&w);
+		for (uint8_t i = 0; !victim && i < 5; i++) {
+			net_plain(frame, 3000, 1, 2, i);
+			expect(&w, 1, frame, 3000);
+		}
 		world_close(&w);
 	}
 }
@@ -803,6 +871,8 @@ static const struct unit_test tests[] = {
 	{ "segments that are too large for a receiver", test_cut_to_fit },
 	{ "a blank checksum is completed", test_checksum },
 	{ "one of IPv6", test_checksum6 },
+	{ "what is said of checksums", test_checksum_flags },
+	{ "a copy of two fails", test_half_failed },
 	{ "a receiver without slots is waited for", test_holds },
 	{ "but not for long", test_gives_up },
 	{ "what is too much to hold waits with us", test_waits_with_us },

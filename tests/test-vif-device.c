@@ -242,11 +242,16 @@ static void test_changed_live(void)
 /* The front end sees nothing of it: both states stay. */
 static void test_moves(void)
 {
+	const char *got;
+
 	setup("");
 	UNIT_OK(connects("3", "br0"));
 	put_back("3", "bridge", "br1");
 	pump_quiet();
-	UNIT_STREQ(told(), "br0 add 3/0\nbr0 remove\nbr0 stop\nbr1 add 3/0\n");
+	/* The end of the one and the start of the other are two processes' doing. */
+	got = told();
+	if (strcmp(got, "br0 add 3/0\nbr0 remove\nbr1 add 3/0\nbr0 stop\n"))
+		UNIT_STREQ(got, "br0 add 3/0\nbr0 remove\nbr0 stop\nbr1 add 3/0\n");
 	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
 	put_back("3", "online", "0");
 	put_back("3", "state", "5");

@@ -22,6 +22,7 @@
 #define DEVID_MAX 65535u
 #define NR_AUTOMATIC 256u
 #define MAC_TRIES 16
+#define LIBXL_SCRIPT "/etc/xen/scripts/vif-paravane"
 
 static const char help_text[] =
 "Usage: paravane attach-nic DOMAIN [WORD=VALUE]... [OPTION]...\n"
@@ -304,6 +305,11 @@ static int resolve(struct attach *a, const char *domain)
 	if (!status && a->nic.domid == a->nic.backend_domid && a->common.backend)
 		status = complain(STATUS_USAGE, "domain \"%s\" cannot be its own back end", domain);
 	a->nic.libxl = !status && libxl_wanted(&a->store, a->libxl, a->nic.domid);
+	/* xl does not take away an interface without a script; none has to run for ours. */
+	if (a->nic.libxl && !a->nic.script) {
+		a->nic.script = LIBXL_SCRIPT;
+		a->nic.script_done = true;
+	}
 	return status;
 }
 
@@ -432,7 +438,7 @@ static int create(struct attach *a, bool *created)
 static int settle(struct attach *a, bool created)
 {
 	struct newcomer n = {
-		.script = a->nic.script, .wait_ms = a->common.wait_ms, .created = created,
+		.script = a->nic.script_done ? NULL : a->nic.script, .wait_ms = a->common.wait_ms, .created = created,
 		.libxl = a->nic.libxl, .choice = a->libxl, .json = a->json,
 	};
 

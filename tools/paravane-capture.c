@@ -40,7 +40,8 @@ static const char help_text[] =
 "\n"
 "Ends with a signal, when nobody reads, or with the interface or bridge.\n"
 "\n"
-"Exit status: 0 ended, 1 error, 2 wrong usage, 4 no such bridge, domain or interface.\n";
+"Exit status: 0 ended, 1 error, 2 wrong usage, 4 no such bridge, domain or interface,\n"
+"6 too many captures.\n";
 
 enum { OPT_JSON = 256 };
 
@@ -256,6 +257,9 @@ static int say_counters(const struct capture *c)
 	if (msg.type != CONTROL_CAPTURED)
 		return complain(STATUS_ERROR, "the daemon's answer is not the capture's end");
 	n = &msg.captured.counters;
+	if (msg.captured.err == ENOSPC)
+		return complain(STATUS_BUSY, "there are %u captures of this bridge already",
+				NETBACK_CAPTURES_MAX);
 	if (msg.captured.err && msg.captured.err != EPIPE)
 		return complain(STATUS_ERROR, "the capture has failed: %s",
 				strerror(msg.captured.err));

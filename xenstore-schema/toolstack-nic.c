@@ -152,7 +152,8 @@ int toolstack_create_nic(struct xs_handle *xs, const struct toolstack_nic *n)
 		{ KEY_ANY_SOURCE, n->any_source ? "1" : NULL },
 		{ KEY_MAX_QUEUES, n->max_queues ? t.queues : NULL },
 		/* The back end waits for the script's word; without one there is none. */
-		{ KEY_HOTPLUG_STATUS, n->script ? "" : NULL },
+		{ KEY_HOTPLUG_STATUS,
+		  !n->script ? NULL : n->script_done ? "connected" : "" },
 		{ NULL, NULL },
 	};
 	const struct toolstack_node front[] = {

@@ -47,6 +47,7 @@ struct toolstack_nic {
 	const char *bridge;		/* the switch; NULL: the back end's default */
 	const char *vifname;		/* NULL: vifDOMID.DEVID */
 	const char *script;		/* NULL: none; else the back end waits for its word */
+	bool script_done;		/* its word is written, too */
 	const char *ip, *gatewaydev;	/* for scripts; NULL: none */
 	const char *vlan;		/* as vif_parse_vlan(); NULL: none */
 	uint32_t mtu_bytes;		/* 0: 1500 */

@@ -66,7 +66,7 @@ change_cd ""
 change_cd $xh_run/images/cd.iso 5000
 check "the guest has stayed connected" equal "$front 4" \
 	"$(xs "$(disk_fe ma xvdd)/event-channel") $(xs "$(disk_fe ma xvdd)/state")"
-check "xl's word for this is for emulated drives" eval "xl cd-insert ma xvdd $xh_run/images/cd.iso 2>&1 | grep 'requires an HVM domain'"
+check "xl's word for this is for emulated drives" eval "{ xl cd-insert ma xvdd $xh_run/images/cd.iso 2>&1 || true; } | grep 'requires an HVM domain'"
 check "the empty drive goes" disk_detach ma xvdd vbd
 
 # Many, named by paravane itself: xvdc to xvdp, then extended numbers.

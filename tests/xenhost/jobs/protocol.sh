@@ -170,6 +170,15 @@ erasable()
 	our_disk dom0 xvdp "$file" vbd3 discard-secure-enable=1
 	check "dom0's kernel connects to a disk of ours" disk_connected dom0 xvdp vbd3
 	check "it is a block device" wait_for 20 test -b /dev/xvdp
+	[ -d $tracing/events ] || mount -t tracefs tracefs $tracing
+	echo 1 >$tracing/events/block/block_rq_issue/enable
+}
+
+# DE: a secure erase, in the kernel's trace of what it asks of devices.
+tracing=/sys/kernel/tracing
+erased_securely()
+{
+	grep -m 1 " $((0xca)),$((15 * 16)) DE" $tracing/trace
 }
 
 file=$(image erasable 24)
@@ -181,6 +190,8 @@ check "secure discard is offered unasked" equal 1 "$(published xvdf discard-secu
 check "the guest writes and erases" guest_run pr '
 	head -c 8388608 /dev/zero | tr "\\0" x >/tmp/x && dd if=/tmp/x of=/dev/xvdf bs=64k conv=fsync 2>/dev/null &&
 	/sbin/blkdiscard --secure --offset 2M --length 4M /dev/xvdf'
+check "by the device's own command" erased_securely
+echo 0 >$tracing/events/block/block_rq_issue/enable
 check "no request failed" equal "0 0" "$(counter xvdf errors) $(counter xvdf unsupported)"
 check "the erasure reached the device's own file" equal "2097152 0 2097152" "$(
 	for part in "0 2" "2 4" "6 2"; do

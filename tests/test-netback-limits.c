@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How much waits for a guest that has no receive slots: to the frame, as long as it
+ * is told, and that what waited comes whole and in order.
+ */
+#include <sys/socket.h>
+#include <linux/virtio_net.h>
+#include <unistd.h>
+#include "net-world.h"
+#include "unit.h"
+
+#define FIFO 512u			/* frames that wait for one rx queue */
+#define FOR_ONE_PORT 64u		/* of these, in the back end's own memory */
+
+static uint8_t frame[2000];
+static struct net_guest_got got;
+
+/* Guest 1 gets all that is no TCP on its queue 0. */
+static void one_queue(struct world *w)
+{
+	struct xen_netif_ctrl_response rsp;
+
+	net_guest_ask(&w->guest[1], XEN_NETIF_CTRL_TYPE_SET_HASH_ALGORITHM,
+		      XEN_NETIF_CTRL_HASH_ALGORITHM_TOEPLITZ, 0, 0);
+	net_guest_ask(&w->guest[1], XEN_NETIF_CTRL_TYPE_SET_HASH_FLAGS,
+		      XEN_NETIF_CTRL_HASH_TYPE_IPV4_TCP, 0, 0);
+	world_run(w);
+	while (net_guest_told(&w->guest[1], &rsp))
+		UNIT_EQ(rsp.status, XEN_NETIF_CTRL_STATUS_SUCCESS);
+}
+
+static uint64_t lost(struct world *w, uint32_t guest)
+{
+	struct vswitch_counters c = { 0 };
+
+	UNIT_EQ(vswitch_counters(netback_switch(w->nb), w->port[guest], &c), 0);
+	return c.dropped[VSWITCH_QUEUE_FULL];
+}
+
+/* The next frame is bytes long, from one guest, and has that number. */
+static void expect_number(struct world *w, uint32_t bytes, uint8_t from, uint32_t number)
+{
+	net_plain(frame, bytes, 1, from, 0);
+	memcpy(frame + 14, &number, sizeof(number));
+	UNIT_NEED(net_guest_receive(&w->guest[1], &got));
+	UNIT_EQ(got.error, 0);
+	UNIT_EQ(got.bytes, bytes);
+	UNIT_OK(!memcmp(got.data, frame, bytes));
+}
+
+/* Four senders' queues, none of which holds too much by itself, fill a receiver's one. */
+static void test_fifo(void)
+{
+	struct world w = { .nr = 3, .nr_queues = 2, .ctrl = true };
+	uint32_t nr = 0, answered = 0;
+
+	world_open(&w);
+	one_queue(&w);
+	world_withhold(&w, 1);
+	for (uint32_t sender = 0; sender < 4; sender++)
+		for (uint32_t i = 0; i < 180; i++, nr++) {
+			net_plain(frame, 100, 1, (uint8_t)(sender & 2), 0);
+			memcpy(frame + 14, &nr, sizeof(nr));
+			net_guest_send(&w.guest[sender & 2], frame, 100,
+				       &(struct net_guest_how){ .queue = sender & 1 });
+			world_run(&w);
+		}
+	for (uint32_t sender = 0; sender < 4; sender++)
+		answered += net_guest_answers(&w.guest[sender & 2], sender & 1, NULL);
+	UNIT_EQ(answered, nr - FIFO);
+	UNIT_EQ(lost(&w, 1), nr - FIFO);
+	for (uint32_t i = 0; i < FIFO; i++) {
+		if (i % 32 == 0) {
+			net_guest_post(&w.guest[1], 0, 32);
+			world_run(&w);
+		}
+		expect_number(&w, 100, i / 180 & 2, i);
+	}
+	UNIT_OK(!net_guest_receive(&w.guest[1], &got));
+	world_close(&w);
+}
+
+/* What came from outside lies in memory of the back end's: one guest gets a part of it. */
+static void test_from_uplink(void)
+{
+	struct world w = { .nr = 3 };
+	struct vswitch_port_config port = { .any_source = true };
+	struct { struct virtio_net_hdr h; uint8_t data[100]; } in = { .h = { 0 } };
+	int pair[2], buffer = 1 << 20;
+	struct log_peer log;
+	uint32_t number;
+
+	world_open(&w);
+	UNIT_NEED(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair));
+	setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+	log_peer_init(&log, "uplink");
+	UNIT_NEED(!netback_add_uplink(w.nb, pair[0], true, &port, &log, &number));
+	world_withhold(&w, 1);
+	for (uint32_t i = 0; i < FOR_ONE_PORT + 30; i++) {
+		net_plain(in.data, sizeof(in.data), 1, 0x50, 0);
+		memcpy(in.data + 14, &i, sizeof(i));
+		UNIT_EQ(write(pair[1], &in, sizeof(in)), (int)sizeof(in));
+		netback_uplink_ready(w.nb, number);
+		world_run(&w);
+	}
+	UNIT_EQ(lost(&w, 1), 30);
+	/* Nobody else misses it; nor does the guest, once it has slots. */
+	net_plain(in.data, sizeof(in.data), 2, 0x50, 9);
+	UNIT_EQ(write(pair[1], &in, sizeof(in)), (int)sizeof(in));
+	netback_uplink_ready(w.nb, number);
+	world_run(&w);
+	UNIT_OK(net_guest_receive(&w.guest[2], &got));
+	UNIT_OK(got.bytes == sizeof(in.data) && !memcmp(got.data, in.data, got.bytes));
+	for (uint32_t round = 0; round < 2; round++) {
+		net_guest_post(&w.guest[1], 0, FOR_ONE_PORT);
+		world_run(&w);
+		for (uint32_t i = 0; i < FOR_ONE_PORT; i++) {
+			if (round) {	/* the room is there again, all of it */
+				net_plain(in.data, sizeof(in.data), 1, 0x50, 0);
+				memcpy(in.data + 14, &i, sizeof(i));
+				UNIT_EQ(write(pair[1], &in, sizeof(in)), (int)sizeof(in));
+				netback_uplink_ready(w.nb, number);
+				world_run(&w);
+			}
+			expect_number(&w, sizeof(in.data), 0x50, i);
+		}
+	}
+	UNIT_EQ(lost(&w, 1), 30);
+	world_close(&w);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+/* One that let frames grow too old is trusted again after a frame was put. */
+static void test_stall_ends(void)
+{
+	struct world w = { .nr = 2 };
+
+	world_open(&w);
+	world_withhold(&w, 1);
+	net_plain(frame, 100, 1, 0, 0);
+	net_guest_send(&w.guest[0], frame, 100, NULL);
+	world_run(&w);
+	w.now_ms += NETBACK_HOLD_MS;
+	world_run(&w);
+	UNIT_EQ(lost(&w, 1), 0);
+	w.now_ms++;
+	world_run(&w);
+	UNIT_EQ(lost(&w, 1), 1);
+	net_guest_post(&w.guest[1], 0, 19);
+	net_guest_send(&w.guest[0], frame, 100, NULL);
+	world_run(&w);
+	UNIT_EQ(lost(&w, 1), 2);
+	net_guest_post(&w.guest[1], 0, 1);
+	net_guest_send(&w.guest[0], frame, 100, NULL);
+	world_run(&w);
+	UNIT_OK(net_guest_receive(&w.guest[1], &got));
+	world_withhold(&w, 1);
+	net_guest_send(&w.guest[0], frame, 100, NULL);
+	world_run(&w);
+	UNIT_EQ(lost(&w, 1), 2);
+	net_guest_post(&w.guest[1], 0, 1);
+	world_run(&w);
+	UNIT_OK(net_guest_receive(&w.guest[1], &got));
+	world_close(&w);
+}
+
+/* A hash takes one slot more, no other. */
+static void test_slots_of_hashed(void)
+{
+	struct world w = { .nr = 2, .ctrl = true };
+
+	world_open(&w);
+	one_queue(&w);
+	world_withhold(&w, 1);
+	net_tcp(frame, 1000, 1, 0, 3, false);
+	net_guest_send(&w.guest[0], frame, 1000, NULL);
+	net_guest_post(&w.guest[1], 0, 1);
+	world_run(&w);
+	UNIT_OK(!net_guest_receive(&w.guest[1], &got));
+	net_guest_post(&w.guest[1], 0, 1);
+	world_run(&w);
+	UNIT_NEED(net_guest_receive(&w.guest[1], &got));
+	UNIT_OK(got.hashed && got.bytes == 1000 && !memcmp(got.data, frame, 1000));
+	world_close(&w);
+}
+
+static const struct unit_test tests[] = {
+	{ "what waits for one queue", test_fifo },
+	{ "what waits from an uplink", test_from_uplink },
+	{ "a stall ends", test_stall_ends },
+	{ "slots of a hashed frame", test_slots_of_hashed },
+};
+
+int main(void)
+{
+	return unit_run("netback, limits", tests, UNIT_LEN(tests));
+}
