@@ -232,7 +232,7 @@ struct nb_frame *nb_buffer_get(struct netback *nb);
 struct nb_frame *nb_pull(struct netback *nb, struct nb_frame *f);
 void nb_pull_flush(struct netback *nb);
 /* Whether a receiver that takes these offloads can have f as it is. */
-bool nb_suits(const struct nb_frame *f, bool gso_tcpv4, bool gso_tcpv6,
+bool nb_suits(struct nb_frame *f, bool gso_tcpv4, bool gso_tcpv6,
 	      bool ipv4_csum, bool ipv6_csum);
 /* f is in our memory: its checksum is filled in if it was blank. */
 void nb_complete_checksum(struct netback *nb, struct nb_frame *f);

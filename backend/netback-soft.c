@@ -103,7 +103,7 @@ void nb_pull_flush(struct netback *nb)
 	nb->nr_pulled = 0;
 }
 
-bool nb_suits(const struct nb_frame *f, bool gso_tcpv4, bool gso_tcpv6,
+bool nb_suits(struct nb_frame *f, bool gso_tcpv4, bool gso_tcpv6,
 	      bool ipv4_csum, bool ipv6_csum)
 {
 	bool v6;
@@ -115,7 +115,7 @@ bool nb_suits(const struct nb_frame *f, bool gso_tcpv4, bool gso_tcpv6,
 	if (!f->csum_blank || (ipv4_csum && ipv6_csum))
 		return true;
 	/* Which of the two it is, the frame must say. */
-	v6 = f->parsed && f->frame.l3 == FRAME_IPV6;
+	v6 = nb_parse(f) && f->frame.l3 == FRAME_IPV6;
 	return v6 ? ipv6_csum : ipv4_csum;
 }
 

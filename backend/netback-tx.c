@@ -274,18 +274,24 @@ static void run_heads(struct netback *nb)
 	}
 }
 
+/* Or the frame may have headers behind the octets that we have. */
+static bool sees_enough(struct nb_frame *f)
+{
+	return f->head_bytes >= MIN(f->bytes, NETBACK_HEADER_BYTES) ||
+	       (nb_parse(f) && f->frame.l4 != FRAME_L4_OTHER);
+}
+
 void nb_tx_headed(struct netback *nb)
 {
 	run_heads(nb);
 	for (uint32_t i = 0; i < nb->nr_taken; i++) {
 		struct nb_frame *f = nb->taken[i];
 
-		if (!f->from || f->fault || f->group ||
-		    f->head_bytes >= MIN(f->bytes, NETBACK_HEADER_BYTES) || nb_parse(f))
+		if (!f->from || f->fault || f->group || sees_enough(f))
 			continue;
-		/* Its headers go on behind the first slot. */
 		if (nb->heads.max - nb->heads.nr < NETBACK_SLOTS_MAX)
 			run_heads(nb);
+		f->parsed = false;
 		copy_to_head(nb, f, NETBACK_HEADER_BYTES);
 	}
 	run_heads(nb);

@@ -27,7 +27,7 @@ static void add_guest(struct world *w, uint32_t i)
 
 	net_guest_open(g, i, w->nr_queues ? w->nr_queues : 1, w->ctrl);
 	g->front.gso_tcpv4 = g->front.gso_tcpv6 = !w->no_gso[i];
-	g->front.ipv6_csum = !w->no_csum[i];
+	g->front.ipv6_csum = !w->no_csum[i] && !w->no_csum6[i];
 	g->front.no_csum = w->no_csum[i] || w->only_ipv6_csum[i];
 	g->front.sg = !w->no_sg[i];
 	g->front.mtu_bytes = w->mtu_bytes[i];

@@ -18,7 +18,7 @@ struct world {
 	/* Set before world_open(): */
 	uint32_t nr, nr_queues;
 	bool ctrl, no_gso[WORLD_GUESTS], no_csum[WORLD_GUESTS], no_sg[WORLD_GUESTS];
-	bool only_ipv6_csum[WORLD_GUESTS];
+	bool only_ipv6_csum[WORLD_GUESTS], no_csum6[WORLD_GUESTS];
 	uint32_t mtu_bytes[WORLD_GUESTS];	/* 0: none said */
 	/* After it: */
 	uint64_t now_ms;

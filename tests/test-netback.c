@@ -178,22 +178,39 @@ static void test_large_unsplit(void)
 	}
 }
 
-/* TCP options in the second slot: they are fetched before anything is decided. */
+/* TCP over IPv6 to guest 1 with a blank checksum; headers of 74 octets. */
+static void make_tcp6(uint32_t bytes)
+{
+	uint8_t *ip = frame + 14;
+	uint32_t tcp_bytes = bytes - 54;
+
+	net_plain(frame, bytes, 1, 0, 3);
+	net_put16(frame + 12, 0x86dd);
+	memset(ip, 0, 60);
+	ip[0] = 0x60;
+	net_put16(ip + 4, tcp_bytes);
+	ip[6] = 6;
+	ip[7] = 64;
+	ip[23] = ip[39] = 1;
+	ip[40 + 12] = 0x50;
+	net_put16(ip + 40 + 16, net_sum(ip + 8, 32, 6 + tcp_bytes));
+}
+
+/* Headers that go on in the next slots: fetched before anything is decided. */
 static void test_head_goes_on(void)
 {
 	struct net_guest_how how = { .cut = { 66, 1, 1, 1, 1, 1 }, .blank = true,
-				     .gso = XEN_NETIF_GSO_TYPE_TCPV4, .gso_bytes = 1448 };
+				     .gso = XEN_NETIF_GSO_TYPE_TCPV6, .gso_bytes = 1448 };
 	struct world w = { .nr = 2 };
 	uint32_t errors;
 
 	world_open(&w);
 	learn(&w);
-	net_tcp(frame, 9000, 1, 0, 3, true);
-	frame[14 + 20 + 12] = 0xf0;	/* 60 octets of TCP header, 94 of all */
+	make_tcp6(9000);
 	net_guest_send(&w.guest[0], frame, 9000, &how);
 	world_run(&w);
 	expect(&w, 1, frame, 9000);
-	UNIT_EQ(got.gso, XEN_NETIF_GSO_TYPE_TCPV4);
+	UNIT_EQ(got.gso, XEN_NETIF_GSO_TYPE_TCPV6);
 	UNIT_OK(net_guest_answers(&w.guest[0], 0, &errors) > 0);
 	UNIT_EQ(errors, 0);
 	world_close(&w);
@@ -339,6 +356,25 @@ static void test_cut_to_fit(void)
 		UNIT_EQ(largest, rows[i].largest);
 		world_close(&w);
 	}
+}
+
+/* TCP over IPv6 for one who takes blank checksums of IPv4 only, as Linux without IPv6. */
+static void test_checksum6(void)
+{
+	struct world w = { .nr = 2 };
+	struct net_guest_how how = { .blank = true };
+	const uint8_t *at = got.data + 14;
+
+	w.no_csum6[1] = true;
+	world_open(&w);
+	learn(&w);
+	make_tcp6(74 + 100);
+	net_guest_send(&w.guest[0], frame, 74 + 100, &how);
+	world_run(&w);
+	UNIT_NEED(net_guest_receive(&w.guest[1], &got));
+	UNIT_EQ(got.flags & NETRXF_csum_blank, 0);
+	UNIT_EQ(net_sum(at + 40, 120, net_sum(at + 8, 32, 6 + 120)), 0xffff);
+	world_close(&w);
 }
 
 static void test_checksum(void)
@@ -836,6 +872,7 @@ static const struct unit_test tests[] = {
 	{ "frames that are too large for a receiver", test_limits },
 	{ "segments that are too large for a receiver", test_cut_to_fit },
 	{ "a blank checksum is completed", test_checksum },
+	{ "one of IPv6", test_checksum6 },
 	{ "what is said of checksums", test_checksum_flags },
 	{ "a copy of two fails", test_half_failed },
 	{ "a receiver without slots is waited for", test_holds },

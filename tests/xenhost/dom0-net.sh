@@ -92,10 +92,10 @@ our_netback()
 	netback_pid=$daemon_pid
 }
 
-# served_vif BRIDGE [KEY=VALUE...]: a vif= of xl.
+# served_vif BRIDGE [KEY=VALUE...]: a vif= of xl; $nic_script may name another script.
 served_vif()
 {
-	local script=vif-paravane words=bridge=$1 word
+	local script=${nic_script:-vif-paravane} words=bridge=$1 word
 	shift
 
 	[ "$XH_BACKEND" = ours ] || script=vif-kernel

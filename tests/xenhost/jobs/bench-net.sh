@@ -40,6 +40,7 @@ measure()
 	esac
 }
 
+nic_script=vif-kernel
 served_bridge net0 $OURS
 for guest in na nb; do
 	guest_start $guest pv memory=400 vif="$(served_vif net0)"
