@@ -33,15 +33,17 @@ done
 bench --pattern mixed --bs 16M --depth 2 --ops 10 --segments 4096 --fresh-grants
 
 say "through a crash, with more in flight than there is room for"
-guest $g "$blkfront" verify --pattern-test --overwrite --depth 6 --segments 2000 --pool-pages 14000 >"$tmp/out" 2>&1 &
-io=$!
-back_reaches $g 4
-wait_for $wait_s has_worker $g || fail "no worker"
+use_disk $g --verify --overwrite --pattern mixed --bs 8M --depth 6 --segments 2000 --pool-pages 14000
+has_successor() { now=$(worker_of $g) && [ -n "$now" ] && [ "$now" != "$pid" ]; }
 for n in 1 2 3; do
-	kill -9 "$(worker_of $g)" 2>/dev/null
-	sleep 0.1
+	pid=$(worker_of $g)
+	kill -9 "$pid"
+	wait_for $wait_s has_successor || fail "no successor: $(tail -5 "$tmp/log")"
 done
-wait $io || fail "verify: $(cat "$tmp/out"; tail -5 "$tmp/log")"
+kill -INT $io
+wait $io
+status=$?
+[ $status = 130 ] || fail "verify ended with $status: $(cat "$tmp/io-$g"; tail -5 "$tmp/log")"
 back_reaches $g 6
 detach
 
