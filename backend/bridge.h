@@ -31,13 +31,14 @@
 #ifndef PV_BRIDGE_H
 #define PV_BRIDGE_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include "failure.h"
 #include "netback.h"
 #include "vif.h"
 
 #define BRIDGE_FD 3
-#define BRIDGE_VERSION 2u
+#define BRIDGE_VERSION 2u		/* raised with every change of a message: see below */
 #define BRIDGE_ITSELF UINT32_MAX
 
 enum bridge_type {
@@ -118,6 +119,22 @@ struct bridge_msg {
 		} counted;
 	};
 };
+
+/*
+ * A worker and its supervisor may be of different versions, and structures of the
+ * schema, the switch and the data path are in the messages. Who gets here by changing
+ * one raises the version, then writes down the new layout.
+ */
+#ifdef __LP64__
+_Static_assert(BRIDGE_VERSION == 2 && BRIDGE_STOPPED == 40 &&
+	       sizeof(struct bridge_msg) == 1048 && sizeof(struct bridge_vif) == 848 &&
+	       offsetof(struct bridge_vif, port) == 300 &&
+	       sizeof(struct vswitch_port_config) == 528 &&
+	       sizeof(((struct bridge_msg *)0)->open) == 88 &&
+	       sizeof(((struct bridge_msg *)0)->counted) == 176 &&
+	       sizeof(struct bridge_captured) == 40 && sizeof(struct failure) == 204,
+	       "messages have changed: raise BRIDGE_VERSION and note the layout");
+#endif
 
 /*
  * mac: the port's own address; NULL: it has none, which the switch refuses unless

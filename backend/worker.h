@@ -86,7 +86,8 @@ struct worker_msg {
  * writes down the new layout.
  */
 #ifdef __LP64__
-_Static_assert(WORKER_VERSION == 3 && sizeof(struct worker_msg) == 1264 &&
+_Static_assert(WORKER_VERSION == 3 && WORKER_RESIZED == 20 &&
+	       sizeof(struct worker_msg) == 1264 &&
 	       offsetof(struct worker_msg, start.features) == 1184 &&
 	       offsetof(struct worker_msg, start.engine) == 1232 &&
 	       offsetof(struct worker_msg, start.secure_overwrite) == 1258 &&

@@ -134,7 +134,8 @@ void grant_cache_close(struct grant_cache *c);
 /*
  * Gives the address of each of nr grefs, mapping those not yet known, and
  * holds them until grant_cache_put() with what it writes to holds: a held page
- * is not evicted. All or nothing. The same gref may come twice.
+ * is not evicted. All or nothing: after an error there is nothing to put. The same
+ * gref may come twice.
  * -ENOSPC: no room beside what is held, by the cap or for want of maptrack
  * entries: use another way for this request. Otherwise as grant_map().
  */

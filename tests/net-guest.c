@@ -63,10 +63,16 @@ uint8_t *net_guest_next_page(struct net_guest *g, uint32_t queue)
 	return fake_page(q->tx_page + q->next_tx % NET_GUEST_BUFFERS);
 }
 
-void net_guest_slot(struct net_guest *g, uint32_t queue, const void *slot)
+static void put_slot(struct net_guest *g, uint32_t queue, const void *slot)
 {
 	assert(ring_front_free(&g->queue[queue].tx));
 	ring_front_put(&g->queue[queue].tx, slot, sizeof(netif_tx_request_t));
+}
+
+void net_guest_slot(struct net_guest *g, uint32_t queue, const void *slot)
+{
+	g->queue[queue].raw = true;
+	put_slot(g, queue, slot);
 }
 
 void net_guest_publish(struct net_guest *g, uint32_t queue)
@@ -93,7 +99,8 @@ static void put_gso(struct net_guest *g, const struct net_guest_how *how)
 	u.x.type = XEN_NETIF_EXTRA_TYPE_GSO;
 	u.x.u.gso.size = how->gso_bytes;
 	u.x.u.gso.type = how->gso;
-	net_guest_slot(g, how->queue, &u);
+	put_slot(g, how->queue, &u);
+	g->queue[how->queue].extras_asked++;
 }
 
 uint32_t net_guest_send(struct net_guest *g, const void *frame, uint32_t bytes,
@@ -107,10 +114,11 @@ uint32_t net_guest_send(struct net_guest *g, const void *frame, uint32_t bytes,
 	how = how ? how : &plain;
 	q = &g->queue[how->queue];
 	for (i = 0; left; i++) {
-		uint32_t offset = i ? 0 : how->offset, n = part_bytes(how, i, offset, left);
+		uint32_t offset = i ? how->more_offset : how->offset;
+		uint32_t n = part_bytes(how, i, offset, left);
 		netif_tx_request_t req = {
 			.gref = q->tx_gref[q->next_tx % NET_GUEST_BUFFERS],
-			.offset = (uint16_t)offset, .id = (uint16_t)q->next_tx,
+			.offset = (uint16_t)offset, .id = (uint16_t)(q->next_tx % NET_GUEST_IDS),
 			.size = (uint16_t)(i ? n : bytes),
 		};
 
@@ -126,7 +134,8 @@ uint32_t net_guest_send(struct net_guest *g, const void *frame, uint32_t bytes,
 			req.flags |= NETTXF_data_validated;
 		if (!i && how->gso)
 			req.flags |= NETTXF_extra_info;
-		net_guest_slot(g, how->queue, &req);
+		put_slot(g, how->queue, &req);
+		q->asked[req.id]++;
 		slots++;
 		if (!i && how->gso) {
 			put_gso(g, how);
@@ -137,9 +146,22 @@ uint32_t net_guest_send(struct net_guest *g, const void *frame, uint32_t bytes,
 	return slots;
 }
 
+/* An answer to what was asked, and not yet answered. */
+static void check_answer(struct net_guest_queue *q, const netif_tx_response_t *rsp)
+{
+	if (rsp->status == NETIF_RSP_NULL) {
+		assert(q->extras_asked);
+		q->extras_asked--;
+		return;
+	}
+	assert(rsp->id < NET_GUEST_IDS && q->asked[rsp->id]);
+	q->asked[rsp->id]--;
+}
+
 uint32_t net_guest_answers(struct net_guest *g, uint32_t queue, uint32_t *errors)
 {
-	struct ring_front *tx = &g->queue[queue].tx;
+	struct net_guest_queue *q = &g->queue[queue];
+	struct ring_front *tx = &q->tx;
 	uint32_t nr = 0;
 
 	if (errors)
@@ -148,6 +170,8 @@ uint32_t net_guest_answers(struct net_guest *g, uint32_t queue, uint32_t *errors
 		netif_tx_response_t rsp;
 
 		ring_front_take(tx, &rsp, sizeof(rsp));
+		if (!q->raw)
+			check_answer(q, &rsp);
 		if (errors && rsp.status < 0)
 			(*errors)++;
 		nr++;

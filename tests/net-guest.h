@@ -21,6 +21,7 @@
 #define NET_GUEST_QUEUES 2u
 #define NET_GUEST_BUFFERS 64u		/* of each direction and queue */
 #define NET_GUEST_RING 256u
+#define NET_GUEST_IDS 1024u		/* more than a ring holds */
 /* How many fake pages a guest takes. */
 #define NET_GUEST_PAGES (2 + NET_GUEST_QUEUES * (2 + 2 * NET_GUEST_BUFFERS))
 
@@ -29,6 +30,9 @@ struct net_guest_queue {
 	uint32_t tx_gref[NET_GUEST_BUFFERS], rx_gref[NET_GUEST_BUFFERS];
 	uint32_t tx_page, rx_page;	/* the first of each */
 	uint32_t next_tx, next_rx;
+	uint8_t asked[NET_GUEST_IDS];		/* requests that wait for an answer, by id */
+	uint32_t extras_asked;
+	bool raw;				/* slots are not as sent: answers are not checked */
 	uint16_t posted[NET_GUEST_RING];	/* rx buffer of each slot */
 };
 
@@ -50,7 +54,7 @@ void net_guest_open(struct net_guest *g, uint32_t number, uint32_t nr_queues, bo
 struct net_guest_how {
 	uint32_t queue;
 	uint32_t cut[18];		/* bytes of each slot; 0: the rest, by pages */
-	uint16_t offset;		/* in the first slot's page */
+	uint16_t offset, more_offset;	/* in the first slot's page, in the others' */
 	bool blank, validated;
 	uint8_t gso;
 	uint16_t gso_bytes;
@@ -64,7 +68,7 @@ uint8_t *net_guest_next_page(struct net_guest *g, uint32_t queue);
 /* One raw slot; net_guest_publish() after the last. */
 void net_guest_slot(struct net_guest *g, uint32_t queue, const void *slot);
 void net_guest_publish(struct net_guest *g, uint32_t queue);
-/* Takes the answers that are there; counts those that are errors. */
+/* Takes the answers that are there, each to a request; counts those that are errors. */
 uint32_t net_guest_answers(struct net_guest *g, uint32_t queue, uint32_t *errors);
 
 /* ---- receiving ---------------------------------------------------------------------------- */

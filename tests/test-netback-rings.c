@@ -230,6 +230,7 @@ static void test_scribble(void)
 	for (uint32_t round = 0; round < 40; round++) {
 		begin(&w);
 		s.g = &w.guest[ATTACKER];
+		s.g->queue[0].raw = true;
 		atomic_store(&s.stop, false);
 		UNIT_NEED(!pthread_create(&thread, NULL, scribble, &s));
 		for (uint32_t i = 0; i < 200 && !w.nr_broken; i++) {

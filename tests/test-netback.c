@@ -68,6 +68,8 @@ static void test_slots(void)
 		{ .cut = { 159, 2, 1000 }, .offset = 3000 },
 		{ .cut = { 160, 4096, 4000 } },
 		{ .offset = 4095 },
+		{ .cut = { 100, 3000 }, .offset = 10, .more_offset = 1000 },
+		{ .cut = { 20, 20, 20, 20, 20 }, .more_offset = 1 },
 	};
 
 	for (uint32_t i = 0; i < UNIT_LEN(hows); i++) {

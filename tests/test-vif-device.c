@@ -239,6 +239,25 @@ static void test_changed_live(void)
 	teardown();
 }
 
+/* What told() will say has that in it. */
+static bool will_be_told(const char *words)
+{
+	char text[1000];
+
+	for (int i = 0; i < 200; i++) {
+		FILE *f = fopen(notes, "r");
+		size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
+
+		if (f)
+			fclose(f);
+		text[n] = '\0';
+		if (strstr(text, words))
+			return true;
+		pump_quiet();
+	}
+	return false;
+}
+
 /* The front end sees nothing of it: both states stay. */
 static void test_moves(void)
 {
@@ -248,6 +267,7 @@ static void test_moves(void)
 	UNIT_OK(connects("3", "br0"));
 	put_back("3", "bridge", "br1");
 	pump_quiet();
+	UNIT_OK(will_be_told("br0 stop\n") && will_be_told("br1 add 3/0\n"));
 	/* The end of the one and the start of the other are two processes' doing. */
 	got = told();
 	if (strcmp(got, "br0 add 3/0\nbr0 remove\nbr1 add 3/0\nbr0 stop\n"))

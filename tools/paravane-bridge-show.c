@@ -268,7 +268,8 @@ int bridge_list(struct store *store, uint32_t backend_domid, bool json)
 	int status = collect(&l);
 
 	if (!status) {
-		qsort(l.row, l.nr, sizeof(*l.row), by_name);
+		if (l.nr)
+			qsort(l.row, l.nr, sizeof(*l.row), by_name);
 		if (json)
 			putchar('[');
 		else if (l.nr)
