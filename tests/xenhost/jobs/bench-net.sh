@@ -50,7 +50,7 @@ check "the second connects" nic_up nb 0 2
 check "ping" pings na 10.9.0.2
 iperf_serve nb
 for row in ${ROWS:-tcp reverse nogso ping udp null}; do
-	figures=$(measure "$row")
+	figures=$(measure "$row") && [ -n "${figures%% *}" ] || die "$row was not measured"
 	say "$row: $figures"
 	echo "$row $figures" >>"$XH_RESULTS/figures"
 done
