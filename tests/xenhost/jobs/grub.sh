@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: GRUB's own block front ends (64-bit PV, 32-bit PVH) boot a guest from a disk
 # needs: paravane-blkback
+# boot: vcpus=1
 # timeout: 400
 
 # An unpartitioned ext4 disk with what GRUB looks for and what it boots.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: interfaces come and go: xl network-attach and -detach, a PVH guest, save and restore, destroy under load
 # needs: paravane-netback
+# boot: vcpus=1
 # timeout: 500
 
 served_bridge net0
@@ -37,11 +38,11 @@ check "a stream flows" flows
 check "the second interface goes meanwhile" xl network-detach lb 1
 for round in 1 2; do
 	old=$(guest_domid la)
-	check "xl saves its sender ($round)" xl save la $xh_run/images/saved
+	check "xl saves its sender ($round)" xl save la $xh_run/saved
 	check "nothing of the saved domain is left ($round)" no_nic_left "$old"
-	check "xl restores ($round)" xl restore $xh_run/images/saved
+	check "xl restores ($round)" xl restore $xh_run/saved
 	xl domid la >$xh_run/guest-la.domid
-	rm $xh_run/images/saved
+	rm $xh_run/saved
 	check "it connects again ($round)" nic_connected la 0
 	check "the stream flows on ($round)" flows
 done

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: a guest of the type PVH, its disk by xl and the script
 # needs: paravane-blkback
+# boot: vcpus=1
 # timeout: 300
 
 [ "$XH_BACKEND" = ours ] || skip "xl attaches $XH_BACKEND disks without our script"
