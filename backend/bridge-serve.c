@@ -81,7 +81,12 @@ static bool anyone_leaves(const struct bridge *b)
 static void let_go(struct bridge_port *p, const struct failure *why)
 {
 	struct bridge *b = p->bridge;
+	struct failure last;
 
+	if (why) {	/* perhaps the port's own, which is freed in there */
+		last = *why;
+		why = &last;
+	}
 	unlink_port(p);
 	if (!anyone_leaves(b))
 		evloop_set_timer(b->overdue, -1, 0);
