@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "predecessor.h"
 #include "toolstack.h"
 #include "xenbus-device.h"
 
@@ -58,8 +59,27 @@ void backend_device_free(struct backend_device *d)
 	if (!d)
 		return;
 	unlink_front(d);
+	predecessor_close(d->predecessor);
 	d->env.kind->free(d->device);
 	free(d);
+}
+
+static void on_predecessor_gone(void *arg)
+{
+	struct backend_device *d = arg;
+
+	predecessor_close(d->predecessor);
+	d->predecessor = NULL;
+	on_changed(d);
+}
+
+static int wait_for_predecessor(struct backend_device *d, const struct rundir_name *name)
+{
+	int rc = predecessor_open(d->env.loop, &d->env.config->rundir, name,
+				  d->env.config->stop_ms, on_predecessor_gone, d,
+				  &d->predecessor);
+
+	return rc == -ESRCH ? 0 : rc;
 }
 
 int backend_device_new(const struct backend_device_env *env, uint32_t frontend_id,
@@ -81,11 +101,15 @@ int backend_device_new(const struct backend_device_env *env, uint32_t frontend_i
 		.common = env->common, .config = env->config, .loop = env->loop,
 		.bus = &d->bus, .log = &d->log, .frontend_id = frontend_id,
 		.devid = devid, .changed = on_changed, .arg = d,
+		.name = { .kind = env->config->kind, .frontend_id = frontend_id,
+			  .devid = devid },
 	};
 	rc = xenbus_backend_path(d->bus.nodename, sizeof(d->bus.nodename), env->domid,
 				 env->config->kind, frontend_id, devid);
 	if (!rc)
 		rc = env->kind->new(&device_env, &d->device);
+	if (!rc)
+		rc = wait_for_predecessor(d, &device_env.name);
 	if (rc) {
 		backend_device_free(d);
 		return rc;
@@ -225,6 +249,8 @@ static int look(struct backend_device *d, struct lifecycle_view *v)
 		rc = d->env.kind->look(d->device, v, why, sizeof(why));
 	if (rc)
 		return rc;
+	if (d->predecessor)
+		v->worker = LIFECYCLE_STOPPING;
 	v->close_overdue = close_overdue(d, v);
 	v->removes = d->env.config->driver_domain;
 	v->refused = d->refused && d->refused_front == v->front &&

@@ -44,6 +44,7 @@ struct backend_device {
 	uint64_t tokens_ms;
 	uint32_t open_tokens;
 	struct device *device;
+	struct predecessor *predecessor;	/* a former daemon's worker that runs yet */
 };
 
 /* env is copied. -ENOMEM. */

@@ -63,6 +63,7 @@ struct device_env {
 	struct xenbus_device *bus;
 	struct log_peer *log;
 	uint32_t frontend_id, devid;
+	struct rundir_name name;	/* of its run files */
 	void (*changed)(void *arg);	/* look again: something ended or is ready */
 	void *arg;
 };

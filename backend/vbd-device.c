@@ -16,7 +16,6 @@
 #include "image.h"
 #include "image-watch.h"
 #include "keys.h"
-#include "predecessor.h"
 #include "util.h"
 #include "vbd-serve.h"
 
@@ -51,29 +50,12 @@ struct vbd_device {
 	struct image_info info;
 	struct vbd_features features;
 	uint32_t least_segments;	/* what a predecessor has offered */
-	struct predecessor *predecessor;	/* while one runs yet */
 	/* What serves it, from connect to its end. */
 	struct vbd_serve *serve;
 	bool is_ready, stopping, failed;
 	struct failure failure;
 	uint64_t connect_ms;
 };
-
-static struct rundir_name run_name(const struct vbd_device *v)
-{
-	return (struct rundir_name){ .kind = v->env.config->kind,
-				     .frontend_id = v->env.frontend_id,
-				     .devid = v->env.devid };
-}
-
-static void on_predecessor_gone(void *arg)
-{
-	struct vbd_device *v = arg;
-
-	predecessor_close(v->predecessor);
-	v->predecessor = NULL;
-	v->env.changed(v->env.arg);
-}
 
 static struct vbd_device *of(const struct device *d)
 {
@@ -102,7 +84,6 @@ static void vbd_device_free(struct device *d)
 
 	if (!v)
 		return;
-	predecessor_close(v->predecessor);
 	vbd_serve_free(v->serve);
 	release(v);
 	vbd_free_toolstack(&v->ts);
@@ -113,8 +94,6 @@ static void vbd_device_free(struct device *d)
 static int vbd_device_new(const struct device_env *env, struct device **out)
 {
 	struct vbd_device *v = calloc(1, sizeof(*v));
-	struct rundir_name name;
-	int rc;
 
 	if (!v)
 		return -ENOMEM;
@@ -124,14 +103,6 @@ static int vbd_device_new(const struct device_env *env, struct device **out)
 	v->image_fd = -1;
 	v->next = v->common->devices;
 	v->common->devices = v;
-	name = run_name(v);
-	rc = predecessor_open(env->loop, &env->config->rundir, &name,
-			      env->config->stop_ms, on_predecessor_gone, v,
-			      &v->predecessor);
-	if (rc && rc != -ESRCH) {
-		vbd_device_free(&v->device);
-		return rc;
-	}
 	*out = &v->device;
 	return 0;
 }
@@ -196,7 +167,6 @@ static int read_toolstack(struct vbd_device *v, char *why, size_t why_bytes)
 /* Asked only of a device whose 4 or 5 a predecessor must have written. */
 static bool resumable(struct vbd_device *v, const struct lifecycle_view *view)
 {
-	struct rundir_name name = run_name(v);
 	struct vbd_features limits = { .max_ring_order = VBD_RING_ORDER_MAX,
 				       .max_queues = VBD_QUEUES_MAX };
 	struct vbd_frontend front;
@@ -206,13 +176,13 @@ static bool resumable(struct vbd_device *v, const struct lifecycle_view *view)
 		return false;
 	return !vbd_read_frontend(v->env.bus->xs, v->env.bus->otherend, &limits, &front,
 				  NULL) &&
-	       vbd_serve_resumable(&v->env.config->rundir, &name, v->env.bus->otherend,
+	       vbd_serve_resumable(&v->env.config->rundir, &v->env.name, v->env.bus->otherend,
 				   &front);
 }
 
 static enum lifecycle_worker worker_phase(const struct vbd_device *v)
 {
-	if (v->stopping || v->predecessor)
+	if (v->stopping)
 		return LIFECYCLE_STOPPING;
 	if (!v->serve)
 		return LIFECYCLE_IDLE;
@@ -526,12 +496,11 @@ static void vbd_device_release(struct device *d)
 static void vbd_device_closed(struct device *d)
 {
 	struct vbd_device *v = of(d);
-	struct rundir_name name = run_name(v);
 
 	v->failed = v->changing = false;
 	v->least_segments = 0;
 	/* A predecessor's, if it has not been resumed. */
-	rundir_remove(&v->env.config->rundir, &name);
+	rundir_remove(&v->env.config->rundir, &v->env.name);
 }
 
 /* ---- serving -------------------------------------------------------------- */
@@ -594,7 +563,7 @@ static int serve(struct vbd_device *v, bool resume, char *why, size_t why_bytes)
 {
 	const struct blkback_config *config = v->common->config;
 	struct vbd_serve_what what = {
-		.config = config, .name = run_name(v), .log = v->env.log,
+		.config = config, .name = v->env.name, .log = v->env.log,
 		.image_fd = v->image_fd, .read_only = v->share == VBD_READ_ONLY,
 		.image = v->image, .mode = mode_name(v->share),
 		.frontend = v->env.bus->otherend,

@@ -46,7 +46,6 @@ struct vif_device {
 	struct vif_toolstack ts;	/* as last read */
 	bool complete, is_open;
 	uint64_t inputs;
-	struct predecessor *predecessor;	/* while one runs yet */
 	/* What serves it, from connect to its end. */
 	struct bridge_port *port;
 	char bridge[VIF_NAME_BYTES];	/* that it is on */
@@ -65,28 +64,12 @@ static struct vif_device *of(const struct device *d)
 	return (struct vif_device *)d;
 }
 
-static struct rundir_name run_name(const struct vif_device *v)
-{
-	return (struct rundir_name){ .kind = v->env.config->kind,
-				     .frontend_id = v->env.frontend_id,
-				     .devid = v->env.devid };
-}
-
 static void changed(struct vif_device *v)
 {
 	v->env.changed(v->env.arg);
 }
 
 /* ---- making ------------------------------------------------------------------------ */
-
-static void on_predecessor_gone(void *arg)
-{
-	struct vif_device *v = arg;
-
-	predecessor_close(v->predecessor);
-	v->predecessor = NULL;
-	changed(v);
-}
 
 /* A front end may change its mind about multicast while it is connected. */
 static void multicast_token(const struct vif_device *v, char buf[TOKEN_BYTES])
@@ -117,7 +100,6 @@ static void vif_device_free(struct device *d)
 	if (!v)
 		return;
 	watch_multicast(v, false);
-	predecessor_close(v->predecessor);
 	bridge_port_free(v->port);
 	for (at = &v->common->devices; *at != v; at = &(*at)->next)
 		;
@@ -128,8 +110,6 @@ static void vif_device_free(struct device *d)
 static int vif_device_new(const struct device_env *env, struct device **out)
 {
 	struct vif_device *v = calloc(1, sizeof(*v));
-	struct rundir_name name;
-	int rc;
 
 	if (!v)
 		return -ENOMEM;
@@ -138,14 +118,6 @@ static int vif_device_new(const struct device_env *env, struct device **out)
 	v->common = env->common;
 	v->next = v->common->devices;
 	v->common->devices = v;
-	name = run_name(v);
-	rc = predecessor_open(env->loop, &env->config->rundir, &name,
-			      env->config->stop_ms, on_predecessor_gone, v,
-			      &v->predecessor);
-	if (rc && rc != -ESRCH) {
-		vif_device_free(&v->device);
-		return rc;
-	}
 	*out = &v->device;
 	return 0;
 }
@@ -298,13 +270,12 @@ static bool resumable(struct vif_device *v, const struct lifecycle_view *view)
 {
 	char now[RING_TEXT_BYTES], then[RING_TEXT_BYTES], dir[XENBUS_PATH_BYTES];
 	const struct rundir *r = &v->env.config->rundir;
-	struct rundir_name name = run_name(v);
 	struct vif_frontend front;
 
 	if (!view->exists || v->port || v->failed ||
 	    (view->back != XenbusStateConnected && view->back != XenbusStateClosing) ||
-	    rundir_read_info(r, &name, "ring", then, sizeof(then)) ||
-	    rundir_read_info(r, &name, "frontend", dir, sizeof(dir)) ||
+	    rundir_read_info(r, &v->env.name, "ring", then, sizeof(then)) ||
+	    rundir_read_info(r, &v->env.name, "frontend", dir, sizeof(dir)) ||
 	    read_front(v, &front, NULL))
 		return false;
 	ring_text(&front, now);
@@ -313,7 +284,7 @@ static bool resumable(struct vif_device *v, const struct lifecycle_view *view)
 
 static enum lifecycle_worker worker_phase(const struct vif_device *v)
 {
-	if (v->stopping || v->predecessor)
+	if (v->stopping)
 		return LIFECYCLE_STOPPING;
 	if (!v->port)
 		return LIFECYCLE_IDLE;
@@ -416,10 +387,9 @@ static void vif_device_release(struct device *d)
 static void vif_device_closed(struct device *d)
 {
 	struct vif_device *v = of(d);
-	struct rundir_name name = run_name(v);
 
 	v->failed = false;
-	rundir_remove(&v->env.config->rundir, &name);
+	rundir_remove(&v->env.config->rundir, &v->env.name);
 }
 
 /* ---- serving -------------------------------------------------------------------------------- */
@@ -427,7 +397,6 @@ static void vif_device_closed(struct device *d)
 static void write_info(struct vif_device *v)
 {
 	pid_t pid = bridge_port_pid(v->port);
-	struct rundir_name name = run_name(v);
 	char text[INFO_BYTES], ring[RING_TEXT_BYTES], mac[24];
 	int n, rc;
 
@@ -439,7 +408,7 @@ static void write_info(struct vif_device *v)
 		     v->front.nr_queues, v->front.queue[0].tx_port != v->front.queue[0].rx_port,
 		     v->env.bus->otherend, ring);
 	rc = n < (int)sizeof(text) ?
-	     rundir_write_info(&v->env.config->rundir, &name, text) : -E2BIG;
+	     rundir_write_info(&v->env.config->rundir, &v->env.name, text) : -E2BIG;
 	if (rc)
 		log_warning("%s: its info file in %s: %s", v->env.log->who,
 			    v->env.config->rundir.path, strerror(-rc));
@@ -485,9 +454,8 @@ static void on_gone(void *arg, const struct failure *why)
 		v->failure = *why;
 	}
 	if (v->stopping && !v->keep) {
-		struct rundir_name name = run_name(v);
-
-		rundir_remove(&v->env.config->rundir, &name);
+	
+		rundir_remove(&v->env.config->rundir, &v->env.name);
 	}
 	v->stopping = false;
 	changed(v);
