@@ -73,20 +73,13 @@ static const struct option options[] = {
 
 static int bad_word(const char *word, const char *value, const char *expected)
 {
-	return complain_usage(&bridge_command, "%s=\"%s\": %s is expected", word, value, expected);
+	return complain_word(&bridge_command, word, value, expected);
 }
 
 static int take_u32(const char *word, const char *value, uint32_t min, uint32_t max,
-		    uint32_t *out)
+	           uint32_t *out)
 {
-	char expected[64];
-	uint64_t n;
-
-	snprintf(expected, sizeof(expected), "a number from %u to %u", min, max);
-	if (parse_u64(value, max, &n) || n < min)
-		return bad_word(word, value, expected);
-	*out = (uint32_t)n;
-	return STATUS_OK;
+	return parse_word(&bridge_command, word, value, min, max, out);
 }
 
 static int take_flag(const char *word, const char *value, int *out)

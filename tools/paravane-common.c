@@ -46,6 +46,25 @@ int complain_usage(const struct subcommand *command, const char *fmt, ...)
 	return STATUS_USAGE;
 }
 
+int complain_word(const struct subcommand *command, const char *word, const char *value,
+		  const char *expected)
+{
+	return complain_usage(command, "%s=\"%s\": %s is expected", word, value, expected);
+}
+
+int parse_word(const struct subcommand *command, const char *word, const char *value,
+	       uint32_t min, uint32_t max, uint32_t *out)
+{
+	char expected[64];
+	uint64_t n;
+
+	snprintf(expected, sizeof(expected), "a number from %u to %u", min, max);
+	if (parse_u64(value, max, &n) || n < min)
+		return complain_word(command, word, value, expected);
+	*out = (uint32_t)n;
+	return STATUS_OK;
+}
+
 /* ---- options ------------------------------------------------------------- */
 
 static int parse_wait(const struct subcommand *command, const char *text, int *wait_ms)

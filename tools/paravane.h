@@ -70,6 +70,12 @@ int common_operands(const struct subcommand *command, int argc, int min, int max
 int complain(int status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int complain_usage(const struct subcommand *command, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+/* Of a WORD=VALUE operand. */
+int complain_word(const struct subcommand *command, const char *word, const char *value,
+		  const char *expected);
+/* Its value as a number from min to max; else complains. */
+int parse_word(const struct subcommand *command, const char *word, const char *value,
+	       uint32_t min, uint32_t max, uint32_t *out);
 
 struct store {
 	struct xs_handle *xs;
