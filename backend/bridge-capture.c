@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include "evloop.h"
 #include "util.h"
 
 struct bridge_capture {
@@ -15,6 +16,9 @@ struct bridge_capture {
 	uint32_t port;
 	int fd;
 	int index;			/* netback's */
+	struct bridge_captures *all;
+	struct evsource *source;
+	bool waits;			/* source looks for room */
 };
 
 static void tell_end(const struct bridge_captures *all, uint32_t number, int rc,
@@ -37,27 +41,37 @@ static bool is_stream(int fd)
 	return fd >= 0 && !fstat(fd, &st) && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
 }
 
+static void on_ready(void *arg, uint32_t events);
+
 void bridge_capture_start(struct bridge_captures *all, const struct bridge_msg *ask,
 			  uint32_t port, int *fd)
 {
 	static const struct pcap_counters none;
 	struct bridge_capture *c = calloc(1, sizeof(*c));
-	int rc = c ? 0 : -ENOMEM;
+	int rc = c ? 0 : -ENOMEM, index = 0;
 
 	if (!rc && port == VSWITCH_PORTS_MAX)
 		rc = -ENOENT;
 	if (!rc && !is_stream(*fd))
 		rc = -EINVAL;
 	if (!rc)
-		rc = netback_capture_start(all->nb, port, ask->capture.snaplen, *fd);
+		rc = evloop_add_fd(all->loop, *fd, 0, on_ready, c, &c->source);
+	if (!rc)
+		rc = index = netback_capture_start(all->nb, port, ask->capture.snaplen, *fd);
 	if (rc < 0) {
+		if (c)
+			evloop_remove(c->source);
 		tell_end(all, ask->capture.number, rc, &none);
 		free(c);
 		close_fd(fd);
 		return;
 	}
-	*c = (struct bridge_capture){ .next = all->list, .number = ask->capture.number,
-				      .port = port, .fd = *fd, .index = rc };
+	c->next = all->list;
+	c->number = ask->capture.number;
+	c->port = port;
+	c->fd = *fd;
+	c->index = index;
+	c->all = all;
 	*fd = -1;
 	all->list = c;
 }
@@ -74,6 +88,7 @@ static void end(struct bridge_captures *all, struct bridge_capture **at, int rc)
 	netback_capture_state(all->nb, c->index, &counters);
 	netback_capture_stop(all->nb, c->index);
 	tell_end(all, c->number, rc, &counters);
+	evloop_remove(c->source);
 	close_fd(&c->fd);
 	free(c);
 }
@@ -113,30 +128,26 @@ void bridge_capture_stop_all(struct bridge_captures *all)
 		end(all, &all->list, 0);
 }
 
-uint32_t bridge_capture_poll(const struct bridge_captures *all, struct pollfd *p)
+static void on_ready(void *arg, uint32_t events)
 {
-	uint32_t nr = 0;
+	struct bridge_capture *c = arg, **at = &c->all->list;
+	int rc = events & (EPOLLERR | EPOLLHUP) ? -EPIPE : 0;
 
-	for (const struct bridge_capture *c = all->list; c; c = c->next)
-		p[nr++] = (struct pollfd){
-			.fd = c->fd,
-			.events = netback_capture_state(all->nb, c->index, NULL) ? POLLOUT : 0,
-		};
-	return nr;
+	while (*at != c)
+		at = &(*at)->next;
+	if (!rc)
+		rc = MIN(netback_capture_ready(c->all->nb, c->index), 0);
+	if (rc)
+		end(c->all, at, rc);
 }
 
-void bridge_capture_polled(struct bridge_captures *all, const struct pollfd *p, uint32_t nr)
+void bridge_capture_watch(struct bridge_captures *all)
 {
-	struct bridge_capture **at = &all->list;
+	for (struct bridge_capture *c = all->list; c; c = c->next) {
+		bool waits = netback_capture_state(all->nb, c->index, NULL);
 
-	for (uint32_t i = 0; i < nr; i++) {
-		int rc = p[i].revents & (POLLERR | POLLHUP | POLLNVAL) ? -EPIPE : 0;
-
-		if (p[i].revents && !rc)
-			rc = MIN(netback_capture_ready(all->nb, (*at)->index), 0);
-		if (rc)
-			end(all, at, rc);
-		else
-			at = &(*at)->next;
+		if (waits != c->waits)
+			evloop_set_events(c->source, waits ? EPOLLOUT : 0);
+		c->waits = waits;
 	}
 }

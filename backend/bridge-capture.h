@@ -9,15 +9,16 @@
 #ifndef PV_BRIDGE_CAPTURE_H
 #define PV_BRIDGE_CAPTURE_H
 
-#include <poll.h>
 #include <stdint.h>
 #include "bridge.h"
 
 struct bridge_capture;
+struct evloop;
 
 struct bridge_captures {
 	int sock;			/* to the supervisor */
 	struct netback *nb;
+	struct evloop *loop;		/* a capture ends in it when its reader goes */
 	struct bridge_capture *list;
 };
 
@@ -32,8 +33,7 @@ void bridge_capture_start(struct bridge_captures *all, const struct bridge_msg *
 void bridge_capture_stop(struct bridge_captures *all, uint32_t number);
 void bridge_capture_stop_port(struct bridge_captures *all, uint32_t port);
 void bridge_capture_stop_all(struct bridge_captures *all);
-/* What to poll for, at most NETBACK_CAPTURES_MAX; then what poll said of them. */
-uint32_t bridge_capture_poll(const struct bridge_captures *all, struct pollfd *p);
-void bridge_capture_polled(struct bridge_captures *all, const struct pollfd *p, uint32_t nr);
+/* Before the loop waits: whose readers it should wait for. */
+void bridge_capture_watch(struct bridge_captures *all);
 
 #endif

@@ -12,7 +12,6 @@
 #include "bridge-worker.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,12 +19,12 @@
 #include <unistd.h>
 #include "bridge.h"
 #include "bridge-capture.h"
+#include "evloop.h"
 #include "grant.h"
 #include "sandbox.h"
 #include "spin.h"
 
 #define MAX_FDS 4096u
-#define UPLINKS_MAX 16u
 /* A bridge that is never idle looks at its descriptors after so many microseconds. */
 #define LOOK_US 100u
 /* XSA-332: events that bring nothing are taken slower and slower. */
@@ -36,8 +35,9 @@ struct member {
 	struct member *next;
 	uint32_t id;			/* the supervisor's */
 	uint32_t port;			/* the switch's */
-	bool is_uplink;
-	int fd;
+	struct bridge *bridge;
+	int fd;				/* an uplink's */
+	struct evsource *source;	/* on it */
 	struct log_peer log;
 };
 
@@ -50,9 +50,12 @@ struct bridge {
 	struct netback *nb;
 	struct member *members;
 	struct bridge_captures captures;
+	struct evloop *loop;
+	struct evsource *events, *timer;
+	uint64_t timer_us;		/* when it runs out, about; 0: it does not run */
 	struct spin spin;
 	uint64_t cycles_per_us, looked_cycles;
-	uint64_t clock_ms, clock_cycles;	/* see time_ms() */
+	uint64_t clock_us, clock_cycles, last_us;	/* see time_us() */
 	evtchn_port_t *masked;
 	uint32_t nr_masked, max_masked;
 	uint32_t spurious;
@@ -93,6 +96,7 @@ static struct member *new_member(struct bridge *b, uint32_t id)
 
 	if (!m)
 		return NULL;
+	m->bridge = b;
 	m->id = id;
 	m->fd = -1;
 	m->next = b->members;
@@ -107,6 +111,7 @@ static void free_member(struct bridge *b, struct member *m)
 	while (*at != m)
 		at = &(*at)->next;
 	*at = m->next;
+	evloop_remove(m->source);
 	close_fd(&m->fd);
 	free(m);
 }
@@ -137,18 +142,27 @@ static void add_vif(struct bridge *b, const struct bridge_msg *msg)
 	say(b, BRIDGE_ADDED, msg->port);
 }
 
+static void on_uplink(void *arg, uint32_t events)
+{
+	struct member *m = arg;
+
+	(void)events;
+	netback_uplink_ready(m->bridge->nb, m->port);
+}
+
 static void add_uplink(struct bridge *b, const struct bridge_msg *msg, int fd)
 {
 	struct member *m = new_member(b, msg->port);
 	int rc = -ENOMEM;
 
 	if (m) {
-		m->is_uplink = true;
 		m->fd = fd;
 		log_peer_init(&m->log, "uplink %.31s", msg->uplink.name);
+		rc = evloop_add_fd(b->loop, fd, EPOLLIN, on_uplink, m, &m->source);
+	}
+	if (!rc)
 		rc = netback_add_uplink(b->nb, fd, msg->uplink.offloads, &msg->uplink.port,
 					&m->log, &m->port);
-	}
 	if (!rc) {
 		say(b, BRIDGE_ADDED, msg->port);
 		return;
@@ -304,11 +318,13 @@ static void act(struct bridge *b, const struct bridge_msg *msg, int fd)
 	close_fd(&fd);
 }
 
-static void hear_supervisor(struct bridge *b)
+static void hear_supervisor(void *arg, uint32_t events)
 {
+	struct bridge *b = arg;
 	struct bridge_msg msg;
 	int fd, rc = bridge_receive(b->sock, &msg, &fd);
 
+	(void)events;
 	if (rc == -EPIPE)
 		b->stop = true;
 	else if (rc)
@@ -320,10 +336,12 @@ static void hear_supervisor(struct bridge *b)
 
 /* ---- events ------------------------------------------------------------------------------ */
 
-static void take_event(struct bridge *b)
+static void take_event(void *arg, uint32_t events)
 {
+	struct bridge *b = arg;
 	xenevtchn_port_or_error_t port = xenevtchn_pending(b->xce);
 
+	(void)events;
 	if (port < 0)
 		return;
 	netback_event(b->nb, (evtchn_port_t)port);
@@ -349,49 +367,51 @@ static void unmask_all(struct bridge *b)
 	b->nr_masked = 0;
 }
 
-enum { WAIT_SUPERVISOR, WAIT_EVENT, WAIT_UPLINKS };
-
-static void wait_for(struct bridge *b, bool events, int timeout_ms)
+static void on_timer(void *arg, uint32_t events)
 {
-	struct pollfd p[WAIT_UPLINKS + UPLINKS_MAX + NETBACK_CAPTURES_MAX] = {
-		[WAIT_SUPERVISOR] = { .fd = b->sock, .events = POLLIN },
-		[WAIT_EVENT] = { .fd = events ? xenevtchn_fd(b->xce) : -1, .events = POLLIN },
-	};
-	uint32_t nr = WAIT_UPLINKS, uplink[UPLINKS_MAX], captures;
+	struct bridge *b = arg;
 
-	for (struct member *m = b->members; m; m = m->next) {
-		if (!m->is_uplink || nr == WAIT_UPLINKS + UPLINKS_MAX)
-			continue;
-		uplink[nr - WAIT_UPLINKS] = m->port;
-		p[nr++] = (struct pollfd){ .fd = m->fd, .events = POLLIN };
-	}
-	captures = bridge_capture_poll(&b->captures, p + nr);
-	if (poll(p, nr + captures, timeout_ms) <= 0)
-		return;
-	bridge_capture_polled(&b->captures, p + nr, captures);
-	for (uint32_t i = WAIT_UPLINKS; i < nr; i++)
-		if (p[i].revents)
-			netback_uplink_ready(b->nb, uplink[i - WAIT_UPLINKS]);
-	if (p[WAIT_EVENT].revents)
-		take_event(b);
-	if (p[WAIT_SUPERVISOR].revents)
-		hear_supervisor(b);
+	(void)events;
+	b->timer_us = 0;
+}
+
+static void wait_for(struct bridge *b, int timeout_ms)
+{
+	bridge_capture_watch(&b->captures);
+	evloop_turn(b->loop, timeout_ms);
 }
 
 /*
- * To a millisecond. In a PV domain a reading of the kernel's clock can be a system call
- * and more, and there are several for each time that we are woken.
+ * It may run out earlier and need starting again: what is waited for is mostly not
+ * needed any more by then, and starting and stopping it each time would cost more.
  */
-static uint64_t time_ms(struct bridge *b)
+static void start_timer(struct bridge *b, int64_t after_us)
 {
-	uint64_t now = spin_now_cycles();
+	uint64_t until = b->last_us + (uint64_t)after_us;
+
+	if (after_us < 0 || (b->timer_us && b->timer_us <= until))
+		return;
+	evloop_set_timer_us(b->timer, (uint64_t)after_us);
+	b->timer_us = until;
+}
+
+/*
+ * From the CPU's counter; in a PV domain a reading of the kernel's clock can be a system
+ * call and more, and there are several for each time that we are woken.
+ */
+static uint64_t time_us(struct bridge *b)
+{
+	uint64_t now = spin_now_cycles(), us;
 
 	/* Also when it jumps back, as between CPUs that disagree. */
 	if (now - b->clock_cycles >= 1000 * b->cycles_per_us) {
-		b->clock_ms = now_ms();
+		b->clock_us = now_ns() / 1000;
 		b->clock_cycles = now;
 	}
-	return b->clock_ms;
+	us = b->clock_us + (now - b->clock_cycles) / b->cycles_per_us;
+	if (us > b->last_us)
+		b->last_us = us;
+	return b->last_us;
 }
 
 /* ---- the loop ------------------------------------------------------------------------------ */
@@ -417,18 +437,20 @@ static bool spin_for_work(struct bridge *b)
 static void sleep_for_work(struct bridge *b)
 {
 	uint32_t woken = b->nr_masked;
-	int64_t timeout;
 
 	b->spurious = b->worked || !woken ? 0 : b->spurious + 1;
 	b->worked = false;
-	if (b->spurious > SPURIOUS_FREE)
-		wait_for(b, false, SPURIOUS_DELAY_MS);
+	if (b->spurious > SPURIOUS_FREE) {
+		evloop_set_events(b->events, 0);
+		wait_for(b, SPURIOUS_DELAY_MS);
+		evloop_set_events(b->events, EPOLLIN);
+	}
 	unmask_all(b);
 	/* The supervisor may have been heard since the loop asked. */
 	if (b->stop || netback_final(b->nb))
 		return;
-	timeout = netback_timeout_ms(b->nb, time_ms(b));
-	wait_for(b, true, timeout < 0 ? -1 : (int)timeout);
+	start_timer(b, netback_timeout_us(b->nb, time_us(b)));
+	wait_for(b, -1);
 	b->looked_cycles = spin_now_cycles();
 }
 
@@ -439,24 +461,24 @@ static void look_around(struct bridge *b)
 	if (now - b->looked_cycles < LOOK_US * b->cycles_per_us)
 		return;
 	b->looked_cycles = now;
-	wait_for(b, true, 0);
+	wait_for(b, 0);
 }
 
 static void run(struct bridge *b)
 {
-	uint64_t aged_ms = time_ms(b);
+	uint64_t aged_us = time_us(b);
 
 	while (!b->stop) {
-		uint64_t now = time_ms(b);
+		uint64_t now = time_us(b);
 
 		look_around(b);
-		if (now - aged_ms >= 1000) {
-			vswitch_age(netback_switch(b->nb), now);
-			aged_ms = now;
+		if (now - aged_us >= 1000000) {
+			vswitch_age(netback_switch(b->nb), now / 1000);
+			aged_us = now;
 		}
 		if (netback_pass(b->nb, now))
 			b->worked = true;
-		else if (!spin_for_work(b))
+		if (!netback_pending(b->nb) && !spin_for_work(b))
 			sleep_for_work(b);
 	}
 }
@@ -470,6 +492,21 @@ static uint64_t measure_cycles_per_us(void)
 	while (now_ns() - ns < 1000000)
 		;
 	return MAX(1, (spin_now_cycles() - start) / 1000);
+}
+
+static int open_loop(struct bridge *b)
+{
+	int rc = evloop_open(&b->loop);
+
+	if (!rc)
+		rc = evloop_add_fd(b->loop, b->sock, EPOLLIN, hear_supervisor, b, NULL);
+	if (!rc)
+		rc = evloop_add_fd(b->loop, xenevtchn_fd(b->xce), EPOLLIN, take_event, b,
+				   &b->events);
+	if (!rc)
+		rc = evloop_add_timer(b->loop, on_timer, b, &b->timer);
+	b->captures.loop = b->loop;
+	return rc;
 }
 
 static int open_bridge(struct bridge *b, const struct bridge_msg *msg, char *why, size_t bytes)
@@ -486,6 +523,11 @@ static int open_bridge(struct bridge *b, const struct bridge_msg *msg, char *why
 	if (!b->xce) {
 		rc = errno ? -errno : -EIO;
 		snprintf(why, bytes, "cannot open the event channel device: %s", strerror(-rc));
+		return rc;
+	}
+	rc = open_loop(b);
+	if (rc) {
+		snprintf(why, bytes, "cannot watch descriptors: %s", strerror(-rc));
 		return rc;
 	}
 	cfg.xgt = b->xgt;
@@ -513,6 +555,7 @@ static void close_bridge(struct bridge *b)
 	}
 	netback_close(b->nb);
 	grant_own_close(&b->own);
+	evloop_close(b->loop);
 	if (b->xce)
 		xenevtchn_close(b->xce);
 	if (b->xgt)

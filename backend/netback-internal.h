@@ -19,6 +19,7 @@
 #include <xen/io/netif.h>
 #include "frame.h"
 #include "grant.h"
+#include "moderation.h"
 #include "netback.h"
 #include "ring.h"
 #include "shaper.h"
@@ -38,8 +39,8 @@
 #define NB_BUFFER_BYTES (65536u + 256u)
 #define NB_HOLD_SLOTS (NB_RING_SLOTS * 3 / 4)
 #define NB_MAPPED_MAX 512u		/* static grants of a queue: a page of a list names so many */
-#define NB_TICK_MS 10			/* while frames wait */
-#define NB_OLD_TICK_MS 1		/* for front ends that do not tell of new slots */
+#define NB_TICK_US 10000		/* while frames wait */
+#define NB_OLD_TICK_US 1000		/* for front ends that do not tell of new slots */
 
 struct nb_port;
 struct nb_queue;
@@ -100,6 +101,7 @@ struct nb_queue {
 	bool stalled;			/* and that for too long */
 	uint32_t rx_seen;		/* slots that were there when it did not fit */
 	uint32_t tx_used;		/* slots taken and not answered */
+	struct moderation tx_told;
 	uint32_t fifo_head, fifo_nr;
 	struct nb_delivery fifo[NB_FIFO];
 	struct nb_frame *free;
@@ -177,7 +179,7 @@ struct netback {
 	struct nb_queue *active;	/* looked at in every pass */
 	struct nb_port *uplinks;
 	struct nb_port *ctrl;		/* whose control ring has something */
-	uint64_t now_ms;
+	uint64_t now_us, now_ms;
 	uint32_t mapping_factor;	/* of the tables of static grants; odd */
 
 	struct grant_batch heads, pulls, copies;

@@ -65,24 +65,43 @@ static void forward(struct netback *nb, struct nb_frame *f)
 
 /* ---- rings ---------------------------------------------------------------------------- */
 
-/* Publishes what was written to both rings; one event when they share a channel. */
+static void tell(struct netback *nb, evtchn_port_t port)
+{
+	nb->stats.notifies++;
+	xenevtchn_notify(nb->cfg.xce, port);
+}
+
+/*
+ * Publishes what was written to both rings. A receiver is told at once; a sender with
+ * that, when it is due, or when there is much to tell.
+ */
 static void push(struct netback *nb, struct nb_queue *q)
 {
-	bool tx = ring_back_push(&q->tx), rx = ring_back_push(&q->rx);
+	struct moderation *m = &q->tx_told;
+	uint32_t answers = ring_back_unpushed(&q->tx);
+	bool tx = ring_back_push(&q->tx), rx = ring_back_push(&q->rx), late = false;
 
-	if (tx || (rx && q->rx_evtchn == q->tx_evtchn)) {
-		nb->stats.notifies++;
-		xenevtchn_notify(nb->cfg.xce, q->tx_evtchn);
+	if (tx)
+		tx = moderation_answered(m, answers, nb->now_us);
+	if (!tx && moderation_owes(m) && (rx || moderation_due(m, nb->now_us))) {
+		tx = ring_back_awaited(&q->tx);
+		late = tx && !rx;
+		if (!tx)
+			moderation_told(m);
 	}
-	if (rx && q->rx_evtchn != q->tx_evtchn) {
-		nb->stats.notifies++;
-		xenevtchn_notify(nb->cfg.xce, q->rx_evtchn);
-	}
+	if (rx)
+		tell(nb, q->rx_evtchn);
+	if (tx && !(rx && q->rx_evtchn == q->tx_evtchn))
+		tell(nb, q->tx_evtchn);
+	if (late)
+		moderation_told_late(m, nb->now_us);
+	else if (tx || (rx && q->rx_evtchn == q->tx_evtchn))
+		moderation_told(m);
 }
 
 static bool out_of_credit(const struct nb_port *p)
 {
-	return p->wait_until_us > p->nb->now_ms * 1000;
+	return p->wait_until_us > p->nb->now_us;
 }
 
 /* A broken ring counts as work: the pass finds out and says so. */
@@ -147,7 +166,7 @@ bool netback_final(struct netback *nb)
 	while ((q = *at)) {
 		if (ask(q)) {
 			work = true;
-		} else if (!q->fifo_nr && !out_of_credit(q->port)) {
+		} else if (!q->fifo_nr && !out_of_credit(q->port) && !moderation_owes(&q->tx_told)) {
 			*at = q->next_active;
 			q->active = false;
 			continue;
@@ -157,29 +176,29 @@ bool netback_final(struct netback *nb)
 	return work;
 }
 
-static int64_t sooner(int64_t ms, uint64_t until_ms, uint64_t now_ms)
+static int64_t sooner(int64_t us, uint64_t until_us, uint64_t now_us)
 {
-	int64_t left = until_ms > now_ms ? (int64_t)(until_ms - now_ms) : 1;
+	int64_t left = until_us > now_us ? (int64_t)(until_us - now_us) : 1;
 
-	return ms < 0 ? left : MIN(ms, left);
+	return us < 0 ? left : MIN(us, left);
 }
 
-int64_t netback_timeout_ms(const struct netback *nb, uint64_t now_ms)
+int64_t netback_timeout_us(const struct netback *nb, uint64_t now_us)
 {
-	int64_t ms = -1;
+	int64_t us = -1;
 
 	for (const struct nb_port *p = nb->ctrl; p; p = p->next_ctrl)
-		ms = sooner(ms, p->ctrl_rest_until_ms, now_ms);
+		us = sooner(us, p->ctrl_rest_until_ms * 1000, now_us);
 	for (const struct nb_queue *q = nb->active; q; q = q->next_active) {
 		if (q->fifo_nr)
-			ms = sooner(ms, now_ms + (q->port->tells ? NB_TICK_MS : NB_OLD_TICK_MS),
-				    now_ms);
+			us = sooner(us, now_us + (q->port->tells ? NB_TICK_US : NB_OLD_TICK_US),
+				    now_us);
 		else if (out_of_credit(q->port))
-			ms = sooner(ms, (q->port->wait_until_us + 999) / 1000, now_ms);
-		if (ms == NB_OLD_TICK_MS)
-			break;
+			us = sooner(us, q->port->wait_until_us, now_us);
+		if (moderation_owes(&q->tx_told))
+			us = sooner(us, q->tx_told.until_us, now_us);
 	}
-	return ms;
+	return us;
 }
 
 /* ---- the pass --------------------------------------------------------------------------- */
@@ -228,11 +247,12 @@ static void gather(struct netback *nb)
 			nb_uplink_gather(nb, p);
 }
 
-uint32_t netback_pass(struct netback *nb, uint64_t now_ms)
+uint32_t netback_pass(struct netback *nb, uint64_t now_us)
 {
 	uint32_t moved;
 
-	nb->now_ms = now_ms;
+	nb->now_us = now_us;
+	nb->now_ms = now_us / 1000;
 	nb->stats.passes++;
 	rotate(nb);
 	moved = control(nb);

@@ -347,7 +347,7 @@ static bool has_room(const struct netback *nb)
  */
 static bool may_go(struct nb_port *p, struct nb_queue *q, uint16_t *bytes)
 {
-	uint64_t now_us = p->nb->now_ms * 1000, wait_us;
+	uint64_t now_us = p->nb->now_us, wait_us;
 	netif_tx_request_t first;
 
 	ring_back_peek(&q->tx, &first, sizeof(first));
@@ -367,6 +367,8 @@ void nb_tx_gather(struct netback *nb, struct nb_queue *q)
 		nb_break(p, "the tx ring's producer is impossible");
 		return;
 	}
+	if (nr)
+		moderation_heard(&q->tx_told, nb->now_us);
 	for (uint32_t i = 0; nr && i < NB_GATHER && has_room(nb); i++) {
 		struct nb_frame *f;
 		uint16_t bytes = 0;

@@ -407,9 +407,13 @@ int netback_add_vif(struct netback *nb, const struct netback_vif *cfg, uint32_t 
 		return rc;
 	}
 	netback_set_multicast_control(nb, p->number, cfg->front->multicast_control);
-	/* What was sent before we came had its event then. */
-	for (uint32_t i = 0; i < p->nr_queues; i++)
+	/* What was sent before we came had its event then; what was answered may not have. */
+	for (uint32_t i = 0; i < p->nr_queues; i++) {
 		nb_activate(p->queue[i]);
+		xenevtchn_notify(nb->cfg.xce, p->queue[i]->rx_evtchn);
+		if (p->queue[i]->tx_evtchn != p->queue[i]->rx_evtchn)
+			xenevtchn_notify(nb->cfg.xce, p->queue[i]->tx_evtchn);
+	}
 	*out = p->number;
 	return 0;
 }
@@ -419,7 +423,7 @@ int netback_set_rate(struct netback *nb, uint32_t port, uint64_t rate_bytes, uin
 	struct nb_port *p = nb->port[port];
 
 	p->wait_until_us = 0;
-	return shaper_configure(&p->rate, rate_bytes, rate_usec, 0, nb->now_ms * 1000);
+	return shaper_configure(&p->rate, rate_bytes, rate_usec, 0, nb->now_us);
 }
 
 void netback_set_multicast_control(struct netback *nb, uint32_t port, bool on)

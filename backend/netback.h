@@ -12,7 +12,8 @@
  * requests and copy the frames' headers in one batch (netback-tx.c), decide
  * (netback-pass.c), complete offloads for those who need it (netback-soft.c),
  * fill rx slots by one batch of copies from guest to guest (netback-rx.c),
- * answer and notify once per ring. The control ring is netback-control.c.
+ * answer and notify once per ring, senders when it suits them (moderation.h). The
+ * control ring is netback-control.c.
  *
  * A frame stays in its sender's pages until every receiver has it, so nothing
  * is stored between two guests. A receiver without slots makes its senders
@@ -134,13 +135,13 @@ void netback_capture_stop(struct netback *nb, int capture);
 /* An event came on this event channel port of ours; unmasking is the caller's. */
 void netback_event(struct netback *nb, evtchn_port_t evtchn);
 /* One pass. Returns how many frames, messages and answers moved; 0: nothing to do. */
-uint32_t netback_pass(struct netback *nb, uint64_t now_ms);
+uint32_t netback_pass(struct netback *nb, uint64_t now_us);
 /* Whether some ring has work; reads a word of each ring that was active lately. */
 bool netback_pending(const struct netback *nb);
 /* The same, after asking every such ring for an event. Sleep when false. */
 bool netback_final(struct netback *nb);
-/* When to pass again although nothing happened: in so many ms; -1: not needed. */
-int64_t netback_timeout_ms(const struct netback *nb, uint64_t now_ms);
+/* When to pass again although nothing happened: in so many us; -1: not needed. */
+int64_t netback_timeout_us(const struct netback *nb, uint64_t now_us);
 
 struct netback_stats {
 	uint64_t passes, copies, copy_calls, notifies;

@@ -157,6 +157,18 @@ int evloop_set_timer(struct evsource *src, int64_t after_ms, int64_t every_ms)
 	return 0;
 }
 
+int evloop_set_timer_us(struct evsource *src, uint64_t after_us)
+{
+	struct itimerspec it = {
+		.it_value.tv_sec = (time_t)(after_us / 1000000),
+		.it_value.tv_nsec = (long)(after_us % 1000000 * 1000),
+	};
+
+	if (!after_us)
+		it.it_value.tv_nsec = 1;
+	return timerfd_settime(src->fd, 0, &it, NULL) ? -errno : 0;
+}
+
 int evloop_add_signal(struct evloop *loop, int signo, evloop_fn *fn, void *arg,
 		      struct evsource **out)
 {

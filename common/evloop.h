@@ -33,6 +33,8 @@ int evloop_set_events(struct evsource *src, uint32_t events);
 int evloop_add_timer(struct evloop *loop, evloop_fn *fn, void *arg,
 		     struct evsource **out);
 int evloop_set_timer(struct evsource *src, int64_t after_ms, int64_t every_ms);
+/* Once, after after_us; nanosleep's precision. */
+int evloop_set_timer_us(struct evsource *src, uint64_t after_us);
 /* Blocks the signal for the process and delivers it here; events = its number. */
 int evloop_add_signal(struct evloop *loop, int signo, evloop_fn *fn, void *arg,
 		      struct evsource **out);

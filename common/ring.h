@@ -125,6 +125,12 @@ static inline uint32_t ring_back_start(void *ring)
 	return atomic_load_explicit(&s->rsp_prod, memory_order_acquire);
 }
 
+/* Responses written and not published. */
+static inline uint32_t ring_back_unpushed(const struct ring_back *r)
+{
+	return r->rsp_prod_pvt - r->rsp_prod_pub;
+}
+
 /* Requests taken and not answered. */
 static inline uint32_t ring_back_inflight(const struct ring_back *r)
 {
@@ -174,6 +180,17 @@ static inline void ring_back_put(struct ring_back *r, const void *rsp, size_t by
 	uint32_t slot = r->rsp_prod_pvt++ & (r->nr_slots - 1);
 
 	memcpy(r->slots + (size_t)slot * r->slot_bytes, rsp, bytes);
+}
+
+/*
+ * Whether the front end still wants to be told of something that is published: it
+ * moves its event index when it has seen that. A hint: it may be about to.
+ */
+static inline bool ring_back_awaited(const struct ring_back *r)
+{
+	uint32_t event = atomic_load_explicit(&r->shared->rsp_event, memory_order_relaxed);
+
+	return ring_crossed(event, r->rsp_prod_pub - r->nr_slots, r->rsp_prod_pub);
 }
 
 /* Publishes the responses written; true: notify the front end. */

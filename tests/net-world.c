@@ -90,7 +90,7 @@ void world_run(struct world *w)
 
 	do {
 		take_events(w);
-		netback_pass(w->nb, w->now_ms);
+		netback_pass(w->nb, w->now_ms * 1000);
 		assert(++passes < 10000);	/* it would never sleep */
 	} while (netback_pending(w->nb) || netback_final(w->nb));
 }

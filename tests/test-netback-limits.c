@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <linux/virtio_net.h>
 #include <unistd.h>
+#include "moderation.h"
 #include "net-world.h"
 #include "unit.h"
 
@@ -185,7 +186,82 @@ static void test_slots_of_hashed(void)
 	world_close(&w);
 }
 
+static uint64_t events(const struct world *w)
+{
+	struct netback_stats stats;
+
+	netback_stats(w->nb, &stats);
+	return stats.notifies;
+}
+
+/* From one guest to another; the events that this took. */
+static uint64_t events_for_a_frame(struct world *w, uint32_t from, uint32_t to)
+{
+	uint64_t before;
+
+	net_guest_answers(&w->guest[from], 0, NULL);
+	ring_front_final(&w->guest[from].queue[0].tx, 1);
+	ring_front_final(&w->guest[to].queue[0].rx, 1);
+	before = events(w);
+	net_plain(frame, 100, (uint8_t)to, (uint8_t)from, 0);
+	net_guest_send(&w->guest[from], frame, 100, NULL);
+	world_run(w);
+	UNIT_OK(net_guest_receive(&w->guest[to], &got));
+	return events(w) - before;
+}
+
+/* The sender of one frame is told with the reply, or when it is due. */
+static void test_sender_is_told(void)
+{
+	struct world w = { .nr = 2 };
+	uint64_t before;
+
+	world_open(&w);
+	w.now_ms += 10;
+	world_run(&w);
+	UNIT_EQ(events_for_a_frame(&w, 0, 1), 1);
+	before = events(&w);
+	w.now_ms += MODERATION_US / 1000 - 1;
+	world_run(&w);
+	UNIT_EQ(events(&w), before);
+	UNIT_OK(netback_timeout_us(w.nb, w.now_ms * 1000) <= 1000);
+	w.now_ms++;
+	world_run(&w);
+	UNIT_EQ(events(&w), before + 1);
+	UNIT_EQ(netback_timeout_us(w.nb, w.now_ms * 1000), -1);
+	w.now_ms++;
+	UNIT_EQ(events_for_a_frame(&w, 0, 1), 1);
+	before = events(&w);
+	/* The reply's event, and the one that was owed, on a channel of its own. */
+	UNIT_EQ(events_for_a_frame(&w, 1, 0), 2);
+	w.now_ms += 10;
+	world_run(&w);
+	UNIT_EQ(events(&w), before + 3);
+	world_close(&w);
+}
+
+/* A sender that has looked for its answers by itself is not woken for them. */
+static void test_sender_has_looked(void)
+{
+	struct world w = { .nr = 2 };
+	uint64_t before;
+
+	world_open(&w);
+	w.now_ms += 10;
+	world_run(&w);
+	UNIT_EQ(events_for_a_frame(&w, 0, 1), 1);
+	before = events(&w);
+	net_guest_answers(&w.guest[0], 0, NULL);
+	ring_front_final(&w.guest[0].queue[0].tx, 1);
+	w.now_ms += 10;
+	world_run(&w);
+	UNIT_EQ(events(&w), before);
+	world_close(&w);
+}
+
 static const struct unit_test tests[] = {
+	{ "a sender is told with the reply, or when due", test_sender_is_told },
+	{ "a sender that has looked is not told", test_sender_has_looked },
 	{ "what waits for one queue", test_fifo },
 	{ "what waits from an uplink", test_from_uplink },
 	{ "a stall ends", test_stall_ends },

@@ -401,7 +401,7 @@ static void test_storm(void)
 		world_run(&w);
 		for (; net_guest_told(&w.guest[0], &rsp); told++)
 			UNIT_EQ(rsp.status, XEN_NETIF_CTRL_STATUS_SUCCESS);
-		UNIT_OK(netback_timeout_ms(w.nb, w.now_ms) > 0);
+		UNIT_OK(netback_timeout_us(w.nb, w.now_ms * 1000) > 0);
 	}
 	/* 128 pages and a call, 16 to the millisecond. */
 	UNIT_OK(told >= 90 && told <= 110);

@@ -490,7 +490,7 @@ static void test_gives_up(void)
 	world_run(&w);
 	nr += net_guest_answers(&w.guest[0], 0, NULL);
 	UNIT_OK(nr >= 250 - 200);
-	UNIT_OK(netback_timeout_ms(w.nb, w.now_ms) > 0);
+	UNIT_OK(netback_timeout_us(w.nb, w.now_ms * 1000) > 0);
 	w.now_ms += NETBACK_HOLD_MS + 50;
 	world_run(&w);
 	nr += net_guest_answers(&w.guest[0], 0, NULL);
@@ -749,8 +749,8 @@ static void test_rate(void)
 	UNIT_EQ(netback_set_rate(w.nb, w.port[0], 10000, 50000), 0);
 	nr = send_all(&w, 1000);
 	UNIT_EQ(nr, burst);
-	UNIT_OK(netback_timeout_ms(w.nb, w.now_ms) > 0);
-	UNIT_OK(netback_timeout_ms(w.nb, w.now_ms) <= 50);
+	UNIT_OK(netback_timeout_us(w.nb, w.now_ms * 1000) > 0);
+	UNIT_OK(netback_timeout_us(w.nb, w.now_ms * 1000) <= 50000);
 	w.now_ms += 50;
 	UNIT_EQ(send_all(&w, 1000), 10);
 	/* However long nothing was sent, the burst is what it was. */
