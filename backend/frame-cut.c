@@ -6,15 +6,6 @@
 #include <errno.h>
 #include "frame-internal.h"
 
-#define IPV4_LENGTH 2u		/* offsets in the headers */
-#define IPV4_ID 4u
-#define IPV4_CHECKSUM 10u
-#define IPV6_LENGTH 4u
-#define TCP_SEQUENCE 4u
-#define TCP_FLAGS 13u
-
-enum { TCP_FIN = 0x01, TCP_PSH = 0x08, TCP_CWR = 0x80 };
-
 static uint32_t payload_bytes(const struct frame *f)
 {
 	return f->l4_bytes - (uint32_t)(f->payload_offset - f->l4_offset);

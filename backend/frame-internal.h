@@ -13,9 +13,16 @@
 #define IP_UDP 17u
 #define IPV4_BYTES 20u		/* without options */
 #define IPV4_SOURCE 12u		/* offsets */
+#define IPV4_LENGTH 2u
+#define IPV4_ID 4u
+#define IPV4_FLAGS 6u
+#define IPV4_CHECKSUM 10u
 #define IPV6_BYTES 40u
+#define IPV6_LENGTH 4u
 #define IPV6_SOURCE 8u
 #define TCP_BYTES 20u		/* without options */
+#define TCP_SEQUENCE 4u
+#define TCP_FLAGS 13u
 #define TCP_CHECKSUM 16u
 #define UDP_BYTES 8u
 #define UDP_CHECKSUM 6u
@@ -45,6 +52,8 @@ static inline void frame_put32(uint8_t *p, uint32_t v)
 	v = htobe32(v);
 	memcpy(p, &v, sizeof(v));
 }
+
+enum { TCP_FIN = 0x01, TCP_PSH = 0x08, TCP_ACK = 0x10, TCP_CWR = 0x80 };
 
 /* Both addresses, which stand one behind the other. */
 static inline const uint8_t *frame_ip_addresses(const uint8_t *header, const struct frame *f,

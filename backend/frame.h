@@ -3,8 +3,8 @@
  * What is inside an Ethernet frame: headers found, offloads completed.
  *
  * Hides: Ethernet, 802.1Q, IPv4 with options, IPv6 with extension headers, TCP
- * and UDP; the Internet checksum; cutting a large TCP packet into segments; the
- * Toeplitz hash. Must not know: rings, grants, ports, who sends to whom.
+ * and UDP; the Internet checksum; cutting a large TCP packet into segments and
+ * joining segments; the Toeplitz hash. Must not know: rings, grants, ports, who sends to whom.
  *
  * Pure functions on private copies: every length comes from a stranger, and
  * nothing is read beyond what the caller says is there. What frame_parse() found
@@ -133,6 +133,37 @@ int frame_cut_start(struct frame_cut *c, const uint8_t *header, uint32_t header_
  */
 bool frame_cut_next(struct frame_cut *c, uint8_t *header, struct frame_segment *out);
 uint32_t frame_cut_count(const struct frame_cut *c);
+
+/* ---- joining ------------------------------------------------------------------------ */
+
+/*
+ * The other way: TCP segments that follow each other become a packet that
+ * frame_cut_start() would cut into the same segments again. They are joined only when
+ * nothing is lost by it: all headers alike but for lengths, sequence, checksums and
+ * ids; no flags but ACK and PSH, and PSH in the last alone; no padding; each but the
+ * last of one length.
+ */
+struct frame_join {
+	struct frame frame;		/* the packet's so far */
+	const uint8_t *header;		/* the first segment's */
+	uint32_t bytes_max, mss;	/* of the packet; payload of a segment */
+	uint32_t nr;			/* segments */
+	bool ended, pushes;
+};
+
+/*
+ * False: f, whose headers up to payload_offset are in header, joins nothing. header
+ * must stay there until frame_join_header(). bytes_max limits the packet.
+ */
+bool frame_join_start(struct frame_join *j, const uint8_t *header, const struct frame *f,
+		      uint32_t bytes_max);
+/* Whether f is the next segment; it belongs to the packet then. */
+bool frame_join_next(struct frame_join *j, const uint8_t *header, const struct frame *f);
+/*
+ * The packet's headers, frame.payload_offset octets, with the pseudo header's sum in
+ * the TCP checksum. What follows are the segments' payloads.
+ */
+void frame_join_header(const struct frame_join *j, uint8_t *header);
 
 /* ---- hash ---------------------------------------------------------------------------- */
 

@@ -36,7 +36,7 @@
 #define NB_BUFFERS 320u			/* frames in our own memory */
 #define NB_BUFFERS_PER_PORT 64u		/* of these, waiting for one port */
 #define NB_BUFFERS_INSTEAD 16u		/* ... and not in their senders' pages */
-#define NB_BUFFER_BYTES (65536u + 256u)
+#define NB_BUFFER_BYTES (65536u + GRANT_PAGE_BYTES)	/* whole pages: a copy seldom straddles two */
 #define NB_HOLD_SLOTS (NB_RING_SLOTS * 3 / 4)
 #define NB_MAPPED_MAX 512u		/* static grants of a queue: a page of a list names so many */
 #define NB_TICK_US 10000		/* while frames wait */
@@ -227,6 +227,21 @@ void nb_rx_flush(struct netback *nb);
 void nb_rx_expire(struct nb_queue *q);
 /* Drops deliveries: all, or those of frames that came in on a port. */
 void nb_rx_purge(struct nb_queue *q, const struct nb_port *from);
+
+/* A delivery that waits, the index'th of fifo_nr. */
+static inline struct nb_delivery *nb_waiting(struct nb_queue *q, uint32_t index)
+{
+	return &q->fifo[(q->fifo_head + index) & (NB_FIFO - 1)];
+}
+/* The first that waits is done with. */
+void nb_rx_pop(struct nb_queue *q);
+
+/* netback-join.c */
+/*
+ * Makes one large packet of the first that wait, when they are TCP segments that
+ * follow each other, q's guest takes such packets, and nr_slots suffice for it.
+ */
+void nb_join(struct netback *nb, struct nb_queue *q, uint32_t nr_slots);
 
 /* netback-soft.c: frames in our own memory */
 struct nb_frame *nb_buffer_get(struct netback *nb);

@@ -18,14 +18,9 @@
 
 /* ---- waiting ----------------------------------------------------------------------- */
 
-static struct nb_delivery *head_of(struct nb_queue *q)
+void nb_rx_pop(struct nb_queue *q)
 {
-	return &q->fifo[q->fifo_head & (NB_FIFO - 1)];
-}
-
-static void pop(struct nb_queue *q)
-{
-	struct nb_frame *f = head_of(q)->frame;
+	struct nb_frame *f = nb_waiting(q, 0)->frame;
 
 	q->fifo_head++;
 	q->fifo_nr--;
@@ -99,10 +94,10 @@ void nb_rx_expire(struct nb_queue *q)
 {
 	struct netback *nb = q->port->nb;
 
-	while (q->fifo_nr && nb->now_ms - head_of(q)->since_ms > NETBACK_HOLD_MS) {
-		lose(q->port, head_of(q)->frame->bytes, VSWITCH_QUEUE_FULL);
+	while (q->fifo_nr && nb->now_ms - nb_waiting(q, 0)->since_ms > NETBACK_HOLD_MS) {
+		lose(q->port, nb_waiting(q, 0)->frame->bytes, VSWITCH_QUEUE_FULL);
 		q->stalled = true;
-		pop(q);
+		nb_rx_pop(q);
 	}
 }
 
@@ -111,10 +106,10 @@ void nb_rx_purge(struct nb_queue *q, const struct nb_port *from)
 	uint32_t nr = q->fifo_nr;
 
 	for (uint32_t i = 0; i < nr; i++) {
-		struct nb_delivery d = *head_of(q);
+		struct nb_delivery d = *nb_waiting(q, 0);
 
 		if (!from || d.frame->port == from) {
-			pop(q);
+			nb_rx_pop(q);
 			continue;
 		}
 		q->fifo_head++;
@@ -457,8 +452,11 @@ uint32_t nb_rx_fill(struct netback *nb, struct nb_queue *q)
 	}
 	q->blocked = false;
 	for (; q->fifo_nr; done++) {
-		struct nb_delivery *d = head_of(q);
+		struct nb_delivery *d;
 
+		if (q->fifo_nr > 1)
+			nb_join(nb, q, (uint32_t)nr);
+		d = nb_waiting(q, 0);
 		if (!batch_has_room(nb))
 			nb_rx_flush(nb);
 		if (!d->frame->fault && !place(nb, q, d, &nr)) {
@@ -470,7 +468,7 @@ uint32_t nb_rx_fill(struct netback *nb, struct nb_queue *q)
 			lose(q->port, d->frame->bytes, VSWITCH_MALFORMED);
 		else
 			q->stalled = false;
-		pop(q);
+		nb_rx_pop(q);
 	}
 	return done;
 }

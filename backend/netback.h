@@ -10,10 +10,11 @@
  *
  * A pass does everything there is to do, in five steps, a file each: take
  * requests and copy the frames' headers in one batch (netback-tx.c), decide
- * (netback-pass.c), complete offloads for those who need it (netback-soft.c),
- * fill rx slots by one batch of copies from guest to guest (netback-rx.c),
- * answer and notify once per ring, senders when it suits them (moderation.h). The
- * control ring is netback-control.c.
+ * (netback-pass.c), complete offloads for those who need it (netback-soft.c) and
+ * join segments for those who take that (netback-join.c), fill rx slots by one
+ * batch of copies from guest to guest (netback-rx.c), answer and notify once per
+ * ring, senders when it suits them (moderation.h). The control ring is
+ * netback-control.c.
  *
  * A frame stays in its sender's pages until every receiver has it, so nothing
  * is stored between two guests. A receiver without slots makes its senders
@@ -146,6 +147,7 @@ int64_t netback_timeout_us(const struct netback *nb, uint64_t now_us);
 struct netback_stats {
 	uint64_t passes, copies, copy_calls, notifies;
 	uint64_t completed_in_software;	/* checksums and segmentations */
+	uint64_t joined;		/* segments that became part of a larger packet */
 };
 
 void netback_stats(const struct netback *nb, struct netback_stats *out);

@@ -17,6 +17,22 @@ guest_start()
 	esac
 }
 
+# The clock that counts runs away while nothing is executed, and xl gives a script ten of
+# its seconds, whose programs come from the machine's disk: something is executed then.
+xl_create()
+{
+	local busy= status
+
+	if [ "$XH_CLOCK" = count ]; then
+		nice -n 19 sh -c 'while :; do :; done' &
+		busy=$!
+	fi
+	xl create "$@"
+	status=$?
+	[ -z "$busy" ] || { kill "$busy"; wait "$busy" 2>/dev/null; }
+	return $status
+}
+
 # guest_create: as guest_start, but returns xl's status and waits for nothing.
 guest_create()
 {
@@ -47,7 +63,7 @@ guest_create()
 	rm -f "$xh_run/guest-$name.number"
 	say "creating guest $name ($type)"
 	guest_forget_log "$name"
-	xl create ${paused:+-p} -q $xh_run/"$name".cfg || return
+	xl_create ${paused:+-p} -q $xh_run/"$name".cfg || return
 	xl domid "$name" >$xh_run/guest-"$name".domid
 }
 
