@@ -31,16 +31,20 @@
 #define NB_FIFO 512u			/* frames that wait for one rx queue */
 #define NB_COPIES 1024u			/* in one call */
 #define NB_AREA_BYTES 2048u		/* frames no longer than this are copied in and out */
-#define NB_AREAS (NETBACK_OWN_PAGES * GRANT_PAGE_BYTES / NB_AREA_BYTES)
+#define NB_AREAS 368u
 #define NB_HEAD_BYTES 66u		/* a first slot of as many is taken for the headers */
 #define NB_BUFFERS 320u			/* frames in our own memory */
 #define NB_BUFFERS_PER_PORT 64u		/* of these, waiting for one port */
 #define NB_BUFFERS_INSTEAD 16u		/* ... and not in their senders' pages */
 #define NB_BUFFER_BYTES (65536u + GRANT_PAGE_BYTES)	/* whole pages: a copy seldom straddles two */
+#define NB_OWN_BUFFERS 8u		/* of them in pages of our own, and taken first */
 #define NB_HOLD_SLOTS (NB_RING_SLOTS * 3 / 4)
 #define NB_MAPPED_MAX 512u		/* static grants of a queue: a page of a list names so many */
 #define NB_TICK_US 10000		/* while frames wait */
 #define NB_OLD_TICK_US 1000		/* for front ends that do not tell of new slots */
+
+_Static_assert(NB_AREAS * NB_AREA_BYTES + NB_OWN_BUFFERS * NB_BUFFER_BYTES ==
+	       NETBACK_OWN_PAGES * GRANT_PAGE_BYTES, "what is in pages of our own");
 
 struct nb_port;
 struct nb_queue;

@@ -82,6 +82,8 @@ uint32_t nb_head_parts(const struct nb_frame *f, uint8_t tag, uint16_t tci,
 /* Address space for the largest frames; memory comes with use. */
 static int open_buffers(struct netback *nb)
 {
+	const struct grant_own *own = nb->cfg.own;
+
 	nb->buffers = mmap(NULL, (size_t)NB_BUFFERS * NB_BUFFER_BYTES, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (nb->buffers == MAP_FAILED) {
@@ -95,6 +97,9 @@ static int open_buffers(struct netback *nb)
 		struct nb_frame *m = &nb->buffer_frames[i];
 
 		m->data = nb->buffers + (size_t)i * NB_BUFFER_BYTES;
+		if (own && i < NB_OWN_BUFFERS)
+			m->data = own->pages + NB_AREAS * NB_AREA_BYTES +
+				  (size_t)i * NB_BUFFER_BYTES;
 		m->next = nb->free_buffers;
 		nb->free_buffers = m;
 	}
@@ -112,7 +117,7 @@ static int open_areas(struct netback *nb)
 		nb->areas = NULL;
 		return -ENOMEM;
 	}
-	nb->heads.own = nb->copies.own = own;
+	nb->heads.own = nb->pulls.own = nb->copies.own = own;
 	for (uint32_t i = NB_AREAS; i--;)
 		nb->free_areas[nb->nr_areas++] = (uint16_t)i;
 	return 0;

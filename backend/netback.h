@@ -40,7 +40,7 @@
 #define NETBACK_SLOTS_MAX 18u		/* of a frame, XEN_NETIF_NR_SLOTS_MIN */
 #define NETBACK_HEADER_BYTES 160u	/* copied before the decision */
 #define NETBACK_HOLD_MS 100u
-#define NETBACK_OWN_PAGES 256u
+#define NETBACK_OWN_PAGES 320u
 
 struct netback;
 struct grant_own;
@@ -49,7 +49,7 @@ struct netback_config {
 	/* The caller's, kept open until after netback_close(). */
 	xengnttab_handle *xgt;
 	xenevtchn_handle *xce;
-	/* NETBACK_OWN_PAGES for frames' first octets; NULL: plain memory. Kept as well. */
+	/* NETBACK_OWN_PAGES for what is copied often; NULL: plain memory. Kept as well. */
 	const struct grant_own *own;
 	struct vswitch_config sw;
 	/*
