@@ -69,15 +69,15 @@ static void put_together(struct nb_queue *q, uint32_t nr, const struct frame_joi
 
 void nb_join(struct netback *nb, struct nb_queue *q, uint32_t nr_slots)
 {
-	uint32_t slots = MIN(nr_slots, NETBACK_SLOTS_MAX), nr;
+	uint32_t nr;
 	struct nb_delivery joined = *nb_waiting(q, 0);
 	struct frame_join j;
 	struct nb_frame *m;
 
-	/* Two for extra infos; the tag that may be put in is in the last page's rest. */
-	if (slots < 4)
+	/* Two are for extra infos. */
+	if (nr_slots < 4)
 		return;
-	nr = count(q, &j, (slots - 2) * GRANT_PAGE_BYTES - FRAME_TAG_BYTES);
+	nr = count(q, &j, (nr_slots - 2) * GRANT_PAGE_BYTES);
 	if (nr < 2)
 		return;
 	m = nb_buffer_get(nb);

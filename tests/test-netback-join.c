@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Segments that come together, to guests that take large packets and to others.
+ */
+#include "net-world.h"
+#include "net-frames.h"
+#include "unit.h"
+
+#define MSS 1400u
+#define SEGMENT_BYTES (NET_TCP_HEADERS + MSS)
+
+static uint8_t frame[SEGMENT_BYTES + 100];
+static struct net_guest_got got;
+static struct net_guest_how how;
+
+static void learn(struct world *w)
+{
+	for (uint32_t i = 0; i < w->nr; i++) {
+		net_plain(frame, 60, 0x99, (uint8_t)i, 0);
+		frame[0] = 0xff;
+		net_guest_send(&w->guest[i], frame, 60, NULL);
+	}
+	world_run(w);
+	for (uint32_t i = 0; i < w->nr; i++) {
+		while (net_guest_receive(&w->guest[i], &got))
+			;
+		net_guest_answers(&w->guest[i], 0, NULL);
+	}
+}
+
+/* No PSH, and an id that means nothing. */
+static void may_be_joined(uint8_t *tcp_frame)
+{
+	uint8_t *ip = tcp_frame + 14;
+
+	ip[6] = 0x40;
+	net_put16(ip + 10, 0);
+	net_put16(ip + 10, ~net_sum(ip, 20, 0) & 0xffff);
+	ip[20 + 13] = 0x10;
+}
+
+/* The index'th segment of one stream, from guest 0 to 1. */
+static void build(uint32_t index, uint32_t bytes)
+{
+	uint8_t *ip = frame + 14, *tcp = ip + 20;
+
+	net_tcp(frame, NET_TCP_HEADERS + bytes, 1, 0, 0, true);
+	may_be_joined(frame);
+	net_put16(tcp + 4, index * MSS >> 16);
+	net_put16(tcp + 6, index * MSS & 0xffff);
+	for (uint32_t i = 0; i < bytes; i++)
+		frame[NET_TCP_HEADERS + i] = net_octet(index * MSS + i, 5);
+}
+
+static void send_segments(struct world *w, uint32_t nr)
+{
+	how = (struct net_guest_how){ .blank = true };
+	for (uint32_t i = 0; i < nr; i++) {
+		build(i, MSS);
+		net_guest_send(&w->guest[0], frame, SEGMENT_BYTES, &how);
+	}
+	world_run(w);
+}
+
+static bool payload_is_right(uint32_t from)
+{
+	for (uint32_t i = NET_TCP_HEADERS; i < got.bytes; i++)
+		if (got.data[i] != net_octet(from + i - NET_TCP_HEADERS, 5))
+			return false;
+	return true;
+}
+
+static uint64_t nr_joined(const struct world *w)
+{
+	struct netback_stats stats;
+
+	netback_stats(w->nb, &stats);
+	return stats.joined;
+}
+
+static void test_one_packet(void)
+{
+	struct world w = { .nr = 2 };
+	uint32_t errors;
+
+	world_open(&w);
+	learn(&w);
+	send_segments(&w, 10);
+	UNIT_NEED(net_guest_receive(&w.guest[1], &got));
+	UNIT_EQ(got.error, 0);
+	UNIT_EQ(got.bytes, NET_TCP_HEADERS + 10 * MSS);
+	UNIT_EQ(got.slots, 4 + 1);	/* with the extra info */
+	UNIT_EQ(got.gso, XEN_NETIF_GSO_TYPE_TCPV4);
+	UNIT_EQ(got.gso_bytes, MSS);
+	UNIT_EQ(got.flags & (NETRXF_csum_blank | NETRXF_data_validated),
+		NETRXF_csum_blank | NETRXF_data_validated);
+	UNIT_OK(payload_is_right(0));
+	UNIT_EQ(net_sum(got.data + 14, 20, 0), 0xffff);
+	UNIT_EQ(net_get16(got.data + 14 + 2), got.bytes - 14);
+	UNIT_EQ(net_get16(got.data + 14 + 20 + 16),
+		net_sum(NULL, 0, net_pseudo(got.data + 14, got.bytes - 34)));
+	UNIT_OK(!net_guest_receive(&w.guest[1], &got));
+	UNIT_EQ(net_guest_answers(&w.guest[0], 0, &errors), 10);
+	UNIT_EQ(errors, 0);
+	UNIT_EQ(nr_joined(&w), 10);
+	world_close(&w);
+}
+
+/* More than one packet can be, and what is left over. */
+static void test_several_packets(void)
+{
+	struct world w = { .nr = 2 };
+	uint32_t from = 0, nr = 0;
+
+	world_open(&w);
+	learn(&w);
+	send_segments(&w, 50);
+	while (net_guest_receive(&w.guest[1], &got)) {
+		UNIT_OK(payload_is_right(from));
+		from += got.bytes - NET_TCP_HEADERS;
+		nr++;
+	}
+	UNIT_EQ(from, 50 * MSS);
+	UNIT_EQ(nr, 2);
+	world_close(&w);
+}
+
+/* Who does not take them gets what was sent; also when it was not blank. */
+static void test_not_for_all(void)
+{
+	static const struct world all[] = {
+		{ .nr = 2, .no_gso = { false, true } },
+		{ .nr = 2, .no_csum = { false, true }, .no_gso = { false, true } },
+		{ .nr = 2, .no_csum = { false, true } },
+		{ .nr = 2, .no_sg = { false, true } },
+	};
+
+	for (uint32_t i = 0; i < UNIT_LEN(all); i++) {
+		struct world w = all[i];
+
+		world_open(&w);
+		learn(&w);
+		send_segments(&w, 5);
+		for (uint32_t n = 0; n < 5; n++) {
+			UNIT_NEED(net_guest_receive(&w.guest[1], &got));
+			UNIT_EQ(got.bytes, SEGMENT_BYTES);
+			UNIT_EQ(got.gso, 0);
+			UNIT_OK(payload_is_right(n * MSS));
+		}
+		UNIT_EQ(nr_joined(&w), 0);
+		world_close(&w);
+	}
+}
+
+static void test_with_checksums(void)
+{
+	struct world w = { .nr = 2 };
+
+	world_open(&w);
+	learn(&w);
+	for (uint32_t i = 0; i < 5; i++) {
+		build(i, MSS);
+		net_guest_send(&w.guest[0], frame, SEGMENT_BYTES, NULL);
+	}
+	world_run(&w);
+	for (uint32_t n = 0; n < 5; n++)
+		UNIT_OK(net_guest_receive(&w.guest[1], &got) && got.bytes == SEGMENT_BYTES);
+	UNIT_EQ(nr_joined(&w), 0);
+	world_close(&w);
+}
+
+/* One of another stream between them. */
+static void test_between_them(void)
+{
+	struct world w = { .nr = 2 };
+
+	world_open(&w);
+	learn(&w);
+	how = (struct net_guest_how){ .blank = true };
+	for (uint32_t i = 0; i < 6; i++) {
+		build(i, MSS);
+		if (i == 3)
+			frame[14 + 20 + 1] ^= 1;
+		net_guest_send(&w.guest[0], frame, SEGMENT_BYTES, &how);
+	}
+	world_run(&w);
+	UNIT_OK(net_guest_receive(&w.guest[1], &got) && got.bytes == NET_TCP_HEADERS + 3 * MSS);
+	UNIT_OK(net_guest_receive(&w.guest[1], &got) && got.bytes == SEGMENT_BYTES && !got.gso);
+	UNIT_OK(net_guest_receive(&w.guest[1], &got) && got.bytes == NET_TCP_HEADERS + 2 * MSS);
+	UNIT_OK(payload_is_right(4 * MSS));
+	world_close(&w);
+}
+
+/* As much as its slots hold now; the rest when there are more. */
+static void test_few_slots(void)
+{
+	struct world w = { .nr = 2 };
+	uint32_t from = 0;
+
+	world_open(&w);
+	learn(&w);
+	world_withhold(&w, 1);
+	while (net_guest_receive(&w.guest[1], &got))
+		;
+	send_segments(&w, 20);
+	UNIT_OK(!net_guest_receive(&w.guest[1], &got));
+	for (uint32_t i = 0; i < 40 && from < 20 * MSS; i++) {
+		net_guest_post(&w.guest[1], 0, 5);
+		world_run(&w);
+		while (net_guest_receive(&w.guest[1], &got)) {
+			UNIT_EQ(got.error, 0);
+			UNIT_OK(got.slots <= 5);
+			UNIT_OK(payload_is_right(from));
+			from += got.bytes - NET_TCP_HEADERS;
+		}
+	}
+	UNIT_EQ(from, 20 * MSS);
+	UNIT_OK(nr_joined(&w) > 0);
+	world_close(&w);
+}
+
+/* Their middles are in their sender's pages only. */
+static void test_jumbo(void)
+{
+	static uint8_t jumbo[NET_TCP_HEADERS + 3000];
+	struct world w = { .nr = 2 };
+
+	world_open(&w);
+	learn(&w);
+	how = (struct net_guest_how){ .blank = true };
+	for (uint32_t i = 0; i < 4; i++) {
+		net_tcp(jumbo, sizeof(jumbo), 1, 0, (uint8_t)i, true);
+		may_be_joined(jumbo);
+		net_put16(jumbo + 14 + 20 + 6, i * 3000);
+		net_guest_send(&w.guest[0], jumbo, sizeof(jumbo), &how);
+	}
+	world_run(&w);
+	for (uint32_t i = 0; i < 4; i++) {
+		UNIT_NEED(net_guest_receive(&w.guest[1], &got));
+		UNIT_EQ(got.bytes, sizeof(jumbo));
+		UNIT_EQ(got.data[NET_TCP_HEADERS + 2999], net_octet(NET_TCP_HEADERS + 2999, (uint8_t)i));
+	}
+	world_close(&w);
+}
+
+/* What waits in our memory is counted as before: none of 200 is lost after some were joined. */
+static void test_accounts(void)
+{
+	struct vswitch_counters c = { 0 };
+	struct world w = { .nr = 2 };
+
+	world_open(&w);
+	learn(&w);
+	send_segments(&w, 10);
+	UNIT_OK(net_guest_receive(&w.guest[1], &got));
+	net_guest_answers(&w.guest[0], 0, NULL);
+	world_withhold(&w, 1);
+	for (uint32_t i = 0; i < 200; i++) {
+		net_plain(frame, 200, 1, 0, (uint8_t)i);
+		net_guest_send(&w.guest[0], frame, 200, NULL);
+		net_guest_answers(&w.guest[0], 0, NULL);
+	}
+	world_run(&w);
+	UNIT_EQ(vswitch_counters(netback_switch(w.nb), w.port[1], &c), 0);
+	UNIT_EQ(c.dropped[VSWITCH_QUEUE_FULL], 0);
+	world_close(&w);
+}
+
+static const struct unit_test tests[] = {
+	{ "larger than is copied whole", test_jumbo },
+	{ "accounts", test_accounts },
+	{ "one packet", test_one_packet },
+	{ "several packets", test_several_packets },
+	{ "not for all receivers", test_not_for_all },
+	{ "with checksums", test_with_checksums },
+	{ "another stream's between them", test_between_them },
+	{ "few slots", test_few_slots },
+};
+
+int main(void)
+{
+	return unit_run("netback-join", tests, UNIT_LEN(tests));
+}
