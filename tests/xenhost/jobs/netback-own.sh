@@ -84,6 +84,16 @@ unhurt()
 	! process_gone "$netback_pid" && equal "$worker" "$(pgrep -P "$netback_pid")" && crosses 2 3 1
 }
 
+# All the time.
+guest_background no asking "exec nsenter -t \$(cat /tmp/up3) -n ping 10.9.0.2"
+answered()
+{
+	guest_run no "killall -INT ping"
+	guest_wait no asking 60 >$xh_run/asking
+	tail -n 3 $xh_run/asking
+	awk '/packets transmitted/ { exit !($1 >= 20 && $4 * 10 >= $1 * 9) }' $xh_run/asking
+}
+
 # plays CASE...: of hostile-net (tests/e2e-net-hostile.sh says what they are); each
 # begins with an interface that is served, whatever the one before did.
 plays()
@@ -115,6 +125,7 @@ plays keys
 check "hostile: killed" equal 137 "$(guest_run no "$hostile killed" >&2 || echo $?)"
 plays good
 check "the others do not notice" unhurt
+check "nine of ten questions were answered" answered
 check "they end" stacks_end
 
 for devid in 0 1 2 3; do
