@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A guest that means harm to a net back end: run in a guest of local Xen that has
- * vif 0 and vif 1, with the cases to play as arguments (e2e-net-hostile.sh says
- * which there are). Where a case needs somebody who sends to the liar, vif 1 does.
+ * A guest that means harm to a net back end: run in a guest, of local Xen or a real
+ * one, that has vif 0 and vif 1, with the cases to play as arguments
+ * (e2e-net-hostile.sh says which there are). Where a case needs somebody who sends to
+ * the liar, vif 1 does. Nobody else may send to vif 0: it offers few buffers.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -306,11 +307,12 @@ static void ring_scribble(struct front_env *env)
 	uint64_t start = hostile_now_ms(), nr = 0;
 
 	while (for_a_while(start)) {
-		uint64_t begun = hostile_now_ms();
 		struct hostile_noise n;
+		uint64_t begun;
 		struct vif v;
 
 		vif_open(&v, env, 0);
+		begun = hostile_now_ms();
 		hostile_noise_start(&n, scribble, &v);
 		while (hostile_now_ms() - begun < 200 && !vif_is_gone(&v)) {
 			while (ring_front_free(&v.ring[VIF_TX])) {
