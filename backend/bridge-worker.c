@@ -12,6 +12,7 @@
 #include "bridge-worker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -498,6 +499,9 @@ static int open_loop(struct bridge *b)
 {
 	int rc = evloop_open(&b->loop);
 
+	/* What was readable is not any more when its port has been unbound since. */
+	if (!rc && fcntl(xenevtchn_fd(b->xce), F_SETFL, O_NONBLOCK))
+		rc = -errno;
 	if (!rc)
 		rc = evloop_add_fd(b->loop, b->sock, EPOLLIN, hear_supervisor, b, NULL);
 	if (!rc)

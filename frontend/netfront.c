@@ -172,6 +172,17 @@ static int open_pages(struct netfront *n)
 	return r;
 }
 
+static int open_ctrl(struct netfront *n)
+{
+	int r = netfront_ctrl_open(n);
+
+	if (r < 0 && !n->dev.problem.err)
+		frontdev_fail(&n->dev, r, GRANTS_ADVICE,
+			      "cannot share a control ring with domain %u",
+			      (uint64_t)n->dev.bus.otherend_id);
+	return r;
+}
+
 static int open_steps(struct netfront *n, const struct netfront_options *o, int *left_ms)
 {
 	int r = read_own(n);
@@ -181,14 +192,11 @@ static int open_steps(struct netfront *n, const struct netfront_options *o, int 
 	if (r < 0)
 		return r;
 	negotiate(n, o);
-	r = open_pages(n);
-	if (r == 0 && o->ctrl_ring && n->back.ctrl_ring) {
-		r = netfront_ctrl_open(n);
-		if (r < 0 && !n->dev.problem.err)
-			frontdev_fail(&n->dev, r, GRANTS_ADVICE,
-				      "cannot share a control ring with domain %u",
-				      (uint64_t)n->dev.bus.otherend_id);
-	}
+	/* Before the pools, which take what there is. */
+	if (o->ctrl_ring && n->back.ctrl_ring)
+		r = open_ctrl(n);
+	if (r == 0)
+		r = open_pages(n);
 	if (r == 0)
 		r = publish(n);
 	if (r == 0)

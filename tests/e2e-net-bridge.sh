@@ -32,8 +32,8 @@ make_guest a; a=$domid
 make_guest b; b=$domid
 give_nic $a bridge=br0 vlan=10
 give_nic $b bridge=br0 vlan=20
-boot_net $a
-boot_net $b
+boot_net $a --no-static-grants
+boot_net $b --no-static-grants
 
 # ---- VLANs, live ----------------------------------------------------------------
 

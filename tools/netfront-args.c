@@ -108,8 +108,11 @@ static const struct front_option options[] = {
 	  "have the back end choose queues by Toeplitz hash (control ring)",
 	  FRONT_FLAG(hash) },
 	{ "static-grants", NULL, ALL,
-	  "have the back end keep our pages mapped (control ring)",
+	  "have the back end keep our pages mapped (control ring), or fail; without "
+	  "this it is asked to, but for info",
 	  FRONT_FLAG(static_grants) },
+	{ "no-static-grants", NULL, TAP | PING | BENCH, "do not ask it to",
+	  FRONT_FLAG(no_static_grants) },
 	{ "multicast-control", NULL, ALL, "receive only groups that were joined",
 	  FRONT_FLAG(net.multicast_control) },
 };

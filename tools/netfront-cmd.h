@@ -20,7 +20,7 @@
 struct args {
 	struct front_args cli;
 	struct netfront_options net;
-	bool hash, static_grants;
+	bool hash, static_grants, no_static_grants;
 	/* tap */
 	const char *ifname, *run;
 	/* ping */

@@ -9,6 +9,7 @@
 #include "netfront-cmd.h"
 #include "vif.h"
 
+#define MAPPING_MS 2000
 #define HASH_ALL 15u	/* XEN_NETIF_CTRL_HASH_TYPE_*: IPv4 and IPv6, with TCP and without */
 
 /* ---- an open interface ------------------------------------------------------------ */
@@ -29,6 +30,11 @@ static int start_hashing(struct session *s)
 	return netfront_set_hash(s->n, HASH_ALL, key, map, ARRAY_LEN(map), s->args->cli.timeout_ms);
 }
 
+static bool asks_for_mapping(const struct args *args)
+{
+	return !args->no_static_grants && strcmp(args->cli.command, "info");
+}
+
 /* What was asked for by name is had, or the command fails. */
 static int use_control_ring(struct session *s)
 {
@@ -44,6 +50,10 @@ static int use_control_ring(struct session *s)
 		if (r < 0)
 			return session_error(s, r, "the back end does not keep pages mapped");
 		s->static_pages = r;
+	} else if (asks_for_mapping(s->args)) {
+		/* It is only faster: a back end that does not, or does not answer, serves as well. */
+		r = netfront_map_pools(s->n, MIN(s->args->cli.timeout_ms, MAPPING_MS));
+		s->static_pages = r < 0 ? 0 : r;
 	}
 	return EXIT_OK;
 }
@@ -58,7 +68,7 @@ int session_open(struct session *s, const struct args *args)
 	r = front_session_begin(&s->front, &args->cli);
 	if (r != EXIT_OK)
 		return r;
-	o.ctrl_ring = args->hash || args->static_grants || !strcmp(args->cli.command, "info");
+	o.ctrl_ring = args->hash || args->static_grants || !args->no_static_grants;
 	o.poll_cycles = args->cli.poll_us ? front_linux_cycles(args->cli.poll_us) : 0;
 	r = netfront_open(front_linux_env(s->front.fl), args->cli.devid, &o,
 			  args->cli.timeout_ms, &s->n, &problem);
