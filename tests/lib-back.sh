@@ -19,8 +19,13 @@ start_daemon()
 
 has_lines() { [ "$(grep -c "$2" "$tmp/log")" -ge "$1" ]; }
 
-# make_guest NAME: $domid is its number.
-make_guest() { domid=$("$LOCALXEN" domain --name="$1") || fail "no guest"; }
+# make_guest NAME [OPTION]...: of localxen domain; $domid is its number.
+make_guest()
+{
+	guest_name=$1
+	shift
+	domid=$("$LOCALXEN" domain --name="$guest_name" "$@") || fail "no guest"
+}
 
 node_is() { [ "$(xenstore-read "$1" 2>/dev/null)" = "$2" ]; }
 process_gone() { ! kill -0 "$1" 2>/dev/null; }

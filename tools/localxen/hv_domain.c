@@ -55,8 +55,11 @@ static uint32_t or_default(uint32_t value, uint32_t def)
 	return value ? value : def;
 }
 
-static int new_domid(void)
+static int new_domid(uint32_t wanted)
 {
+	if (wanted)
+		return wanted >= LX_DOMIDS ? -EINVAL :
+		       hv.shm->slot_of[wanted] ? -EEXIST : (int)wanted;
 	if (!hv.next_domid && !hv.shm->slot_of[0])
 		return 0;
 	for (unsigned i = 0; i < LX_DOMIDS; i++) {
@@ -161,7 +164,7 @@ int hv_domain_create(const struct lx_create *c, struct lx_rep *rep)
 			break;
 	if (slot == LX_MAX_DOMS)
 		return -ENOSPC;
-	domid = new_domid();
+	domid = new_domid(c->domid);
 	if (domid < 0)
 		return domid;
 	rc = build(slot, domid, c);
