@@ -363,18 +363,23 @@ static int do_connected(struct backend_device *d)
 
 /*
  * A front end that is still at 3 or 4, or was refused, has to move before it is
- * tried again: its old ring is not one to connect to.
+ * tried again: its old ring is not one to connect to. So it is with what a domain
+ * left behind that has died: the node is asked, not what look_front() made of it, for
+ * the next domain of this number is not the one that wrote it.
  */
-static int do_closed(struct backend_device *d, const struct lifecycle_view *v)
+static int do_closed(struct backend_device *d)
 {
-	int rc = switch_state(d, XenbusStateClosed);
+	XenbusState front;
+	int rc = xenbus_look_otherend_state(&d->bus, &front);
 
+	if (!rc)
+		rc = switch_state(d, XenbusStateClosed);
 	if (rc)
 		return rc;
-	if (!d->refused && (v->front == XenbusStateInitialised ||
-			    v->front == XenbusStateConnected)) {
+	if (!d->refused && (front == XenbusStateInitialised ||
+			    front == XenbusStateConnected)) {
 		d->refused = true;
-		d->refused_front = v->front;
+		d->refused_front = front;
 		d->refused_inputs = d->env.kind->inputs(d->device);
 	}
 	d->env.kind->closed(d->device);
@@ -395,7 +400,7 @@ static int act(struct backend_device *d, const struct lifecycle_view *v,
 	case LIFECYCLE_CONNECTED: return do_connected(d);
 	case LIFECYCLE_RESIZED: return d->env.kind->resized(d->device);
 	case LIFECYCLE_CLOSING: return switch_state(d, XenbusStateClosing);
-	case LIFECYCLE_CLOSED: return do_closed(d, v);
+	case LIFECYCLE_CLOSED: return do_closed(d);
 	case LIFECYCLE_STOP: d->env.kind->stop(d->device, false); return 0;
 	case LIFECYCLE_RELEASE: d->env.kind->release(d->device); return 0;
 	case LIFECYCLE_REMOVE:

@@ -395,6 +395,30 @@ static void test_dead_domain(void)
 	teardown();
 }
 
+/*
+ * Nodes of a domain that has died linger, and another has its number: the rings that
+ * they name are not that one's, whatever its own grants of these numbers are.
+ */
+static void test_number_again(void)
+{
+	setup("");
+	UNIT_OK(connects("3", "br0"));
+	dead_domid = 3;
+	put_back("3", "poke", "1");
+	UNIT_OK(back_reaches("3", "6"));
+	dead_domid = 99;
+	put_back("3", "poke", "2");
+	put_front("3", "state", "4");
+	pump_quiet();
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "6");
+	UNIT_OK(!has_children());
+	put_front("3", "state", "1");
+	UNIT_OK(back_reaches("3", "2"));
+	front_publish("3");
+	UNIT_OK(back_reaches("3", "4"));
+	teardown();
+}
+
 int main(void)
 {
 	static const struct unit_test tests[] = {
@@ -410,6 +434,7 @@ int main(void)
 		{ "the next daemon goes on", test_next_daemon },
 		{ "another back end's device is left alone", test_not_ours },
 		{ "a domain dies", test_dead_domain },
+		{ "another domain has its number", test_number_again },
 	};
 
 	return world_run("vif-device", tests, UNIT_LEN(tests));
