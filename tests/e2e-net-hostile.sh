@@ -79,13 +79,6 @@ unhurt()
 	return 0
 }
 
-# Whether dom0 holds no page of guest $domid, but for its store's.
-nothing_held()
-{
-	! "$LOCALXEN" status | awk -v d="$domid" '/^GRANTED/ { on = 1; next } /^$/ { on = 0 }
-		on && $1 == d && $4 == 0 && $6 != "xenstored" { found = 1 } END { exit !found }'
-}
-
 # ---- the other -------------------------------------------------------------------
 
 # plays ARGUMENT...: of hostile-net, in guest $domid.
@@ -94,7 +87,7 @@ plays()
 	guest "$domid" "$hostile" "$@" >"$tmp/out" 2>&1 ||
 		fail "hostile-net $*: $(cat "$tmp/out"; tail -3 "$tmp/log")"
 	sed "s/^/$name:   /" "$tmp/out"
-	wait_for $wait_s nothing_held || fail "held after $*: $("$LOCALXEN" status)"
+	wait_for $wait_s nothing_held "$domid" || fail "held after $*: $("$LOCALXEN" status)"
 }
 
 # stops TEXT CASE...: the vif closes and says why; then it is there again.

@@ -32,6 +32,13 @@ process_gone() { ! kill -0 "$1" 2>/dev/null; }
 has_no_run_files() { ! ls "$tmp/run/$program/" | grep -qv -e lock -e '^control$'; }
 has_no_workers() { ! pgrep -P "$daemon" >/dev/null; }
 
+# nothing_held DOMID: dom0 holds no page of it, but for its store's.
+nothing_held()
+{
+	! "$LOCALXEN" status | awk -v d="$1" '/^GRANTED/ { on = 1; next } /^$/ { on = 0 }
+		on && $1 == d && $4 == 0 && $6 != "xenstored" { found = 1 } END { exit !found }'
+}
+
 # end_back: everything is closed; nothing may be left.
 end_back()
 {

@@ -146,6 +146,8 @@ static int bring_up(uint32_t domid, uint32_t port)
 	return rc ? rc : start_xenbus(domid, port);
 }
 
+#define DYING_MS 10000	/* for a number to be free again */
+
 static bool name_is_free(const char *name)
 {
 	for (unsigned i = 0; i < LX_MAX_DOMS; i++)
@@ -166,12 +168,19 @@ static int create(const struct lx_create *c)
 	if (*c->name && !name_is_free(c->name))
 		return cli_error("there is a domain %s already", c->name);
 	memcpy(req.data, c, sizeof(*c));
-	rc = lx_rpc(&req, -1, &rep, sizeof(rep), NULL);
+	/* xenstored takes a moment to let go of a dead domain's page. */
+	for (int i = 0; i < DYING_MS; i++) {
+		rc = lx_rpc(&req, -1, &rep, sizeof(rep), NULL);
+		if (rc != -EBUSY)
+			break;
+		usleep(1000);
+	}
 	if (rc)
 		return cli_error("cannot make a domain: %s", rc == -ENOSPC ?
 				 "there are too many" : rc == -EEXIST ?
-				 "one of this number is there, or dying while others have its "
-				 "pages mapped" : strerror(-rc));
+				 "one of this number is there" : rc == -EBUSY ?
+				 "one of this number is dying, and others have its pages mapped" :
+				 strerror(-rc));
 	rc = bring_up(rep.a, rep.b);
 	if (rc) {
 		destroy(rep.a);
