@@ -17,6 +17,32 @@ start_daemon()
 		{ cat "$tmp/log"; fail "the daemon does not start"; }
 }
 
+# make_driver_domain: $dd; then start_in_dd and stop_in_dd, its daemon.
+make_driver_domain()
+{
+	make_guest dd
+	dd=$domid
+	mkdir -m 700 "$tmp/run"
+	# What libxl makes for every domain.
+	xenstore-write "/local/domain/$dd/error" ''
+	xenstore-chmod "/local/domain/$dd/error" "n$dd"
+}
+
+start_in_dd()
+{
+	ready=$(grep -c ' ready:' "$tmp/log" 2>/dev/null)
+	guest "$dd" "$PWD/paravane-$program" --rundir "$tmp/run" --log-level debug "$@" \
+		2>>"$tmp/log" &
+	daemon=$!
+	wait_for $wait_s has_lines $((${ready:-0} + 1)) ' ready:' || fail "$(cat "$tmp/log")"
+}
+
+stop_in_dd()
+{
+	kill "$(pgrep -n -f "$PWD/paravane-$program --rundir $tmp/run")"
+	wait "$daemon"
+}
+
 has_lines() { [ "$(grep -c "$2" "$tmp/log")" -ge "$1" ]; }
 
 # make_guest NAME [OPTION]...: of localxen domain; $domid is its number.
