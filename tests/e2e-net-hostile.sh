@@ -22,6 +22,7 @@
 #   grant-static    static grants: wrong lists; their grants end while mapped
 #   maps            static grants added and deleted without end
 #   storm           EV-1 events without requests
+#   ports           EV-1 its ports are closed, and their numbers bound again
 #   flood           small frames to nobody
 #   spam            XS-4 writes of a key that is watched
 #   keys            XS-1 values of keys, NET-12 ports that are not its own
@@ -117,7 +118,7 @@ for case in ring-jump ring-far ring-backwards; do
 	stops "the control ring's producer is impossible" $case
 done
 stops "control ring" ring-connect
-plays ring-events ring-scribble good
+plays ring-events ring-scribble ports good
 unhurt
 
 say "grants"
