@@ -132,8 +132,8 @@ static int check_bridge(const char *name)
 {
 	if (!switch_check_name(name))
 		return STATUS_OK;
-	return complain_usage(&bridge_command, "\"%s\" cannot be configured: a bridge's name of "
-			      "letters, digits, '-', '_', '@' and ':' is expected", name);
+	return complain_usage(&bridge_command, "\"%s\" cannot be configured: a bridge's name "
+			      "without spaces and slashes, below 64 letters, is expected", name);
 }
 
 /* ---- set and reset -------------------------------------------------------------- */
@@ -278,7 +278,8 @@ static int run_uplink_add(struct bridge_args *a, char **operand)
 		return status;
 	if (switch_check_ifname(operand[1]))
 		return complain_usage(&bridge_command, "\"%s\": an interface's name of at most 15 "
-				      "letters, digits, '-', '_' and '@' is expected", operand[1]);
+				      "letters, without spaces, slashes and colons, is expected",
+				      operand[1]);
 	rc = switch_read_uplink(a->store.xs, a->backend_domid, operand[0], operand[1], &up, &err);
 	if (rc == -ENOENT || rc == -EINVAL) {
 		memset(&up, 0, sizeof(up));

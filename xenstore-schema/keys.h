@@ -189,7 +189,8 @@
  * Below the back end's own domain: DIR_SWITCHES/NAME, and for each uplink
  * DIR_SWITCHES/NAME/DIR_UPLINK/IFNAME with KEY_BRIDGE (the kernel's or Open
  * vSwitch's that it joins; "": none), KEY_VLAN, KEY_ISOLATED, KEY_MTU as of a vif.
- * All are written by T of the back end's domain, or dom0's, and are ours.
+ * All are written by T of the back end's domain, or dom0's, and are ours. In NAME and
+ * IFNAME what is no letter, digit, '-' or '_' is '@' and two hex digits.
  */
 
 #define DIR_SWITCHES		"paravane-bridge"
