@@ -73,6 +73,14 @@ shows "port('a/vif0')['isolated'] and port('b/vif0')['dropped']['nowhere'] > 0"
 bridge port a vif0 isolated=0
 wait_for $wait_s meets $a $b || fail "one isolated port is kept from one that is not"
 
+# ---- a link that is said to be down ----------------------------------------------------
+
+bridge port a vif0 disconnect=1
+reads 1 guest $a xenstore-read device/vif/0/disconnect
+bridge port a vif0 disconnect=0
+reads 0 guest $a xenstore-read device/vif/0/disconnect
+meets $a $b || fail "a word to the guest stops frames"
+
 # ---- captures -----------------------------------------------------------------------
 
 # What tcpdump says of the stream while it goes on.

@@ -145,6 +145,8 @@
 #define KEY_ANY_SOURCE		"any-source"	/* Tb, flag, 0, P: may send from any address */
 #define KEY_MAX_QUEUES		"max-queues"	/* Tb, u32, the daemon's, P: what B offers at most,
 						   1 to 16 */
+#define KEY_DISCONNECT		"disconnect"	/* Tf, flag, 0, xapi's: 1: the link is down; read by
+						   Windows' xenvif alone, which watches it */
 #define KEY_MTU			"mtu"		/* Tb Tf, u32 bytes, 1500, n */
 
 /* ---- vif: back end to front end ------------------------------------------ */
