@@ -16,14 +16,6 @@ make_guest b; b=$domid
 mac=00:16:3e:0c:00:01 peer=00:16:3e:0c:00:02
 
 held() { ! nothing_held "$1"; }
-error_says()
-{
-	error=$(xenstore-read "/local/domain/0/error/backend/vif/$1/0/error" 2>/dev/null)
-	case $error in
-	*"$2"*) ;;
-	*) fail "the error node of $1 is '$error', expected '$2'" ;;
-	esac
-}
 meets() { pings "$1" "$2" -W 1 -c 1; }
 
 # ---- the others --------------------------------------------------------------------

@@ -28,16 +28,6 @@ detach()
 }
 nic_gone() { ! xenstore-exists "$(back_dir "$1")"; }
 
-# error_says DOMID TEXT
-error_says()
-{
-	error=$(xenstore-read "/local/domain/$dd/error/backend/vif/$1/0/error" 2>/dev/null)
-	case $error in
-	*"$2"*) ;;
-	*) fail "the error node of $1 is '$error', expected '$2'; $(tail -3 "$tmp/log")" ;;
-	esac
-}
-
 say "two guests served, one comes back, one is detached"
 attach "$a"
 attach "$b"

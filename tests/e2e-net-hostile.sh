@@ -97,11 +97,7 @@ stops()
 	text=$1
 	shift
 	plays "$@"
-	error=$(xenstore-read "/local/domain/0/error/backend/vif/$domid/0/error" 2>/dev/null)
-	case $error in
-	*"$text"*) ;;
-	*) fail "$*: the error node is '$error', expected '$text'" ;;
-	esac
+	error_says "$domid" "$text"
 	plays good
 }
 

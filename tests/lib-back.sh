@@ -58,6 +58,17 @@ process_gone() { ! kill -0 "$1" 2>/dev/null; }
 has_no_run_files() { ! ls "$tmp/run/$program/" | grep -qv -e lock -e '^control$'; }
 has_no_workers() { ! pgrep -P "$daemon" >/dev/null; }
 
+# error_says DOMID TEXT: why its device failed, where people look for it.
+error_says()
+{
+	back=$(back_dir "$1")
+	error=$(xenstore-read "${back%%/backend/*}/error/backend/${back#*/backend/}/error" 2>/dev/null)
+	case $error in
+	*"$2"*) ;;
+	*) fail "the error node of $1 is '$error', expected '$2'; $(tail -3 "$tmp/log")" ;;
+	esac
+}
+
 # nothing_held DOMID: dom0 holds no page of it, but for its store's.
 nothing_held()
 {
