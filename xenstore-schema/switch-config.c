@@ -2,8 +2,8 @@
 /*
  * Nodes of switches and uplinks (switch-config.h).
  *
- * Hides: the layout DIR_SWITCHES/NAME/DIR_UPLINK/IFNAME, how names are spelled in it. Must not know: who acts on
- * what is written.
+ * Hides: the layout DIR_SWITCHES/NAME/DIR_UPLINK/IFNAME, how names are spelled in it.
+ * Must not know: who acts on what is written.
  */
 #include "switch-config.h"
 
@@ -166,8 +166,7 @@ static int by_name(const void *a, const void *b)
 static int each_name(struct xs_handle *xs, const char *dir,
 		     int (*fn)(void *arg, const char *name), void *arg)
 {
-	unsigned int nr = 0, i;
-	unsigned int nodes = 0;
+	unsigned int nodes = 0, nr = 0, i;
 	char **names;
 	int rc = 0;
 
