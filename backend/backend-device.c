@@ -183,17 +183,17 @@ static void take_own_state(struct backend_device *d, XenbusState node)
 static int look_front(struct backend_device *d, XenbusState *out)
 {
 	bool alive;
+	int rc;
 
-	*out = XenbusStateUnknown;
+	*out = d->front_node = XenbusStateUnknown;
 	if (!d->linked)
 		return 0;
 	alive = xs_is_domain_introduced(d->bus.xs, d->frontend_id);
 	if (alive)
 		d->was_alive = true;
-	if (alive || !d->was_alive)
-		return xenbus_look_otherend_state(&d->bus, out);
-	*out = XenbusStateClosed;
-	return 0;
+	rc = xenbus_look_otherend_state(&d->bus, &d->front_node);
+	*out = alive || !d->was_alive ? d->front_node : XenbusStateClosed;
+	return rc;
 }
 
 static bool close_overdue(struct backend_device *d, const struct lifecycle_view *v)
@@ -363,18 +363,20 @@ static int do_connected(struct backend_device *d)
 
 /*
  * A front end that is still at 3 or 4, or was refused, has to move before it is
- * tried again: its old ring is not one to connect to.
+ * tried again: its old ring is not one to connect to. So it is with what a domain
+ * left behind that has died: its node counts, not what look_front() made of it, for
+ * the next domain of this number is not the one that wrote it.
  */
-static int do_closed(struct backend_device *d, const struct lifecycle_view *v)
+static int do_closed(struct backend_device *d)
 {
 	int rc = switch_state(d, XenbusStateClosed);
 
 	if (rc)
 		return rc;
-	if (!d->refused && (v->front == XenbusStateInitialised ||
-			    v->front == XenbusStateConnected)) {
+	if (!d->refused && (d->front_node == XenbusStateInitialised ||
+			    d->front_node == XenbusStateConnected)) {
 		d->refused = true;
-		d->refused_front = v->front;
+		d->refused_front = d->front_node;
 		d->refused_inputs = d->env.kind->inputs(d->device);
 	}
 	d->env.kind->closed(d->device);
@@ -395,7 +397,7 @@ static int act(struct backend_device *d, const struct lifecycle_view *v,
 	case LIFECYCLE_CONNECTED: return do_connected(d);
 	case LIFECYCLE_RESIZED: return d->env.kind->resized(d->device);
 	case LIFECYCLE_CLOSING: return switch_state(d, XenbusStateClosing);
-	case LIFECYCLE_CLOSED: return do_closed(d, v);
+	case LIFECYCLE_CLOSED: return do_closed(d);
 	case LIFECYCLE_STOP: d->env.kind->stop(d->device, false); return 0;
 	case LIFECYCLE_RELEASE: d->env.kind->release(d->device); return 0;
 	case LIFECYCLE_REMOVE:

@@ -33,6 +33,7 @@ struct backend_device {
 	uint64_t look_at_ms;		/* the same, then; 0: only on a change */
 	/* The rest is backend-device.c's. */
 	bool linked, was_alive;
+	XenbusState front_node;		/* what the front end's said at the last look */
 	/* What was refused, so that the same is not tried again and again. */
 	bool refused;
 	XenbusState refused_front;

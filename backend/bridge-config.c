@@ -34,6 +34,7 @@ struct known {
 	struct known *next;
 	char name[VIF_NAME_BYTES];
 	struct switch_config cfg;
+	char why[WHY_BYTES];		/* what is wrong with it, as last said */
 	bool seen;
 };
 
@@ -56,13 +57,19 @@ static void look_again(struct bridge_config *c, int64_t ms)
 	evloop_set_timer(c->again, ms, 0);
 }
 
-/* Once for each reason. */
+/* Whether it is a new reason: each is said once, however often nodes are read. */
+static bool is_new(char said[WHY_BYTES], const char *why)
+{
+	if (!strcmp(said, why))
+		return false;
+	snprintf(said, WHY_BYTES, "%s", why);
+	return true;
+}
+
 static void complain(struct uplink_port *u, const char *why)
 {
-	if (!strcmp(u->why, why))
-		return;
-	snprintf(u->why, sizeof(u->why), "%s", why);
-	log_error("bridge %s: uplink %s: %s", u->bridge, u->want.ifname, why);
+	if (is_new(u->why, why))
+		log_error("bridge %s: uplink %s: %s", u->bridge, u->want.ifname, why);
 }
 
 static void on_added(void *arg)
@@ -229,25 +236,33 @@ static struct known *find_known(struct bridge_config *c, const char *name)
 	return k;
 }
 
+static void complain_bridge(struct known *k, const struct key_error *err)
+{
+	char why[WHY_BYTES];
+
+	device_say_key(err, "the administrator", why, sizeof(why));
+	if (is_new(k->why, why))
+		log_error("bridge %s: %s; nothing is changed", k->name, why);
+}
+
 static int read_bridge(void *arg, const char *name)
 {
 	struct bridge_config *c = arg;
 	struct key_error err = { .expected = "" };
 	struct switch_config cfg;
 	struct known *k;
-	char why[WHY_BYTES];
 	int rc = switch_read(c->xs, c->domid, name, &cfg, &err);
 
-	if (rc == -EINVAL) {
-		device_say_key(&err, "the administrator", why, sizeof(why));
-		log_error("bridge %s: %s; nothing is changed", name, why);
-	} else if (rc) {
+	if (rc && rc != -EINVAL)
 		return rc;
-	}
 	k = find_known(c, name);
 	if (!k)
 		return -ENOMEM;
 	k->seen = true;
+	if (rc)
+		complain_bridge(k, &err);
+	else
+		k->why[0] = '\0';
 	if (!rc && memcmp(&cfg, &k->cfg, sizeof(cfg))) {
 		k->cfg = cfg;
 		bridges_configure(c->bridges, name, cfg.ageing_ms, cfg.move_ms);

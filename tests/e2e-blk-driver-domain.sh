@@ -6,23 +6,9 @@
 own_xen "$@"
 paravane=$PWD/paravane
 truncate -s 32M "$tmp/image"
-make_guest dd
-dd=$domid
+make_driver_domain
 make_guest g1
 back_dir() { echo "/local/domain/$dd/backend/vbd/$1/51712"; }
-mkdir -m 700 "$tmp/run"
-
-# What libxl makes for every domain.
-xenstore-write "/local/domain/$dd/error" ''
-xenstore-chmod "/local/domain/$dd/error" "n$dd"
-
-start_in_dd()
-{
-	ready=$(grep -c ' ready:' "$tmp/log" 2>/dev/null)
-	guest "$dd" "$blkback" --rundir "$tmp/run" --log-level debug "$@" 2>>"$tmp/log" &
-	daemon=$!
-	wait_for $wait_s has_lines $((${ready:-0} + 1)) ' ready:' || fail "$(cat "$tmp/log")"
-}
 
 # A disk with xl's script, which nobody in the driver domain runs.
 attach()
@@ -55,10 +41,7 @@ detach
 mv "$tmp/image" "$tmp/away"
 "$paravane" attach-disk "$domid" "$tmp/image" xvda --backend "$dd" --no-wait || fail "attach"
 back_reaches "$domid" 6
-case $(xenstore-read "/local/domain/$dd/error/backend/vbd/$domid/51712/error") in
-*"no such file"*) ;;
-*) fail "no error: $(tail -3 "$tmp/log")" ;;
-esac
+error_says "$domid" "no such file"
 mv "$tmp/away" "$tmp/image"
 detach
 ! xenstore-exists "/local/domain/$dd/error/backend" || fail "its error stays"
@@ -78,8 +61,7 @@ guest "$domid" "$blkfront" info >"$tmp/out" 2>&1 || fail "$(cat "$tmp/out")"
 detach
 
 say "without --driver-domain another does both"
-kill "$(pgrep -n -f "$blkback --rundir $tmp/run")"
-wait "$daemon"
+stop_in_dd
 start_in_dd
 attach
 back_reaches "$domid" 2
@@ -87,7 +69,6 @@ back_stays "$domid" 2
 xenstore-write "$(back_dir "$domid")/hotplug-status" connected
 guest "$domid" "$blkfront" info >"$tmp/out" 2>&1 || fail "$(cat "$tmp/out")"
 detach_by_hand "$domid"
-kill "$(pgrep -n -f "$blkback --rundir $tmp/run")"
-wait "$daemon"
+stop_in_dd
 ! grep -E 'Sanitizer|Assertion' "$tmp/log" || fail "see above"
 say passed

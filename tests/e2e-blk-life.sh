@@ -55,7 +55,7 @@ pid=$(worker_of "$domid")
 wait_for $wait_s process_gone "$pid" || fail "the worker stays"
 back_reaches "$domid" 6
 remove_nodes "$domid"
-make_guest g2
+make_guest g2 --domid="$domid"
 attach_by_hand "$domid" "$tmp/image" r
 back_reaches "$domid" 2
 reads 4 xenstore-read "$(back_dir "$domid")/info"

@@ -56,6 +56,10 @@ reads alive xenstore-read /local/domain/$b/data/k
 c=$("$LOCALXEN" domain --name=victim) || fail "the name cannot be used again"
 [ "$c" != "$a" ] || fail "a domid was used again at once"
 reads victim guest $c xenstore-read name
+expect 0 "$LOCALXEN" destroy $c
+reads "$a" "$LOCALXEN" domain --domid=$a --name=victim
+reads "$a" guest victim xenstore-read domid
+refused "one of this number is there" "$LOCALXEN" domain --domid=$a
 fired_intro() { [ "$(grep -c @introduceDomain "$tmp/introduced")" -ge 2 ]; }
 wait_for 30 fired_intro || fail "@introduceDomain did not fire"
 
@@ -69,7 +73,7 @@ while [ $i -lt 15 ]; do
 	expect 0 "$LOCALXEN" destroy $g
 	i=$((i + 1))
 done
-wait_for 30 fired 17 || fail "not every destroy fired @releaseDomain"
+wait_for 30 fired 18 || fail "not every destroy fired @releaseDomain"
 reads alive guest witness xenstore-read data/k
 ! xenstore-ls /local/domain | grep -q "^$g = " || fail "nodes of domain $g are left"
 nothing_left

@@ -73,6 +73,14 @@ shows "port('a/vif0')['isolated'] and port('b/vif0')['dropped']['nowhere'] > 0"
 bridge port a vif0 isolated=0
 wait_for $wait_s meets $a $b || fail "one isolated port is kept from one that is not"
 
+# ---- a link that is said to be down ----------------------------------------------------
+
+bridge port a vif0 disconnect=1
+reads 1 guest $a xenstore-read device/vif/0/disconnect
+bridge port a vif0 disconnect=0
+reads 0 guest $a xenstore-read device/vif/0/disconnect
+meets $a $b || fail "a word to the guest stops frames"
+
 # ---- captures -----------------------------------------------------------------------
 
 # What tcpdump says of the stream while it goes on.
@@ -141,6 +149,34 @@ wait_for $wait_s apart $a 99 || fail "a reaches VLAN 7"
 bridge uplink remove br0 up0
 wait_for $wait_s no_up0 || fail "the TAP stays"
 
+# ---- names that XenStore has no letters for ----------------------------------------------
+
+ip link add lan0.5 type bridge
+ip link set lan0.5 up
+ip link set wire master lan0.5
+make_guest c; c=$domid
+give_nic $c bridge=br0.100
+boot_net $c
+bridge set br0.100 ageing-ms=7000
+bridge uplink add br0.100 up0.7 bridge=lan0.5
+wait_for $wait_s meets $c 99 || fail "c cannot reach the host behind up0.7: $(tail -3 "$tmp/log")"
+"$paravane" bridge show br0.100 >"$tmp/show" || fail "bridge show br0.100"
+grep -q '^uplink up0.7 ' "$tmp/show" && grep -q '^c/vif0 ' "$tmp/show" || fail "$(cat "$tmp/show")"
+"$paravane" bridge list --json | python3 -c "
+import json, sys
+[b] = [b for b in json.load(sys.stdin) if b['bridge'] == 'br0.100']
+assert b['ports'] == 2 and b['ageing_ms'] == 7000, b" || fail "list of br0.100"
+reads 7000 xenstore-read /local/domain/0/paravane-bridge/br0@2e100/ageing-ms
+kill -9 $daemon
+wait $daemon
+start_daemon
+wait_for $wait_s meets $c 99 || fail "c lost the host behind up0.7: $(tail -3 "$tmp/log")"
+bridge uplink remove br0.100 up0.7
+wait_for $wait_s sh -c '! ip link show dev up0.7 >/dev/null 2>&1' || fail "the TAP up0.7 stays"
+bridge reset br0.100
+halt_net $c
+detach_nic $c
+
 # ---- what is refused -------------------------------------------------------------------
 
 refused 'a VLAN (1 to 4094)' "$paravane" bridge port a vif0 vlan=4095
@@ -148,7 +184,7 @@ refused 'is expected' "$paravane" bridge port a vif0 isolated=maybe
 refused 'means nothing here' "$paravane" bridge set br0 mtu=5
 refused 'a number from 1' "$paravane" bridge set br0 ageing-ms=0
 refused 'cannot be configured' "$paravane" bridge set br0/x move-ms=1
-refused 'letters, digits' "$paravane" bridge uplink add br0 a-name-far-too-long
+refused 'at most 15 letters' "$paravane" bridge uplink add br0 a-name-far-too-long
 refused 'has no uplink up0' "$paravane" bridge uplink remove br0 up0
 refused 'no bridge br9' "$paravane" bridge show br9
 refused 'list, show, set' "$paravane" bridge paint br0

@@ -22,6 +22,7 @@
 #   grant-static    static grants: wrong lists; their grants end while mapped
 #   maps            static grants added and deleted without end
 #   storm           EV-1 events without requests
+#   ports           EV-1 its ports are closed, and their numbers bound again
 #   flood           small frames to nobody
 #   spam            XS-4 writes of a key that is watched
 #   keys            XS-1 values of keys, NET-12 ports that are not its own
@@ -79,13 +80,6 @@ unhurt()
 	return 0
 }
 
-# Whether dom0 holds no page of guest $domid, but for its store's.
-nothing_held()
-{
-	! "$LOCALXEN" status | awk -v d="$domid" '/^GRANTED/ { on = 1; next } /^$/ { on = 0 }
-		on && $1 == d && $4 == 0 && $6 != "xenstored" { found = 1 } END { exit !found }'
-}
-
 # ---- the other -------------------------------------------------------------------
 
 # plays ARGUMENT...: of hostile-net, in guest $domid.
@@ -94,7 +88,7 @@ plays()
 	guest "$domid" "$hostile" "$@" >"$tmp/out" 2>&1 ||
 		fail "hostile-net $*: $(cat "$tmp/out"; tail -3 "$tmp/log")"
 	sed "s/^/$name:   /" "$tmp/out"
-	wait_for $wait_s nothing_held || fail "held after $*: $("$LOCALXEN" status)"
+	wait_for $wait_s nothing_held "$domid" || fail "held after $*: $("$LOCALXEN" status)"
 }
 
 # stops TEXT CASE...: the vif closes and says why; then it is there again.
@@ -103,11 +97,7 @@ stops()
 	text=$1
 	shift
 	plays "$@"
-	error=$(xenstore-read "/local/domain/0/error/backend/vif/$domid/0/error" 2>/dev/null)
-	case $error in
-	*"$text"*) ;;
-	*) fail "$*: the error node is '$error', expected '$text'" ;;
-	esac
+	error_says "$domid" "$text"
 	plays good
 }
 
@@ -124,7 +114,7 @@ for case in ring-jump ring-far ring-backwards; do
 	stops "the control ring's producer is impossible" $case
 done
 stops "control ring" ring-connect
-plays ring-events ring-scribble good
+plays ring-events ring-scribble ports good
 unhurt
 
 say "grants"

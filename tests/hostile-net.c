@@ -211,6 +211,16 @@ static void withheld(struct front_env *env)
 	printf("%llu frames to nobody's slots\n", (unsigned long long)nr);
 }
 
+static void good(struct front_env *env)
+{
+	struct vif to, from;
+
+	open_both(&to, &from, env);
+	vif_good(&to);
+	vif_good(&from);
+	close_both(&to, &from);
+}
+
 /* ---- rings ------------------------------------------------------------------------------- */
 
 static void jump(struct front_env *env, uint32_t off)
@@ -490,6 +500,43 @@ static void storm(struct front_env *env)
 	printf("%llu events without a request\n", (unsigned long long)nr);
 }
 
+/* Its ports end while it is connected, and others get their numbers: nobody else suffers. */
+static void ports(struct front_env *env)
+{
+	struct vif to, from;
+
+	for (uint32_t round = 0; round < 20; round++) {
+		uint32_t port[VIF_RINGS];
+
+		open_both(&to, &from, env);
+		vif_post(&to, 8);
+		send_to(&from, &to, 0, 100);
+		take_good(&to, &from, 0, 100);
+		vif_answer(&from);
+		for (enum vif_ring ring = VIF_TX; ring < VIF_RINGS; ring++)
+			if (xenevtchn_unbind(env->xce, to.port[ring]))
+				hostile_fail("unbind: %s", strerror(errno));
+		/* It is answered and written to, and cannot be told. */
+		vif_slot(&to, to.data_gref[0], 0, 100, 0);
+		ring_front_push(&to.ring[VIF_TX]);
+		for (uint32_t i = 0; i < 7; i++) {
+			send_to(&from, &to, i, 100 + i);
+			vif_answer(&from);
+		}
+		for (enum vif_ring ring = VIF_TX; ring < VIF_RINGS; ring++) {
+			port[ring] = (uint32_t)xenevtchn_bind_unbound_port(
+				env->xce, to.dev.bus.otherend_id);
+			if ((int)port[ring] < 0)
+				hostile_fail("bind: %s", strerror(errno));
+		}
+		vif_good(&from);
+		for (enum vif_ring ring = VIF_TX; ring < VIF_RINGS; ring++)
+			xenevtchn_unbind(env->xce, port[ring]);
+		close_both(&to, &from);
+	}
+	good(env);
+}
+
 /* As fast as it goes, to an address that nobody has. */
 static void flood(struct front_env *env)
 {
@@ -613,16 +660,6 @@ static void load(struct front_env *env)
 	withheld(env);
 }
 
-static void good(struct front_env *env)
-{
-	struct vif to, from;
-
-	open_both(&to, &from, env);
-	vif_good(&to);
-	vif_good(&from);
-	close_both(&to, &from);
-}
-
 /* ---- arguments ------------------------------------------------------------------------------- */
 
 static const struct {
@@ -635,7 +672,7 @@ static const struct {
 	{ "ring-connect", ring_connect }, { "ring-events", ring_events },
 	{ "ring-scribble", ring_scribble }, { "grant-data", grant_data },
 	{ "grant-ring", grant_ring }, { "grant-static", grant_static }, { "maps", maps },
-	{ "storm", storm }, { "flood", flood }, { "spam", spam }, { "keys", keys },
+	{ "storm", storm }, { "ports", ports }, { "flood", flood }, { "spam", spam }, { "keys", keys },
 	{ "deleted", deleted }, { "killed", killed }, { "load", load }, { "good", good },
 };
 

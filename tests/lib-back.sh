@@ -17,15 +17,64 @@ start_daemon()
 		{ cat "$tmp/log"; fail "the daemon does not start"; }
 }
 
+# make_driver_domain: $dd; then start_in_dd and stop_in_dd, its daemon.
+make_driver_domain()
+{
+	make_guest dd
+	dd=$domid
+	mkdir -m 700 "$tmp/run"
+	# What libxl makes for every domain.
+	xenstore-write "/local/domain/$dd/error" ''
+	xenstore-chmod "/local/domain/$dd/error" "n$dd"
+}
+
+start_in_dd()
+{
+	ready=$(grep -c ' ready:' "$tmp/log" 2>/dev/null)
+	guest "$dd" "$PWD/paravane-$program" --rundir "$tmp/run" --log-level debug "$@" \
+		2>>"$tmp/log" &
+	daemon=$!
+	wait_for $wait_s has_lines $((${ready:-0} + 1)) ' ready:' || fail "$(cat "$tmp/log")"
+}
+
+stop_in_dd()
+{
+	kill "$(pgrep -n -f "$PWD/paravane-$program --rundir $tmp/run")"
+	wait "$daemon"
+}
+
 has_lines() { [ "$(grep -c "$2" "$tmp/log")" -ge "$1" ]; }
 
-# make_guest NAME: $domid is its number.
-make_guest() { domid=$("$LOCALXEN" domain --name="$1") || fail "no guest"; }
+# make_guest NAME [OPTION]...: of localxen domain; $domid is its number.
+make_guest()
+{
+	guest_name=$1
+	shift
+	domid=$("$LOCALXEN" domain --name="$guest_name" "$@") || fail "no guest"
+}
 
 node_is() { [ "$(xenstore-read "$1" 2>/dev/null)" = "$2" ]; }
 process_gone() { ! kill -0 "$1" 2>/dev/null; }
 has_no_run_files() { ! ls "$tmp/run/$program/" | grep -qv -e lock -e '^control$'; }
 has_no_workers() { ! pgrep -P "$daemon" >/dev/null; }
+
+# error_says DOMID TEXT: why its device failed, where people look for it.
+error_says()
+{
+	back=$(back_dir "$1")
+	error=$(xenstore-read "${back%%/backend/*}/error/backend/${back#*/backend/}/error" 2>/dev/null)
+	case $error in
+	*"$2"*) ;;
+	*) fail "the error node of $1 is '$error', expected '$2'; $(tail -3 "$tmp/log")" ;;
+	esac
+}
+
+# nothing_held DOMID: dom0 holds no page of it, but for its store's.
+nothing_held()
+{
+	! "$LOCALXEN" status | awk -v d="$1" '/^GRANTED/ { on = 1; next } /^$/ { on = 0 }
+		on && $1 == d && $4 == 0 && $6 != "xenstored" { found = 1 } END { exit !found }'
+}
 
 # end_back: everything is closed; nothing may be left.
 end_back()

@@ -71,16 +71,6 @@ back_stays()
 		fail "back end of $1 went to $(xenstore-read "$(back_dir "$1")/state"), expected $2"
 }
 
-# error_says DOMID TEXT
-error_says()
-{
-	error=$(xenstore-read "/local/domain/0/error/backend/vbd/$1/51712/error" 2>/dev/null)
-	case $error in
-	*"$2"*) ;;
-	*) fail "error node of $1 is '$error', expected '$2'" ;;
-	esac
-}
-
 info() { sed -n "s/^$2=//p" "$tmp/run/blkback/vbd-$1-51712.info" 2>/dev/null; }
 worker_of() { info "$1" pid; }
 has_worker() { pid=$(worker_of "$1") && [ -n "$pid" ] && [ -d "/proc/$pid" ]; }

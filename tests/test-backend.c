@@ -271,6 +271,27 @@ static void test_domain_dies(void)
 	remove_and_teardown();
 }
 
+/*
+ * Nodes of a domain that has died linger, and another has its number: the rings that
+ * they name are not that one's, whatever its own grants of these numbers are.
+ */
+static void test_number_again(void)
+{
+	setup();
+	UNIT_NEED(connect_all());
+	dead_domid = 3;
+	fake_xs_put(BACK("3") "touched", "1");
+	UNIT_OK(pump_until(BACK("3") "state", "6"));
+	dead_domid = 99;
+	fake_xs_put(BACK("3") "touched", "2");
+	fake_xs_put(FRONT("3") "state", "4");
+	pump_quiet();
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "6");
+	UNIT_OK(!has_children());
+	UNIT_OK(reconnect("3"));
+	remove_and_teardown();
+}
+
 /* The same directory made anew before we looked. */
 static void test_made_anew(void)
 {
@@ -473,6 +494,7 @@ static const struct unit_test tests[] = {
 	{ "detach crossed by our Connected", test_detach_crossed },
 	{ "nodes vanish", test_vanish },
 	{ "domain dies, number is used again", test_domain_dies },
+	{ "another domain has its number", test_number_again },
 	{ "nodes made anew under a connection", test_made_anew },
 	{ "bad words of the tool stack", test_bad_params },
 	{ "bad words of the front end", test_bad_front },

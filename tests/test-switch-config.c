@@ -34,9 +34,12 @@ static int stop_at_once(void *arg, const char *name)
 
 static void test_names(void)
 {
-	static const char *const good[] = { "xenbr0", "a", "Lan-1_x@y:z" };
-	static const char *const bad[] = { "", "a/b", "a b", "br0.5", "..", "\xc3\xa4",
-		"aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggg" };
+	static const char *const good[] = { "xenbr0", "a", "Lan-1_x@y:z", "br0.100",
+		"aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffggg",
+		"aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff." };
+	static const char *const bad[] = { "", "a/b", "a b", "..", ".a", "\xc3\xa4",
+		"aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggg",
+		"aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffg." };
 	size_t i;
 
 	for (i = 0; i < UNIT_LEN(good); i++)
@@ -46,30 +49,66 @@ static void test_names(void)
 		UNIT_EQ(switch_check_ifname(bad[i]), -EINVAL);
 	}
 	UNIT_EQ(switch_check_ifname("abcdefghijklmno"), 0);
+	UNIT_EQ(switch_check_ifname("a@@@@@@@@@@@@@."), 0);
 	UNIT_EQ(switch_check_ifname("abcdefghijklmnop"), -EINVAL);
 	UNIT_EQ(switch_check_ifname("eth0:1"), -EINVAL);
 }
 
 static void test_paths(void)
 {
-	char buf[64], small[4];
+	char buf[64];
 
 	UNIT_EQ(switch_watch_path(buf, sizeof(buf), 0), 0);
 	UNIT_STREQ(buf, DIR);
-	UNIT_EQ(switch_of_path(LAN, 0, buf, sizeof(buf)), 0);
-	UNIT_STREQ(buf, "lan");
-	UNIT_EQ(switch_of_path(UP "/vlan", 0, buf, sizeof(buf)), 0);
-	UNIT_STREQ(buf, "lan");
-	UNIT_EQ(switch_of_path(DIR, 0, buf, sizeof(buf)), -ENOENT);
-	UNIT_EQ(switch_of_path(DIR "/", 0, buf, sizeof(buf)), -ENOENT);
-	UNIT_EQ(switch_of_path(DIR "s/lan", 0, buf, sizeof(buf)), -ENOENT);
-	UNIT_EQ(switch_of_path(LAN, 1, buf, sizeof(buf)), -ENOENT);
-	UNIT_EQ(switch_of_path(DIR "/lang", 0, small, sizeof(small)), -ENOENT);
-	UNIT_EQ(switch_of_path(LAN, 0, small, sizeof(small)), 0);
+}
+
+/* What a store's path cannot have. */
+static void test_escapes(void)
+{
+	struct switch_uplink up = { .ifname = "up0.7", .bridge = "br0.7" }, read;
+	struct switch_config cfg = { .ageing_ms = 5000, .move_ms = 7 }, got;
+	struct xs_handle *xs = start();
+	struct key_error err;
+	char names[64] = "";
+
+	UNIT_EQ(switch_write(xs, 0, "br0.100", &cfg), 0);
+	UNIT_STREQ(fake_xs_get(DIR "/br0@2e100/ageing-ms"), "5000");
+	UNIT_EQ(switch_read(xs, 0, "br0.100", &got, &err), 0);
+	UNIT_EQ(got.move_ms, 7);
+	UNIT_EQ(switch_write_uplink(xs, 0, "x@y:z~", &up), 0);
+	UNIT_STREQ(fake_xs_get(DIR "/x@40y@3az@7e/uplink/up0@2e7/bridge"), "br0.7");
+	UNIT_EQ(switch_read_uplink(xs, 0, "x@y:z~", "up0.7", &read, &err), 0);
+	UNIT_STREQ(read.ifname, "up0.7");
+	UNIT_EQ(switch_each_uplink(xs, 0, "x@y:z~", append, names), 0);
+	UNIT_STREQ(names, "up0.7 ");
+	/* No other spelling of a name is one: another node would be the same switch. */
+	fake_xs_put(DIR "/br0@2E100/ageing-ms", "1");
+	fake_xs_put(DIR "/br@30/ageing-ms", "1");
+	fake_xs_put(DIR "/br@2/ageing-ms", "1");
+	fake_xs_put(DIR "/br@/ageing-ms", "1");
+	fake_xs_put(DIR "/br@00/ageing-ms", "1");
+	fake_xs_put(DIR "/br@20/ageing-ms", "1");
+	fake_xs_put(DIR "/@2fbr/ageing-ms", "1");
+	*names = '\0';
+	UNIT_EQ(switch_each(xs, 0, append, names), 0);
+	UNIT_STREQ(names, "br0.100 x@y:z~ ");
+	UNIT_EQ(switch_remove(xs, 0, "br0.100"), 0);
+	UNIT_EQ(switch_remove_uplink(xs, 0, "x@y:z~", "up0.7"), 0);
+	UNIT_OK(!fake_xs_get(DIR "/br0@2e100") && !fake_xs_get(DIR "/x@40y@3az@7e"));
+	/* The longest of both, all of it escapes. */
+	memcpy(up.ifname, "@@@@@@@@@@@@@@@", 16);
+	UNIT_EQ(switch_write_uplink(xs, 65535, "@@@@@@@@@@@@@@@@@@@@@", &up), 0);
+	UNIT_EQ(switch_read_uplink(xs, 65535, "@@@@@@@@@@@@@@@@@@@@@", up.ifname, &read, &err), 0);
+	UNIT_STREQ(read.ifname, up.ifname);
+	UNIT_EQ(switch_each_uplink(xs, 65535, "@@@@@@@@@@@@@@@@@@@@@", stop_at_once, names), 7);
+	UNIT_EQ(switch_remove_uplink(xs, 65535, "@@@@@@@@@@@@@@@@@@@@@", up.ifname), 0);
+	xs_close(xs);
 }
 
 static void test_switch(void)
 {
+	static const char long_name[] =
+		"aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffg.";
 	struct switch_config cfg = { .ageing_ms = 5000, .move_ms = 0 }, got;
 	struct xs_handle *xs = start();
 	struct key_error err;
@@ -93,9 +132,9 @@ static void test_switch(void)
 	UNIT_EQ(switch_each(xs, 0, stop_at_once, names), 7);
 	UNIT_STREQ(names, "dmz ");
 	/* A vif may be on a switch that no node can be of. */
-	UNIT_EQ(switch_read(xs, 0, "br0.5", &got, &err), 0);
+	UNIT_EQ(switch_read(xs, 0, long_name, &got, &err), 0);
 	UNIT_EQ(got.ageing_ms, SWITCH_AGEING_MS);
-	UNIT_EQ(switch_write(xs, 0, "br0.5", &cfg), -EINVAL);
+	UNIT_EQ(switch_write(xs, 0, long_name, &cfg), -EINVAL);
 	cfg.ageing_ms = 0;
 	UNIT_EQ(switch_write(xs, 0, "lan", &cfg), -EINVAL);
 	UNIT_EQ(switch_remove(xs, 0, "lan"), 0);
@@ -215,7 +254,7 @@ static void test_bad_writes(void)
 
 	for (i = 0; i < UNIT_LEN(bad); i++)
 		UNIT_EQ(switch_write_uplink(xs, 0, "lan", &bad[i]), -EINVAL);
-	UNIT_EQ(switch_write_uplink(xs, 0, "a.b", &(struct switch_uplink){ .ifname = "tap0" }),
+	UNIT_EQ(switch_write_uplink(xs, 0, "a b", &(struct switch_uplink){ .ifname = "tap0" }),
 		-EINVAL);
 	UNIT_EQ(fake_xs_count(), nodes);
 	xs_close(xs);
@@ -252,6 +291,7 @@ int main(void)
 	static const struct unit_test tests[] = {
 		{ "names of switches and interfaces", test_names },
 		{ "paths to watch", test_paths },
+		{ "names that the store has no letters for", test_escapes },
 		{ "a switch's nodes", test_switch },
 		{ "an uplink's nodes", test_uplink },
 		{ "an uplink is removed", test_remove_uplink },

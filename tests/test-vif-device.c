@@ -14,6 +14,7 @@
 
 #define BACK(id) "/local/domain/0/backend/vif/" id "/0/"
 #define FRONT(id) "/local/domain/" id "/device/vif/0/"
+#define LAN "/local/domain/0/paravane-bridge/lan/"
 #define ERROR(id) "/local/domain/0/error/backend/vif/" id "/0/error"
 
 static struct vif_config config;
@@ -395,6 +396,72 @@ static void test_dead_domain(void)
 	teardown();
 }
 
+/*
+ * Nodes of a domain that has died linger, and another has its number: the rings that
+ * they name are not that one's, whatever its own grants of these numbers are.
+ */
+static void test_number_again(void)
+{
+	setup("");
+	UNIT_OK(connects("3", "br0"));
+	dead_domid = 3;
+	put_back("3", "poke", "1");
+	UNIT_OK(back_reaches("3", "6"));
+	dead_domid = 99;
+	put_back("3", "poke", "2");
+	put_front("3", "state", "4");
+	pump_quiet();
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "6");
+	UNIT_OK(!has_children());
+	put_front("3", "state", "1");
+	UNIT_OK(back_reaches("3", "2"));
+	front_publish("3");
+	UNIT_OK(back_reaches("3", "4"));
+	teardown();
+}
+
+/* How often the log says words, since it goes into file. */
+static unsigned int said(FILE *file, const char *words)
+{
+	char line[512];
+	unsigned int nr = 0;
+
+	pump_quiet();
+	rewind(file);
+	while (fgets(line, sizeof(line), file))
+		nr += strstr(line, words) != NULL;
+	fseek(file, 0, SEEK_END);
+	return nr;
+}
+
+/* What is bad of a bridge is said once, however often its nodes are read. */
+static void test_bad_bridge(void)
+{
+	static const char *const words = "bridge lan: the administrator's ageing-ms is ";
+	FILE *file = tmpfile();
+	int saved = dup(STDERR_FILENO);
+
+	setup("");
+	dup2(fileno(file), STDERR_FILENO);
+	fake_xs_put(LAN "ageing-ms", "abc");
+	UNIT_EQ(said(file, words), 1);
+	for (int i = 0; i < 3; i++) {
+		fake_xs_put(LAN "move-ms", i & 1 ? "5" : "6");
+		UNIT_EQ(said(file, words), 1);
+	}
+	fake_xs_put(LAN "ageing-ms", "abd");
+	UNIT_EQ(said(file, words), 2);
+	/* A good one in between: the same is news again. */
+	fake_xs_put(LAN "ageing-ms", "5000");
+	UNIT_EQ(said(file, words), 2);
+	fake_xs_put(LAN "ageing-ms", "abd");
+	UNIT_EQ(said(file, words), 3);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	fclose(file);
+	teardown();
+}
+
 int main(void)
 {
 	static const struct unit_test tests[] = {
@@ -410,6 +477,8 @@ int main(void)
 		{ "the next daemon goes on", test_next_daemon },
 		{ "another back end's device is left alone", test_not_ours },
 		{ "a domain dies", test_dead_domain },
+		{ "a bridge's bad word is said once", test_bad_bridge },
+		{ "another domain has its number", test_number_again },
 	};
 
 	return world_run("vif-device", tests, UNIT_LEN(tests));

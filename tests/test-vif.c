@@ -223,36 +223,43 @@ static void test_toolstack_bad(void)
 
 static void test_change(void)
 {
-	struct vif_change c = { .vlan = "p5,10", .isolated = 1, .any_source = -1 };
+	struct vif_change c = { .vlan = "p5,10", .isolated = 1, .any_source = -1,
+				.disconnect = -1 };
 	struct xs_handle *xs = start();
 	struct vif_toolstack ts;
 	struct key_error err;
 	const char *dir = BACK;
 
-	UNIT_EQ(vif_change_port(xs, "/local/domain/0/backend/vif/3/9", &c), -ENOENT);
+	UNIT_EQ(vif_change_port(xs, "/local/domain/0/backend/vif/3/9", FRONT, &c), -ENOENT);
 	UNIT_OK(!fake_xs_get("/local/domain/0/backend/vif/3/9/isolated"));
 	fake_xs_put(BACK "/rate", "12500,50000");
-	UNIT_EQ(vif_change_port(xs, dir, &c), 0);
+	fake_xs_put(FRONT "/state", "4");
+	UNIT_EQ(vif_change_port(xs, dir, FRONT, &c), 0);
 	UNIT_EQ(vif_read_toolstack(xs, BACK, &ts, &err), 0);
 	UNIT_OK(ts.port.trunk && ts.port.isolated && !ts.port.any_source);
 	UNIT_EQ(ts.port.vlan, 5);
 	UNIT_OK(has_vlan(ts.port.vlans, 10) && !has_vlan(ts.port.vlans, 11));
 	UNIT_EQ(ts.rate_bytes, 12500);
-	UNIT_OK(!fake_xs_get(BACK "/any-source"));
+	UNIT_OK(!fake_xs_get(BACK "/any-source") && !fake_xs_get(FRONT "/disconnect"));
 	/* What is not named stays. */
-	c = (struct vif_change){ .isolated = -1, .any_source = 1, .set_rate = true };
-	UNIT_EQ(vif_change_port(xs, dir, &c), 0);
+	c = (struct vif_change){ .isolated = -1, .any_source = 1, .set_rate = true,
+				  .disconnect = 1 };
+	UNIT_EQ(vif_change_port(xs, dir, FRONT, &c), 0);
 	UNIT_EQ(vif_read_toolstack(xs, BACK, &ts, &err), 0);
 	UNIT_OK(ts.port.trunk && ts.port.isolated && ts.port.any_source);
 	UNIT_EQ(ts.rate_bytes, 0);
-	c = (struct vif_change){ .vlan = "", .isolated = 0, .any_source = -1 };
-	UNIT_EQ(vif_change_port(xs, dir, &c), 0);
+	UNIT_STREQ(fake_xs_get(FRONT "/disconnect"), "1");
+	c = (struct vif_change){ .vlan = "", .isolated = 0, .any_source = -1,
+				  .disconnect = 0 };
+	UNIT_EQ(vif_change_port(xs, dir, FRONT, &c), 0);
 	UNIT_EQ(vif_read_toolstack(xs, BACK, &ts, &err), 0);
 	UNIT_OK(!ts.port.trunk && !ts.port.isolated && !ts.port.vlan);
+	UNIT_STREQ(fake_xs_get(FRONT "/disconnect"), "0");
+	UNIT_EQ(vif_change_port(xs, dir, "/local/domain/3/device/vif/9", &c), -ENOENT);
 	/* What a back end would refuse is not written. */
 	c.vlan = "5000";
 	c.isolated = 1;
-	UNIT_EQ(vif_change_port(xs, dir, &c), -EINVAL);
+	UNIT_EQ(vif_change_port(xs, dir, FRONT, &c), -EINVAL);
 	UNIT_STREQ(fake_xs_get(BACK "/isolated"), "0");
 	UNIT_EQ(fake_xs_open_transactions(), 0);
 	xs_close(xs);

@@ -38,6 +38,8 @@ static const char help_text[] =
 "                   isolated=1   exchanges frames only with ports that are not\n"
 "                   " KEY_ANY_SOURCE "=1 may send from other addresses than its own\n"
 "                   rate=RATE    10Mb/s, 250KB/s ...; none\n"
+"                   " KEY_DISCONNECT "=1 tells the guest that its link is down (Windows\n"
+"                                alone believes it); frames go all the same\n"
 "  uplink add       a TAP device IFNAME, made if there is none; or changes one:\n"
 "                   bridge=NAME  joins this bridge of Linux's or of Open vSwitch\n"
 "                   vlan=VLAN, isolated=1, mtu=BYTES\n"
@@ -132,8 +134,8 @@ static int check_bridge(const char *name)
 {
 	if (!switch_check_name(name))
 		return STATUS_OK;
-	return complain_usage(&bridge_command, "\"%s\" cannot be configured: a bridge's name of "
-			      "letters, digits, '-', '_', '@' and ':' is expected", name);
+	return complain_usage(&bridge_command, "\"%s\" cannot be configured: a bridge's name "
+			      "without spaces and slashes, below 64 letters, is expected", name);
 }
 
 /* ---- set and reset -------------------------------------------------------------- */
@@ -216,12 +218,15 @@ static int take_port_word(struct vif_change *c, char *text)
 		return take_flag(text, value, &c->any_source);
 	if (!strcmp(text, KEY_RATE))
 		return take_rate(c, text, value);
-	return unknown_word(text, KEY_VLAN ", " KEY_ISOLATED ", " KEY_ANY_SOURCE " or " KEY_RATE);
+	if (!strcmp(text, KEY_DISCONNECT))
+		return take_flag(text, value, &c->disconnect);
+	return unknown_word(text, KEY_VLAN ", " KEY_ISOLATED ", " KEY_ANY_SOURCE ", " KEY_RATE
+			    " or " KEY_DISCONNECT);
 }
 
 static int run_port(struct bridge_args *a, char **operand)
 {
-	struct vif_change c = { .isolated = -1, .any_source = -1 };
+	struct vif_change c = { .isolated = -1, .any_source = -1, .disconnect = -1 };
 	struct inventory_device dev;
 	int status = STATUS_OK, rc;
 
@@ -236,7 +241,7 @@ static int run_port(struct bridge_args *a, char **operand)
 	if (strcmp(dev.kind, KIND_VIF))
 		return complain(STATUS_USAGE, "%s is a %s: only interfaces of kind vif are on a "
 				"bridge of ours", operand[1], dev.kind);
-	rc = vif_change_port(a->store.xs, dev.back_dir, &c);
+	rc = vif_change_port(a->store.xs, dev.back_dir, dev.front_dir, &c);
 	return rc ? store_failed(operand[1], rc) : STATUS_OK;
 }
 
@@ -278,7 +283,8 @@ static int run_uplink_add(struct bridge_args *a, char **operand)
 		return status;
 	if (switch_check_ifname(operand[1]))
 		return complain_usage(&bridge_command, "\"%s\": an interface's name of at most 15 "
-				      "letters, digits, '-', '_' and '@' is expected", operand[1]);
+				      "letters, without spaces, slashes and colons, is expected",
+				      operand[1]);
 	rc = switch_read_uplink(a->store.xs, a->backend_domid, operand[0], operand[1], &up, &err);
 	if (rc == -ENOENT || rc == -EINVAL) {
 		memset(&up, 0, sizeof(up));

@@ -145,6 +145,8 @@
 #define KEY_ANY_SOURCE		"any-source"	/* Tb, flag, 0, P: may send from any address */
 #define KEY_MAX_QUEUES		"max-queues"	/* Tb, u32, the daemon's, P: what B offers at most,
 						   1 to 16 */
+#define KEY_DISCONNECT		"disconnect"	/* Tf, flag, 0, xapi's: 1: the link is down; read by
+						   Windows' xenvif alone, which watches it */
 #define KEY_MTU			"mtu"		/* Tb Tf, u32 bytes, 1500, n */
 
 /* ---- vif: back end to front end ------------------------------------------ */
@@ -189,7 +191,8 @@
  * Below the back end's own domain: DIR_SWITCHES/NAME, and for each uplink
  * DIR_SWITCHES/NAME/DIR_UPLINK/IFNAME with KEY_BRIDGE (the kernel's or Open
  * vSwitch's that it joins; "": none), KEY_VLAN, KEY_ISOLATED, KEY_MTU as of a vif.
- * All are written by T of the back end's domain, or dom0's, and are ours.
+ * All are written by T of the back end's domain, or dom0's, and are ours. In NAME and
+ * IFNAME what is no letter, digit, '-' or '_' is '@' and two hex digits.
  */
 
 #define DIR_SWITCHES		"paravane-bridge"

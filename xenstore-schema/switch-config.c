@@ -2,8 +2,8 @@
 /*
  * Nodes of switches and uplinks (switch-config.h).
  *
- * Hides: the layout DIR_SWITCHES/NAME/DIR_UPLINK/IFNAME. Must not know: who acts on
- * what is written.
+ * Hides: the layout DIR_SWITCHES/NAME/DIR_UPLINK/IFNAME, how names are spelled in it.
+ * Must not know: who acts on what is written.
  */
 #include "switch-config.h"
 
@@ -15,27 +15,106 @@
 #include "vif-internal.h"
 #include "xenbus-internal.h"
 
+/*
+ * Of names as nodes: a bridge's with escapes is below 64 octets, an uplink's may be all
+ * escapes. The longest directory, with a key, is below XENBUS_NODE_BYTES.
+ */
+#define NAME_NODE_BYTES 64u
+#define IFNAME_NODE_BYTES (3 * SWITCH_IFNAME_BYTES)
+#define DIR_BYTES 160u
+
 /* ---- names and paths ----------------------------------------------------------------- */
 
-/* What a node may be named. */
-static bool is_node_name(const char *name, size_t bytes)
+/* The store's own: letters, digits, "-/_@". '@' is what an escape begins with. */
+static bool is_plain(char c)
 {
-	static const char valid[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-				    "0123456789-_@:";
-	size_t len = strlen(name);
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+		c == '-' || c == '_';
+}
 
-	return len && len < bytes && strspn(name, valid) == len;
+static const char hex[] = "0123456789abcdef";
+
+/* name as a node's: each octet that a path cannot have becomes @ and two hex digits. */
+static int escape(char *node, size_t bytes, const char *name)
+{
+	size_t n = 0;
+
+	for (; *name; name++) {
+		uint8_t octet = (uint8_t)*name;
+
+		if (n + (is_plain(*name) ? 1 : 3) >= bytes)
+			return -EINVAL;
+		if (is_plain(*name)) {
+			node[n++] = *name;
+			continue;
+		}
+		node[n++] = '@';
+		node[n++] = hex[octet >> 4];
+		node[n++] = hex[octet & 15];
+	}
+	node[n] = '\0';
+	return 0;
+}
+
+static int digit(char c)
+{
+	const char *at = c ? strchr(hex, c) : NULL;
+
+	return at ? (int)(at - hex) : -1;
+}
+
+/* In place. Only what escape() makes is a name: there is one node for each. */
+static bool unescape(char *node)
+{
+	char *to = node, c;
+	int high, low;
+
+	if (strlen(node) >= NAME_NODE_BYTES)
+		return false;
+	for (const char *from = node; *from; from++) {
+		c = *from;
+		if (c == '@') {
+			high = digit(from[1]);
+			low = high < 0 ? -1 : digit(from[2]);
+			if (low < 0)
+				return false;
+			c = (char)(high << 4 | low);
+			from += 2;
+			if (!c || is_plain(c))
+				return false;
+		} else if (!is_plain(c)) {
+			return false;
+		}
+		*to++ = c;
+	}
+	*to = '\0';
+	return vif_is_name(node);
+}
+
+static int name_node(char node[NAME_NODE_BYTES], const char *name)
+{
+	return vif_is_name(name) ? escape(node, NAME_NODE_BYTES, name) : -EINVAL;
+}
+
+/* Linux has no ':' in a name that is not an alias. */
+static int ifname_node(char node[IFNAME_NODE_BYTES], const char *ifname)
+{
+	return vif_is_name(ifname) && strlen(ifname) < SWITCH_IFNAME_BYTES &&
+	       !strchr(ifname, ':') ? escape(node, IFNAME_NODE_BYTES, ifname) : -EINVAL;
 }
 
 int switch_check_name(const char *name)
 {
-	return is_node_name(name, VIF_NAME_BYTES) ? 0 : -EINVAL;
+	char node[NAME_NODE_BYTES];
+
+	return name_node(node, name);
 }
 
-/* Linux has no ':' in a name that is not an alias. */
 int switch_check_ifname(const char *ifname)
 {
-	return is_node_name(ifname, SWITCH_IFNAME_BYTES) && !strchr(ifname, ':') ? 0 : -EINVAL;
+	char node[IFNAME_NODE_BYTES];
+
+	return ifname_node(node, ifname);
 }
 
 int switch_watch_path(char *buf, size_t bytes, uint32_t backend_domid)
@@ -57,39 +136,24 @@ int switch_watch(struct xs_handle *xs, uint32_t backend_domid, const char *token
 
 static int switch_path(char *buf, size_t bytes, uint32_t backend_domid, const char *name)
 {
-	if (switch_check_name(name))
-		return -EINVAL;
-	return xenbus_text(buf, bytes, DIR_LOCAL_DOMAIN "/%u/" DIR_SWITCHES "/%s",
-			   (uint64_t)backend_domid, name);
+	char node[NAME_NODE_BYTES];
+	int rc = name_node(node, name);
+
+	return rc ? rc : xenbus_text(buf, bytes, DIR_LOCAL_DOMAIN "/%u/" DIR_SWITCHES "/%s",
+				     (uint64_t)backend_domid, node);
 }
 
 static int uplink_path(char *buf, size_t bytes, uint32_t backend_domid, const char *name,
 		       const char *ifname)
 {
-	if (switch_check_name(name) || switch_check_ifname(ifname))
-		return -EINVAL;
-	return xenbus_text(buf, bytes,
-			   DIR_LOCAL_DOMAIN "/%u/" DIR_SWITCHES "/%s/" DIR_UPLINK "/%s",
-			   (uint64_t)backend_domid, name, ifname);
-}
+	char node[NAME_NODE_BYTES], uplink[IFNAME_NODE_BYTES];
+	int rc = name_node(node, name);
 
-int switch_of_path(const char *path, uint32_t backend_domid, char *name, size_t bytes)
-{
-	char dir[XENBUS_PATH_BYTES];
-	int rc = switch_watch_path(dir, sizeof(dir), backend_domid);
-	size_t len = strlen(dir), n;
-
-	if (rc)
-		return rc;
-	if (strncmp(path, dir, len) || path[len] != '/')
-		return -ENOENT;
-	path += len + 1;
-	n = strcspn(path, "/");
-	if (!n || n >= bytes)
-		return -ENOENT;
-	memcpy(name, path, n);
-	name[n] = '\0';
-	return 0;
+	if (!rc)
+		rc = ifname_node(uplink, ifname);
+	return rc ? rc : xenbus_text(buf, bytes, DIR_LOCAL_DOMAIN "/%u/" DIR_SWITCHES
+				     "/%s/" DIR_UPLINK "/%s", (uint64_t)backend_domid, node,
+				     uplink);
 }
 
 /* ---- lists ------------------------------------------------------------------------------ */
@@ -102,14 +166,17 @@ static int by_name(const void *a, const void *b)
 static int each_name(struct xs_handle *xs, const char *dir,
 		     int (*fn)(void *arg, const char *name), void *arg)
 {
-	unsigned int nr = 0, i;
+	unsigned int nodes = 0, nr = 0, i;
 	char **names;
 	int rc = 0;
 
 	errno = 0;
-	names = xs_directory(xs, XBT_NULL, dir, &nr);
+	names = xs_directory(xs, XBT_NULL, dir, &nodes);
 	if (!names)
 		return errno == ENOENT ? 0 : xenbus_store_error();
+	for (i = 0; i < nodes; i++)	/* what nobody of ours wrote is passed over */
+		if (unescape(names[i]))
+			names[nr++] = names[i];
 	qsort(names, nr, sizeof(*names), by_name);
 	for (i = 0; i < nr && !rc; i++)
 		rc = fn(arg, names[i]);
@@ -120,7 +187,7 @@ static int each_name(struct xs_handle *xs, const char *dir,
 int switch_each(struct xs_handle *xs, uint32_t backend_domid,
 		int (*fn)(void *arg, const char *name), void *arg)
 {
-	char dir[XENBUS_PATH_BYTES];
+	char dir[DIR_BYTES];
 	int rc = switch_watch_path(dir, sizeof(dir), backend_domid);
 
 	return rc ? rc : each_name(xs, dir, fn, arg);
@@ -129,12 +196,12 @@ int switch_each(struct xs_handle *xs, uint32_t backend_domid,
 int switch_each_uplink(struct xs_handle *xs, uint32_t backend_domid, const char *name,
 		       int (*fn)(void *arg, const char *ifname), void *arg)
 {
-	char dir[XENBUS_PATH_BYTES + sizeof(DIR_UPLINK)];
-	int rc = switch_path(dir, XENBUS_PATH_BYTES, backend_domid, name);
+	char dir[DIR_BYTES];
+	int rc = switch_path(dir, sizeof(dir), backend_domid, name);
 
 	if (rc)
 		return rc;
-	strcat(dir, "/" DIR_UPLINK);
+	strcat(dir, "/" DIR_UPLINK);	/* there is room for a name behind it */
 	return each_name(xs, dir, fn, arg);
 }
 
@@ -155,7 +222,7 @@ static int read_ms(struct xs_handle *xs, const char *dir, const char *key, uint3
 int switch_read(struct xs_handle *xs, uint32_t backend_domid, const char *name,
 		struct switch_config *out, struct key_error *err)
 {
-	char dir[XENBUS_PATH_BYTES];
+	char dir[DIR_BYTES];
 	int rc = switch_path(dir, sizeof(dir), backend_domid, name);
 
 	if (rc == -EINVAL) {	/* what cannot be configured has the defaults */
@@ -174,7 +241,7 @@ int switch_read(struct xs_handle *xs, uint32_t backend_domid, const char *name,
 }
 
 struct write {
-	char dir[XENBUS_PATH_BYTES];
+	char dir[DIR_BYTES];
 	const struct switch_config *cfg;
 	const struct switch_uplink *up;
 };
@@ -228,7 +295,7 @@ int switch_read_uplink(struct xs_handle *xs, uint32_t backend_domid, const char 
 		       const char *ifname, struct switch_uplink *out,
 		       struct key_error *err)
 {
-	char dir[XENBUS_PATH_BYTES];
+	char dir[DIR_BYTES];
 	int rc = uplink_path(dir, sizeof(dir), backend_domid, name, ifname);
 
 	memset(out, 0, sizeof(*out));
@@ -311,7 +378,7 @@ static int remove_empty(struct xs_handle *xs, xs_transaction_t t, const char *di
 static int remove_uplink(struct xs_handle *xs, xs_transaction_t t, void *arg)
 {
 	const struct write *w = arg;
-	char parent[XENBUS_PATH_BYTES];
+	char parent[DIR_BYTES];
 	int rc = remove_dir(xs, t, arg), i;
 
 	memcpy(parent, w->dir, sizeof(parent));

@@ -6,6 +6,8 @@
  *	/local/domain/B/paravane-bridge/NAME/{ageing-ms,move-ms}
  *	/local/domain/B/paravane-bridge/NAME/uplink/IFNAME/{bridge,vlan,isolated,mtu}
  *
+ * NAME and IFNAME with escapes; below they are what people say.
+ *
  * Hides: paths, spellings, defaults. Must not know: TAP devices, switches. What
  * belongs to one vif is in that vif's own directory (vif.h). A switch exists as
  * soon as a vif names it; nothing here needs to.
@@ -39,13 +41,10 @@ struct switch_uplink {
 int switch_watch_path(char *buf, size_t bytes, uint32_t backend_domid);
 int switch_watch(struct xs_handle *xs, uint32_t backend_domid, const char *token);
 /*
- * The switch that a path from such a watch is about. -ENOENT: all of them may be
- * (the path is the watched one).
- */
-int switch_of_path(const char *path, uint32_t backend_domid, char *name, size_t bytes);
-/*
- * Names that can be written to: letters, digits, '-', '_', '@', ':', below 64 and 16
- * octets. -EINVAL. (A vif may name any switch; only these can be configured.)
+ * Names that can be written to, of bridges as vif_is_name() has them and of uplinks below
+ * 16 octets and without ':': -EINVAL. Letters, digits, '-' and '_' are the node's name as
+ * they are; the store's paths have nothing else, so any other octet is '@' and its two
+ * hex digits there (br0.100: br0@2e100). A bridge's node's name is below 64 octets.
  */
 int switch_check_name(const char *name);
 int switch_check_ifname(const char *ifname);

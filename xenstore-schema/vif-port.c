@@ -110,7 +110,7 @@ int vif_read_port(struct xs_handle *xs, const char *dir, struct vif_port *out,
 /* ---- changing --------------------------------------------------------------------- */
 
 struct change {
-	const char *back_dir;
+	const char *back_dir, *front_dir;
 	const struct vif_change *what;
 };
 
@@ -130,12 +130,18 @@ static int write_changes(struct xs_handle *xs, xs_transaction_t t, void *arg)
 				      !!c->what->any_source);
 	if (!rc && c->what->set_rate)
 		rc = xenbus_write_u64(xs, t, c->back_dir, KEY_RATE_BITS, c->what->rate_bits);
+	if (!rc && c->what->disconnect >= 0)
+		rc = xenbus_need_dir(xs, t, c->front_dir);
+	if (!rc && c->what->disconnect >= 0)
+		rc = xenbus_write_u64(xs, t, c->front_dir, KEY_DISCONNECT,
+				      !!c->what->disconnect);
 	return rc;
 }
 
-int vif_change_port(struct xs_handle *xs, const char *back_dir, const struct vif_change *what)
+int vif_change_port(struct xs_handle *xs, const char *back_dir, const char *front_dir,
+		    const struct vif_change *what)
 {
-	struct change c = { back_dir, what };
+	struct change c = { back_dir, front_dir, what };
 	struct vif_port port;
 
 	if (what->vlan && (strlen(what->vlan) >= sizeof(port.vlan_text) ||

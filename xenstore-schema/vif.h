@@ -45,16 +45,17 @@ int vif_parse_vlan(const char *text, bool *trunk, uint16_t *vlan,
 int vif_read_port(struct xs_handle *xs, const char *dir, struct vif_port *out,
 		  struct key_error *err);
 
-/* What is to be changed while a vif is in use; the back end watches. */
+/* What is to be changed while a vif is in use; the back end, or the front end, watches. */
 struct vif_change {
 	const char *vlan;		/* NULL: as it is; "": none */
 	int isolated, any_source;	/* -1: as it is */
 	bool set_rate;
 	uint64_t rate_bits;		/* per second, over xl's; 0: no limit */
+	int disconnect;			/* -1: as it is; 1: tells the guest that its link is down */
 };
 
 /* -EINVAL: no such VLANs, nothing is written. -ENOENT: there is no such vif. */
-int vif_change_port(struct xs_handle *xs, const char *back_dir,
+int vif_change_port(struct xs_handle *xs, const char *back_dir, const char *front_dir,
 		    const struct vif_change *c);
 
 /* ---- what the tool stack wrote into the back end's directory ------------------- */

@@ -146,6 +146,8 @@ static int bring_up(uint32_t domid, uint32_t port)
 	return rc ? rc : start_xenbus(domid, port);
 }
 
+#define DYING_MS 10000	/* for a number to be free again */
+
 static bool name_is_free(const char *name)
 {
 	for (unsigned i = 0; i < LX_MAX_DOMS; i++)
@@ -166,10 +168,19 @@ static int create(const struct lx_create *c)
 	if (*c->name && !name_is_free(c->name))
 		return cli_error("there is a domain %s already", c->name);
 	memcpy(req.data, c, sizeof(*c));
-	rc = lx_rpc(&req, -1, &rep, sizeof(rep), NULL);
+	/* xenstored takes a moment to let go of a dead domain's page. */
+	for (int i = 0; i < DYING_MS; i++) {
+		rc = lx_rpc(&req, -1, &rep, sizeof(rep), NULL);
+		if (rc != -EBUSY)
+			break;
+		usleep(1000);
+	}
 	if (rc)
 		return cli_error("cannot make a domain: %s", rc == -ENOSPC ?
-				 "there are too many" : strerror(-rc));
+				 "there are too many" : rc == -EEXIST ?
+				 "one of this number is there" : rc == -EBUSY ?
+				 "one of this number is dying, and others have its pages mapped" :
+				 strerror(-rc));
 	rc = bring_up(rep.a, rep.b);
 	if (rc) {
 		destroy(rep.a);
@@ -185,6 +196,7 @@ static void domain_usage(void)
 	     "Makes a guest: memory, grant table, store ring, its nodes in XenStore, its xenbus\n"
 	     "process. Prints its domid.\n\n"
 	     "  -n, --name=NAME          its name (default guestN)\n"
+	     "      --domid=N            its number, such as one of a domain that has died\n"
 	     "      --memory=MIB         its memory (default 256; only what is used exists)\n"
 	     "      --gntalloc-limit=P   pages that its programs may share (default 1024)\n"
 	     "      --grant-frames=F     frames of its grant table, 512 entries each (default 64)\n"
@@ -192,7 +204,7 @@ static void domain_usage(void)
 	     "  -h, --help               show this");
 }
 
-enum { OPT_MEMORY = 256, OPT_GNTALLOC, OPT_FRAMES, OPT_MAPTRACK };
+enum { OPT_DOMID = 256, OPT_MEMORY, OPT_GNTALLOC, OPT_FRAMES, OPT_MAPTRACK };
 
 static bool domain_option(int opt, struct lx_create *c)
 {
@@ -206,6 +218,11 @@ static bool domain_option(int opt, struct lx_create *c)
 			return false;
 		}
 		strcpy(c->name, optarg);
+		return true;
+	case OPT_DOMID:
+		if (!cli_number("--domid", optarg, 1, LX_DOMIDS - 1, &n))
+			return false;
+		c->domid = n;
 		return true;
 	case OPT_MEMORY:
 		if (!cli_number("--memory", optarg, 1, 65536, &n))
@@ -238,6 +255,7 @@ int cmd_domain(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "name", required_argument, NULL, 'n' },
+		{ "domid", required_argument, NULL, OPT_DOMID },
 		{ "memory", required_argument, NULL, OPT_MEMORY },
 		{ "gntalloc-limit", required_argument, NULL, OPT_GNTALLOC },
 		{ "grant-frames", required_argument, NULL, OPT_FRAMES },

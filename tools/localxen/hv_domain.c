@@ -55,8 +55,22 @@ static uint32_t or_default(uint32_t value, uint32_t def)
 	return value ? value : def;
 }
 
-static int new_domid(void)
+/* -EBUSY: it is dying, and will be free when the last has let go of its pages. */
+static int use_domid(uint32_t wanted)
 {
+	unsigned slot = wanted < LX_DOMIDS ? hv.shm->slot_of[wanted] : 0;
+
+	if (wanted >= LX_DOMIDS)
+		return -EINVAL;
+	if (!slot)
+		return (int)wanted;
+	return hv.shm->dom[slot - 1].state == LX_DOM_ALIVE ? -EEXIST : -EBUSY;
+}
+
+static int new_domid(uint32_t wanted)
+{
+	if (wanted)
+		return use_domid(wanted);
 	if (!hv.next_domid && !hv.shm->slot_of[0])
 		return 0;
 	for (unsigned i = 0; i < LX_DOMIDS; i++) {
@@ -161,7 +175,7 @@ int hv_domain_create(const struct lx_create *c, struct lx_rep *rep)
 			break;
 	if (slot == LX_MAX_DOMS)
 		return -ENOSPC;
-	domid = new_domid();
+	domid = new_domid(c->domid);
 	if (domid < 0)
 		return domid;
 	rc = build(slot, domid, c);

@@ -54,6 +54,7 @@ struct lx_create {
 	uint32_t has_gntalloc_limit;
 	uint32_t grant_frames;
 	uint32_t maptrack_frames;
+	uint32_t domid;			/* 0: the next that is free */
 };
 
 struct lx_req {

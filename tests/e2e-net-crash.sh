@@ -1,0 +1,168 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What ends without goodbye while guests talk, beside two on another switch that must not
+# lose a frame by it: a worker with pages mapped (LIFE-2), a domain whose number another
+# has afterwards while its vif's nodes linger (XS-5), a domain that is saved and restored
+# as another (LIFE-3; local Xen has no save, so that domain is stopped, destroyed as xl
+# does it, and made anew).
+. "$(dirname "$0")/lib-net.sh"
+need_namespaces
+own_xen "$@"
+export PARAVANE_RUNDIR="$tmp/run"
+wait_s=60
+start_daemon
+make_guest a; a=$domid
+make_guest b; b=$domid
+mac=00:16:3e:0c:00:01 peer=00:16:3e:0c:00:02
+
+held() { ! nothing_held "$1"; }
+meets() { pings "$1" "$2" -W 1 -c 1; }
+
+# ---- the others --------------------------------------------------------------------
+
+make_guest p; p=$domid
+make_guest q; q=$domid
+for guest in $p $q; do
+	give_nic "$guest" bridge=other
+	boot_net "$guest"
+done
+wait_for $wait_s meets "$p" "$q" || fail "the others do not talk"
+eval "pid=\$inside_$p"
+nsenter -t "$pid" -n ping -q -n -i 0.02 "10.0.0.$q" >"$tmp/others" 2>&1 &
+pinging=$!
+others=$(info "$p" pid)
+
+# ---- a worker is killed ---------------------------------------------------------------
+
+# streams DOMID tx|rx [OPTION]...: until its vif closes, its pages mapped for ever.
+streams()
+{
+	streamer=$1
+	shift
+	guest "$streamer" "$netfront" bench "$@" --seconds 3600 --static-grants --timeout 60 \
+		>"$tmp/stream-$streamer" 2>&1
+}
+
+give_nic "$a" bridge=br0 mac=$mac
+give_nic "$b" bridge=br0 mac=$peer
+for turn in 1 2 3 4 5; do
+	say "a worker is killed with pages mapped ($turn)"
+	streams "$b" rx & receiver=$!
+	back_reaches "$b" 4
+	streams "$a" tx --mac $peer --size 1500 & sender=$!
+	back_reaches "$a" 4
+	wait_for $wait_s held "$a" && wait_for $wait_s held "$b" || fail "nothing is mapped"
+	worker=$(info "$a" pid)
+	[ "$worker" = "$(info "$b" pid)" ] && [ "$worker" != "$others" ] || fail "workers: $worker, $others"
+	sleep 0.$turn
+	kill -9 "$worker"
+	for guest in $a $b; do
+		back_reaches "$guest" 6
+		error_says "$guest" "bridge br0: the worker was ended by signal 9"
+	done
+	wait $sender $receiver
+	for guest in $a $b; do
+		nothing_held "$guest" || fail "held of $guest: $("$LOCALXEN" status)"
+	done
+	node_is "$(back_dir "$p")/state" 4 && [ "$(info "$p" pid)" = "$others" ] || fail "the others suffer"
+done
+
+# ---- a domain's number is used again -------------------------------------------------------
+
+# dies: a, while it sends; its nodes stay.
+dies()
+{
+	boot_net "$b"
+	streams "$a" tx --mac $peer --size 1500 & sender=$!
+	back_reaches "$a" 4
+	wait_for $wait_s held "$a" || fail "nothing is mapped"
+	# The store removes what the dead one owned; stores of other hosts do not.
+	xenstore-chmod -r "$(front_dir "$a")" n0 "b$a"
+	"$@"
+	"$LOCALXEN" destroy --keep-nodes "$a" || fail "destroy"
+	wait $sender
+}
+
+# new_life: another domain a of the same number; xl makes its front end's nodes.
+new_life()
+{
+	make_guest a --domid="$a"
+	f=$(front_dir "$a")
+	xenstore-rm "$f" 2>/dev/null
+	xenstore-write "$f/backend" "$(back_dir "$a")" "$f/backend-id" 0 "$f/handle" 0 \
+		"$f/mac" $mac "$f/state" 1 || fail "no nodes"
+	xenstore-chmod -r "$f" "n$a" r0
+	# The store does not let it read what the dead one might.
+	xenstore-chmod -r "$(back_dir "$a")" n0 "r$a"
+	boot_net "$a"
+	wait_for $wait_s meets "$a" "$b" || fail "the next domain $a: $(tail -3 "$tmp/log")"
+	wait_for $wait_s meets "$b" "$a" || fail "nobody reaches the next domain $a"
+	halt_net "$a"
+	back_reaches "$a" 6
+	halt_net "$b"
+	back_reaches "$b" 6
+}
+
+say "a domain dies, its number is used again, its nodes linger"
+dies true
+back_reaches "$a" 6
+opened() { grep -c "vif $a/0: Closed -> InitWait" "$tmp/log"; }
+before=$(opened)
+make_guest x --domid="$a"
+reads 4 xenstore-read "$(front_dir "$a")/state"
+xenstore-write "$(front_dir "$a")/state" 4
+sleep 0.5
+[ "$(opened)" = "$before" ] || fail "the dead domain's rings are taken for the next one's: $(tail -3 "$tmp/log")"
+nothing_held "$a" || fail "pages of the next domain are mapped"
+"$LOCALXEN" destroy --keep-nodes "$a" || fail "destroy"
+new_life
+
+say "the same, and nobody looked"
+stop_daemon() { kill -9 "$daemon"; wait "$daemon"; }
+dies stop_daemon
+make_guest x --domid="$a"
+start_daemon
+back_reaches "$a" 6
+nothing_held "$a" || fail "pages of the next domain are mapped"
+"$LOCALXEN" destroy --keep-nodes "$a" || fail "destroy"
+new_life
+detach_nic "$a"
+
+# ---- saved, and restored as another --------------------------------------------------------
+
+say "saved and restored"
+boot_net "$b"
+inside "$b" ip neigh replace 10.0.0.200 lladdr $mac nud permanent dev eth0
+for turn in 1 2 3; do
+	give_nic "$a" bridge=br0 mac=$mac
+	boot_net "$a"
+	inside "$a" ip address add 10.0.0.200/24 dev eth0
+	wait_for $wait_s meets "$b" 200 || fail "turn $turn: not reached: $(tail -3 "$tmp/log")"
+	wait_for $wait_s held "$a" || fail "nothing is mapped"
+	# A domain that is stopped answers nothing; xl takes its nodes away, and then itself.
+	eval "front=\$front_$a pid=\$inside_$a"
+	kill -STOP "$(ps -o ppid= -p "$pid")"
+	xenstore-rm "$(front_dir "$a")"
+	xenstore-write "$(back_dir "$a")/online" 0 "$(back_dir "$a")/state" 5
+	back_reaches "$a" 6
+	nothing_held "$a" || fail "held of $a: $("$LOCALXEN" status)"
+	xenstore-rm "$(back_dir "$a")"
+	"$LOCALXEN" destroy "$a" || fail "destroy"
+	wait "$front"
+	node_is "$(back_dir "$b")/state" 4 || fail "who stayed suffers"
+	make_guest a; a=$domid
+done
+
+# ---- nothing is left ------------------------------------------------------------------------
+
+kill -INT $pinging
+wait $pinging
+grep -q ' 0% packet loss' "$tmp/others" || fail "the others: $(cat "$tmp/others")"
+say "the others: $(grep transmitted "$tmp/others")"
+for guest in $b $p $q; do
+	halt_net "$guest"
+	back_reaches "$guest" 6
+	detach_nic "$guest"
+done
+nothing_left
+end_back
