@@ -151,21 +151,23 @@ iperf()
 		END { if (!mbit) exit 1; print mbit, retr }' $xh_run/iperf || { cat $xh_run/iperf >&2; return 1; }
 }
 
-# frame_size GUEST DEVICE COMMAND...: runs the command; prints how many octets a frame
-# had on average that the guest received meanwhile.
-frame_size()
+# frame_sizes FROM TO DEVICE COMMAND...: runs the command; prints how many octets a frame
+# had on average that the one guest sent and the other received meanwhile.
+frame_sizes()
 {
 	local before after
 
-	before=$(rx_counters "$1" "$2")
-	"${@:3}" >&2 || return 1
-	after=$(rx_counters "$1" "$2")
-	echo "$before $after" | awk '{ print ($4 > $2 ? int(($3 - $1) / ($4 - $2)) : 0) }'
+	before=$(counters "$1" "$3" tx; counters "$2" "$3" rx)
+	"${@:4}" >&2 || return 1
+	after=$(counters "$1" "$3" tx; counters "$2" "$3" rx)
+	echo $before $after | awk '{ for (i = 1; i < 4; i += 2)
+		printf "%d ", ($(i + 5) > $(i + 1) ? ($(i + 4) - $i) / ($(i + 5) - $(i + 1)) : 0) }'
 }
 
-rx_counters()
+# counters GUEST DEVICE rx|tx: its octets and packets so far.
+counters()
 {
-	guest_run "$1" "cd /sys/class/net/$2/statistics; echo \$(cat rx_bytes rx_packets)"
+	guest_run "$1" "cd /sys/class/net/$2/statistics; echo \$(cat $3_bytes $3_packets)"
 }
 
 # file_crosses FROM TO ADDRESS [MIB]: TO fetches a random file from FROM, which has the

@@ -30,9 +30,9 @@ measure()
 		guest_run na 'ethtool -K eth0 sg on tso on gso on' >&2 ;;
 	ping)	guest_run na 'ping -c 200 -i 0.01 -q 10.9.0.2' 600 |
 			awk -F'[ /]' '/^round-trip/ { print $(NF - 3), $(NF - 2) }' ;;
-	udp)	before=$(rx_counters nb eth0)
+	udp)	before=$(counters nb eth0 rx)
 		pps=$(flood 10.9.0.2)
-		after=$(rx_counters nb eth0)
+		after=$(counters nb eth0 rx)
 		echo "$pps $(((${after#* } - ${before#* }) / 500))%" ;;
 	# Nobody has this address: each frame is taken and answered, and goes nowhere.
 	null)	guest_run na 'arp -i eth0 -s 10.9.0.99 00:16:3e:ff:ff:fe'
