@@ -503,19 +503,15 @@ static void respond(struct netback *nb, const struct nb_plan *plan, bool failed)
 
 	for (uint32_t i = 0; i < plan->nr_slots; i++) {
 		const struct nb_slot *slot = &nb->slots[plan->slot_first + i];
-		netif_rx_response_t rsp;
+		netif_rx_response_t *rsp = ring_back_next(&q->rx);
+		uint32_t flags = i + 1 < plan->nr_slots ? NETRXF_more_data : 0;
 
-		memset(&rsp, 0, sizeof(rsp));
-		rsp.id = slot->id;
-		rsp.status = failed ? NETIF_RSP_ERROR : (int16_t)slot->bytes;
-		if (i + 1 < plan->nr_slots)
-			rsp.flags |= NETRXF_more_data;
-		if (!i) {
-			rsp.flags |= plan->flags;
-			if (extras_of(plan))
-				rsp.flags |= NETRXF_extra_info;
-		}
-		ring_back_put(&q->rx, &rsp, sizeof(rsp));
+		if (!i)
+			flags |= plan->flags | (extras_of(plan) ? NETRXF_extra_info : 0u);
+		rsp->id = slot->id;
+		rsp->offset = 0;
+		rsp->flags = (uint16_t)flags;
+		rsp->status = failed ? NETIF_RSP_ERROR : (int16_t)slot->bytes;
 		if (!i)
 			put_extras(q, plan);
 	}

@@ -299,22 +299,23 @@ void nb_tx_headed(struct netback *nb)
 
 /* ---- answers ------------------------------------------------------------------------ */
 
+static void answer(struct nb_queue *q, uint16_t id, int16_t status)
+{
+	netif_tx_response_t *rsp = ring_back_next(&q->tx);
+
+	rsp->id = id;
+	rsp->status = status;
+}
+
 void nb_tx_answer(struct nb_frame *f, int16_t status)
 {
 	struct nb_queue *q = f->from;
-	netif_tx_response_t rsp;
 
 	for (uint32_t i = 0; i < f->nr_slots; i++) {
-		memset(&rsp, 0, sizeof(rsp));
-		rsp.id = f->id[i];
-		rsp.status = status;
-		ring_back_put(&q->tx, &rsp, sizeof(rsp));
+		answer(q, f->id[i], status);
 		/* An extra info has no id: its answer follows its frame's first. */
-		for (uint32_t j = 0; !i && j < f->nr_extras; j++) {
-			memset(&rsp, 0, sizeof(rsp));
-			rsp.status = NETIF_RSP_NULL;
-			ring_back_put(&q->tx, &rsp, sizeof(rsp));
-		}
+		for (uint32_t j = 0; !i && j < f->nr_extras; j++)
+			answer(q, 0, NETIF_RSP_NULL);
 	}
 	q->tx_used -= f->nr_slots + f->nr_extras;
 	nb_activate(q);

@@ -172,14 +172,24 @@ static inline void ring_back_take(struct ring_back *r, void *to, size_t bytes)
 }
 
 /*
+ * The next response's slot, to be written where it is: every octet of it, once. For
+ * those that are written often: a copy of what has just been put together from smaller
+ * parts makes the CPU wait for all its stores, and the last ring slot's among them.
+ */
+static inline void *ring_back_next(struct ring_back *r)
+{
+	uint32_t slot = r->rsp_prod_pvt++ & (r->nr_slots - 1);
+
+	return r->slots + (size_t)slot * r->slot_bytes;
+}
+
+/*
  * Writes the next response. rsp must be zeroed before it was filled, padding
  * included: its bytes reach the peer as they are.
  */
 static inline void ring_back_put(struct ring_back *r, const void *rsp, size_t bytes)
 {
-	uint32_t slot = r->rsp_prod_pvt++ & (r->nr_slots - 1);
-
-	memcpy(r->slots + (size_t)slot * r->slot_bytes, rsp, bytes);
+	memcpy(ring_back_next(r), rsp, bytes);
 }
 
 /*
@@ -256,12 +266,18 @@ static inline uint32_t ring_front_free(const struct ring_front *r)
 	return r->nr_slots - ring_front_inflight(r);
 }
 
-/* Writes the next request; the caller has checked ring_front_free(). */
-static inline void ring_front_put(struct ring_front *r, const void *req, size_t bytes)
+/* As ring_back_next(), for a request. */
+static inline void *ring_front_next(struct ring_front *r)
 {
 	uint32_t slot = r->req_prod_pvt++ & (r->nr_slots - 1);
 
-	memcpy(r->slots + (size_t)slot * r->slot_bytes, req, bytes);
+	return r->slots + (size_t)slot * r->slot_bytes;
+}
+
+/* Writes the next request; the caller has checked ring_front_free(). */
+static inline void ring_front_put(struct ring_front *r, const void *req, size_t bytes)
+{
+	memcpy(ring_front_next(r), req, bytes);
 }
 
 /* Publishes the requests written; true: notify the back end. */

@@ -19,16 +19,17 @@
 
 void netfront_rx_fill(struct netfront_queue *q)
 {
-	struct netif_rx_request req = { .pad = 0 };
+	struct netif_rx_request *req;
 	uint32_t slot, page;
 
 	while (q->rx_pool.nr_free && ring_front_free(&q->rx)) {
 		page = pool_take(&q->rx_pool);
 		slot = q->rx.req_prod_pvt & (NETFRONT_SLOTS - 1);
 		q->rx_page[slot] = page;
-		req.id = (uint16_t)slot;
-		req.gref = q->rx_pool.page[page].gref;
-		ring_front_put(&q->rx, &req, sizeof(req));
+		req = ring_front_next(&q->rx);
+		req->id = (uint16_t)slot;
+		req->pad = 0;
+		req->gref = q->rx_pool.page[page].gref;
 	}
 }
 

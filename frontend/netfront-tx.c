@@ -100,7 +100,7 @@ static void shadow_put(struct netfront_queue *q, struct tx_shadow *s)
 struct build {
 	struct netfront_queue *q;
 	const struct netfront_frame *frame;
-	struct netif_tx_request req;
+	uint32_t gref, offset, flags, id, size;		/* of the next request */
 	uint32_t bytes;			/* of the whole frame */
 	bool begun;
 };
@@ -128,12 +128,14 @@ static void put_gso(struct netfront_queue *q, const struct netfront_frame *frame
 
 static void build_flush(struct build *b, bool more)
 {
-	bool extra = b->req.flags & NETTXF_extra_info;
+	struct netif_tx_request *req = ring_front_next(&b->q->tx);
 
-	if (more)
-		b->req.flags |= NETTXF_more_data;
-	ring_front_put(&b->q->tx, &b->req, sizeof(b->req));
-	if (extra)
+	req->gref = b->gref;
+	req->offset = (uint16_t)b->offset;
+	req->flags = (uint16_t)(b->flags | (more ? NETTXF_more_data : 0));
+	req->id = (uint16_t)b->id;
+	req->size = (uint16_t)b->size;
+	if (b->flags & NETTXF_extra_info)
 		put_gso(b->q, b->frame);
 }
 
@@ -144,23 +146,23 @@ static void build_add(struct build *b, uint32_t page, uint32_t offset, uint32_t 
 
 	if (b->begun)
 		build_flush(b, true);
-	memset(&b->req, 0, sizeof(b->req));
-	b->req.gref = b->q->tx_pool.page[page].gref;
-	b->req.offset = (uint16_t)offset;
-	b->req.id = (uint16_t)(s - b->q->shadow);
-	b->req.size = (uint16_t)bytes;
+	b->gref = b->q->tx_pool.page[page].gref;
+	b->offset = offset;
+	b->flags = 0;
+	b->id = (uint32_t)(s - b->q->shadow);
+	b->size = bytes;
 	s->page = page;
 	if (b->begun)
 		return;
 	b->begun = true;
-	b->req.size = (uint16_t)b->bytes;	/* the first one says the whole */
+	b->size = b->bytes;		/* the first one says the whole */
 	s->frame_bytes = b->bytes;
 	if (b->frame->checksum_blank)
-		b->req.flags = NETTXF_csum_blank | NETTXF_data_validated;
+		b->flags = NETTXF_csum_blank | NETTXF_data_validated;
 	else if (b->frame->checksum_validated)
-		b->req.flags = NETTXF_data_validated;
+		b->flags = NETTXF_data_validated;
 	if (b->frame->gso != NETFRONT_GSO_NONE)
-		b->req.flags |= NETTXF_extra_info;
+		b->flags |= NETTXF_extra_info;
 }
 
 /* ---- frames ---------------------------------------------------------------------------- */
