@@ -176,7 +176,14 @@ static void test_timer(void)
 	UNIT_EQ(evloop_turn(loop, 30), 0);	/* stopped */
 	UNIT_EQ(evloop_set_timer(p.src, 3600 * 1000, 0), 0);
 	UNIT_EQ(evloop_turn(loop, 30), 0);
-	UNIT_EQ(p.ran, 3);
+	for (uint64_t us = 0; us < 3000; us += 999) {
+		UNIT_EQ(evloop_set_timer_us(p.src, us), 0);
+		UNIT_EQ(evloop_turn(loop, GENEROUS_MS), 1);
+		UNIT_EQ(evloop_turn(loop, 30), 0);	/* once */
+	}
+	UNIT_EQ(evloop_set_timer_us(p.src, 3600 * 1000000ull), 0);
+	UNIT_EQ(evloop_turn(loop, 30), 0);
+	UNIT_EQ(p.ran, 3 + 4);
 	evloop_close(loop);
 }
 
