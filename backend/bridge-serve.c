@@ -148,6 +148,21 @@ void bridge_port_set_multicast(struct bridge_port *p, bool on)
 		bridge_tell(p->bridge, &msg, -1);
 }
 
+bool bridges_find_owner(struct bridges *all, const char *name, const uint8_t *mac,
+			struct bridge_vif_name *out)
+{
+	const struct bridge *b = bridges_find(all, name);
+
+	for (const struct bridge_port *p = b ? b->ports : NULL; p; p = p->next)
+		if (p->info.is_added && !p->info.port.any_source &&
+		    !memcmp(p->info.port.mac, mac, sizeof(p->info.port.mac))) {
+			out->domid = p->info.domid;
+			out->devid = p->info.devid;
+			return true;
+		}
+	return false;
+}
+
 pid_t bridge_port_pid(const struct bridge_port *p)
 {
 	return p->bridge ? process_pid(p->bridge->process) : 0;

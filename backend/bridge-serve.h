@@ -20,6 +20,10 @@
 struct bridges;
 struct bridge_port;
 
+struct bridge_vif_name {
+	uint32_t domid, devid;
+};
+
 struct bridges_env {
 	const struct backend_config *config;
 	struct evloop *loop;
@@ -68,6 +72,9 @@ void bridge_port_free(struct bridge_port *p);
 void bridge_port_set(struct bridge_port *p, const struct vswitch_port_config *cfg);
 void bridge_port_set_rate(struct bridge_port *p, const struct bridge_rate *rate);
 void bridge_port_set_multicast(struct bridge_port *p, bool on);
+/* The vif that has this address as its only one; false: none takes part. */
+bool bridges_find_owner(struct bridges *b, const char *name, const uint8_t *mac,
+			struct bridge_vif_name *out);
 /* The worker's; 0: it has ended. */
 pid_t bridge_port_pid(const struct bridge_port *p);
 
@@ -96,9 +103,6 @@ int bridges_list(struct bridges *b, const char *name, const struct bridge_answer
  * Of a whole bridge, or (vif not NULL, name not looked at) of an interface. fd is the
  * caller's. -ENOENT: no such bridge or interface takes part.
  */
-struct bridge_vif_name {
-	uint32_t domid, devid;
-};
 int bridges_capture(struct bridges *b, const char *name, const struct bridge_vif_name *vif,
 		    uint32_t snaplen, int fd, const struct bridge_answers *answers, void *arg);
 /* captured follows. */

@@ -11,6 +11,7 @@
 #include "vif.h"
 
 #define PROGRAM "paravane-netback"
+#define ADDRESS_MS 15000u	/* as long as one domain takes to follow another */
 #define POLL_US_DEFAULT 50u
 #define POLL_US_MAX 1000000u
 /* A worker is one thread: more rings spread a guest's work, not ours. */
@@ -59,6 +60,7 @@ int main(int argc, char **argv)
 	};
 	struct vif_config config = {
 		.base.kind = "vif", .max_queues = QUEUES_DEFAULT, .poll_us = POLL_US_DEFAULT,
+		.address_ms = ADDRESS_MS,
 	};
 
 	return daemon_main(&program, &config.base, argc, argv);

@@ -392,6 +392,9 @@ int netback_add_vif(struct netback *nb, const struct netback_vif *cfg, uint32_t 
 	struct nb_port *p;
 	int rc = new_port(nb, cfg->port, cfg->log, &p);
 
+	/* The switch's own word: rings and event channels may exist, too. */
+	if (rc == -EEXIST)
+		rc = -EADDRINUSE;
 	if (rc) {
 		snprintf(why, why_bytes, "no port on the switch: %s", strerror(-rc));
 		return rc;

@@ -80,7 +80,8 @@ struct netback_vif {
 
 /*
  * Maps the rings, binds the event channels. *out is the switch's port number. On
- * failure why names the ring or port, and nothing stays.
+ * failure why names the ring or port, and nothing stays. -EADDRINUSE: the switch has
+ * the port's address on another one.
  */
 int netback_add_vif(struct netback *nb, const struct netback_vif *cfg, uint32_t *out,
 		    char *why, size_t why_bytes);

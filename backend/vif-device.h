@@ -16,6 +16,8 @@ struct vif_config {
 	struct backend_config base;
 	uint32_t max_queues;		/* that a front end is offered, 1 to VIF_QUEUES_MAX */
 	uint32_t poll_us;		/* a worker's longest spin before it sleeps */
+	uint32_t address_ms;		/* an interface's longest wait for its address, while
+					   another on its bridge has it; 0: none */
 };
 
 /* Its devices' config is the base of a struct vif_config. */

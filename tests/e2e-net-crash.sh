@@ -153,6 +153,32 @@ for turn in 1 2 3; do
 	make_guest a; a=$domid
 done
 
+# ---- restored while the old one is there yet ------------------------------------------------
+
+say "its next self comes before it has gone"
+make_guest n; n=$domid
+give_nic "$a" bridge=br0 mac=$mac
+boot_net "$a"
+wait_for $wait_s meets "$b" "$a" || fail "a is not reached"
+give_nic "$n" bridge=br0
+xenstore-write "$(back_dir "$n")/mac" $mac "$(front_dir "$n")/mac" $mac
+waits() { xenstore-read "/local/domain/0/error/backend/vif/$n/0/error" 2>/dev/null | grep -q "vif $a/0's.*waits"; }
+{
+	wait_for $wait_s waits && node_is "$(back_dir "$n")/state" 2 &&
+		"$paravane" detach "$a" vif0 && touch "$tmp/detached"
+} >"$tmp/detach" 2>&1 &
+detaching=$!
+boot_net "$n"
+wait $detaching
+[ -e "$tmp/detached" ] || fail "it did not wait: $(cat "$tmp/detach"); $(tail -5 "$tmp/log")"
+eval "wait \$front_$a"
+grep -q "vif $n/0: its address $mac is vif $a/0's on bridge br0: waits" "$tmp/log" || fail "nothing is said"
+wait_for $wait_s meets "$b" "$n" || fail "the next one is not reached: $(tail -5 "$tmp/log")"
+! waits || fail "it is said to wait yet"
+halt_net "$n"
+back_reaches "$n" 6
+detach_nic "$n"
+
 # ---- nothing is left ------------------------------------------------------------------------
 
 kill -INT $pinging

@@ -88,8 +88,15 @@ soon reaches "$a" "$b" || fail "its own address is not taken any more"
 make_guest c; c=$domid
 give_nic "$c" bridge=br1
 set_key "$c" mac "$mac"
-guest "$c" "$netfront" info --timeout 60 >"$tmp/out" 2>&1 && fail "one address twice"
-xenstore-read "/local/domain/0/error/backend/vif/$c/0/error" >"$tmp/out" || fail "no reason"
+guest "$c" "$netfront" info --timeout 60 >"$tmp/out" 2>&1 & front=$!
+its_error() { xenstore-read "/local/domain/0/error/backend/vif/$c/0/error" 2>/dev/null; }
+soon eval 'its_error | grep -qF "vif $a/0'"'"'s on bridge br1: waits"' || fail "no word of waiting: $(its_error)"
+reads 2 xenstore-read "$(back_dir "$c")/state"
+# Not for ever.
+wait $front && fail "one address twice"
+back_reaches "$c" 6
+its_error >"$tmp/out" || fail "no reason"
+says "$tmp/out" "its address $mac is vif $a/0's on bridge br1"
 soon reaches "$a" "$b" || fail "who had it suffers"
 detach_nic "$c"
 

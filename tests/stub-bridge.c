@@ -7,11 +7,15 @@
  *	closed		refuses at OPEN		broken	BROKEN after ADDED
  *	crash		ends after ADDED	deaf	does not hear REMOVE
  *
+ * An address is refused, as of a switch, to the second who comes with it.
+ *
  * Must not know: rings.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +42,7 @@ static void note(const char *fmt, ...)
 	close(fd);
 }
 
-static void say(uint32_t type, uint32_t port, const char *reason)
+static void say_error(uint32_t type, uint32_t port, int err, const char *reason)
 {
 	struct bridge_msg msg;
 
@@ -47,15 +51,49 @@ static void say(uint32_t type, uint32_t port, const char *reason)
 	msg.type = type;
 	msg.port = port;
 	if (reason) {
-		msg.failure.err = EPROTO;
+		msg.failure.err = err;
 		snprintf(msg.failure.reason, sizeof(msg.failure.reason), "%s", reason);
 	}
 	bridge_send(BRIDGE_FD, &msg, -1);
 }
 
+static void say(uint32_t type, uint32_t port, const char *reason)
+{
+	say_error(type, port, EPROTO, reason);
+}
+
+/* Who takes part, by address. */
+static struct {
+	uint32_t id;			/* 0: nobody */
+	uint8_t mac[VSWITCH_MAC_BYTES];
+} ports[8];
+
+static void set_mac(uint32_t find, uint32_t id, const uint8_t *mac)
+{
+	for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++)
+		if (ports[i].id == find) {
+			ports[i].id = id;
+			memcpy(ports[i].mac, mac, sizeof(ports[i].mac));
+			return;
+		}
+}
+
+static bool is_taken(const uint8_t *mac)
+{
+	for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++)
+		if (ports[i].id && !memcmp(ports[i].mac, mac, sizeof(ports[i].mac)))
+			return true;
+	return false;
+}
+
 static void add(const struct bridge_msg *msg)
 {
 	note("%s add %u/%u\n", name, msg->vif.domid, msg->vif.devid);
+	if (is_taken(msg->vif.port.mac)) {
+		say_error(BRIDGE_REFUSED, msg->port, EADDRINUSE, "it is taken");
+		return;
+	}
+	set_mac(0, msg->port, msg->vif.port.mac);
 	if (!strcmp(stub, "refuse")) {
 		say(BRIDGE_REFUSED, msg->port, "its ring cannot be mapped");
 		return;
@@ -74,6 +112,7 @@ static void act(const struct bridge_msg *msg)
 		add(msg);
 		break;
 	case BRIDGE_SET_PORT:
+		set_mac(msg->port, msg->port, msg->set.mac);
 		note("%s set mode %d vlan %u isolated %d\n", name, msg->set.mode,
 		     msg->set.vlan, msg->set.isolated);
 		break;
@@ -89,6 +128,7 @@ static void act(const struct bridge_msg *msg)
 		break;
 	case BRIDGE_REMOVE:
 		note("%s remove\n", name);
+		set_mac(msg->port, 0, ports[0].mac);
 		if (strcmp(stub, "deaf"))
 			say(BRIDGE_REMOVED, msg->port, NULL);
 		break;

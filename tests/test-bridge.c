@@ -204,7 +204,7 @@ static void test_refusals(void)
 	msg.port = 7;
 	UNIT_EQ(bridge_send(r.sock, &msg, -1), 0);
 	hear(&r, BRIDGE_REFUSED, &msg);	/* the address is another port's */
-	UNIT_EQ(msg.failure.err, EEXIST);
+	UNIT_EQ(msg.failure.err, EADDRINUSE);
 	exchange(&r, 1);
 	rig_close(&r);
 }

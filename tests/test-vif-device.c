@@ -462,6 +462,118 @@ static void test_bad_bridge(void)
 	teardown();
 }
 
+/* 4 comes with 3's address, as a domain that is migrated to where it is. */
+static bool comes_with_same(void)
+{
+	UNIT_OK(connects("3", "br0"));
+	attach("4", "br0");
+	put_back("4", "mac", "00:16:3e:00:00:03");
+	put_back("4", "state", "1");
+	if (!back_reaches("4", "2"))
+		return false;
+	front_publish("4");
+	return pump_until(ERROR("4"), "98 its address 00:16:3e:00:00:03 is vif 3/0's on "
+			  "bridge br0: waits for it") &&
+	       !strcmp(fake_xs_get(BACK("4") "state"), "2");
+}
+
+static unsigned int times_told(const char *words)
+{
+	unsigned int nr = 0;
+
+	for (const char *at = told(); (at = strstr(at, words)); at++)
+		nr++;
+	return nr;
+}
+
+static void test_address_is_left(void)
+{
+	setup("");
+	config.address_ms = 10 * DEADLINE_MS;
+	UNIT_OK(comes_with_same());
+	put_back("3", "online", "0");
+	put_back("3", "state", "5");
+	put_front("3", "state", "6");
+	UNIT_OK(back_reaches("4", "4"));
+	UNIT_OK(!fake_xs_get(ERROR("4")));
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "6");
+	teardown();
+}
+
+/* Nobody leaves; it is looked again, and not as fast as can be. */
+static void test_address_changes(void)
+{
+	setup("");
+	config.address_ms = 10 * DEADLINE_MS;
+	UNIT_OK(comes_with_same());
+	put_back("3", "mac", "00:16:3e:00:00:05");
+	UNIT_OK(back_reaches("4", "4"));
+	UNIT_OK(!fake_xs_get(ERROR("4")));
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	UNIT_EQ(times_told("add 4/0"), 2);
+	teardown();
+}
+
+static void test_address_is_kept(void)
+{
+	unsigned int tried;
+
+	setup("");
+	config.address_ms = 1500;
+	UNIT_OK(comes_with_same());
+	UNIT_OK(back_reaches("4", "6"));
+	UNIT_OK(error_has("4", "98 its address 00:16:3e:00:00:03 is vif 3/0's on bridge br0"));
+	UNIT_OK(!strstr(fake_xs_get(ERROR("4")), "waits"));
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	tried = times_told("add 4/0");
+	UNIT_OK(tried == 2 || tried == 3);
+	/* And then it is as any that was refused. */
+	put_back("4", "mac", "00:16:3e:00:00:04");
+	put_front("4", "state", "1");
+	UNIT_OK(back_reaches("4", "2"));
+	front_publish("4");
+	UNIT_OK(back_reaches("4", "4"));
+	teardown();
+}
+
+/* The front end, the tool stack, the domain, we ourselves: whoever gives up the wait. */
+static void test_wait_ends(void)
+{
+	setup("");
+	config.address_ms = 10 * DEADLINE_MS;
+	UNIT_OK(comes_with_same());
+	put_front("4", "state", "5");
+	UNIT_OK(back_reaches("4", "6"));
+	UNIT_OK(!fake_xs_get(ERROR("4")));
+	put_front("4", "state", "1");
+	UNIT_OK(back_reaches("4", "2"));
+	front_publish("4");
+	UNIT_OK(pump_until(ERROR("4"), "98 its address 00:16:3e:00:00:03 is vif 3/0's on "
+			   "bridge br0: waits for it"));
+	/* The front end, which still says 4, is not waited for: it never connected. */
+	put_back("4", "online", "0");
+	put_back("4", "state", "5");
+	UNIT_OK(back_reaches("4", "6"));
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	teardown();
+	setup("");
+	config.address_ms = 10 * DEADLINE_MS;
+	UNIT_OK(comes_with_same());
+	dead_domid = 4;
+	put_back("4", "poke", "1");
+	UNIT_OK(back_reaches("4", "6"));
+	teardown();
+	setup("");
+	config.address_ms = 10 * DEADLINE_MS;
+	UNIT_OK(comes_with_same());
+	backend_shutdown(backend);
+	UNIT_EQ(evloop_run(loop), 0);
+	UNIT_OK(!fake_xs_get(ERROR("4")));
+	world_end(&world);
+	world_start(&world);
+	teardown();
+}
+
 int main(void)
 {
 	static const struct unit_test tests[] = {
@@ -479,6 +591,10 @@ int main(void)
 		{ "a domain dies", test_dead_domain },
 		{ "a bridge's bad word is said once", test_bad_bridge },
 		{ "another domain has its number", test_number_again },
+		{ "waits for its address until who has it leaves", test_address_is_left },
+		{ "waits until who has it has another", test_address_changes },
+		{ "waits in vain", test_address_is_kept },
+		{ "the wait is given up", test_wait_ends },
 	};
 
 	return world_run("vif-device", tests, UNIT_LEN(tests));
