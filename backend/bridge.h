@@ -38,7 +38,7 @@
 #include "vif.h"
 
 #define BRIDGE_FD 3
-#define BRIDGE_VERSION 2u		/* raised with every change of a message: see below */
+#define BRIDGE_VERSION 3u		/* raised with every change of a message: see below */
 #define BRIDGE_ITSELF UINT32_MAX
 
 enum bridge_type {
@@ -126,7 +126,7 @@ struct bridge_msg {
  * one raises the version, then writes down the new layout.
  */
 #ifdef __LP64__
-_Static_assert(BRIDGE_VERSION == 2 && BRIDGE_STOPPED == 40 &&
+_Static_assert(BRIDGE_VERSION == 3 && BRIDGE_STOPPED == 40 &&
 	       sizeof(struct bridge_msg) == 1048 && sizeof(struct bridge_vif) == 848 &&
 	       offsetof(struct bridge_vif, port) == 300 &&
 	       sizeof(struct vswitch_port_config) == 528 &&
