@@ -6,14 +6,9 @@
 #include <errno.h>
 #include "frame-internal.h"
 
-static uint32_t payload_bytes(const struct frame *f)
-{
-	return f->l4_bytes - (uint32_t)(f->payload_offset - f->l4_offset);
-}
-
 uint32_t frame_cut_count(const struct frame_cut *c)
 {
-	uint32_t payload = payload_bytes(&c->frame);
+	uint32_t payload = frame_payload_bytes(&c->frame);
 
 	return payload ? (payload + c->mss - 1) / c->mss : 1;
 }
@@ -37,16 +32,25 @@ int frame_cut_start(struct frame_cut *c, const uint8_t *header, uint32_t header_
 	return 0;
 }
 
-static void set_ipv4(uint8_t *ip, const struct frame *f, uint32_t index)
+void frame_put_ip_length(uint8_t *header, const struct frame *f)
 {
+	uint8_t *ip = header + f->l3_offset;
 	uint16_t sum = 0;
 
+	if (f->l3 != FRAME_IPV4) {
+		frame_put16(ip + IPV6_LENGTH, f->ip_bytes - IPV6_BYTES);
+		return;
+	}
 	frame_put16(ip + IPV4_LENGTH, f->ip_bytes);
-	frame_put16(ip + IPV4_ID, frame_get16(ip + IPV4_ID) + index);
 	memcpy(ip + IPV4_CHECKSUM, &sum, sizeof(sum));
 	/* Its length in this copy may lie; between it and TCP lies nothing else. */
 	sum = frame_fold(frame_sum(0, ip, (size_t)(f->l4_offset - f->l3_offset)));
 	memcpy(ip + IPV4_CHECKSUM, &sum, sizeof(sum));
+}
+
+static void set_id(uint8_t *ip, uint32_t index)
+{
+	frame_put16(ip + IPV4_ID, frame_get16(ip + IPV4_ID) + index);
 }
 
 static void set_tcp(uint8_t *tcp, const struct frame_cut *c, bool last)
@@ -64,7 +68,7 @@ static void set_tcp(uint8_t *tcp, const struct frame_cut *c, bool last)
 bool frame_cut_next(struct frame_cut *c, uint8_t *header, struct frame_segment *out)
 {
 	const struct frame *f = &c->frame;
-	uint32_t left = payload_bytes(f) - c->at, bytes = left < c->mss ? left : c->mss;
+	uint32_t left = frame_payload_bytes(f) - c->at, bytes = left < c->mss ? left : c->mss;
 
 	if (!left && c->index)
 		return false;
@@ -76,10 +80,8 @@ bool frame_cut_next(struct frame_cut *c, uint8_t *header, struct frame_segment *
 	out->frame.l4_bytes = (uint16_t)(out->frame.bytes - f->l4_offset);
 	memcpy(header, c->header, f->payload_offset);
 	if (f->l3 == FRAME_IPV4)
-		set_ipv4(header + f->l3_offset, &out->frame, c->index);
-	else
-		frame_put16(header + f->l3_offset + IPV6_LENGTH,
-			    out->frame.ip_bytes - IPV6_BYTES);
+		set_id(header + f->l3_offset, c->index);
+	frame_put_ip_length(header, &out->frame);
 	set_tcp(header + f->l4_offset, c, bytes == left);
 	frame_prepare_checksum(header, &out->frame);
 	c->at += bytes;

@@ -28,6 +28,8 @@
 #define UDP_CHECKSUM 6u
 #define ETH_ADDRESSES_BYTES 12u
 
+enum { TCP_FIN = 0x01, TCP_PSH = 0x08, TCP_ACK = 0x10, TCP_CWR = 0x80 };
+
 static inline uint16_t frame_get16(const uint8_t *p)
 {
 	return (uint16_t)(p[0] << 8 | p[1]);
@@ -53,8 +55,6 @@ static inline void frame_put32(uint8_t *p, uint32_t v)
 	memcpy(p, &v, sizeof(v));
 }
 
-enum { TCP_FIN = 0x01, TCP_PSH = 0x08, TCP_ACK = 0x10, TCP_CWR = 0x80 };
-
 /* Both addresses, which stand one behind the other. */
 static inline const uint8_t *frame_ip_addresses(const uint8_t *header, const struct frame *f,
 						uint32_t *bytes)
@@ -62,5 +62,14 @@ static inline const uint8_t *frame_ip_addresses(const uint8_t *header, const str
 	*bytes = f->l3 == FRAME_IPV4 ? 8 : 32;
 	return header + f->l3_offset + (f->l3 == FRAME_IPV4 ? IPV4_SOURCE : IPV6_SOURCE);
 }
+
+/* Of TCP. */
+static inline uint32_t frame_payload_bytes(const struct frame *f)
+{
+	return f->l4_bytes - (uint32_t)(f->payload_offset - f->l4_offset);
+}
+
+/* frame-cut.c. Puts f->ip_bytes into the IP header, and IPv4's checksum of all that it says. */
+void frame_put_ip_length(uint8_t *header, const struct frame *f);
 
 #endif

@@ -12,11 +12,6 @@
 #define TCP_WINDOW 14u
 #define TCP_URGENT 18u
 
-static uint32_t payload_bytes(const struct frame *f)
-{
-	return f->l4_bytes - (uint32_t)(f->payload_offset - f->l4_offset);
-}
-
 static bool ip_can_be_joined(const uint8_t *ip, const struct frame *f)
 {
 	uint32_t bytes = (uint32_t)(f->l4_offset - f->l3_offset);
@@ -32,7 +27,7 @@ static bool can_be_joined(const uint8_t *header, const struct frame *f)
 	const uint8_t *tcp = header + f->l4_offset;
 
 	return f->l4 == FRAME_TCP && !f->fragment && f->payload_offset <= FRAME_HEADER_MAX &&
-	       payload_bytes(f) && f->bytes == (uint32_t)f->l3_offset + f->ip_bytes &&
+	       frame_payload_bytes(f) && f->bytes == (uint32_t)f->l3_offset + f->ip_bytes &&
 	       (tcp[TCP_FLAGS] & ~TCP_PSH) == TCP_ACK && !(tcp[TCP_FLAGS - 1] & 0x0f) &&
 	       ip_can_be_joined(header + f->l3_offset, f);
 }
@@ -44,7 +39,7 @@ bool frame_join_start(struct frame_join *j, const uint8_t *header, const struct 
 		return false;
 	j->frame = *f;
 	j->header = header;
-	j->mss = payload_bytes(f);
+	j->mss = frame_payload_bytes(f);
 	j->bytes_max = (uint32_t)f->l3_offset + UINT16_MAX;
 	if (j->bytes_max > bytes_max)
 		j->bytes_max = bytes_max;
@@ -88,7 +83,7 @@ static bool follows(const struct frame_join *j, const uint8_t *header, const str
 		same(first + p->l3_offset, header + p->l3_offset, 0, IPV6_LENGTH) &&
 		same(first + p->l3_offset, header + p->l3_offset, IPV6_LENGTH + 2, IPV6_BYTES)) &&
 	       same_tcp(first + p->l4_offset, header + p->l4_offset,
-			(uint32_t)(p->payload_offset - p->l4_offset), payload_bytes(p));
+			(uint32_t)(p->payload_offset - p->l4_offset), frame_payload_bytes(p));
 }
 
 bool frame_join_next(struct frame_join *j, const uint8_t *header, const struct frame *f)
@@ -98,7 +93,7 @@ bool frame_join_next(struct frame_join *j, const uint8_t *header, const struct f
 
 	if (j->ended || !can_be_joined(header, f) || !follows(j, header, f))
 		return false;
-	bytes = payload_bytes(f);
+	bytes = frame_payload_bytes(f);
 	if (bytes > j->mss || p->bytes + bytes > j->bytes_max)
 		return false;
 	p->bytes += bytes;
@@ -113,18 +108,9 @@ bool frame_join_next(struct frame_join *j, const uint8_t *header, const struct f
 void frame_join_header(const struct frame_join *j, uint8_t *header)
 {
 	const struct frame *p = &j->frame;
-	uint8_t *ip = header + p->l3_offset;
-	uint16_t sum = 0;
 
 	memcpy(header, j->header, p->payload_offset);
-	if (p->l3 == FRAME_IPV4) {
-		frame_put16(ip + IPV4_LENGTH, p->ip_bytes);
-		memcpy(ip + IPV4_CHECKSUM, &sum, sizeof(sum));
-		sum = frame_fold(frame_sum(0, ip, IPV4_BYTES));
-		memcpy(ip + IPV4_CHECKSUM, &sum, sizeof(sum));
-	} else {
-		frame_put16(ip + IPV6_LENGTH, p->ip_bytes - IPV6_BYTES);
-	}
+	frame_put_ip_length(header, p);
 	if (j->pushes)
 		header[p->l4_offset + TCP_FLAGS] |= TCP_PSH;
 	frame_prepare_checksum(header, p);

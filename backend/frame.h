@@ -4,7 +4,8 @@
  *
  * Hides: Ethernet, 802.1Q, IPv4 with options, IPv6 with extension headers, TCP
  * and UDP; the Internet checksum; cutting a large TCP packet into segments and
- * joining segments; the Toeplitz hash. Must not know: rings, grants, ports, who sends to whom.
+ * joining segments; the Toeplitz hash. Must not know: rings, grants, ports, who
+ * sends to whom.
  *
  * Pure functions on private copies: every length comes from a stranger, and
  * nothing is read beyond what the caller says is there. What frame_parse() found
