@@ -95,6 +95,24 @@ void world_run(struct world *w)
 	} while (netback_pending(w->nb) || netback_final(w->nb));
 }
 
+void world_learn(struct world *w)
+{
+	static struct net_guest_got got;
+	uint8_t frame[60];
+
+	for (uint32_t i = 0; i < w->nr; i++) {
+		net_plain(frame, sizeof(frame), 0x99, (uint8_t)i, 0);
+		frame[0] = 0xff;
+		net_guest_send(&w->guest[i], frame, sizeof(frame), NULL);
+	}
+	world_run(w);
+	for (uint32_t i = 0; i < w->nr; i++) {
+		while (net_guest_receive(&w->guest[i], &got))
+			;
+		net_guest_answers(&w->guest[i], 0, NULL);
+	}
+}
+
 void world_remove(struct world *w, uint32_t guest)
 {
 	netback_remove_port(w->nb, w->port[guest]);

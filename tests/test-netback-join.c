@@ -13,21 +13,6 @@ static uint8_t frame[SEGMENT_BYTES + 100];
 static struct net_guest_got got;
 static struct net_guest_how how;
 
-static void learn(struct world *w)
-{
-	for (uint32_t i = 0; i < w->nr; i++) {
-		net_plain(frame, 60, 0x99, (uint8_t)i, 0);
-		frame[0] = 0xff;
-		net_guest_send(&w->guest[i], frame, 60, NULL);
-	}
-	world_run(w);
-	for (uint32_t i = 0; i < w->nr; i++) {
-		while (net_guest_receive(&w->guest[i], &got))
-			;
-		net_guest_answers(&w->guest[i], 0, NULL);
-	}
-}
-
 /* No PSH, and an id that means nothing. */
 static void may_be_joined(uint8_t *tcp_frame)
 {
@@ -84,7 +69,7 @@ static void test_one_packet(void)
 	uint32_t errors;
 
 	world_open(&w);
-	learn(&w);
+	world_learn(&w);
 	send_segments(&w, 10);
 	UNIT_NEED(net_guest_receive(&w.guest[1], &got));
 	UNIT_EQ(got.error, 0);
@@ -113,7 +98,7 @@ static void test_several_packets(void)
 	uint32_t from = 0, nr = 0;
 
 	world_open(&w);
-	learn(&w);
+	world_learn(&w);
 	send_segments(&w, 50);
 	while (net_guest_receive(&w.guest[1], &got)) {
 		UNIT_OK(payload_is_right(from));
@@ -139,7 +124,7 @@ static void test_not_for_all(void)
 		struct world w = all[i];
 
 		world_open(&w);
-		learn(&w);
+		world_learn(&w);
 		send_segments(&w, 5);
 		for (uint32_t n = 0; n < 5; n++) {
 			UNIT_NEED(net_guest_receive(&w.guest[1], &got));
@@ -157,7 +142,7 @@ static void test_with_checksums(void)
 	struct world w = { .nr = 2 };
 
 	world_open(&w);
-	learn(&w);
+	world_learn(&w);
 	for (uint32_t i = 0; i < 5; i++) {
 		build(i, MSS);
 		net_guest_send(&w.guest[0], frame, SEGMENT_BYTES, NULL);
@@ -175,7 +160,7 @@ static void test_between_them(void)
 	struct world w = { .nr = 2 };
 
 	world_open(&w);
-	learn(&w);
+	world_learn(&w);
 	how = (struct net_guest_how){ .blank = true };
 	for (uint32_t i = 0; i < 6; i++) {
 		build(i, MSS);
@@ -198,7 +183,7 @@ static void test_few_slots(void)
 	uint32_t from = 0;
 
 	world_open(&w);
-	learn(&w);
+	world_learn(&w);
 	world_withhold(&w, 1);
 	while (net_guest_receive(&w.guest[1], &got))
 		;
@@ -226,7 +211,7 @@ static void test_jumbo(void)
 	struct world w = { .nr = 2 };
 
 	world_open(&w);
-	learn(&w);
+	world_learn(&w);
 	how = (struct net_guest_how){ .blank = true };
 	for (uint32_t i = 0; i < 4; i++) {
 		net_tcp(jumbo, sizeof(jumbo), 1, 0, (uint8_t)i, true);
@@ -250,7 +235,7 @@ static void test_accounts(void)
 	struct world w = { .nr = 2 };
 
 	world_open(&w);
-	learn(&w);
+	world_learn(&w);
 	send_segments(&w, 10);
 	UNIT_OK(net_guest_receive(&w.guest[1], &got));
 	net_guest_answers(&w.guest[0], 0, NULL);

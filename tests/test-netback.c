@@ -22,29 +22,13 @@ static void expect(struct world *w, uint32_t to, const uint8_t *want, uint32_t b
 	UNIT_OK(!memcmp(got.data, want, bytes));
 }
 
-/* Lets every guest be known, so that nothing is flooded. */
-static void learn(struct world *w)
-{
-	for (uint32_t i = 0; i < w->nr; i++) {
-		net_plain(frame, 60, 0x99, (uint8_t)i, 0);
-		frame[0] = 0xff;
-		net_guest_send(&w->guest[i], frame, 60, NULL);
-	}
-	world_run(w);
-	for (uint32_t i = 0; i < w->nr; i++)
-		while (net_guest_receive(&w->guest[i], &got))
-			;
-	for (uint32_t i = 0; i < w->nr; i++)
-		net_guest_answers(&w->guest[i], 0, NULL);
-}
-
 static void test_small(void)
 {
 	struct world w = { .nr = 3 };
 	uint32_t errors;
 
 	world_open(&w);
-	learn(&w);
+	world_learn(&w);
 	for (uint32_t bytes = 14; bytes <= 400; bytes += 1) {
 		net_plain(frame, bytes, 1, 0, (uint8_t)bytes);
 		net_guest_send(&w.guest[0], frame, bytes, NULL);
@@ -77,7 +61,7 @@ static void test_slots(void)
 		uint32_t bytes = hows[i].cut[0] == 1 ? 4000 : 9014, slots;
 
 		world_open(&w);
-		learn(&w);
+		world_learn(&w);
 		net_plain(frame, bytes, 1, 0, (uint8_t)i);
 		slots = net_guest_send(&w.guest[0], frame, bytes, &hows[i]);
 		world_run(&w);
@@ -111,7 +95,7 @@ static void test_head_is_ours(void)
 	uint8_t *page;
 
 	world_open(&w);
-	learn(&w);
+	world_learn(&w);
 	world_withhold(&w, 1);
 	net_plain(frame, 1000, 1, 0, 5);
 	page = net_guest_next_page(&w.guest[0], 0);
@@ -131,7 +115,7 @@ static void test_large_passes(void)
 				     .gso_bytes = 1448 };
 
 	world_open(&w);
-	learn(&w);
+	world_learn(&w);
 	net_tcp(frame, 65000, 1, 0, 3, true);
 	net_guest_send(&w.guest[0], frame, 65000, &how);
 	world_run(&w);
@@ -164,7 +148,7 @@ static void test_large_unsplit(void)
 		struct netback_stats before, after;
 
 		world_open(&w);
-		learn(&w);
+		world_learn(&w);
 		how.cut[0] = rows[i].first;
 		net_tcp(frame, rows[i].bytes, 1, 0, 3, true);
 		netback_stats(w.nb, &before);
@@ -205,7 +189,7 @@ static void test_head_goes_on(void)
 	uint32_t errors;
 
 	world_open(&w);
-	learn(&w);
+	world_learn(&w);
 	make_tcp6(9000);
 	net_guest_send(&w.guest[0], frame, 9000, &how);
 	world_run(&w);
@@ -226,7 +210,7 @@ static void test_large_is_cut(void)
 
 	w.no_gso[1] = w.no_csum[1] = true;
 	world_open(&w);
-	learn(&w);
+	world_learn(&w);
 	net_tcp(frame, 30054, 1, 0, 3, true);
 	net_guest_send(&w.guest[0], frame, 30054, &how);
 	world_run(&w);
@@ -253,7 +237,7 @@ static void test_cut_in_parts(void)
 
 	w.no_gso[1] = true;
 	world_open(&w);
-	learn(&w);
+	world_learn(&w);
 	net_tcp(frame, 60054, 1, 0, 3, true);
 	net_guest_send(&w.guest[0], frame, 60054, &how);
 	for (uint32_t rounds = 0; rounds < 100 && at < 60054; rounds++) {
@@ -306,7 +290,7 @@ static void test_limits(void)
 				   .no_sg = { false, rows[i].no_sg } };
 
 		world_open(&w);
-		learn(&w);
+		world_learn(&w);
 		for (uint32_t j = 0; j < UNIT_LEN(bytes); j++)
 			send_limited(&w, bytes[j], rows[i].limit);
 		world_close(&w);
@@ -340,7 +324,7 @@ static void test_cut_to_fit(void)
 		uint32_t at = NET_TCP_HEADERS, largest = 0;
 
 		world_open(&w);
-		learn(&w);
+		world_learn(&w);
 		net_tcp(frame, 20054, 1, 0, 3, true);
 		net_guest_send(&w.guest[0], frame, 20054, &how);
 		world_run(&w);
@@ -367,7 +351,7 @@ static void test_checksum6(void)
 
 	w.no_csum6[1] = true;
 	world_open(&w);
-	learn(&w);
+	world_learn(&w);
 	make_tcp6(74 + 100);
 	net_guest_send(&w.guest[0], frame, 74 + 100, &how);
 	world_run(&w);
@@ -384,7 +368,7 @@ static void test_checksum(void)
 
 	w.no_csum[1] = true;
 	world_open(&w);
-	learn(&w);
+	world_learn(&w);
 	net_tcp(frame, 1111, 1, 0, 3, true);
 	net_guest_send(&w.guest[0], frame, 1111, &how);
 	world_run(&w);
@@ -406,7 +390,7 @@ static void test_checksum_flags(void)
 	struct world w = { .nr = 2 };
 
 	world_open(&w);
-	learn(&w);
+	world_learn(&w);
 	for (uint32_t i = 0; i < UNIT_LEN(rows); i++) {
 		net_tcp(frame, 700, 1, 0, 3, rows[i].how.blank);
 		net_guest_send(&w.guest[0], frame, 700, &rows[i].how);
@@ -427,7 +411,7 @@ static void test_half_failed(void)
 		struct net_guest_queue *q = &w.guest[1].queue[0];
 
 		world_open(&w);
-		learn(&w);
+		world_learn(&w);
 		world_withhold(&w, 1);
 		UNIT_OK(fake_revoke(q->rx_gref[(q->next_rx + bad) % NET_GUEST_BUFFERS]));
 		net_guest_post(&w.guest[1], 0, 2);
@@ -451,7 +435,7 @@ static void test_holds(void)
 	struct world w = { .nr = 3 };
 
 	world_open(&w);
-	learn(&w);
+	world_learn(&w);
 	world_withhold(&w, 1);
 	for (uint8_t i = 0; i < 10; i++) {
 		net_plain(frame, 2000, 1, 0, i);
@@ -481,7 +465,7 @@ static void test_gives_up(void)
 	uint32_t nr = 0;
 
 	world_open(&w);
-	learn(&w);
+	world_learn(&w);
 	world_withhold(&w, 1);
 	for (uint32_t i = 0; i < 250; i++) {
 		net_plain(frame, 200, 1, 0, (uint8_t)i);
@@ -539,7 +523,7 @@ static void test_waits_with_us(void)
 	uint32_t nr;
 
 	world_open(&w);
-	learn(&w);
+	world_learn(&w);
 	world_withhold(&w, 1);
 	send_many(&w, 250);
 	world_run(&w);
@@ -559,7 +543,7 @@ static void test_slots_came(void)
 	struct vswitch_counters c;
 
 	world_open(&w);
-	learn(&w);
+	world_learn(&w);
 	world_withhold(&w, 1);
 	send_many(&w, 192);
 	world_run(&w);
@@ -578,7 +562,7 @@ static void test_removed(void)
 		struct world w = { .nr = 3 };
 
 		world_open(&w);
-		learn(&w);
+		world_learn(&w);
 		world_withhold(&w, 1);
 		for (uint8_t i = 0; i < 5; i++) {
 			net_plain(frame, 3000, 1, 0, i);
@@ -611,7 +595,7 @@ static void test_groups(void)
 	uint32_t errors;
 
 	world_open(&w);
-	learn(&w);
+	world_learn(&w);
 	net_plain(frame, 100, 0, 0, 9);
 	memcpy(frame, group, 6);
 	net_guest_send(&w.guest[0], frame, 100, NULL);
@@ -659,7 +643,7 @@ static void test_hash(void)
 	struct frame f;
 
 	world_open(&w);
-	learn(&w);
+	world_learn(&w);
 	net_guest_ask(&w.guest[1], XEN_NETIF_CTRL_TYPE_SET_HASH_ALGORITHM,
 		      XEN_NETIF_CTRL_HASH_ALGORITHM_TOEPLITZ, 0, 0);
 	net_guest_ask(&w.guest[1], XEN_NETIF_CTRL_TYPE_SET_HASH_FLAGS,
@@ -745,7 +729,7 @@ static void test_rate(void)
 	uint32_t burst = SHAPER_BURST_MIN / 1000, nr;
 
 	world_open(&w);
-	learn(&w);
+	world_learn(&w);
 	UNIT_EQ(netback_set_rate(w.nb, w.port[0], 10000, 50000), 0);
 	nr = send_all(&w, 1000);
 	UNIT_EQ(nr, burst);
@@ -779,7 +763,7 @@ static void test_uplink(void)
 	setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
 	log_peer_init(&log, "uplink");
 	UNIT_NEED(!netback_add_uplink(w.nb, pair[0], true, &port, &log, &number));
-	learn(&w);
+	world_learn(&w);
 	while (read(pair[1], &in, sizeof(in)) > 0)
 		;
 	net_tcp(frame, 20000, 0x50, 0, 7, true);
@@ -848,7 +832,7 @@ static void test_events(void)
 	uint32_t events;
 
 	world_open(&w);
-	learn(&w);
+	world_learn(&w);
 	events = fake_guest_events(w.guest[1].front.queue[0].rx_port);
 	for (uint32_t i = 0; i < 30; i++) {
 		net_plain(frame, 900, 1, 0, (uint8_t)i);
