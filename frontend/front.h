@@ -34,12 +34,38 @@ extern "C" {
  */
 typedef int front_wait_fn(void *ctx, unsigned int what, int *left_ms);
 
+/*
+ * Pages that change owner instead of being copied into (GNTTABOP_transfer), for a
+ * system whose domain can receive them. What take and give do to mappings may be put
+ * off until flush, so that it costs one hypercall for many pages. All get ctx.
+ */
+struct front_flip {
+	/*
+	 * Makes nr grant entries into each of which domid may transfer one page. 0, or
+	 * -errno and none: -ENOSPC: no free entries; -ENOMEM: the domain's reservation
+	 * has no room for so many pages.
+	 */
+	int (*offer)(void *ctx, uint32_t domid, unsigned int nr, uint32_t *grefs);
+	/*
+	 * Ends an entry. 1: a page came, and is the caller's until give; *page may be
+	 * used once flush has returned. 0: none came. gref is free again either way.
+	 * -EAGAIN: a transfer is under way; ask again.
+	 */
+	int (*take)(void *ctx, uint32_t gref, void **page);
+	/* The page goes back to the hypervisor; what it held is wiped before. */
+	void (*give)(void *ctx, void *page);
+	/* Does what was put off. 0 or -errno: pages taken since the last are lost. */
+	int (*flush)(void *ctx);
+	void *ctx;
+};
+
 struct front_env {
 	struct xs_handle *xs;
 	xengntshr_handle *xgs;
 	xenevtchn_handle *xce;
 	front_wait_fn *wait;
 	void *wait_ctx;
+	const struct front_flip *flip;	/* NULL: pages can only be copied into */
 	struct frontdev *devices;	/* the library's; NULL at first */
 };
 
