@@ -113,8 +113,8 @@ int vif_write_flip_ended(struct xs_handle *xs, const char *back_dir, bool ended)
 
 bool vif_read_flip_ended(struct xs_handle *xs, const char *back_dir)
 {
-	uint32_t ended = 0;
+	bool ended;
 
-	xenbus_read_offer(xs, back_dir, KEY_RX_FLIP_ENDED, 1, &ended);
+	xenbus_read_offered_flag(xs, back_dir, KEY_RX_FLIP_ENDED, &ended);
 	return ended;
 }
