@@ -206,13 +206,19 @@ int netfront_set_hash(struct netfront *n, uint32_t types, const uint8_t *key,
 
 /* ---- static grants -------------------------------------------------------------------- */
 
+/* A pool that came when pages were not flipped any more is not kept mapped. */
+static uint32_t rx_pages(const struct netfront_queue *q)
+{
+	return q->flip ? 0 : q->rx_pool.nr_pages;
+}
+
 /* The nth page of a queue: receive buffers first, which are worth most. */
 static void list_page(const struct netfront_queue *q, uint32_t nth, struct xen_netif_gref *out)
 {
-	bool rx = nth < q->rx_pool.nr_pages;
+	bool rx = nth < rx_pages(q);
 	const struct pool *p = rx ? &q->rx_pool : &q->tx_pool;
 
-	out->ref = p->page[rx ? nth : nth - q->rx_pool.nr_pages].gref;
+	out->ref = p->page[rx ? nth : nth - rx_pages(q)].gref;
 	out->flags = rx ? 0 : XEN_NETIF_CTRLF_GREF_readonly;
 	out->status = 0;
 }
@@ -233,7 +239,7 @@ static uint32_t list_pages(struct netfront *n, const struct netfront_queue *q,
 static int map_queue(struct netfront *n, uint32_t queue, int timeout_ms)
 {
 	struct netfront_queue *q = n->queue + queue;
-	uint32_t want = q->rx_pool.nr_pages + q->tx_pool.nr_pages, limit, nr;
+	uint32_t want = rx_pages(q) + q->tx_pool.nr_pages, limit, nr;
 	int r = order(n, XEN_NETIF_CTRL_TYPE_GET_GREF_MAPPING_SIZE, false, queue, 0, 0,
 		      timeout_ms, &limit);
 

@@ -65,8 +65,9 @@ struct netfront_queue {
 	uint32_t nr_mapped;		/* of both pools, kept mapped by the back end */
 	uint32_t open_page, open_at;	/* where the next small frame goes */
 	/* rx */
-	struct pool rx_pool;
-	uint32_t rx_page[NETFRONT_SLOTS];	/* by ring slot */
+	struct netfront_flip *flip;	/* NULL: buffers are copied into */
+	struct pool rx_pool;		/* empty while pages are flipped */
+	uint32_t rx_page[NETFRONT_SLOTS];	/* by ring slot; POOL_NONE: none, or flipped */
 	struct rx_state in;
 };
 
@@ -101,6 +102,10 @@ struct netfront {
 	uint8_t mac[VIF_MAC_BYTES];
 	uint32_t mtu_bytes;
 	bool split, no_rx_notify;
+	bool flip;			/* negotiated */
+	bool flip_ended;		/* live: the back end copies after all */
+	uint32_t flip_errors;		/* answers with an error, since the last without */
+	const char *flip_refused;	/* asked for and not had; static text */
 	bool broken;
 	bool closing;			/* the back end asks us to close */
 	bool leaving;			/* it left, or we do */
@@ -132,6 +137,28 @@ int netfront_rx_open(struct netfront *n, struct netfront_queue *q);
 void netfront_rx_close(struct netfront_queue *q);
 /* Puts all free buffers on the ring, unpublished. */
 void netfront_rx_fill(struct netfront_queue *q);
+
+/* ---- netfront-flip.c: pages that become ours, in place of shared ones ------------ */
+
+/* Whether the system can open an entry for the back end. */
+bool netfront_flip_possible(struct netfront *n);
+/* -ENOMEM: the process has none. */
+int netfront_flip_open(struct netfront *n, struct netfront_queue *q);
+/* Ends all entries and gives all pages back, the caller's too. Accepts a copying queue. */
+void netfront_flip_close(struct netfront_queue *q);
+/* Puts entries on the ring, unpublished. False: shared pages are what the queue needs. */
+bool netfront_flip_fill(struct netfront_queue *q);
+/* Whether the ring may need a fill, though nothing was received. */
+bool netfront_flip_starved(const struct netfront_queue *q);
+/* Whether the request in this ring slot named an entry; take ends it. NULL: no page came. */
+bool netfront_flip_has(const struct netfront_queue *q, uint32_t slot);
+uint8_t *netfront_flip_take(struct netfront_queue *q, uint32_t slot);
+/* The page of a piece, or of take, goes back. False: it is none that is held. */
+bool netfront_flip_put(struct netfront_queue *q, const void *addr);
+/* After the last take of a pass; only then may pages be touched. -EPROTO: broken now. */
+int netfront_flip_flush(struct netfront *n, struct netfront_queue *q);
+/* The back end answered with an error, or said that a page came and none did. */
+void netfront_flip_error(struct netfront *n);
 
 /* ---- netfront-control.c --------------------------------------------------------- */
 

@@ -22,6 +22,8 @@ void netfront_rx_fill(struct netfront_queue *q)
 	struct netif_rx_request *req;
 	uint32_t slot, page;
 
+	if (netfront_flip_fill(q))
+		return;
 	while (q->rx_pool.nr_free && ring_front_free(&q->rx)) {
 		page = pool_take(&q->rx_pool);
 		slot = q->rx.req_prod_pvt & (NETFRONT_SLOTS - 1);
@@ -38,6 +40,8 @@ static void put_pieces(struct netfront_queue *q, const struct netfront_frame *fr
 	uint32_t k, i;
 
 	for (k = 0; k < frame->nr_pieces && k < NETFRONT_PIECES_MAX; k++) {
+		if (netfront_flip_put(q, frame->piece[k].base))
+			continue;
 		i = pool_find(&q->rx_pool, frame->piece[k].base, 1);
 		if (i == POOL_NONE || !q->rx_pool.page[i].lent)
 			continue;
@@ -133,8 +137,47 @@ static void begin_frame(struct netfront_queue *q, struct netfront_frame *frame,
 	q->in.expect = rsp->flags & NETRXF_extra_info ? RX_EXTRA : RX_DATA;
 }
 
+/* What the back end had to write to. */
+struct buffer {
+	uint8_t *addr;			/* NULL: no page came */
+	uint32_t page;			/* of the pool; POOL_NONE: it is one that came */
+	bool flipped;
+};
+
+static struct buffer take_buffer(struct netfront_queue *q, uint32_t slot)
+{
+	struct buffer b = { .page = q->rx_page[slot], .flipped = netfront_flip_has(q, slot) };
+
+	q->rx_page[slot] = POOL_NONE;
+	b.addr = b.flipped ? netfront_flip_take(q, slot) : q->rx_pool.page[b.page].addr;
+	return b;
+}
+
+static void put_buffer(struct netfront_queue *q, const struct buffer *b)
+{
+	if (b->page != POOL_NONE)
+		pool_put(&q->rx_pool, b->page);
+	else if (b->addr)
+		netfront_flip_put(q, b->addr);
+}
+
+/*
+ * A page that did not come though the back end says so costs the frame and no more: its
+ * domain may have lost the page without knowing.
+ */
+static void note_flip(struct netfront *n, const struct netif_rx_response *rsp, const uint8_t *page)
+{
+	if (rsp->status < 0 || (rsp->status && !page))
+		netfront_flip_error(n);
+	else if (page)
+		n->flip_errors = 0;
+	if (page)
+		n->stats.flipped_pages++;
+}
+
 /* The page becomes a piece of the frame, or goes back. */
-static void take_data(struct netfront_queue *q, struct netfront_frame *frame, uint32_t page,
+static void take_data(struct netfront *n, struct netfront_queue *q,
+		      struct netfront_frame *frame, const struct buffer *b,
 		      const struct netif_rx_response *rsp)
 {
 	struct netfront_piece *piece;
@@ -142,38 +185,43 @@ static void take_data(struct netfront_queue *q, struct netfront_frame *frame, ui
 	if (q->in.expect == RX_FIRST)
 		begin_frame(q, frame, rsp);
 	q->in.more = rsp->flags & NETRXF_more_data;
-	if (!q->in.drop && (!is_within(rsp) || frame->nr_pieces == NETFRONT_PIECES_MAX))
+	if (b->flipped)
+		note_flip(n, rsp, b->addr);
+	if (!q->in.drop && (!is_within(rsp) || frame->nr_pieces == NETFRONT_PIECES_MAX ||
+			    (rsp->status && !b->addr)))
 		drop(q, frame);
 	if (q->in.drop || !rsp->status) {
-		pool_put(&q->rx_pool, page);
+		put_buffer(q, b);
 		return;
 	}
 	q->in.bytes += (uint32_t)rsp->status;
 	piece = frame->piece + frame->nr_pieces++;
-	piece->base = q->rx_pool.page[page].addr + rsp->offset;
+	piece->base = b->addr + rsp->offset;
 	piece->bytes = (uint32_t)rsp->status;
-	q->rx_pool.page[page].lent = true;
+	if (b->page != POOL_NONE)
+		q->rx_pool.page[b->page].lent = true;
 }
 
 /* -EPROTO: the response is not of the request in its slot. */
 static int take(struct netfront *n, struct netfront_queue *q, struct netfront_frame *frame)
 {
-	uint32_t slot = q->rx.rsp_cons & (NETFRONT_SLOTS - 1), page = q->rx_page[slot];
+	uint32_t slot = q->rx.rsp_cons & (NETFRONT_SLOTS - 1);
 	struct netif_rx_response rsp;
+	struct buffer b;
 
 	ring_front_take(&q->rx, &rsp, sizeof(rsp));
-	q->rx_page[slot] = POOL_NONE;
+	b = take_buffer(q, slot);
 	if (q->in.expect == RX_EXTRA) {
-		pool_put(&q->rx_pool, page);
+		put_buffer(q, &b);
 		take_extra(n, q, frame, &rsp);
 		return 0;
 	}
 	if (rsp.id != slot) {
-		pool_put(&q->rx_pool, page);
+		put_buffer(q, &b);
 		return netfront_break(n, "back end %s put a response with id %u into rx slot %u",
 				      n->dev.bus.otherend, (uint64_t)rsp.id, (uint64_t)slot);
 	}
-	take_data(q, frame, page, &rsp);
+	take_data(n, q, frame, &b, &rsp);
 	return 0;
 }
 
@@ -217,12 +265,16 @@ int netfront_receive(struct netfront *n, unsigned int queue,
 		frames[0] = q->in.frame;
 	for (; left && got < nr; left--) {
 		if (take(n, q, frames + got) < 0)
-			return got ? (int)got : -EPROTO;
+			break;
 		if (q->in.expect == RX_EXTRA || q->in.more)
 			continue;
 		if (end_frame(n, q, frames + got))
 			got++;
 	}
+	if (netfront_flip_flush(n, q) < 0)
+		return -EPROTO;
+	if (n->broken)
+		return got ? (int)got : -EPROTO;
 	if (got < nr && q->in.expect != RX_FIRST)
 		q->in.frame = frames[got];
 	netfront_rx_fill(q);
@@ -237,10 +289,13 @@ int netfront_rx_open(struct netfront *n, struct netfront_queue *q)
 
 	for (i = 0; i < NETFRONT_SLOTS; i++)
 		q->rx_page[i] = POOL_NONE;
+	if (n->flip)
+		return netfront_flip_open(n, q);
 	return pool_open(&q->rx_pool, &n->dev, n->rx_wanted, true);
 }
 
 void netfront_rx_close(struct netfront_queue *q)
 {
+	netfront_flip_close(q);
 	pool_close(&q->rx_pool);
 }

@@ -76,8 +76,11 @@ void netfront_kick(struct netfront *n)
 {
 	struct netfront_queue *q;
 
-	for (q = n->queue; q < n->queue + n->nr_queues && !n->broken; q++)
+	for (q = n->queue; q < n->queue + n->nr_queues && !n->broken; q++) {
+		if (netfront_flip_starved(q))
+			netfront_rx_fill(q);
 		push(n, q);
+	}
 }
 
 void netfront_notify_all(struct netfront *n)

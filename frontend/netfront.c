@@ -105,7 +105,23 @@ static int read_own(struct netfront *n)
 	return 0;
 }
 
-static int read_back(struct netfront *n)
+/* Whether pages are flipped, and if not, though that was asked for, why. */
+static void choose_path(struct netfront *n, const struct netfront_options *o)
+{
+	if (!o->flip)
+		return;
+	if (!n->dev.env->flip)
+		n->flip_refused = "this system cannot receive pages by transfer";
+	else if (!n->back.rx_flip)
+		n->flip_refused = "the back end does not offer it (feature-rx-flip)";
+	else if (!netfront_flip_possible(n))
+		n->flip_refused = "the domain has no grant entry left, or may not have more "
+				  "memory (maxmem)";
+	else
+		n->flip = true;
+}
+
+static int read_back(struct netfront *n, const struct netfront_options *o)
 {
 	int r = vif_read_features(n->dev.bus.xs, n->dev.bus.otherend, &n->back);
 
@@ -113,10 +129,11 @@ static int read_back(struct netfront *n)
 		return frontdev_fail(&n->dev, r, "is xenstored running?",
 				     "cannot read the back end's features (%s)",
 				     n->dev.bus.otherend);
-	if (!n->back.rx_copy)
+	choose_path(n, o);
+	if (!n->back.rx_copy && !n->flip)
 		return frontdev_fail(&n->dev, -EOPNOTSUPP, "use a back end that copies",
 				     "the back end does not copy received frames, which is the "
-				     "only way that we take them (%s)", n->dev.bus.otherend);
+				     "way that we take them (%s)", n->dev.bus.otherend);
 	return 0;
 }
 
@@ -133,7 +150,9 @@ static void negotiate(struct netfront *n, const struct netfront_options *o)
 	n->rx_wanted = pool_pages(o->rx_pages, n->nr_queues);
 	n->multicast_control = o->multicast_control && n->back.multicast_control;
 	p->nr_queues = n->nr_queues;
-	p->rx_copy = true;
+	/* 0 alone, or neither, never means flip (vif.h). */
+	p->rx_copy = !n->flip;
+	p->rx_flip = n->flip;
 	p->rx_notify = !o->no_rx_notify;
 	p->sg = !o->no_sg;
 	p->gso_tcpv4 = p->gso_tcpv6 = p->sg && !o->no_gso && !o->no_checksum;
@@ -188,7 +207,7 @@ static int open_steps(struct netfront *n, const struct netfront_options *o, int 
 	int r = read_own(n);
 
 	if (r == 0)
-		r = read_back(n);
+		r = read_back(n, o);
 	if (r < 0)
 		return r;
 	negotiate(n, o);
@@ -311,8 +330,10 @@ void netfront_info(struct netfront *n, struct netfront_info *o)
 	o->back_max_queues = b->max_queues;
 	o->tx_pages = pages_of(n, true);
 	o->rx_pages = pages_of(n, false);
+	o->flip = n->flip && !n->flip_ended;
+	o->flip_refused = n->flip_ended ? "the back end ended it, and copies" : n->flip_refused;
 	o->short_of_grants = o->tx_pages < n->tx_wanted * n->nr_queues ||
-			     o->rx_pages < n->rx_wanted * n->nr_queues;
+			     (!o->flip && o->rx_pages < n->rx_wanted * n->nr_queues);
 	o->domid = n->dev.bus.domid;
 	o->back_domid = n->dev.bus.otherend_id;
 	o->back_path = n->dev.bus.otherend;

@@ -43,6 +43,8 @@ struct netfront_options {
 	bool no_rx_notify;		/* pretend to be an old front end */
 	bool ctrl_ring;			/* open the control ring, if the back end has it */
 	bool multicast_control;		/* receive only groups that were joined */
+	bool flip;			/* receive by page transfer, if env->flip is there and
+					   the back end offers it; else by copy as ever */
 };
 
 struct netfront_info {
@@ -57,6 +59,8 @@ struct netfront_info {
 	bool short_of_grants;		/* the system gave fewer shared pages than wanted */
 	uint32_t domid, back_domid;
 	const char *back_path, *front_path;	/* valid until close */
+	bool flip;			/* received pages become ours, now */
+	const char *flip_refused;	/* why not, though it was asked for; else NULL. Static */
 };
 
 /* As blkfront_open(): -ENOENT, -EINVAL, -ETIMEDOUT, -ECONNABORTED, -ENOSPC. */
@@ -116,7 +120,10 @@ void netfront_kick(struct netfront *n);
 /*
  * Up to nr frames that have arrived on queue. Their pieces point into shared pages
  * until netfront_release(), which gives the buffers back to the ring. The back end
- * may still write there if it is hostile: copy what is checked.
+ * may still write there if it is hostile: copy what is checked. Pages that came by
+ * transfer are ours alone, until netfront_release() gives them back to the hypervisor.
+ * A frame of which a page did not come, whatever the back end says, is dropped and
+ * counted as an error. netfront_close() gives back what was not released.
  */
 int netfront_receive(struct netfront *n, unsigned int queue,
 		     struct netfront_frame *frames, unsigned int nr);
@@ -184,6 +191,7 @@ struct netfront_stats {
 	uint64_t notifies_sent, wakeups, spurious_wakeups;
 	uint64_t spins, spin_hits, spin_cycles;
 	uint64_t full;			/* times that send found no room */
+	uint64_t flipped_pages;		/* that came by transfer */
 };
 
 void netfront_stats(const struct netfront *n, struct netfront_stats *out);

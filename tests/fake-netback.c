@@ -211,8 +211,11 @@ uint32_t fake_rx_buffers(uint32_t queue)
 	return (uint32_t)n;
 }
 
-/* The buffer of the next request, which is at the index of the next response. */
-static uint8_t *take_buffer(uint32_t queue, uint16_t *id)
+/*
+ * The buffer of the next request, which is at the index of the next response; fill: it
+ * will be written to.
+ */
+static uint8_t *take_buffer(uint32_t queue, uint16_t *id, bool fill)
 {
 	struct ring_back *ring = fake_nb.rx + queue;
 	struct netif_rx_request req;
@@ -223,6 +226,10 @@ static uint8_t *take_buffer(uint32_t queue, uint16_t *id)
 		abort();
 	ring_back_take(ring, &req, sizeof(req));
 	page = fake_gnt_find(req.gref, &writable);
+	if (!page && fake_nb.page_of) {
+		page = fake_nb.page_of(req.gref, fill);
+		writable = true;
+	}
 	if (!page || !writable)
 		bad("an rx request's grant");
 	if (req.id != (ring->rsp_prod_pvt & 255))
@@ -237,7 +244,7 @@ bool fake_rx_raw(uint32_t queue, struct netif_rx_response rsp, bool keep_id)
 
 	if (!fake_rx_buffers(queue))
 		return false;
-	take_buffer(queue, &id);
+	take_buffer(queue, &id, fake_nb.raw_fills);
 	if (!keep_id)
 		rsp.id = id;
 	ring_back_put(fake_nb.rx + queue, &rsp, sizeof(rsp));
@@ -250,7 +257,7 @@ bool fake_rx_extra(uint32_t queue, const struct netif_extra_info *extra)
 
 	if (!fake_rx_buffers(queue))
 		return false;
-	take_buffer(queue, &id);
+	take_buffer(queue, &id, false);
 	ring_back_put(fake_nb.rx + queue, extra, sizeof(*extra));
 	return true;
 }
@@ -267,7 +274,7 @@ bool fake_rx_frame(uint32_t queue, const void *data, uint32_t bytes, uint32_t sl
 		return false;
 	for (at = 0; at < bytes; at += n) {
 		n = bytes - at < slot_bytes ? bytes - at : slot_bytes;
-		page = take_buffer(queue, &rsp.id);
+		page = take_buffer(queue, &rsp.id, true);
 		memcpy(page + offset, (const uint8_t *)data + at, n);
 		rsp.offset = (uint16_t)offset;
 		rsp.status = (int16_t)n;

@@ -48,6 +48,9 @@ struct fake_netback {
 	bool (*twist_tx)(struct fake_netback *b, struct netif_tx_response *rsp);
 	bool (*twist_ctrl)(struct fake_netback *b, struct xen_netif_ctrl_response *rsp);
 	void (*on_sleep)(struct fake_netback *b);
+	/* Where to write for a gref that is no shared page; NULL: bad. fill: it is used. */
+	uint8_t *(*page_of)(uint32_t gref, bool fill);
+	bool raw_fills;		/* fake_rx_raw() uses its buffer */
 	/* state */
 	struct vif_frontend front;
 	struct ring_back tx[VIF_QUEUES_MAX], rx[VIF_QUEUES_MAX], ctrl;
