@@ -113,7 +113,7 @@ static void choose_path(struct netfront *n, const struct netfront_options *o)
 	if (!n->dev.env->flip)
 		n->flip_refused = "this system cannot receive pages by transfer";
 	else if (!n->back.rx_flip)
-		n->flip_refused = "the back end does not offer it (feature-rx-flip)";
+		n->flip_refused = "the back end does not offer it";
 	else if (!netfront_flip_possible(n))
 		n->flip_refused = "the domain has no grant entry left, or may not have more "
 				  "memory (maxmem)";

@@ -16,6 +16,8 @@
 #define BATCH_MAX 256u
 #define BUCKETS 4096u			/* of 16 per doubling of nanoseconds */
 #define TURNS_PER_CLOCK 16u
+#define PATTERNS 251u			/* that follow each other in numbered frames */
+#define HEAD_BYTES 64u
 
 struct bench {
 	struct session *s;
@@ -25,8 +27,9 @@ struct bench {
 	uint64_t min_ns, max_ns, sum_ns, latencies, bucket[BUCKETS];
 	uint64_t sent_ns[BATCH_MAX];
 	struct netfront_frame out[BATCH_MAX], in[BATCH_MAX];
-	uint8_t data[NETFRONT_FRAME_BYTES_MAX + 1];
-	uint8_t slot[BATCH_MAX][64];	/* heads of the frames of one batch */
+	uint8_t data[NETFRONT_FRAME_BYTES_MAX + 1 + PATTERNS];	/* what bodies are cut from */
+	uint64_t wrong;
+	uint8_t slot[BATCH_MAX][HEAD_BYTES];	/* heads of the frames of one batch */
 	struct netfront_stats before, after;
 };
 
@@ -82,6 +85,11 @@ static int wait_a_while(struct bench *b, unsigned int want)
 	return netfront_wait(b->s->n, want, 100);
 }
 
+static uint8_t *body_of(struct bench *b, uint64_t number)
+{
+	return b->data + number % PATTERNS;
+}
+
 static void prepare(struct bench *b, unsigned int nr, const uint8_t *to)
 {
 	uint32_t bytes = b->s->args->frame_bytes, head = MIN(bytes, sizeof(b->slot[0]));
@@ -91,8 +99,29 @@ static void prepare(struct bench *b, unsigned int nr, const uint8_t *to)
 		packet_bench(b->slot[i], head, to, b->s->info.mac, b->number + i);
 		b->out[i].nr_pieces = bytes > head ? 2 : 1;
 		b->out[i].piece[0] = (struct netfront_piece){ b->slot[i], head };
-		b->out[i].piece[1] = (struct netfront_piece){ b->data, bytes - head };
+		b->out[i].piece[1] = (struct netfront_piece){ body_of(b, b->number + i),
+							      bytes - head };
 	}
+}
+
+/* Whether a frame of bench tx is as it was sent; others are nobody's business. */
+static bool is_right(struct bench *b, const struct netfront_frame *f)
+{
+	uint32_t k, at = 0, skip;
+	uint64_t number;
+
+	if (!packet_is_bench(f->piece[0].base, f->piece[0].bytes, &number))
+		return true;
+	for (k = 0; k < f->nr_pieces; at += f->piece[k++].bytes) {
+		const uint8_t *p = f->piece[k].base;
+
+		skip = at < HEAD_BYTES ? MIN(HEAD_BYTES - at, f->piece[k].bytes) : 0;
+		if (skip < f->piece[k].bytes &&
+		    memcmp(p + skip, body_of(b, number) + (at + skip - HEAD_BYTES),
+			   f->piece[k].bytes - skip))
+			return false;
+	}
+	return at == b->s->args->frame_bytes;
 }
 
 static int drain(struct bench *b, bool count)
@@ -109,6 +138,8 @@ static int drain(struct bench *b, bool count)
 
 			for (k = 0; k < b->in[i].nr_pieces; k++)
 				b->bytes += b->in[i].piece[k].bytes;
+			if (b->s->args->verify && !is_right(b, b->in + i))
+				b->wrong++;
 		}
 		netfront_release(b->s->n, q, b->in, (unsigned int)r);
 		nr += r;
@@ -154,7 +185,8 @@ static int run_rx(struct bench *b)
 	int r = 0;
 
 	b->stop_ns = 0;
-	while (r >= 0 && time_left(b, now)) {
+	while (r >= 0 && time_left(b, now) &&
+	       (!b->s->args->frames || b->frames < b->s->args->frames)) {
 		r = wait_a_while(b, NETFRONT_RECEIVABLE);
 		if (r > 0)
 			r = drain(b, true);
@@ -275,6 +307,12 @@ static void print_json(const struct bench *b, double seconds, double notifies, d
 		       "\"p99\":%.2f,\"max\":%.2f}", (double)b->min_ns / 1000,
 		       (double)b->sum_ns / 1000 / (double)b->latencies, percentile_us(b, .5),
 		       percentile_us(b, .9), percentile_us(b, .99), (double)b->max_ns / 1000);
+	printf(",\"rx_path\":\"%s\",\"receive_errors\":%llu,\"flipped_pages\":%llu",
+	       b->s->info.flip ? "flip" : "copy",
+	       (unsigned long long)(b->after.receive_errors - b->before.receive_errors),
+	       (unsigned long long)(b->after.flipped_pages - b->before.flipped_pages));
+	if (a->verify)
+		printf(",\"wrong\":%llu", (unsigned long long)b->wrong);
 	printf("}\n");
 }
 
@@ -296,6 +334,12 @@ static void print_table(const struct bench *b, double seconds, double notifies, 
 	if (b->after.send_errors != b->before.send_errors)
 		printf("refused      %llu frames\n",
 		       (unsigned long long)(b->after.send_errors - b->before.send_errors));
+	if (b->after.flipped_pages != b->before.flipped_pages)
+		printf("received by  page transfer, %llu pages\n",
+		       (unsigned long long)(b->after.flipped_pages - b->before.flipped_pages));
+	if (b->wrong)
+		printf("wrong        %llu frames are not what was sent\n",
+		       (unsigned long long)b->wrong);
 }
 
 static int report(struct bench *b, int r)
@@ -305,6 +349,7 @@ static int report(struct bench *b, int r)
 	if (r < 0 && r != -EINTR && r != -ECONNABORTED)
 		return session_error(b->s, r, "moving frames");
 	netfront_stats(b->s->n, &b->after);
+	netfront_info(b->s->n, &b->s->info);	/* what was negotiated may have ended */
 	seconds = MAX((double)(b->end_ns - b->start_ns) / 1e9, 1e-9);
 	notifies = (double)(b->after.notifies_sent - b->before.notifies_sent) /
 		   (double)MAX(b->frames, 1);
@@ -313,6 +358,8 @@ static int report(struct bench *b, int r)
 		print_json(b, seconds, notifies, wakeups);
 	else
 		print_table(b, seconds, notifies, wakeups);
+	if (b->wrong)
+		return EXIT_ERROR;
 	return b->frames || !strcmp(b->s->args->mode, "echo") ? EXIT_OK : EXIT_NO_ANSWER;
 }
 
@@ -353,6 +400,8 @@ int cmd_bench(const struct args *given)
 		return front_complain(&a.cli, EXIT_USAGE, "latency needs --mac, of an interface "
 				      "whose guest runs bench echo");
 	a.mode = mode->name;
+	for (size_t i = 0; i < sizeof(b.data); i++)
+		b.data[i] = (uint8_t)(i * 167 + i / 256 * 59 + 1);
 	b.batch = a.batch ? a.batch : mode->batch;
 	if (a.seconds < 0)
 		a.seconds = mode->seconds;
@@ -361,7 +410,7 @@ int cmd_bench(const struct args *given)
 	if (r == EXIT_OK) {
 		netfront_stats(s.n, &b.before);
 		b.start_ns = now_ns();
-		b.stop_ns = a.seconds > 0 ? b.start_ns + (uint64_t)(a.seconds * 1e9) : 0;
+		b.stop_ns = a.seconds > 0 && !a.frames ? b.start_ns + (uint64_t)(a.seconds * 1e9) : 0;
 		r = report(&b, mode->run(&b));
 	}
 	return session_close(&s, r);

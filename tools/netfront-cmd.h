@@ -29,7 +29,8 @@ struct args {
 	unsigned int count, interval_ms, wait_ms;
 	/* bench */
 	const char *mode;
-	unsigned int frame_bytes, batch;
+	unsigned int frame_bytes, batch, frames;
+	bool verify;
 	double seconds;
 };
 
@@ -53,6 +54,9 @@ int session_close(struct session *s, int status);
 int session_error(struct session *s, int err, const char *what);
 /* Whether to end: a signal, or the back end asks for the interface back. */
 bool session_over(const struct session *s);
+
+/* netfront-flip.c: receiving pages by transfer; NULL: this system cannot. */
+const struct front_flip *flip_of_system(void);
 
 /* ---- subcommands -------------------------------------------------------------------- */
 

@@ -58,6 +58,22 @@ static int use_control_ring(struct session *s)
 	return EXIT_OK;
 }
 
+/* Asked for by name, so that it is an error where it cannot be. */
+static int use_flip(struct session *s)
+{
+	struct front_env *env = front_linux_env(s->front.fl);
+
+	if (!s->args->net.flip)
+		return EXIT_OK;
+	env->flip = flip_of_system();
+	if (env->flip)
+		return EXIT_OK;
+	return front_complain(&s->args->cli, EXIT_ERROR, "--flip: Linux cannot receive pages by "
+			      "transfer: its kernel has had no such function since about 5.18, "
+			      "and never one for programs. Local Xen has it (localxen(1)), and "
+			      "so has a guest without an operating system (tests/bareguest)");
+}
+
 int session_open(struct session *s, const struct args *args)
 {
 	struct netfront_options o = args->net;
@@ -66,6 +82,9 @@ int session_open(struct session *s, const struct args *args)
 
 	*s = (struct session){ .args = args };
 	r = front_session_begin(&s->front, &args->cli);
+	if (r != EXIT_OK)
+		return r;
+	r = use_flip(s);
 	if (r != EXIT_OK)
 		return r;
 	o.ctrl_ring = args->hash || args->static_grants || !args->no_static_grants;
@@ -80,6 +99,9 @@ int session_open(struct session *s, const struct args *args)
 		front_complain_of(&args->cli, EXIT_OK, "only %u and %u pages to send and receive "
 				  "could be shared; raise xen_gntalloc.limit for more frames under "
 				  "way", s->info.tx_pages, s->info.rx_pages);
+	if (s->info.flip_refused && !args->cli.quiet)
+		front_complain_of(&args->cli, EXIT_OK, "received frames are copied, though --flip "
+				  "asked for pages: %s", s->info.flip_refused);
 	return use_control_ring(s);
 }
 
@@ -123,10 +145,10 @@ static void info_json(const struct session *s, const struct args *a)
 	printf("\"queues\":%u,\"backend_max_queues\":%u,\"sg\":%d,\"gso_tcpv4\":%d,"
 	       "\"gso_tcpv6\":%d,\"ipv6_checksum\":%d,\"split_event_channels\":%d,"
 	       "\"ctrl_ring\":%d,\"multicast_control\":%d,\"tx_pages\":%u,\"rx_pages\":%u,"
-	       "\"static_pages\":%d}\n",
+	       "\"static_pages\":%d,\"rx_path\":\"%s\"}\n",
 	       i->nr_queues, i->back_max_queues, i->sg, i->gso_tcpv4, i->gso_tcpv6,
 	       i->ipv6_checksum, i->split_event_channels, i->ctrl_ring, i->multicast_control,
-	       i->tx_pages, i->rx_pages, s->static_pages);
+	       i->tx_pages, i->rx_pages, s->static_pages, i->flip ? "flip" : "copy");
 }
 
 static void info_text(const struct session *s, const struct args *a)
@@ -146,6 +168,7 @@ static void info_text(const struct session *s, const struct args *a)
 	       yes(i->gso_tcpv6), yes(i->ipv6_checksum));
 	printf("control ring      %s\n", yes(i->ctrl_ring));
 	printf("multicast filter  %s\n", yes(i->multicast_control));
+	printf("received by       %s\n", i->flip ? "page transfer" : "copy");
 	printf("shared pages      %u to send, %u to receive; the back end keeps %d mapped\n",
 	       i->tx_pages, i->rx_pages, s->static_pages);
 }
