@@ -6,17 +6,20 @@
 
 milliseconds() { echo $(($(date +%s%N) / 1000000)); }
 
+before=$(milliseconds)
 bare_create self "memory; events; store" paused=1
-start=$(milliseconds)
 xl unpause self
+start=$(milliseconds)
+until bare_said self '^bareguest:' || [ $(($(milliseconds) - start)) -gt 60000 ]; do sleep 0.02; done
+first=$(milliseconds)
 check "it boots" bare_says self '^bareguest: [0-9]+ pages on Xen 4'
-say "first line seen $(($(milliseconds) - start)) ms after it was unpaused"
+say "xl took $((start - before)) ms; the first line was seen $((first - start)) ms after that"
 check "it passes its own tests" bare_passes self
 
 bare_create trapped "trap; store"
 check "a trap is reported" bare_says trapped '^bareguest: trap 14 \(page fault\), error 2, at ffffffff80[0-9a-f]*, address 123456'
 check "and ends the domain" bare_gone trapped
-check "at once" equal 0 "$(bare_log trapped | grep -ac 'passed,')"
+check "at once" equal "" "$(bare_log trapped | grep -a 'passed,' || true)"
 
 # try_disk KIND: all of the disk but its last half MiB.
 try_disk()
@@ -25,7 +28,7 @@ try_disk()
 
 	file=$(image "bare-$kind" 12)
 	truncate -s $((size - 524288)) "$file"
-	bare_create "bare-$kind" "disk 51712 verify; disk 51712 4 bench; disk 51712 3" paused=1
+	bare_create "bare-$kind" "disk 51712 4 bench; disk 51712 3; disk 51712 verify" paused=1
 	case $kind in
 	vbd)	kernel_disk "bare-$kind" xvda "$file" ;;
 	qdisk)	qdisk "bare-$kind" xvda "$file" ;;
