@@ -230,13 +230,13 @@ static void count(struct receiver *r, const struct head *h, const uint8_t *data,
 		r->out->ns = r->l->now_ns(r->l->ctx) - r->first_ns;
 }
 
-/* 1: the end was asked for. */
-static int react(struct receiver *r, size_t bytes)
+/* 1: the end was asked for. After that a sender who asks means the next receiver. */
+static int react(struct receiver *r, size_t bytes, bool ended)
 {
 	struct head h;
 
-	if (!get_head(packet, bytes, &h))
-		return 0;	/* somebody else's */
+	if (!get_head(packet, bytes, &h) || (ended && h.kind != END))
+		return 0;
 	switch (h.kind) {
 	case DATA_ASK:
 	case DATA:
@@ -264,7 +264,7 @@ int verified_receive(const struct verified_link *l, const struct verified_option
 			return n;
 		if (n == 0)
 			break;
-		rc = react(&r, (size_t)n);
+		rc = react(&r, (size_t)n, ended);
 		if (rc < 0)
 			return rc;
 		ended |= rc > 0;
