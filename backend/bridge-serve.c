@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "flip-serve.h"
 #include "process.h"
 #include "switch-config.h"
 #include "util.h"
@@ -243,6 +244,10 @@ static void take_port_message(struct bridge *b, struct bridge_port *p,
 		p->failure = msg->failure;
 		bridge_port_leave(p);
 		break;
+	case BRIDGE_FLIP_ENDED:
+		if (p->events && !p->leaving)
+			p->events->flip_ended(p->arg, &msg->failure);
+		break;
 	case BRIDGE_REFUSED:
 		let_go(p, &msg->failure);
 		stop_if_empty(b);
@@ -260,7 +265,8 @@ static void take_message(struct bridge *b, struct bridge_msg *msg)
 
 	if (bridge_take_answer(b, msg))
 		return;
-	if (msg->type == BRIDGE_REFUSED || msg->type == BRIDGE_BROKEN)
+	if (msg->type == BRIDGE_REFUSED || msg->type == BRIDGE_BROKEN ||
+	    msg->type == BRIDGE_FLIP_ENDED)
 		msg->failure.reason[sizeof(msg->failure.reason) - 1] = '\0';
 	if (msg->port == BRIDGE_ITSELF) {
 		if (msg->type == BRIDGE_REFUSED)
@@ -325,6 +331,29 @@ struct bridge *bridges_find(struct bridges *all, const char *name)
 	return NULL;
 }
 
+/* To the helper, if there is one now. */
+static void introduce(struct bridge *b)
+{
+	const struct bridge_msg msg = bridge_message(BRIDGE_FLIP, BRIDGE_ITSELF);
+	autoclose int sock = -1;
+	int rc;
+
+	if (!flip_helper_ready(b->all->env.flip))
+		return;
+	rc = flip_helper_connect(b->all->env.flip, &sock);
+	if (rc)
+		log_error("bridge %s: the flip helper cannot be reached: %s", b->name, strerror(-rc));
+	else
+		bridge_tell(b, &msg, sock);
+}
+
+void bridges_flip_ready(struct bridges *all)
+{
+	for (struct bridge *b = all->bridges; b; b = b->next)
+		if (!b->stopping)
+			introduce(b);
+}
+
 static int start(struct bridge *b)
 {
 	const struct backend_config *config = b->all->env.config;
@@ -341,9 +370,12 @@ static int start(struct bridge *b)
 	msg.open.sw = switch_of(b->all, b->name);
 	msg.open.poll_us = b->all->env.poll_us;
 	msg.open.domid = b->all->env.domid;
+	msg.open.page_flip = b->all->env.flip != NULL;
 	rc = process_open(b->all->env.loop, &o, &process_events, b, &b->process);
 	if (!rc)
 		rc = bridge_tell(b, &msg, -1);
+	if (!rc)
+		introduce(b);
 	if (!rc)
 		rc = process_start(b->process, &o);
 	return rc;

@@ -29,6 +29,7 @@ struct bridges_env {
 	struct evloop *loop;
 	uint32_t domid;			/* our own */
 	uint32_t poll_us;		/* a worker's longest spin before it sleeps */
+	struct flip_helper *flip;	/* who gives pages; NULL: nobody is to */
 	void (*changed)(void *arg);	/* bridges_is_idle() may be true now */
 	void *arg;
 };
@@ -41,6 +42,8 @@ struct bridge_port_events {
 	 * was asked to leave. The callee calls bridge_port_free().
 	 */
 	void (*gone)(void *arg, const struct failure *why);
+	/* A vif that asked for pages gets copies from now on. Not of uplinks. */
+	void (*flip_ended)(void *arg, const struct failure *why);
 };
 
 /* env is copied. -ENOMEM. */
@@ -52,6 +55,9 @@ bool bridges_is_idle(const struct bridges *b);
 /* Of a bridge that there is or will be; live. */
 void bridges_configure(struct bridges *b, const char *name, uint32_t ageing_ms,
 		       uint32_t move_ms);
+
+/* The flip helper is ready, again: workers are introduced to it. */
+void bridges_flip_ready(struct bridges *b);
 
 /*
  * Its answer is an event: added or gone. name: the bridge's. -ENOMEM, or -errno of

@@ -17,10 +17,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include "bridge.h"
 #include "bridge-capture.h"
 #include "evloop.h"
+#include "flip.h"
 #include "grant.h"
 #include "sandbox.h"
 #include "spin.h"
@@ -28,6 +30,7 @@
 #define MAX_FDS 4096u
 /* A bridge that is never idle looks at its descriptors after so many microseconds. */
 #define LOOK_US 100u
+#define FLIP_ANSWER_S 5
 /* XSA-332: events that bring nothing are taken slower and slower. */
 #define SPURIOUS_FREE 16u
 #define SPURIOUS_DELAY_MS 4
@@ -47,7 +50,8 @@ struct bridge {
 	char name[VIF_NAME_BYTES];
 	xengnttab_handle *xgt;
 	xenevtchn_handle *xce;
-	struct grant_own own;
+	struct grant_own own, flip_pages;
+	int flip_sock;			/* the flip helper's; -1: none */
 	struct netback *nb;
 	struct member *members;
 	struct bridge_captures captures;
@@ -141,6 +145,9 @@ static void add_vif(struct bridge *b, const struct bridge_msg *msg)
 		return;
 	}
 	say(b, BRIDGE_ADDED, msg->port);
+	if (msg->vif.front.rx_flip && !netback_flips(b->nb, m->port))
+		say_failure(b, BRIDGE_FLIP_ENDED, msg->port, -EOPNOTSUPP,
+			    "there are no pages to give now");
 }
 
 static void on_uplink(void *arg, uint32_t events)
@@ -190,6 +197,15 @@ static void on_broken(void *arg, uint32_t port, const char *why)
 	for (struct member *m = b->members; m; m = m->next)
 		if (m->port == port)
 			say_failure(b, BRIDGE_BROKEN, m->id, -EPROTO, why);
+}
+
+static void on_flip_ended(void *arg, uint32_t port, const char *why)
+{
+	struct bridge *b = arg;
+
+	for (struct member *m = b->members; m; m = m->next)
+		if (m->port == port)
+			say_failure(b, BRIDGE_FLIP_ENDED, m->id, -EIO, why);
 }
 
 static void count(struct bridge *b, const struct bridge_msg *msg, const struct member *m)
@@ -280,6 +296,32 @@ static void capture(struct bridge *b, const struct bridge_msg *msg, const struct
 	bridge_capture_start(&b->captures, msg, port, fd);
 }
 
+/* Waits for the answer, but not for ever. */
+static int transfer_pages(void *arg, const struct flip_batch *batch, struct flip_answer *out)
+{
+	struct bridge *b = arg;
+	int rc = flip_send_batch(b->flip_sock, batch);
+
+	return rc ? rc : flip_receive_answer(b->flip_sock, out);
+}
+
+static void take_flip(struct bridge *b, int *fd)
+{
+	const struct timeval limit = { .tv_sec = FLIP_ANSWER_S };
+	const struct netback_flip flip = {
+		.transfer = transfer_pages, .arg = b, .pages = &b->flip_pages,
+	};
+
+	if (*fd < 0 || !b->flip_pages.pages)
+		return;
+	close_fd(&b->flip_sock);
+	b->flip_sock = *fd;
+	*fd = -1;
+	if (setsockopt(b->flip_sock, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) ||
+	    netback_set_flip(b->nb, &flip))
+		log_error("%s: the flip helper cannot be used: %s", b->name, strerror(errno));
+}
+
 static void act(struct bridge *b, const struct bridge_msg *msg, int fd)
 {
 	struct member *m = find(b, msg->port);
@@ -305,6 +347,9 @@ static void act(struct bridge *b, const struct bridge_msg *msg, int fd)
 		break;
 	case BRIDGE_CAPTURE_STOP:
 		bridge_capture_stop(&b->captures, msg->capture.number);
+		break;
+	case BRIDGE_FLIP:
+		take_flip(b, &fd);
 		break;
 	case BRIDGE_STOP:
 		b->stop = true;
@@ -515,7 +560,9 @@ static int open_loop(struct bridge *b)
 
 static int open_bridge(struct bridge *b, const struct bridge_msg *msg, char *why, size_t bytes)
 {
-	struct netback_config cfg = { .sw = msg->open.sw, .broken = on_broken, .arg = b };
+	struct netback_config cfg = {
+		.sw = msg->open.sw, .broken = on_broken, .flip_ended = on_flip_ended, .arg = b,
+	};
 	int rc = grant_open(&b->xgt);
 
 	snprintf(b->name, sizeof(b->name), "%.*s", (int)sizeof(b->name) - 1, msg->open.name);
@@ -539,6 +586,12 @@ static int open_bridge(struct bridge *b, const struct bridge_msg *msg, char *why
 	/* Without them it is slower, on some hosts. */
 	if (!grant_own_open(&b->own, msg->open.domid, NETBACK_OWN_PAGES))
 		cfg.own = &b->own;
+	if (msg->open.page_flip) {
+		rc = grant_own_open(&b->flip_pages, msg->open.domid, NETBACK_FLIP_PAGES);
+		if (rc)
+			log_error("%s: no page flip: %u pages cannot be granted to ourselves: %s",
+				  b->name, NETBACK_FLIP_PAGES, strerror(-rc));
+	}
 	rc = netback_open(&cfg, &b->nb);
 	b->captures.nb = b->nb;
 	if (rc)
@@ -559,6 +612,8 @@ static void close_bridge(struct bridge *b)
 	}
 	netback_close(b->nb);
 	grant_own_close(&b->own);
+	grant_own_close(&b->flip_pages);
+	close_fd(&b->flip_sock);
 	evloop_close(b->loop);
 	if (b->xce)
 		xenevtchn_close(b->xce);
@@ -569,7 +624,7 @@ static void close_bridge(struct bridge *b)
 
 int bridge_worker(int sock)
 {
-	struct bridge b = { .sock = sock, .captures.sock = sock };
+	struct bridge b = { .sock = sock, .captures.sock = sock, .flip_sock = -1 };
 	char why[200] = "the supervisor did not begin with OPEN";
 	struct bridge_msg msg;
 	int fd = -1, rc = bridge_receive(sock, &msg, &fd);

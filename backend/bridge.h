@@ -25,6 +25,8 @@
  *   CAPTURE (+ stream)          ->    what goes through a port, or all, as pcap
  *   CAPTURE_STOP                ->
  *                               <-    CAPTURED: it has ended, for whatever reason
+ *   FLIP (+ socket)             ->    the flip helper's (flip.h), instead of any before
+ *                               <-    FLIP_ENDED: a vif that asked for pages gets copies
  *   STOP                        ->    removes all
  *                               <-    STOPPED, then exits with 0
  */
@@ -38,15 +40,17 @@
 #include "vif.h"
 
 #define BRIDGE_FD 3
-#define BRIDGE_VERSION 3u		/* raised with every change of a message: see below */
+#define BRIDGE_VERSION 4u		/* raised with every change of a message: see below */
 #define BRIDGE_ITSELF UINT32_MAX
 
 enum bridge_type {
 	BRIDGE_OPEN = 1, BRIDGE_ADD_VIF, BRIDGE_ADD_UPLINK, BRIDGE_SET_PORT,
 	BRIDGE_SET_RATE, BRIDGE_SET_MULTICAST, BRIDGE_CONFIGURE, BRIDGE_REMOVE,
-	BRIDGE_COUNT, BRIDGE_LIST, BRIDGE_CAPTURE, BRIDGE_CAPTURE_STOP, BRIDGE_STOP,
+	BRIDGE_COUNT, BRIDGE_LIST, BRIDGE_CAPTURE, BRIDGE_CAPTURE_STOP, BRIDGE_FLIP,
+	BRIDGE_STOP,
 	BRIDGE_READY = 32, BRIDGE_ADDED, BRIDGE_REFUSED, BRIDGE_REMOVED,
-	BRIDGE_BROKEN, BRIDGE_COUNTED, BRIDGE_LISTED, BRIDGE_CAPTURED, BRIDGE_STOPPED,
+	BRIDGE_BROKEN, BRIDGE_COUNTED, BRIDGE_LISTED, BRIDGE_CAPTURED, BRIDGE_FLIP_ENDED,
+	BRIDGE_STOPPED,
 };
 
 struct bridge_rate {
@@ -103,6 +107,7 @@ struct bridge_msg {
 			struct vswitch_config sw;
 			uint32_t poll_us;
 			uint32_t domid;		/* our own */
+			uint32_t page_flip;	/* FLIP will follow, sooner or later */
 		} open;
 		struct bridge_vif vif;
 		struct bridge_uplink uplink;
@@ -126,12 +131,12 @@ struct bridge_msg {
  * one raises the version, then writes down the new layout.
  */
 #ifdef __LP64__
-_Static_assert(BRIDGE_VERSION == 3 && BRIDGE_STOPPED == 40 &&
+_Static_assert(BRIDGE_VERSION == 4 && BRIDGE_STOPPED == 41 &&
 	       sizeof(struct bridge_msg) == 1048 && sizeof(struct bridge_vif) == 848 &&
 	       offsetof(struct bridge_vif, port) == 300 &&
 	       sizeof(struct vswitch_port_config) == 528 &&
-	       sizeof(((struct bridge_msg *)0)->open) == 88 &&
-	       sizeof(((struct bridge_msg *)0)->counted) == 184 &&
+	       sizeof(((struct bridge_msg *)0)->open) == 92 &&
+	       sizeof(((struct bridge_msg *)0)->counted) == 200 &&
 	       sizeof(struct bridge_captured) == 40 && sizeof(struct failure) == 204,
 	       "messages have changed: raise BRIDGE_VERSION and note the layout");
 #endif

@@ -49,6 +49,7 @@ _Static_assert(NB_AREAS * NB_AREA_BYTES + NB_OWN_BUFFERS * NB_BUFFER_BYTES ==
 struct nb_port;
 struct nb_queue;
 struct nb_mapping;
+struct nb_flip;
 
 struct nb_piece {
 	uint32_t gref;
@@ -132,6 +133,8 @@ struct nb_port {
 	uint32_t nr_queues;
 	struct nb_queue *queue[VIF_QUEUES_MAX];
 	bool sg, gso_tcpv4, gso_tcpv6, ipv4_csum, ipv6_csum, tells;
+	bool flips;			/* its slots name entries that accept pages */
+	uint32_t flips_failed;		/* since one succeeded */
 	uint32_t frame_bytes_max;	/* it takes; of a large packet, its segments */
 	struct shaper rate;
 	uint64_t wait_until_us;		/* the limit is used up until then */
@@ -155,6 +158,7 @@ struct nb_port {
 struct nb_plan {
 	struct nb_queue *queue;
 	struct nb_frame *frame;
+	bool flips;			/* the copies are ops of nb->flip */
 	uint32_t copy_first, copy_nr;
 	uint32_t slot_first, nr_slots;	/* in nb->slots */
 	uint16_t flags;
@@ -201,6 +205,7 @@ struct netback {
 	uint8_t *buffers;
 	struct nb_frame *buffer_frames, *free_buffers;
 	struct vswitch_decision decision;
+	struct nb_flip *flip;		/* NULL: nobody gives pages */
 	struct nb_mirror *mirror;	/* NULL: nobody captures */
 	struct netback_stats stats;
 };
@@ -257,6 +262,23 @@ bool nb_suits(struct nb_frame *f, bool gso_tcpv4, bool gso_tcpv6,
 	      bool ipv4_csum, bool ipv6_csum);
 /* f is in our memory: its checksum is filled in if it was blank. */
 void nb_complete_checksum(struct netback *nb, struct nb_frame *f);
+
+/* netback-flip.c: pages for guests that take them */
+/* Whether nr pages are there to be given; asks for some, and notes for how long not. */
+bool nb_flip_has(struct nb_port *p, uint32_t nr);
+/* Whether the batch has room for a frame of any size. */
+bool nb_flip_has_room(const struct nb_flip *flip);
+uint32_t nb_flip_ops(const struct netback *nb);
+/* The next page, for gref of p's guest; then what is in it. */
+void nb_flip_page(struct nb_port *p, uint32_t gref);
+void nb_flip_put(struct netback *nb, const uint8_t *from, uint32_t bytes);
+void nb_flip_put_granted(struct netback *nb, uint32_t domid, uint32_t gref, uint32_t offset,
+			 uint32_t bytes);
+/* Gives the pages. What became of them can be asked once, until the next page. */
+void nb_flip_run(struct netback *nb);
+enum nb_flip_result { NB_FLIP_TAKEN, NB_FLIP_NOT_TAKEN, NB_FLIP_BAD_SOURCE };
+enum nb_flip_result nb_flip_result(struct nb_port *p, uint32_t first_op, uint32_t nr_ops);
+void nb_flip_close(struct netback *nb);
 
 /* netback-uplink.c */
 void nb_uplink_gather(struct netback *nb, struct nb_port *p);

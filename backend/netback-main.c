@@ -25,13 +25,16 @@ static const char usage[] =
 	"      --" KEY_MAX_QUEUES "=N      queues that guests are offered: 1 to 16 (default 4);\n"
 	"                          what an interface's own nodes say goes first if less\n"
 	"      --poll-us=N         longest wait by polling before sleeping, in\n"
-	"                          microseconds; 0: never (default 50)\n";
+	"                          microseconds; 0: never (default 50)\n"
+	"      --page-flip         offers that frames arrive by page transfer; needs a\n"
+	"                          program that makes hypercalls, paravane-flip(8)\n";
 
-enum { QUEUES = 256, POLL };
+enum { QUEUES = 256, POLL, FLIP };
 
 static const struct option options[] = {
 	{ KEY_MAX_QUEUES, required_argument, NULL, QUEUES },
 	{ "poll-us", required_argument, NULL, POLL },
+	{ "page-flip", no_argument, NULL, FLIP },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -47,6 +50,9 @@ static void take(struct backend_config *base, int option, const char *value)
 		break;
 	case POLL:
 		c->poll_us = daemon_number("poll-us", value, POLL_US_MAX);
+		break;
+	case FLIP:
+		c->page_flip = true;
 		break;
 	}
 }

@@ -125,6 +125,7 @@ struct cursor {
 	const struct nb_mapping *mapping;	/* the receiver's static grants */
 	uint32_t domid, slot, offset;	/* slot: in nb->slots */
 	bool unsplit;			/* a piece goes into one slot, see unsplit_slots() */
+	struct nb_port *flips;		/* the receiver, if it takes pages; else NULL */
 };
 
 static void next_slot(struct cursor *c)
@@ -132,6 +133,8 @@ static void next_slot(struct cursor *c)
 	c->nb->slots[c->slot].bytes = (uint16_t)c->offset;
 	c->slot++;
 	c->offset = 0;
+	if (c->flips)
+		nb_flip_page(c->flips, c->nb->slots[c->slot].gref);
 }
 
 static uint32_t room_in_slot(struct cursor *c)
@@ -157,7 +160,9 @@ static void put_part(struct cursor *c, const uint8_t *from, uint32_t bytes)
 	while (bytes) {
 		uint32_t n = MIN(bytes, room_in_slot(c));
 
-		if (!c->mapping || !put_mapped(c, from, n))
+		if (c->flips)
+			nb_flip_put(c->nb, from, n);
+		else if (!c->mapping || !put_mapped(c, from, n))
 			grant_batch_to(&c->nb->copies, c->domid, c->nb->slots[c->slot].gref,
 				       (uint16_t)c->offset, from, (uint16_t)n);
 		from += n;
@@ -181,7 +186,9 @@ static void put_piece(struct cursor *c, const struct nb_queue *q, const struct n
 	while (bytes) {
 		uint32_t n = MIN(bytes, room_in_slot(c));
 
-		if (!page || !put_mapped(c, page + at, n))
+		if (c->flips)
+			nb_flip_put_granted(c->nb, q->port->domid, piece->gref, at, n);
+		else if (!page || !put_mapped(c, page + at, n))
 			grant_batch_across(&c->nb->copies, q->port->domid, piece->gref,
 					   (uint16_t)at, c->domid, c->nb->slots[c->slot].gref,
 					   (uint16_t)c->offset, (uint16_t)n);
@@ -204,11 +211,6 @@ static void put_pieces(struct cursor *c, const struct nb_frame *f)
 	}
 }
 
-static void end_slot(struct cursor *c)
-{
-	c->nb->slots[c->slot].bytes = (uint16_t)c->offset;
-}
-
 /* ---- plans -------------------------------------------------------------------------- */
 
 static uint32_t extras_of(const struct nb_plan *plan)
@@ -223,7 +225,8 @@ static struct nb_plan *draft(struct netback *nb, struct nb_queue *q, struct nb_f
 
 	plan->queue = q;
 	plan->frame = f;
-	plan->copy_first = nb->copies.nr;
+	plan->flips = q->port->flips;
+	plan->copy_first = plan->flips ? nb_flip_ops(nb) : nb->copies.nr;
 	plan->slot_first = nb->nr_slots;
 	plan->flags = 0;
 	plan->gso = XEN_NETIF_GSO_TYPE_NONE;
@@ -267,6 +270,8 @@ static bool take_slots(struct netback *nb, struct nb_plan *plan, uint32_t nr_slo
 
 	plan->nr_slots = nr_slots;
 	all = plan->nr_slots + extras;
+	if (plan->flips && !nb_flip_has(q->port, nr_slots))
+		return false;
 	if (*nr < (int)all) {
 		*nr = ring_back_pending(&q->rx);
 		if (*nr < (int)all)
@@ -300,6 +305,17 @@ static void start_at(struct cursor *c, struct netback *nb, const struct nb_plan 
 	c->slot = plan->slot_first;
 	c->offset = 0;
 	c->unsplit = false;
+	c->flips = plan->flips ? plan->queue->port : NULL;
+	if (c->flips)
+		nb_flip_page(c->flips, nb->slots[c->slot].gref);
+}
+
+static void end_plan(struct cursor *c, struct nb_plan *plan)
+{
+	struct netback *nb = c->nb;
+
+	nb->slots[c->slot].bytes = (uint16_t)c->offset;
+	plan->copy_nr = (plan->flips ? nb_flip_ops(nb) : nb->copies.nr) - plan->copy_first;
 }
 
 static uint16_t checksum_flags(const struct nb_frame *f)
@@ -343,8 +359,7 @@ static bool place_whole(struct netback *nb, struct nb_queue *q, struct nb_delive
 		put_part(&c, part[i].at, part[i].bytes);
 	if (f->from)
 		put_pieces(&c, f);
-	end_slot(&c);
-	plan->copy_nr = nb->copies.nr - plan->copy_first;
+	end_plan(&c, plan);
 	return true;
 }
 
@@ -373,8 +388,7 @@ static bool place_segment(struct netback *nb, struct nb_queue *q, struct nb_deli
 	for (uint32_t i = 0; i < nr_parts; i++)
 		put_part(&c, part[i].at, part[i].bytes);
 	put_part(&c, f->data + s->payload_offset, s->payload_bytes);
-	end_slot(&c);
-	plan->copy_nr = nb->copies.nr - plan->copy_first;
+	end_plan(&c, plan);
 	return true;
 }
 
@@ -382,7 +396,7 @@ static bool batch_has_room(const struct netback *nb)
 {
 	/* A piece may lie across two slots: twice as many copies as slots. */
 	return nb->nr_plans < NB_COPIES && nb->nr_slots + ALL_SLOTS <= NB_COPIES &&
-	       nb->nr_scratch + 2 <= NB_COPIES &&
+	       nb->nr_scratch + 2 <= NB_COPIES && nb_flip_has_room(nb->flip) &&
 	       nb->copies.max - nb->copies.nr >= 2 * ALL_SLOTS + 4;
 }
 
@@ -517,9 +531,34 @@ static void respond(struct netback *nb, const struct nb_plan *plan, bool failed)
 	}
 }
 
+/* Why the frame did not arrive whole; NULL: it did. */
+static const char *copies_fault(const struct netback *nb, const struct nb_plan *plan)
+{
+	for (uint32_t i = 0; i < plan->copy_nr; i++)
+		if (grant_batch_status(&nb->copies, plan->copy_first + i) != GNTST_okay) {
+			plan->frame->lost = true;
+			return "a copy into an rx slot failed: its grant, or the sender's, is not valid";
+		}
+	return NULL;
+}
+
+static const char *flips_fault(const struct nb_plan *plan)
+{
+	switch (nb_flip_result(plan->queue->port, plan->copy_first, plan->copy_nr)) {
+	case NB_FLIP_TAKEN:
+		return NULL;
+	case NB_FLIP_BAD_SOURCE:
+		plan->frame->lost = true;
+		return "a page could not be filled: a sender's grant is not valid";
+	default:
+		return "a page was not taken: its entry does not accept one from us, or the "
+		       "domain's reservation is full";
+	}
+}
+
 /*
- * Whose fault a failed copy is cannot be told from the status: both are told. Other
- * receivers of the frame are not concerned.
+ * Whose fault a failed copy is cannot be told from the status: both are told; a page's
+ * failure names who. Other receivers of the frame are not concerned.
  */
 void nb_rx_flush(struct netback *nb)
 {
@@ -528,18 +567,16 @@ void nb_rx_flush(struct netback *nb)
 	nb->stats.copies += nb->copies.nr;
 	nb->stats.copy_calls += nb->copies.nr > 0;
 	rc = grant_batch_flush(&nb->copies);
+	nb_flip_run(nb);
 	for (uint32_t i = 0; i < nb->nr_plans; i++) {
 		const struct nb_plan *plan = &nb->plan[i];
-		bool failed = false;
+		const char *fault = plan->flips ? flips_fault(plan) :
+				    rc ? copies_fault(nb, plan) : NULL;
 
-		for (uint32_t j = 0; rc && j < plan->copy_nr; j++)
-			failed |= grant_batch_status(&nb->copies, plan->copy_first + j) != GNTST_okay;
-		respond(nb, plan, failed);
-		if (failed) {
-			plan->frame->lost = true;
+		respond(nb, plan, fault);
+		if (fault) {
 			lose(plan->queue->port, plan->frame->bytes, VSWITCH_MALFORMED);
-			log_peer_at(plan->queue->port->log, LOG_LEVEL_WARNING,
-				    "a copy into an rx slot failed: its grant, or the sender's, is not valid");
+			log_peer_at(plan->queue->port->log, LOG_LEVEL_WARNING, "%s", fault);
 		}
 		nb_frame_put(plan->frame);
 	}

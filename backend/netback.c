@@ -172,6 +172,7 @@ void netback_close(struct netback *nb)
 		if (nb->port[i])
 			netback_remove_port(nb, i);
 	nb_mirror_close(nb);
+	nb_flip_close(nb);
 	grant_batch_close(&nb->heads);
 	grant_batch_close(&nb->pulls);
 	grant_batch_close(&nb->copies);
@@ -384,6 +385,7 @@ static void take_wishes(struct nb_port *p, const struct netback_vif *cfg)
 	p->ipv6_csum = f->ipv6_csum;
 	p->tells = f->rx_notify;
 	p->frame_bytes_max = frame_bytes_max(f);
+	p->flips = f->rx_flip && !f->rx_copy && p->nb->flip;
 }
 
 int netback_add_vif(struct netback *nb, const struct netback_vif *cfg, uint32_t *out,

@@ -14,7 +14,7 @@
  * join segments for those who take that (netback-join.c), fill rx slots by one
  * batch of copies from guest to guest (netback-rx.c), answer and notify once per
  * ring, senders when it suits them (moderation.h). The control ring is
- * netback-control.c.
+ * netback-control.c. Guests that take pages instead of copies are netback-flip.c.
  *
  * A frame stays in its sender's pages until every receiver has it, so nothing
  * is stored between two guests. A receiver without slots makes its senders
@@ -41,9 +41,12 @@
 #define NETBACK_HEADER_BYTES 160u	/* copied before the decision */
 #define NETBACK_HOLD_MS 100u
 #define NETBACK_OWN_PAGES 320u
+#define NETBACK_FLIP_PAGES 64u
 
 struct netback;
 struct grant_own;
+struct flip_batch;
+struct flip_answer;
 
 struct netback_config {
 	/* The caller's, kept open until after netback_close(). */
@@ -57,6 +60,8 @@ struct netback_config {
 	 * is to be removed. Called inside netback_pass().
 	 */
 	void (*broken)(void *arg, uint32_t port, const char *why);
+	/* A vif that asked for page flip is copied into from now on. As broken. */
+	void (*flip_ended)(void *arg, uint32_t port, const char *why);
 	void *arg;
 };
 
@@ -66,6 +71,22 @@ int netback_open(const struct netback_config *cfg, struct netback **out);
 void netback_close(struct netback *nb);
 /* For its live configuration and counters; ports are added and removed here only. */
 struct vswitch *netback_switch(struct netback *nb);
+
+/*
+ * Who gives pages to guests that ask for them (netback-flip.c). transfer: as flip.h says;
+ * -errno: it has gone for good. pages: NETBACK_FLIP_PAGES, the caller's, for the octets
+ * that are nowhere else in granted pages. Both are kept. For vifs that are added later, and
+ * those whose flip has not ended.
+ */
+struct netback_flip {
+	int (*transfer)(void *arg, const struct flip_batch *batch, struct flip_answer *out);
+	void *arg;
+	const struct grant_own *pages;
+};
+/* -ENOMEM. */
+int netback_set_flip(struct netback *nb, const struct netback_flip *flip);
+/* Whether pages are given to a port's guest. */
+bool netback_flips(const struct netback *nb, uint32_t port);
 
 /* ---- guests ---------------------------------------------------------------------- */
 
@@ -149,6 +170,8 @@ struct netback_stats {
 	uint64_t passes, copies, copy_calls, notifies;
 	uint64_t completed_in_software;	/* checksums and segmentations */
 	uint64_t joined;		/* segments that became part of a larger packet */
+	uint64_t flipped;		/* pages that were given away, and taken */
+	uint64_t flip_calls;		/* messages to the flip helper */
 };
 
 void netback_stats(const struct netback *nb, struct netback_stats *out);

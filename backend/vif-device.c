@@ -22,6 +22,7 @@
 #include "bridge-config.h"
 #include "bridge-control.h"
 #include "bridge-serve.h"
+#include "flip-serve.h"
 #include "keys.h"
 #include "predecessor.h"
 #include "switch-config.h"
@@ -38,6 +39,7 @@ struct vif_common {
 	const struct vif_config *config;
 	struct xs_handle *xs;
 	struct bridges *bridges;
+	struct flip_helper *flip;	/* NULL: not wanted */
 	struct bridge_config *bridge_config;
 	struct bridge_control *control;
 	struct vif_device *devices;
@@ -452,18 +454,23 @@ static int vif_device_announce(struct device *d)
 {
 	struct vif_device *v = of(d);
 	uint32_t most = v->common->config->max_queues;
+	int rc;
 	struct publish p = {
 		.dir = v->env.bus->nodename,
 		.features = {
 			.sg = true, .gso_tcpv4 = true, .gso_tcpv6 = true, .ipv6_csum = true,
-			.rx_copy = true, .split_event_channels = true,
+			.rx_copy = true, .rx_flip = flip_helper_ready(v->common->flip),
+			.split_event_channels = true,
 			.multicast_control = true, .dynamic_multicast_control = true,
 			.ctrl_ring = true,
 			.max_queues = v->ts.max_queues ? MIN(v->ts.max_queues, most) : most,
 		},
 	};
 
-	return xenbus_transact(v->env.bus->xs, publish_in, &p);
+	rc = xenbus_transact(v->env.bus->xs, publish_in, &p);
+	if (!rc && p.features.rx_flip)
+		rc = vif_write_flip_ended(v->env.bus->xs, p.dir, false);
+	return rc;
 }
 
 static int vif_device_open(struct device *d, char *why, size_t why_bytes)
@@ -578,9 +585,22 @@ static void on_gone(void *arg, const struct failure *why)
 	changed(v);
 }
 
+static void on_flip_ended(void *arg, const struct failure *why)
+{
+	struct vif_device *v = arg;
+	int rc = vif_write_flip_ended(v->env.bus->xs, v->env.bus->nodename, true);
+
+	log_peer_at(v->env.log, LOG_LEVEL_WARNING, "no pages are given to it any more: %s",
+		    why->reason);
+	if (rc)
+		log_peer_at(v->env.log, LOG_LEVEL_WARNING, "its front end cannot be told: %s",
+			    strerror(-rc));
+}
+
 static const struct bridge_port_events port_events = {
 	.added = on_added,
 	.gone = on_gone,
+	.flip_ended = on_flip_ended,
 };
 
 static int vif_device_connect(struct device *d, char *why, size_t why_bytes)
@@ -593,9 +613,10 @@ static int vif_device_connect(struct device *d, char *why, size_t why_bytes)
 		device_say_key(&err, "the front end", why, why_bytes);
 		return rc;
 	}
-	if (!v->front.rx_copy) {
+	if (!v->front.rx_copy && !v->front.rx_flip) {
 		snprintf(why, why_bytes, "the front end's " KEY_REQUEST_RX_COPY " is 0 or missing: "
-			 "it wants pages to be flipped, which is not offered; expected 1");
+			 "expected 1, or 0 together with " KEY_REQUEST_RX_FLIP " 1 where "
+			 KEY_FEATURE_RX_FLIP " is 1");
 		return -EOPNOTSUPP;
 	}
 	rc = join(v);
@@ -636,8 +657,18 @@ static void vif_kind_close(void *common)
 	bridge_control_close(c->control);
 	bridge_config_close(c->bridge_config);
 	bridges_close(c->bridges);
+	flip_helper_close(c->flip);
 	evloop_remove(c->again);
 	free(c);
+}
+
+/* Those that were served before keep what they have; the next to connect are offered it. */
+static void on_flip_helper(void *arg)
+{
+	struct vif_common *c = arg;
+
+	if (flip_helper_ready(c->flip))
+		bridges_flip_ready(c->bridges);
 }
 
 static int vif_kind_open(const struct device_kind_env *env, void **common)
@@ -648,14 +679,18 @@ static int vif_kind_open(const struct device_kind_env *env, void **common)
 		.arg = env->arg, .domid = env->domid,
 	};
 	char why[256];
-	int rc;
+	int rc = 0;
 
 	if (!c)
 		return -ENOMEM;
 	c->config = (const struct vif_config *)env->config;
 	c->xs = env->xs;
 	bridges.poll_us = c->config->poll_us;
-	rc = bridges_open(&bridges, &c->bridges);
+	if (c->config->page_flip)
+		rc = flip_helper_open(env->loop, env->config, on_flip_helper, c, &c->flip);
+	bridges.flip = c->flip;
+	if (!rc)
+		rc = bridges_open(&bridges, &c->bridges);
 	if (!rc)
 		rc = evloop_add_timer(env->loop, on_again, c, &c->again);
 	if (!rc)

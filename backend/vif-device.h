@@ -18,6 +18,7 @@ struct vif_config {
 	uint32_t poll_us;		/* a worker's longest spin before it sleeps */
 	uint32_t address_ms;		/* an interface's longest wait for its address, while
 					   another on its bridge has it; 0: none */
+	bool page_flip;			/* front ends may receive by page transfer */
 };
 
 /* Its devices' config is the base of a struct vif_config. */

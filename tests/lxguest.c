@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,11 +12,14 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <xencall.h>
 #include <xenevtchn.h>
 #include <xengnttab.h>
+#include <xen/memory.h>
 #include "lxguest.h"
 
 #define MAX_AREAS 4096
+#define PAGE_WORDS 1024
 
 static struct area {
 	char *addr;
@@ -84,6 +88,60 @@ static int notify(int port, int times)
 	return 0;
 }
 
+static int increase(unsigned nr)
+{
+	xencall_handle *xcall = xencall_open(NULL, 0);
+	xen_pfn_t mfns[4096];
+	struct xen_memory_reservation r = { .nr_extents = nr, .domid = DOMID_SELF };
+	int rc;
+
+	set_xen_guest_handle(r.extent_start, mfns);
+	rc = xencall2(xcall, __HYPERVISOR_memory_op, XENMEM_increase_reservation,
+		      (uintptr_t)&r);
+	xencall_close(xcall);
+	return rc < 0 ? -errno : rc;
+}
+
+static int flip_take(struct lxguest_msg *m)
+{
+	void *page;
+	int rc = lx_flip_take(NULL, m->a, &page);
+
+	if (rc == 1)
+		m->refs[0] = keep(page, 1);
+	return rc;
+}
+
+static bool is_filled(const uint32_t *page, uint32_t word)
+{
+	for (unsigned i = 0; i < PAGE_WORDS; i++)
+		if (page[i] != word)
+			return false;
+	return true;
+}
+
+static int flip_drain(const struct lxguest_msg *m)
+{
+	int good = 0;
+
+	for (int i = 0; i < m->b; i++) {
+		void *page;
+
+		if (lx_flip_take(NULL, m->refs[i], &page) != 1)
+			continue;
+		good += is_filled(page, m->a + i);
+		lx_flip_give(NULL, page);
+	}
+	return lx_flip_flush(NULL) ? -EIO : good;
+}
+
+static int flip_give(int i)
+{
+	lx_flip_give(NULL, areas[i].addr);
+	areas[i].addr = NULL;
+	return 0;
+}
+
 static int as_errno(int rc)
 {
 	return rc < 0 ? -errno : rc;
@@ -121,6 +179,20 @@ static int execute(struct lxguest_msg *m)
 		return pending(m->a);
 	case LXG_UNMASK:
 		return as_errno(xenevtchn_unmask(xce, m->a));
+	case LXG_INCREASE:
+		return increase(m->a);
+	case LXG_FLIP_OFFER:
+		return lx_flip_offer(NULL, m->a, m->b, m->refs);
+	case LXG_FLIP_TAKE:
+		return flip_take(m);
+	case LXG_FLIP_PEEK:
+		return (unsigned char)areas[m->a].addr[m->b];
+	case LXG_FLIP_GIVE:
+		return flip_give(m->a);
+	case LXG_FLIP_FLUSH:
+		return lx_flip_flush(NULL);
+	case LXG_FLIP_DRAIN:
+		return flip_drain(m);
 	case LXG_DIE:
 		kill(getpid(), SIGKILL);
 	}

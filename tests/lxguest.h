@@ -3,13 +3,21 @@
  * lxguest.h - a guest's program under remote control, for tests of local Xen.
  *
  * The test runs in dom0; each lxguest is a child process in another domain that
- * makes the libxen* calls it is told to. It knows the official calls only.
+ * makes the libxen* calls it is told to, and what its kernel would do to receive
+ * pages (localxen.h).
  */
 #ifndef TESTS_LXGUEST_H
 #define TESTS_LXGUEST_H
 
 #include <stdint.h>
 #include <sys/types.h>
+#include "localxen.h"
+
+/* Weak: the test programs run with local Xen's libraries, and link with Xen's. */
+#pragma weak lx_flip_offer
+#pragma weak lx_flip_take
+#pragma weak lx_flip_give
+#pragma weak lx_flip_flush
 
 #define LXGUEST_MAX_REFS 2048
 
@@ -27,6 +35,14 @@ enum lxguest_op {
 	LXG_NOTIFY,	/* a: port, b: times */
 	LXG_PENDING,	/* a: timeout in ms -> rc: port; -ETIMEDOUT */
 	LXG_UNMASK,	/* a: port */
+	LXG_INCREASE,	/* a: pages -> rc: how many; the guest keeps them */
+	LXG_FLIP_OFFER,	/* a: domid, b: count -> refs */
+	LXG_FLIP_TAKE,	/* a: gref -> rc: 1: page is refs[0] here; 0, -errno */
+	LXG_FLIP_PEEK,	/* a: page, b: offset -> rc: byte */
+	LXG_FLIP_GIVE,	/* a: page */
+	LXG_FLIP_FLUSH,
+	LXG_FLIP_DRAIN,	/* a: first word, b: count, refs -> rc: pages that came whole, in
+			 * order, each filled with its word; given back, flushed */
 	LXG_DIE,	/* SIGKILLs itself; no answer */
 };
 

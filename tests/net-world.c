@@ -16,6 +16,15 @@ static void on_broken(void *arg, uint32_t port, const char *why)
 	snprintf(w->why, sizeof(w->why), "%s", why);
 }
 
+static void on_flip_ended(void *arg, uint32_t port, const char *why)
+{
+	struct world *w = arg;
+
+	(void)port;
+	w->nr_flips_ended++;
+	snprintf(w->why, sizeof(w->why), "%s", why);
+}
+
 static void add_guest(struct world *w, uint32_t i)
 {
 	struct net_guest *g = &w->guest[i];
@@ -31,6 +40,8 @@ static void add_guest(struct world *w, uint32_t i)
 	g->front.no_csum = w->no_csum[i] || w->only_ipv6_csum[i];
 	g->front.sg = !w->no_sg[i];
 	g->front.mtu_bytes = w->mtu_bytes[i];
+	g->front.rx_copy = !w->flips[i];
+	g->front.rx_flip = w->flips[i];
 	net_mac(w->config[i].mac, (uint8_t)i);
 	log_peer_init(&w->log[i], "vif %u", i);
 	if (netback_add_vif(w->nb, &vif, &w->port[i], why, sizeof(why))) {
@@ -46,7 +57,7 @@ void world_open(struct world *w)
 	struct netback_config cfg = {
 		.sw = { .max_ports = 16, .max_addresses = 256, .ageing_ms = 300000,
 			.move_ms = 1000 },
-		.broken = on_broken, .arg = w,
+		.broken = on_broken, .flip_ended = on_flip_ended, .arg = w,
 	};
 
 	fake_reset();
@@ -56,6 +67,8 @@ void world_open(struct world *w)
 	cfg.xgt = w->xgt;
 	cfg.xce = w->xce;
 	assert(!netback_open(&cfg, &w->nb));
+	if (w->flip)
+		assert(!netback_set_flip(w->nb, w->flip));
 	for (uint32_t i = 0; i < w->nr; i++)
 		add_guest(w, i);
 	world_run(w);

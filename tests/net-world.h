@@ -20,6 +20,8 @@ struct world {
 	bool ctrl, no_gso[WORLD_GUESTS], no_csum[WORLD_GUESTS], no_sg[WORLD_GUESTS];
 	bool only_ipv6_csum[WORLD_GUESTS], no_csum6[WORLD_GUESTS];
 	uint32_t mtu_bytes[WORLD_GUESTS];	/* 0: none said */
+	const struct netback_flip *flip;	/* NULL: nobody gives pages */
+	bool flips[WORLD_GUESTS];		/* asks for them */
 	/* After it: */
 	uint64_t now_ms;
 	xengnttab_handle *xgt;
@@ -30,8 +32,8 @@ struct world {
 	uint32_t port[WORLD_GUESTS];
 	struct log_peer log[WORLD_GUESTS];
 	bool gone[WORLD_GUESTS];
-	uint32_t nr_broken;
-	char why[200];			/* of the last that was broken */
+	uint32_t nr_broken, nr_flips_ended;
+	char why[200];			/* of the last that was broken, or whose flip ended */
 };
 
 /* Every guest has posted NET_GUEST_BUFFERS rx slots on every queue. */

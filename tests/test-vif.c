@@ -299,6 +299,19 @@ static void test_features(void)
 	xs_close(xs);
 }
 
+static void test_flip_ended(void)
+{
+	struct xs_handle *xs = start();
+
+	UNIT_OK(!vif_read_flip_ended(xs, BACK));
+	UNIT_EQ(vif_write_flip_ended(xs, BACK, true), 0);
+	UNIT_STREQ(fake_xs_get(BACK "/rx-flip-ended"), "1");
+	UNIT_OK(vif_read_flip_ended(xs, BACK));
+	UNIT_EQ(vif_write_flip_ended(xs, BACK, false), 0);
+	UNIT_OK(!vif_read_flip_ended(xs, BACK));
+	xs_close(xs);
+}
+
 static void test_carrier(void)
 {
 	struct xs_handle *xs = start();
@@ -526,6 +539,7 @@ int main(void)
 		{ "bad values of the tool stack", test_toolstack_bad },
 		{ "a port is changed while in use", test_change },
 		{ "features, both ways", test_features },
+		{ "the end of flip", test_flip_ended },
 		{ "the link", test_carrier },
 		{ "a front end with one queue", test_front_one },
 		{ "two queues, split channels, a control ring", test_front_two },

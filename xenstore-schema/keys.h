@@ -164,6 +164,9 @@
 #define KEY_FEATURE_IPV6_CSUM_OFFLOAD "feature-ipv6-csum-offload" /* B F, flag, 0, n */
 #define KEY_FEATURE_RX_COPY	"feature-rx-copy" /* B, flag, 0, n: can copy to F */
 #define KEY_FEATURE_RX_FLIP	"feature-rx-flip" /* B, flag, 1, n: can transfer pages to F */
+#define KEY_RX_FLIP_ENDED	"rx-flip-ended"	/* B, flag, 0, P: what was asked for with
+						   request-rx-flip is over, F offers
+						   pages to copy into from now on */
 #define KEY_FEATURE_SPLIT_EVENT_CHANNELS "feature-split-event-channels"
 						/* B, flag, 0, n */
 #define KEY_FEATURE_MULTICAST_CONTROL "feature-multicast-control" /* B, flag, 0, n */

@@ -105,3 +105,16 @@ bool vif_read_carrier(struct xs_handle *xs, const char *back_dir)
 	xenbus_read_offer(xs, back_dir, KEY_CARRIER, 1, &up);
 	return up;
 }
+
+int vif_write_flip_ended(struct xs_handle *xs, const char *back_dir, bool ended)
+{
+	return xenbus_write_u64(xs, XBT_NULL, back_dir, KEY_RX_FLIP_ENDED, ended);
+}
+
+bool vif_read_flip_ended(struct xs_handle *xs, const char *back_dir)
+{
+	bool ended;
+
+	xenbus_read_offered_flag(xs, back_dir, KEY_RX_FLIP_ENDED, &ended);
+	return ended;
+}

@@ -108,6 +108,10 @@ int vif_read_features(struct xs_handle *xs, const char *back_dir,
 int vif_write_carrier(struct xs_handle *xs, const char *back_dir, bool up);
 bool vif_read_carrier(struct xs_handle *xs, const char *back_dir);
 
+/* While connected: pages are not flipped any more, but copied into. Missing: they are. */
+int vif_write_flip_ended(struct xs_handle *xs, const char *back_dir, bool ended);
+bool vif_read_flip_ended(struct xs_handle *xs, const char *back_dir);
+
 /* ---- what a front end publishes --------------------------------------------------- */
 
 struct vif_queue {

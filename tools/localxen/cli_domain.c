@@ -201,10 +201,13 @@ static void domain_usage(void)
 	     "      --gntalloc-limit=P   pages that its programs may share (default 1024)\n"
 	     "      --grant-frames=F     frames of its grant table, 512 entries each (default 64)\n"
 	     "      --maptrack=M         maptrack frames, 256 maps each (default 1024)\n"
+	     "      --extra-pages=P      pages that it may have above its memory (default 4096)\n"
+	     "      --pvh                as a PVH guest: its pages cannot be transferred\n"
 	     "  -h, --help               show this");
 }
 
-enum { OPT_DOMID = 256, OPT_MEMORY, OPT_GNTALLOC, OPT_FRAMES, OPT_MAPTRACK };
+enum { OPT_DOMID = 256, OPT_MEMORY, OPT_GNTALLOC, OPT_FRAMES, OPT_MAPTRACK, OPT_EXTRA,
+       OPT_PVH };
 
 static bool domain_option(int opt, struct lx_create *c)
 {
@@ -245,6 +248,15 @@ static bool domain_option(int opt, struct lx_create *c)
 			return false;
 		c->maptrack_frames = n;
 		return true;
+	case OPT_EXTRA:
+		if (!cli_number("--extra-pages", optarg, 0, 1 << 20, &n))
+			return false;
+		c->extra_pages = n;
+		c->has_extra_pages = 1;
+		return true;
+	case OPT_PVH:
+		c->not_pv = 1;
+		return true;
 	default:
 		cli_usage_error("domain", "unknown option");
 		return false;
@@ -260,6 +272,8 @@ int cmd_domain(int argc, char **argv)
 		{ "gntalloc-limit", required_argument, NULL, OPT_GNTALLOC },
 		{ "grant-frames", required_argument, NULL, OPT_FRAMES },
 		{ "maptrack", required_argument, NULL, OPT_MAPTRACK },
+		{ "extra-pages", required_argument, NULL, OPT_EXTRA },
+		{ "pvh", no_argument, NULL, OPT_PVH },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};

@@ -152,7 +152,7 @@ static bool parse_option(int opt, struct wish *w)
 
 static bool takes_status(unsigned call)
 {
-	return call == LX_CALL_MAP || call == LX_CALL_COPY;
+	return call == LX_CALL_MAP || call == LX_CALL_COPY || call == LX_CALL_TRANSFER;
 }
 
 static int check_wish(const struct wish *w)
@@ -164,8 +164,8 @@ static int check_wish(const struct wish *w)
 	if (!w->rule.err == !w->rule.status)
 		return cli_usage_error("fail", "give --errno or --status");
 	if (w->rule.status && !takes_status(w->rule.call))
-		return cli_usage_error("fail", "--status is for map and copy; %s fails "
-				       "with --errno", lx_call_name(w->rule.call));
+		return cli_usage_error("fail", "--status is for map, copy and transfer; "
+				       "%s fails with --errno", lx_call_name(w->rule.call));
 	return 0;
 }
 
@@ -232,7 +232,7 @@ static void usage(void)
 	     "Makes calls of the libxen* libraries, or of XenStore, fail. Prints the rule's number.\n\n"
 	     "  -c, --call=CALL     which CALL, as an argument or here: map unmap copy share unshare\n"
 	     "                      alloc bind virq unbind notify pending unmask open foreign-map\n"
-	     "                      xencall, or, of a guest's store clients, store-read store-write\n"
+	     "                      xencall transfer increase decrease, or, of a guest's store clients, store-read store-write\n"
 	     "                      store-mkdir store-rm store-directory store-perms store-watch\n"
 	     "                      store-transaction\n"
 	     "  -d, --domain=DOMAIN only calls made in this domain\n"
@@ -240,8 +240,8 @@ static void usage(void)
 	     "  -n, --nth=N         the first to fail, counted from now (default 1)\n"
 	     "  -k, --count=K       how many fail; 0: all from then on (default 1)\n"
 	     "  -e, --errno=E       with this errno: a name or a number; counts calls\n"
-	     "  -s, --status=S      map, copy: with this grant status (a name such as\n"
-	     "                      GNTST_bad_page, or a number); counts grants or segments\n"
+	     "  -s, --status=S      map, copy, transfer: with this grant status (a name such as\n"
+	     "                      GNTST_bad_page, or a number); counts grants, segments, pages\n"
 	     "  -l, --list          show the rules, how often they were asked and hit\n"
 	     "  -x, --clear[=RULE]  remove one rule, or all\n"
 	     "  -h, --help          show this");

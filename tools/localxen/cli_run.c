@@ -32,7 +32,8 @@
 static struct {
 	char dir[64];
 	const char *xenstored;
-	long maptrack_frames;	/* dom0's; 0: the default */
+	char hv_options[4][32];	/* OPTION=VALUE, as hv_main() takes them */
+	int nr_hv_options;
 	pid_t hv, store, cmd;
 	int status;		/* of cmd, once it has ended */
 	bool hv_ended, store_ended, cmd_ended;
@@ -82,7 +83,8 @@ static int make_dir(void)
 
 static int start_hypervisor(void)
 {
-	char parent[16], ready[16], maptrack[16];
+	char parent[16], ready[16];
+	char *argv[5 + 4 + 1] = { "localxen", "hypervisor", run.dir, parent, ready };
 	pid_t self = getpid();
 	int fds[2];
 	char byte;
@@ -100,9 +102,9 @@ static int start_hypervisor(void)
 		setenv("LOCALXEN_DIR", run.dir, 1);
 		snprintf(parent, sizeof(parent), "%d", self);
 		snprintf(ready, sizeof(ready), "%d", fds[1]);
-		snprintf(maptrack, sizeof(maptrack), "%ld", run.maptrack_frames);
-		execl("/proc/self/exe", "localxen", "hypervisor", run.dir, parent,
-		      ready, maptrack, NULL);
+		for (int i = 0; i < run.nr_hv_options; i++)
+			argv[5 + i] = run.hv_options[i];
+		execv("/proc/self/exe", argv);
 		_exit(EXIT_CANNOT_EXEC);
 	}
 	close(fds[1]);
@@ -319,9 +321,60 @@ static void usage(void)
 	     "run side by side.\n\n"
 	     "      --xenstored=PROGRAM  the store daemon to run (default " LX_XENSTORED ")\n"
 	     "      --maptrack=M         dom0's maptrack frames, 256 maps each (default 1024)\n"
+	     "      --extra-pages=P      pages that dom0 may have above its memory (default 4096)\n"
+	     "      --pvh                dom0 as a PVH domain: its pages cannot be transferred\n"
+	     "      --gnttab=no-transfer as Xen's option: no domain's pages can be transferred\n"
 	     "  -h, --help               show this\n\n"
 	     "Exit status: COMMAND's; 128+N if it died of signal N, or localxen was sent signal\n"
 	     "N; 125 if localxen failed, 126 if COMMAND cannot run, 127 if it is not found.");
+}
+
+static void tell_hypervisor(const char *option, long value)
+{
+	int i = 0;
+
+	/* The last of the same option counts. */
+	while (i < run.nr_hv_options &&
+	       strncmp(run.hv_options[i], option, strlen(option)))
+		i++;
+	snprintf(run.hv_options[i], sizeof(run.hv_options[i]), "%s=%ld", option, value);
+	if (i == run.nr_hv_options)
+		run.nr_hv_options++;
+}
+
+static bool run_option(int opt)
+{
+	long n;
+
+	switch (opt) {
+	case 'x':
+		run.xenstored = optarg;
+		return true;
+	case 'm':
+		if (!cli_number("--maptrack", optarg, 1, LX_MAX_MAPTRACK_FRAMES, &n))
+			return false;
+		tell_hypervisor("maptrack", n);
+		return true;
+	case 'e':
+		if (!cli_number("--extra-pages", optarg, 0, 1 << 20, &n))
+			return false;
+		tell_hypervisor("extra-pages", n);
+		return true;
+	case 'p':
+		tell_hypervisor("pvh", 1);
+		return true;
+	case 'g':
+		if (strcmp(optarg, "no-transfer") && strcmp(optarg, "transfer")) {
+			cli_error("--gnttab: '%s' is neither transfer nor no-transfer",
+				  optarg);
+			return false;
+		}
+		tell_hypervisor("no-transfer", *optarg == 'n');
+		return true;
+	default:
+		cli_usage_error("run", "unknown option");
+		return false;
+	}
 }
 
 int cmd_run(int argc, char **argv)
@@ -329,6 +382,9 @@ int cmd_run(int argc, char **argv)
 	static const struct option options[] = {
 		{ "xenstored", required_argument, NULL, 'x' },
 		{ "maptrack", required_argument, NULL, 'm' },
+		{ "extra-pages", required_argument, NULL, 'e' },
+		{ "pvh", no_argument, NULL, 'p' },
+		{ "gnttab", required_argument, NULL, 'g' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
@@ -340,12 +396,7 @@ int cmd_run(int argc, char **argv)
 			usage();
 			return 0;
 		}
-		if (c == 'x')
-			run.xenstored = optarg;
-		else if (c != 'm')
-			return cli_usage_error("run", "unknown option");
-		else if (!cli_number("--maptrack", optarg, 1, LX_MAX_MAPTRACK_FRAMES,
-				     &run.maptrack_frames))
+		if (!run_option(c))
 			return EXIT_OURS;
 	}
 	if (optind == argc)

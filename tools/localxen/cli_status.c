@@ -36,17 +36,19 @@ static bool is_used(unsigned slot)
 
 static void print_domains(const struct snapshot *s)
 {
-	puts("DOMAIN  NAME              STATE     GNTALLOC (KEPT)   GRANTS       MAPTRACK        PORTS");
+	puts("DOMAIN  NAME              STATE     GNTALLOC (KEPT)   GRANTS       MAPTRACK        PORTS   PAGES (OF THE HEAP)/MAX");
 	for (unsigned i = 0; i < LX_MAX_DOMS; i++) {
 		const struct lx_dom *d = &lx.shm->dom[i];
 
 		if (is_used(i))
-			printf("%-6u  %-16s  %-8s  %4u/%-4u (%u)     %u/%-6u    %u/%-6u     %u\n",
+			printf("%-6u  %-16s  %-8s  %4u/%-4u (%u)     %u/%-6u    %u/%-6u     %-6u  %u (%u)/%u\n",
 			       d->domid, d->name, dom_state(d), d->gntalloc_used_pages,
 			       d->gntalloc_limit_pages, d->gntalloc_kept_pages,
 			       s->grants_used[i], d->nr_grants, s->maptrack_used[i],
-			       d->nr_maptrack, s->ports_used[i]);
+			       d->nr_maptrack, s->ports_used[i], d->tot_pages,
+			       d->tot_pages - d->nr_mem_frames, d->max_pages);
 	}
+	printf("heap: %u of %u pages free\n", lx.shm->heap_free_pages, LX_HEAP_PAGES);
 }
 
 static void print_processes(void)
@@ -143,10 +145,13 @@ static void json_domains(const struct snapshot *s)
 		printf(", \"state\": \"%s\", \"gntalloc_used_pages\": %u, "
 		       "\"gntalloc_kept_pages\": %u, \"gntalloc_limit_pages\": %u, "
 		       "\"grants_used\": %u, \"grants\": %u, \"maptrack_used\": %u, "
-		       "\"maptrack\": %u, \"ports_used\": %u}", dom_state(d),
+		       "\"maptrack\": %u, \"ports_used\": %u, \"tot_pages\": %u, "
+		       "\"heap_pages\": %u, \"max_pages\": %u, \"pv\": %s}", dom_state(d),
 		       d->gntalloc_used_pages, d->gntalloc_kept_pages,
 		       d->gntalloc_limit_pages, s->grants_used[i], d->nr_grants,
-		       s->maptrack_used[i], d->nr_maptrack, s->ports_used[i]);
+		       s->maptrack_used[i], d->nr_maptrack, s->ports_used[i],
+		       d->tot_pages, d->tot_pages - d->nr_mem_frames, d->max_pages,
+		       d->not_pv ? "false" : "true");
 		sep = ",";
 	}
 	printf("\n ],\n");
@@ -199,7 +204,8 @@ static void json_ports(const struct snapshot *s)
 		       p->remote_port, p->pending ? "true" : "false",
 		       p->masked ? "true" : "false", p->pid, p->infra ? "true" : "false");
 	}
-	printf("\n ],\n \"mismatches\": %u\n}\n", s->nr_wrong);
+	printf("\n ],\n \"heap_free_pages\": %u,\n \"mismatches\": %u\n}\n",
+	       lx.shm->heap_free_pages, s->nr_wrong);
 }
 
 static void print_json(const struct snapshot *s)
@@ -265,7 +271,8 @@ static void usage(void)
 	     "  -j, --json      print JSON\n"
 	     "  -c, --check     print nothing and exit 0 if nothing is left over; else print it\n"
 	     "                  and exit 1. Left over is: a grant in use or a copy under way, a\n"
-	     "                  port, a shared page, except xenstored's and the xenbus processes'\n"
+	     "                  port, a shared page, except xenstored's and the xenbus processes';\n"
+	     "                  a page of the heap\n"
 	     "      --wait=MS   for --check: how long it may take to go (default 1000)\n"
 	     "  -h, --help      show this");
 }

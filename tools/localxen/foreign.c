@@ -3,10 +3,13 @@
  * foreign.c - libxenforeignmemory: dom0 maps any page of any domain, unasked.
  *
  * Such a mapping is no hold: the domain may be gone while it stands, and then
- * reads as zeros.
+ * reads as zeros. A page of the host's heap is another matter: only its owner maps
+ * it, and while it is mapped the page stays the owner's.
  */
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <xen/xen.h>
 #include <xenforeignmemory.h>
 #include "lx.h"
 
@@ -59,24 +62,157 @@ static int may_map(const xenforeignmemory_handle *fmem, uint32_t domid)
 	return rc;
 }
 
-static int map_each(char *addr, unsigned slot, int prot, size_t pages,
-		    const xen_pfn_t *arr, int *err)
+/* ---- pages of the heap: which is mapped where, with a reference each ---- */
+
+#define BUCKETS 1024
+
+struct mapped {
+	struct mapped *next;
+	char *addr;
+	uint64_t mfn;
+};
+
+static struct mapped *mapped[BUCKETS];
+static pthread_mutex_t mapped_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static struct mapped **bucket_of(const char *addr)
 {
-	int fd = lx_view_fd(slot), failed = 0;
+	return &mapped[((uintptr_t)addr >> LX_PAGE_SHIFT) % BUCKETS];
+}
+
+/* The reference is had already. */
+static int map_heap_page(char *addr, uint64_t mfn, int prot)
+{
+	struct mapped *m = malloc(sizeof(*m));
+	int fd = lx_heap_fd();
+
+	if (!m)
+		return -ENOMEM;
+	if (fd < 0 || mmap(addr, LX_PAGE_SIZE, prot, MAP_SHARED | MAP_FIXED, fd,
+			   (off_t)(mfn - LX_HEAP_BASE_MFN) * LX_PAGE_SIZE) == MAP_FAILED) {
+		free(m);
+		return -ENOMEM;
+	}
+	madvise(addr, LX_PAGE_SIZE, MADV_DONTFORK);
+	pthread_mutex_lock(&mapped_lock);
+	*m = (struct mapped){ .next = *bucket_of(addr), .addr = addr, .mfn = mfn };
+	*bucket_of(addr) = m;
+	pthread_mutex_unlock(&mapped_lock);
+	return 0;
+}
+
+/* rc[i] of other frames is left alone. */
+static void map_heap_pages(char *addr, int prot, unsigned nr, const xen_pfn_t *arr, int *rc)
+{
+	bool had[LX_BATCH_MAX] = { 0 };
+	int err = lx_heap_ref(nr, arr, had);
+
+	for (unsigned i = 0; i < nr; i++) {
+		if (!LX_IS_HEAP_MFN(arr[i]))
+			continue;
+		rc[i] = err ? err : had[i] ? 0 : -EINVAL;
+		if (rc[i])
+			continue;
+		rc[i] = map_heap_page(addr + (size_t)i * LX_PAGE_SIZE, arr[i], prot);
+		if (rc[i])
+			lx_heap_unref(1, &arr[i]);
+	}
+}
+
+/* 0 if no page of the heap is mapped there. */
+static uint64_t take_mapped(const char *addr)
+{
+	struct mapped **p, *m;
+	uint64_t mfn = 0;
+
+	pthread_mutex_lock(&mapped_lock);
+	for (p = bucket_of(addr); (m = *p); p = &m->next)
+		if (m->addr == addr)
+			break;
+	if (m) {
+		mfn = m->mfn;
+		*p = m->next;
+	}
+	pthread_mutex_unlock(&mapped_lock);
+	free(m);
+	return mfn;
+}
+
+/* Memory first: who gets the page next must not find it mapped here. */
+static int unmap(char *addr, size_t pages)
+{
+	uint64_t mfns[LX_BATCH_MAX];
+	unsigned nr = 0;
+
+	if (munmap(addr, pages * LX_PAGE_SIZE))
+		return -1;
+	for (size_t i = 0; i < pages; i++) {
+		mfns[nr] = take_mapped(addr + i * LX_PAGE_SIZE);
+		if (mfns[nr])
+			nr++;
+		if (nr && (nr == LX_BATCH_MAX || i == pages - 1)) {
+			lx_heap_unref(nr, mfns);
+			nr = 0;
+		}
+	}
+	return 0;
+}
+
+/* ---- any frame ---- */
+
+static bool has_heap_page(size_t pages, const xen_pfn_t *arr)
+{
+	for (size_t i = 0; i < pages; i++)
+		if (LX_IS_HEAP_MFN(arr[i]))
+			return true;
+	return false;
+}
+
+static int map_frame(char *addr, unsigned slot, int prot, xen_pfn_t frame)
+{
+	int fd = lx_view_fd(slot);
 
 	if (fd < 0)
 		return fd;
-	for (size_t i = 0; i < pages; i++) {
-		int rc = 0;
+	if (frame >= lx.shm->dom[slot].nr_mem_frames)
+		return -EINVAL;
+	if (mmap(addr, LX_PAGE_SIZE, prot, MAP_SHARED | MAP_FIXED, fd,
+		 (off_t)frame * LX_PAGE_SIZE) == MAP_FAILED)
+		return -errno;
+	return 0;
+}
 
-		if (arr[i] >= lx.shm->dom[slot].nr_mem_frames)
-			rc = -EINVAL;
-		else if (mmap(addr + i * LX_PAGE_SIZE, LX_PAGE_SIZE, prot,
-			      MAP_SHARED | MAP_FIXED, fd,
-			      (off_t)arr[i] * LX_PAGE_SIZE) == MAP_FAILED)
-			rc = -errno;
+static int map_chunk(char *addr, unsigned slot, int prot, unsigned pages,
+		     const xen_pfn_t *arr, int *err)
+{
+	bool own_heap = slot == lx.dom_slot && has_heap_page(pages, arr);
+	int rc[LX_BATCH_MAX], failed = 0;
+
+	for (unsigned i = 0; i < pages; i++)
+		if (!own_heap || !LX_IS_HEAP_MFN(arr[i]))
+			rc[i] = map_frame(addr + (size_t)i * LX_PAGE_SIZE, slot, prot,
+					  arr[i]);
+	if (own_heap)
+		map_heap_pages(addr, prot, pages, arr, rc);
+	for (unsigned i = 0; i < pages; i++) {
 		if (err)
-			err[i] = rc;
+			err[i] = rc[i];
+		if (rc[i])
+			failed = rc[i];
+	}
+	return failed;
+}
+
+static int map_each(char *addr, unsigned slot, int prot, size_t pages,
+		    const xen_pfn_t *arr, int *err)
+{
+	int failed = 0;
+
+	for (size_t i = 0; i < pages; i += LX_BATCH_MAX) {
+		size_t nr = pages - i < LX_BATCH_MAX ? pages - i : LX_BATCH_MAX;
+		int rc = map_chunk(addr + i * LX_PAGE_SIZE, slot, prot, nr, arr + i,
+				   err ? err + i : NULL);
+
 		if (rc)
 			failed = rc;
 	}
@@ -88,8 +224,12 @@ void *xenforeignmemory_map2(xenforeignmemory_handle *fmem, uint32_t dom, void *a
 			    int prot, int flags, size_t pages, const xen_pfn_t arr[],
 			    int err[])
 {
-	int rc = may_map(fmem, dom);
 	char *p;
+	int rc;
+
+	if (dom == DOMID_SELF)
+		dom = lx.domid;
+	rc = may_map(fmem, dom);
 
 	if (!rc && !pages)
 		rc = -EINVAL;
@@ -102,7 +242,7 @@ void *xenforeignmemory_map2(xenforeignmemory_handle *fmem, uint32_t dom, void *a
 	rc = map_each(p, lx.shm->slot_of[dom] - 1, prot, pages, arr, err);
 	if (!rc)
 		return p;
-	munmap(p, pages * LX_PAGE_SIZE);
+	unmap(p, pages);
 fail:
 	errno = -rc;
 	return NULL;
@@ -117,5 +257,5 @@ void *xenforeignmemory_map(xenforeignmemory_handle *fmem, uint32_t dom, int prot
 int xenforeignmemory_unmap(xenforeignmemory_handle *fmem, void *addr, size_t pages)
 {
 	(void)fmem;
-	return munmap(addr, pages * LX_PAGE_SIZE);
+	return unmap(addr, pages);
 }

@@ -307,6 +307,7 @@ static inline void set_side(struct lx_copy_side *side, const union xengnttab_cop
 			    bool is_grant)
 {
 	side->is_grant = is_grant;
+	side->mfn = 0;
 	if (is_grant) {
 		side->domid = p->foreign.domid;
 		side->gref = p->foreign.ref;

@@ -57,6 +57,9 @@ static inline void lx_entry_clear_flags(const struct lx_active *act,
 {
 	uint32_t clear = 0;
 
+	/* In an entry for a transfer these bits mean something else. */
+	if ((atomic_load(&grant->hdr) & GTF_type_mask) == GTF_accept_transfer)
+		return;
 	if (!act->nr_write)
 		clear |= GTF_writing;
 	if (!act->nr_write && !act->nr_read)

@@ -176,9 +176,32 @@ void lx_grant_drop(struct lx_thread *t, const struct lx_grab *g)
 
 static void close_side(struct lx_thread *t, struct lx_copy_end *end)
 {
-	if (end->page)
+	if (end->page && end->mfn)
+		lx_heap_unpin(end->grab.hold);
+	else if (end->page)
 		lx_grant_drop(t, &end->grab);
 	end->page = NULL;
+	end->mfn = 0;
+}
+
+static int open_heap_side(struct lx_thread *t, const struct lx_copy_side *side,
+			  bool readonly, struct lx_copy_end *end, char **out)
+{
+	char *base = lx_heap_base();
+	int st;
+
+	if (!end->page || end->mfn != side->mfn) {
+		close_side(t, end);
+		end->grab.hold = &t->pin[!readonly];
+		st = base ? lx_heap_pin(end->grab.hold, side->mfn, !readonly) :
+			    GNTST_general_error;
+		if (st)
+			return st;
+		end->mfn = side->mfn;
+		end->page = base + (side->mfn - LX_HEAP_BASE_MFN) * LX_PAGE_SIZE;
+	}
+	*out = end->page + side->offset;
+	return GNTST_okay;
 }
 
 /* Takes the hold, unless the segment before left it. */
@@ -187,11 +210,13 @@ static int open_side(struct lx_thread *t, const struct lx_copy_side *side,
 {
 	int st;
 
+	if (side->mfn)
+		return open_heap_side(t, side, readonly, end, out);
 	if (!side->is_grant) {
 		*out = side->virt;
 		return GNTST_okay;
 	}
-	if (!end->page || end->domid != side->domid || end->grab.gref != side->gref) {
+	if (!end->page || end->mfn || end->domid != side->domid || end->grab.gref != side->gref) {
 		close_side(t, end);
 		end->domid = side->domid;
 		end->grab.domid = side->domid;

@@ -38,6 +38,8 @@ struct hv_proc {
 	unsigned dom_slot;
 	struct hv_region *regions;
 	struct hv_notify *notifies;
+	uint16_t *heap_maps;	/* per heap page, NULL: none yet */
+	bool has_flip;		/* has, or had, references or pages for transfers */
 };
 
 /* A page whose owner has unshared it while somebody still uses it. */
@@ -53,6 +55,7 @@ struct hv_dom {
 	uint8_t *frame_used;
 	uint32_t frame_hint;
 	struct hv_kept *kept;
+	uint16_t *flip_proc;	/* by gref: process + 1 that receives pages with it */
 };
 
 /* A connection; proc is -1 for the localxen command's own. */
@@ -65,7 +68,7 @@ struct hv_client {
 
 struct hv {
 	const char *dir;
-	int epoll_fd, listen_fd, shm_fd, signal_fd;
+	int epoll_fd, listen_fd, shm_fd, heap_fd, signal_fd;
 	struct lx_shm *shm;
 	bool ending;
 	uint32_t next_domid;
@@ -108,6 +111,28 @@ bool hv_reap_kept(unsigned slot);
 int hv_map_notify(unsigned proc, const struct lx_req *req, struct lx_rep *rep);
 int hv_fire_notify(unsigned proc, uint64_t id);
 void hv_fire_all(unsigned proc);
+
+/* hv_heap.c. Counts from the first frame on; arrays of nr. */
+int hv_heap_init(void);
+unsigned hv_heap_increase(unsigned slot, uint64_t nr, uint32_t *mfns);
+unsigned hv_heap_decrease(unsigned slot, uint64_t nr, const uint32_t *mfns);
+int hv_heap_map(unsigned proc, uint64_t nr, const uint32_t *mfns, uint32_t *had);
+void hv_heap_unmap(unsigned proc, uint64_t nr, const uint32_t *mfns);
+/* Pages that came by transfer to this process: back to the heap. */
+void hv_heap_give(unsigned proc, uint64_t nr, const uint32_t *mfns);
+int hv_transfer(unsigned proc, uint64_t nr, const struct lx_transfer *t, int32_t *status);
+void hv_heap_proc_exit(unsigned proc);
+void hv_heap_domain_exit(unsigned slot);
+/* True: a page still waits for a copy to end. */
+bool hv_heap_reap(void);
+
+/* hv_flip.c */
+int hv_flip_grefs(unsigned proc, uint64_t nr, uint32_t *grefs);
+void hv_flip_return(unsigned proc, uint64_t nr, const uint32_t *grefs);
+/* The process + 1 that receives pages with gref, or 0. */
+unsigned hv_flip_owner(unsigned slot, uint32_t gref);
+void hv_flip_proc_exit(unsigned proc);
+void hv_flip_domain_exit(unsigned slot);
 
 /* hv_evtchn.c. port or -errno where a port is made. */
 int hv_handle_open(unsigned proc, int fd, struct lx_rep *rep);

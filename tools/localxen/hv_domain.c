@@ -29,6 +29,7 @@
 #define DEFAULT_GNTALLOC_PAGES 1024	/* Linux's gntalloc.limit */
 #define DEFAULT_GRANT_FRAMES 64		/* Xen's gnttab_max_frames */
 #define DEFAULT_MAPTRACK_FRAMES 1024	/* Xen's gnttab_max_maptrack_frames */
+#define DEFAULT_EXTRA_PAGES 4096	/* that it may have above its memory */
 #define KILL_TIMEOUT_MS 5000
 
 /* Processes that belong to a domain without having opened a handle. */
@@ -109,6 +110,10 @@ static int set_limits(struct lx_dom *d, const struct lx_create *c)
 	d->nr_mem_frames = or_default(c->memory_frames, DEFAULT_MEMORY_FRAMES);
 	if (d->nr_mem_frames < 256 || d->nr_mem_frames > 1u << 24)
 		return -ERANGE;
+	d->tot_pages = d->nr_mem_frames;
+	d->max_pages = d->nr_mem_frames + (c->has_extra_pages ? c->extra_pages :
+					   DEFAULT_EXTRA_PAGES);
+	d->not_pv = c->not_pv;
 	d->nr_grants = grant_frames * LX_ENTRIES_PER_FRAME;
 	d->nr_maptrack = maptrack * LX_MAPTRACK_PER_FRAME;
 	d->gntalloc_limit_pages = c->has_gntalloc_limit ? c->gntalloc_limit_pages :
@@ -268,6 +273,7 @@ int hv_domain_destroy(uint32_t domid)
 	d = &hv.shm->dom[slot];
 	atomic_store(&d->state, LX_DOM_DYING);
 	end_processes(slot);
+	hv_heap_domain_exit(slot);
 	hv_close_all_ports(slot);
 	for (uint32_t i = 0; i < d->nr_grants; i++)
 		if (atomic_load_explicit(&d->grant[i].hdr, memory_order_relaxed))
@@ -310,6 +316,7 @@ static void free_slot(unsigned slot)
 		h->mem_fd = -1;
 	}
 	hv_share_exit(slot);
+	hv_flip_domain_exit(slot);
 	if (hv.shm->slot_of[d->domid] == slot + 1)
 		atomic_store(&hv.shm->slot_of[d->domid], 0);
 	punch(d->port, sizeof(d->port));
@@ -321,7 +328,7 @@ static void free_slot(unsigned slot)
 
 bool hv_reap(void)
 {
-	bool waits = false;
+	bool waits = hv_heap_reap();
 
 	for (unsigned slot = 0; slot < LX_MAX_DOMS; slot++) {
 		unsigned state = hv.shm->dom[slot].state;

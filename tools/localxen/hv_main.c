@@ -205,14 +205,72 @@ static int do_evtchn(struct call *c, unsigned proc)
 	}
 }
 
+/* Requests about many pages; their number was checked when they came. */
+static int do_pages(struct call *c, unsigned proc)
+{
+	const struct lx_req_batch *b = (const struct lx_req_batch *)c->req;
+	unsigned slot = hv.proc[proc].dom_slot;
+	uint64_t nr = c->req->a;
+
+	c->rep_len = sizeof(struct lx_rep) + nr * sizeof(uint32_t);
+	switch (c->req->op) {
+	case LX_OP_INCREASE:
+		c->rep->rep.a = hv_heap_increase(slot, nr, c->rep->data);
+		return 0;
+	case LX_OP_DECREASE:
+		c->rep->rep.a = hv_heap_decrease(slot, nr, b->frame);
+		return 0;
+	case LX_OP_HEAP_MAP:
+		return hv_heap_map(proc, nr, b->frame, c->rep->data);
+	case LX_OP_HEAP_UNMAP:
+		hv_heap_unmap(proc, nr, b->frame);
+		return 0;
+	case LX_OP_TRANSFER:
+		return hv_transfer(proc, nr, b->transfer, (int32_t *)c->rep->data);
+	case LX_OP_FLIP_GREFS:
+		return hv_flip_grefs(proc, nr, c->rep->data);
+	case LX_OP_FLIP_RETURN:
+		hv_flip_return(proc, nr, b->frame);
+		return 0;
+	default:
+		hv_heap_give(proc, nr, b->frame);
+		return 0;
+	}
+}
+
+/* How large the items are that follow the request; a number of pages alone: 0. */
+static int item_size(uint32_t op)
+{
+	switch (op) {
+	case LX_OP_INCREASE:
+	case LX_OP_FLIP_GREFS:
+		return 0;
+	case LX_OP_DECREASE:
+	case LX_OP_HEAP_MAP:
+	case LX_OP_HEAP_UNMAP:
+	case LX_OP_FLIP_RETURN:
+	case LX_OP_FLIP_GIVE:
+		return sizeof(uint32_t);
+	case LX_OP_TRANSFER:
+		return sizeof(struct lx_transfer);
+	default:
+		return -1;
+	}
+}
+
 static int do_process(struct call *c, unsigned proc)
 {
 	const struct lx_req *req = c->req;
 	int rc;
 
+	if (item_size(req->op) >= 0)
+		return do_pages(c, proc);
 	switch (req->op) {
 	case LX_OP_MEMORY:
 		return do_memory(c);
+	case LX_OP_HEAP:
+		c->out_fd = hv.heap_fd;
+		return 0;
 	case LX_OP_SHARE:
 		rc = hv_share(proc, req, c->rep);
 		if (!rc)
@@ -264,13 +322,23 @@ static void drop_client(struct source *s)
 	free(s);
 }
 
+static bool is_whole(const struct lx_req *req, size_t len)
+{
+	int size = len < sizeof(*req) ? -1 : item_size(req->op);
+
+	if (size < 0)
+		return len == sizeof(*req);
+	return req->a && req->a <= LX_BATCH_MAX && len == LX_BATCH_SIZE(req->a, size);
+}
+
 static void serve(struct source *s)
 {
 	static struct lx_rep_share rep;
-	struct lx_req req;
-	struct call c = { .src = s, .req = &req, .out_fd = -1, .rep = &rep,
+	static struct lx_req_batch in;
+	struct lx_req *req = &in.req;
+	struct call c = { .src = s, .req = req, .out_fd = -1, .rep = &rep,
 			  .rep_len = sizeof(struct lx_rep) };
-	ssize_t n = lx_recv(s->client.fd, &req, sizeof(req), &c.in_fd, MSG_DONTWAIT);
+	ssize_t n = lx_recv(s->client.fd, &in, sizeof(in), &c.in_fd, MSG_DONTWAIT);
 
 	if (n < 0 && errno == EAGAIN)
 		return;
@@ -278,7 +346,7 @@ static void serve(struct source *s)
 		drop_client(s);
 		return;
 	}
-	if (n == sizeof(req) && req.op != LX_OP_POKE) {
+	if (is_whole(req, n) && req->op != LX_OP_POKE) {
 		memset(&rep.rep, 0, sizeof(rep.rep));
 		execute(&c);
 		/* It has one request under way, so its buffer has room. */
@@ -326,6 +394,8 @@ static int make_shm(void)
 	shm->hv_pid = getpid();
 	shm->nr_threads = LX_HV_THREAD + 1;
 	hv.shm = shm;
+	if (hv_heap_init())
+		return -ENOMEM;
 	for (unsigned i = 0; i < LX_MAX_DOMS; i++)
 		hv.dom[i].mem_fd = -1;
 	return 0;
@@ -360,12 +430,32 @@ static int make_signals(void)
 	return hv.signal_fd < 0 ? -errno : 0;
 }
 
-static int start(uint32_t maptrack_frames)
+/* OPTION=VALUE, for Xen and for dom0; cli_run.c has checked them. */
+static void parse_option(const char *text, struct lx_create *dom0)
 {
-	struct lx_create dom0 = { .name = "Domain-0", .maptrack_frames = maptrack_frames };
+	const char *eq = strchr(text, '=');
+	uint32_t value = eq ? strtoul(eq + 1, NULL, 10) : 0;
+
+	if (!strncmp(text, "maptrack=", 9)) {
+		dom0->maptrack_frames = value;
+	} else if (!strncmp(text, "extra-pages=", 12)) {
+		dom0->extra_pages = value;
+		dom0->has_extra_pages = 1;
+	} else if (!strncmp(text, "pvh=", 4)) {
+		dom0->not_pv = value;
+	} else if (!strncmp(text, "no-transfer=", 12)) {
+		hv.shm->no_transfer = value;
+	}
+}
+
+static int start(int nr_options, char **options)
+{
+	struct lx_create dom0 = { .name = "Domain-0" };
 	struct lx_rep rep;
 	int rc = make_shm();
 
+	for (int i = 0; !rc && i < nr_options; i++)
+		parse_option(options[i], &dom0);
 	hv.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (!rc && hv.epoll_fd < 0)
 		rc = -errno;
@@ -409,23 +499,22 @@ static void run(void)
 }
 
 /*
- * hypervisor DIR PARENT READY_FD MAPTRACK: serves until told to end, or until
- * PARENT is gone. Writes one byte to READY_FD when clients may come. MAPTRACK is
- * dom0's, in frames; 0: the default.
+ * hypervisor DIR PARENT READY_FD [OPTION=VALUE]...: serves until told to end, or
+ * until PARENT is gone. Writes one byte to READY_FD when clients may come.
  */
 int hv_main(int argc, char **argv)
 {
 	int rc, ready;
 	pid_t parent;
 
-	if (argc != 5)
+	if (argc < 4)
 		return 2;
 	hv.dir = argv[1];
 	parent = atoi(argv[2]);
 	ready = atoi(argv[3]);
 	prctl(PR_SET_NAME, "localxen-hv");
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	rc = start((uint32_t)atoi(argv[4]));
+	rc = start(argc - 4, argv + 4);
 	if (rc) {
 		fprintf(stderr, "localxen: hypervisor in %s: %s\n", hv.dir, strerror(-rc));
 		return 1;

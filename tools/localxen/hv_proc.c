@@ -190,10 +190,15 @@ static void drop_hold(_Atomic uint64_t *hold, uint64_t v, void *arg)
 	unsigned proc = *(unsigned *)arg;
 	unsigned slot = LX_HOLD_GRANTER(v);
 	uint32_t gref = LX_HOLD_GREF(v);
-	struct lx_active *act = active(slot, gref);
+	struct lx_active *act;
 
 	if (LX_HOLD_PROC(v) != proc)
 		return;
+	if (slot == LX_HOLD_HEAP) {
+		atomic_store(hold, 0);
+		return;
+	}
+	act = active(slot, gref);
 	hv_lock_entry(slot, gref);
 	if (LX_HOLD_WRITE(v))
 		act->nr_write--;
@@ -224,6 +229,8 @@ void hv_proc_release(unsigned slot)
 	end_intents(slot);
 	hv_fire_all(slot);
 	walk_process(slot, drop_hold, &slot);
+	hv_flip_proc_exit(slot);
+	hv_heap_proc_exit(slot);
 	hv_unshare_all(slot);
 	hv_handle_close_all(slot);
 	free_threads(slot);

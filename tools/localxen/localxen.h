@@ -65,6 +65,21 @@ int lx_hypervisor_fd(void);
  */
 int lx_evtchn_adopt(xenevtchn_handle *xce, evtchn_port_t port);
 
+/*
+ * Receiving pages by GNTTABOP_transfer: what a guest's kernel would do. The functions
+ * are those of struct front_flip (paravane/front.h); ctx is not used. References and
+ * pages belong to the calling process and go back when it ends, by whatever means.
+ *
+ * lx_flip_offer: 0, or -ENOSPC (no free grant entries), -ENOMEM (the domain may not
+ * have so many more pages), -ENOTCONN.
+ * lx_flip_take: 1 and *page, 0, -EAGAIN, or -EINVAL (gref is not offered).
+ * lx_flip_give: *page is wiped; the heap has it after lx_flip_flush, or before.
+ */
+int lx_flip_offer(void *ctx, uint32_t domid, unsigned nr, uint32_t *grefs);
+int lx_flip_take(void *ctx, uint32_t gref, void **page);
+void lx_flip_give(void *ctx, void *page);
+int lx_flip_flush(void *ctx);
+
 /* Calls that `localxen fail` can make fail. Names: lx_call_name(). */
 enum lx_call {
 	LX_CALL_MAP,		/* xengnttab_map_*; nth counts calls, or grefs with --status */
@@ -82,6 +97,9 @@ enum lx_call {
 	LX_CALL_OPEN,		/* xengnttab_open, xenevtchn_open, xengntshr_open ... */
 	LX_CALL_FOREIGN,	/* xenforeignmemory_map */
 	LX_CALL_XENCALL,
+	LX_CALL_TRANSFER,	/* GNTTABOP_transfer; nth counts calls, or pages with --status */
+	LX_CALL_INCREASE,	/* XENMEM_increase_reservation */
+	LX_CALL_DECREASE,
 	LX_CALL_STORE_READ,	/* the store calls are asked by the xenbus process */
 	LX_CALL_STORE_WRITE,
 	LX_CALL_STORE_MKDIR,

@@ -24,6 +24,28 @@ struct lx_view {
 	size_t size_bytes;
 };
 
+/* heap.c: the host's heap in this process. */
+int lx_heap_fd(void);
+/* Where frame LX_HEAP_BASE_MFN is; NULL without memory. */
+char *lx_heap_base(void);
+/*
+ * Keeps a page that the own domain owns from being transferred or freed until
+ * lx_heap_unpin(). hold is a free word of the thread's. GNTST_okay or bad_page.
+ */
+int lx_heap_pin(_Atomic uint64_t *hold, uint64_t mfn, bool write);
+void lx_heap_unpin(_Atomic uint64_t *hold);
+/*
+ * XENMEM_increase_reservation and its opposite: how many were done, from the first
+ * on, or -errno. mfns has nr.
+ */
+long lx_increase(uint64_t nr, uint64_t *mfns);
+long lx_decrease(uint64_t nr, const uint64_t *mfns);
+/* References for mappings, at most LX_BATCH_MAX; had[i] says which there are now. */
+int lx_heap_ref(unsigned nr, const uint64_t *mfns, bool *had);
+void lx_heap_unref(unsigned nr, const uint64_t *mfns);
+/* At most LX_BATCH_MAX; status[i] is GNTST_*. -EOPNOTSUPP: Xen was told not to. */
+int lx_transfer(unsigned nr, const struct lx_transfer *t, int32_t *status);
+
 struct lx_state {
 	struct lx_shm *shm;	/* NULL until the first lx_connect() */
 	int sock;
@@ -62,6 +84,9 @@ static inline int lx_usable(uint32_t incarnation)
  */
 int lx_rpc(const struct lx_req *req, int out_fd, void *rep, size_t rep_size,
 	   int *in_fd);
+/* A request about req.a pages, with items of so many bytes; rep may not be NULL. */
+int lx_rpc_batch(const struct lx_req_batch *b, size_t item_size,
+		 struct lx_rep_batch *rep);
 /* A request without reply. */
 void lx_post(const struct lx_req *req);
 
@@ -104,6 +129,7 @@ struct lx_copy_side {
 	uint32_t domid, gref;
 	uint16_t offset;
 	char *virt;
+	uint64_t mfn;		/* of the heap, else 0 */
 };
 /*
  * One call's copies, zero before the first. As in Xen, which releases a page only
@@ -113,6 +139,7 @@ struct lx_copy {
 	struct lx_copy_end {
 		struct lx_grab grab;
 		uint32_t domid;		/* as the caller names it */
+		uint64_t mfn;		/* a page of the heap is pinned; 0: a grant is held */
 		char *page;		/* NULL: nothing is held */
 	} src, dst;
 };

@@ -125,8 +125,8 @@ static int recv_packet(int sock, void *data, size_t len, int *fd)
 	return n < (ssize_t)sizeof(struct lx_rep) ? -ENOTCONN : 0;
 }
 
-int lx_rpc(const struct lx_req *req, int out_fd, void *rep, size_t rep_size,
-	   int *in_fd)
+static int rpc(const void *req, size_t req_size, int out_fd, void *rep,
+	       size_t rep_size, int *in_fd)
 {
 	struct lx_rep own;
 	int rc, cancel;
@@ -137,7 +137,7 @@ int lx_rpc(const struct lx_req *req, int out_fd, void *rep, size_t rep_size,
 	}
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	pthread_mutex_lock(&rpc_lock);
-	rc = send_packet(lx.sock, req, sizeof(*req), out_fd);
+	rc = send_packet(lx.sock, req, req_size, out_fd);
 	if (!rc)
 		rc = recv_packet(lx.sock, rep, rep_size, in_fd);
 	pthread_mutex_unlock(&rpc_lock);
@@ -145,6 +145,18 @@ int lx_rpc(const struct lx_req *req, int out_fd, void *rep, size_t rep_size,
 	if (rc)
 		return rc;
 	return ((struct lx_rep *)rep)->err;
+}
+
+int lx_rpc(const struct lx_req *req, int out_fd, void *rep, size_t rep_size,
+	   int *in_fd)
+{
+	return rpc(req, sizeof(*req), out_fd, rep, rep_size, in_fd);
+}
+
+int lx_rpc_batch(const struct lx_req_batch *b, size_t item_size,
+		 struct lx_rep_batch *rep)
+{
+	return rpc(b, LX_BATCH_SIZE(b->req.a, item_size), -1, rep, sizeof(*rep), NULL);
 }
 
 void lx_post(const struct lx_req *req)

@@ -39,6 +39,15 @@ enum lx_op {
 	LX_OP_DESTROY,		/* domid */
 	LX_OP_SHUTDOWN,		/* domid, a: reason */
 	LX_OP_BELONG,		/* domid: the calling process dies with this domain */
+	LX_OP_HEAP,		/* fd: the heap's pages */
+	LX_OP_INCREASE,		/* a: pages; reply a: how many, data: their frames */
+	LX_OP_DECREASE,		/* frames; reply a: how many, from the first */
+	LX_OP_HEAP_MAP,		/* frames; reply data: 0 or 1 if the reference is had */
+	LX_OP_HEAP_UNMAP,	/* frames */
+	LX_OP_TRANSFER,		/* struct lx_transfer; reply data: GNTST_* as int32 */
+	LX_OP_FLIP_GREFS,	/* a: how many; reply data: grant references for transfers */
+	LX_OP_FLIP_RETURN,	/* grant references that are not needed any more */
+	LX_OP_FLIP_GIVE,	/* frames that came through them; they go to the heap */
 	LX_OP_RULE_ADD,		/* struct lx_rule in data; reply a: its number */
 	LX_OP_RULE_CLEAR,	/* a: number, or -1: all */
 	LX_OP_TEARDOWN,		/* the whole instance ends */
@@ -55,6 +64,9 @@ struct lx_create {
 	uint32_t grant_frames;
 	uint32_t maptrack_frames;
 	uint32_t domid;			/* 0: the next that is free */
+	uint32_t extra_pages;		/* max pages above memory_frames */
+	uint16_t has_extra_pages;
+	uint16_t not_pv;
 };
 
 struct lx_req {
@@ -63,6 +75,24 @@ struct lx_req {
 	uint64_t a, b, c, d;
 	char data[96];
 };
+
+/* Requests about many pages: req.a items follow, at most LX_BATCH_MAX. */
+#define LX_BATCH_MAX 1024
+
+struct lx_transfer {
+	uint32_t mfn;
+	uint32_t domid, gref;
+	int32_t status;		/* 0, or what a fault rule wants */
+};
+
+struct lx_req_batch {
+	struct lx_req req;
+	union {
+		uint32_t frame[LX_BATCH_MAX];
+		struct lx_transfer transfer[LX_BATCH_MAX];
+	};
+};
+#define LX_BATCH_SIZE(nr, size) (sizeof(struct lx_req) + (size_t)(nr) * (size))
 
 struct lx_rep {
 	int32_t err;	/* 0 or -errno */
@@ -73,6 +103,11 @@ struct lx_rep {
 struct lx_rep_share {
 	struct lx_rep rep;
 	uint32_t data[2 * LX_SHARE_MAX_PAGES];
+};
+
+struct lx_rep_batch {
+	struct lx_rep rep;
+	uint32_t data[LX_BATCH_MAX];
 };
 
 /*

@@ -22,7 +22,7 @@
 #include <xen/grant_table.h>
 
 #define LX_MAGIC 0x4c585348
-#define LX_VERSION 1
+#define LX_VERSION 2
 #define LX_PAGE_SIZE 4096u
 #define LX_PAGE_SHIFT 12
 
@@ -39,6 +39,14 @@
 #define LX_MAX_MAPTRACK_FRAMES 4096
 #define LX_MAX_MAPTRACK (LX_MAX_MAPTRACK_FRAMES * LX_MAPTRACK_PER_FRAME)
 #define LX_DOMIDS 0x7ff0 /* DOMID_FIRST_RESERVED */
+
+/*
+ * The host's heap: machine pages that belong to no domain until one asks for them.
+ * Their frame numbers are above all frames of any domain's own memory.
+ */
+#define LX_HEAP_BASE_MFN (UINT32_C(1) << 24)
+#define LX_HEAP_PAGES 65536u
+#define LX_IS_HEAP_MFN(mfn) ((uint64_t)(mfn) - LX_HEAP_BASE_MFN < LX_HEAP_PAGES)
 
 /*
  * grant_entry_v1, with its first two fields as the one word that Xen compares
@@ -74,6 +82,9 @@ _Static_assert(sizeof(struct lx_active) == 16, "four entries per cache line");
 #define LX_HOLD_WRITE(h) ((unsigned)((h) >> 32 & 1))
 #define LX_HOLD_PROC(h) ((unsigned)((h) >> 48) - 1)
 #define LX_HOLD_ENTRY(h) ((h) & 0xffffffff)
+/* In place of the granter's slot: a pin on heap page gref, of a copy by frame number. */
+#define LX_HOLD_HEAP 0xff
+_Static_assert(LX_MAX_DOMS <= LX_HOLD_HEAP, "no domain's slot");
 
 /* What a thread is in the middle of; written before its effect. */
 #define LX_INTENT_LOCK (UINT64_C(1) << 62)	/* | granter << 24 | gref */
@@ -151,6 +162,19 @@ struct lx_rule {
 	_Atomic uint32_t hits;
 };
 
+/*
+ * A page of the heap. Only the hypervisor writes; who copies looks at owner after it
+ * has published its pin, and the hypervisor looks at the pins after it has set
+ * LX_HEAP_CLAIMED: one of both sees the other.
+ */
+struct lx_heap_page {
+	_Atomic uint32_t owner;	/* domain's slot + 1; 0: free */
+	uint32_t nr_maps;	/* a reference each */
+	uint16_t proc;		/* + 1: dies with this process; 0: with the domain */
+	uint16_t released;	/* its owner gave it up; free with its last reference */
+};
+#define LX_HEAP_CLAIMED (UINT32_C(1) << 31)	/* it is being decided whose it is */
+
 enum lx_dom_state { LX_DOM_FREE, LX_DOM_ALIVE, LX_DOM_DYING };
 
 struct lx_dom {
@@ -166,6 +190,9 @@ struct lx_dom {
 	uint32_t gntalloc_limit_pages;
 	_Atomic uint32_t gntalloc_used_pages;	/* kept-back pages count */
 	_Atomic uint32_t gntalloc_kept_pages;
+	_Atomic uint32_t tot_pages;	/* own memory and pages of the heap */
+	uint32_t max_pages;
+	uint32_t not_pv;		/* its pages cannot be transferred */
 	uint32_t store_port;
 	_Atomic uint32_t nr_ports;	/* ports at or above this index are free */
 	uint64_t start_ns;		/* CLOCK_MONOTONIC */
@@ -183,11 +210,14 @@ struct lx_shm {
 	_Atomic uint32_t nr_rules;	/* 0: no call needs to look at rule[] */
 	_Atomic uint32_t nr_threads;	/* records at or above this index are free */
 	_Atomic uint32_t nr_procs;
+	uint32_t no_transfer;		/* Xen's gnttab=no-transfer */
+	_Atomic uint32_t heap_free_pages;
 	_Alignas(64) struct lx_rule rule[LX_MAX_RULES];
 	_Alignas(64) struct lx_proc proc[LX_MAX_PROCS];
 	_Alignas(64) struct lx_thread thread[LX_MAX_THREADS];
 	_Alignas(64) struct lx_handle handle[LX_MAX_HANDLES];
 	_Alignas(64) _Atomic uint8_t slot_of[LX_DOMIDS]; /* slot + 1 by domid */
+	_Alignas(64) struct lx_heap_page heap[LX_HEAP_PAGES];
 	_Alignas(4096) struct lx_dom dom[LX_MAX_DOMS];
 };
 

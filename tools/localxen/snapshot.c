@@ -142,6 +142,13 @@ static void check_entry(struct snapshot *s, const struct lx_dom *dom, uint32_t g
 		 act->nr_read, act->nr_write, LX_GRANT_FLAGS(hdr), act->lock);
 }
 
+/* In an entry for a transfer the same bits say how far that is. */
+static bool in_use(const struct lx_grant *grant)
+{
+	return (grant->hdr & GTF_type_mask) != GTF_accept_transfer &&
+	       grant->hdr & (GTF_reading | GTF_writing);
+}
+
 static void check_domain(struct snapshot *s, unsigned slot)
 {
 	const struct lx_dom *dom = &lx.shm->dom[slot];
@@ -151,8 +158,7 @@ static void check_domain(struct snapshot *s, unsigned slot)
 
 		if (dom->grant[gref].hdr & GTF_type_mask)
 			s->grants_used[slot]++;
-		if (act->nr_read || act->nr_write || act->lock ||
-		    (dom->grant[gref].hdr & (GTF_reading | GTF_writing)))
+		if (act->nr_read || act->nr_write || act->lock || in_use(&dom->grant[gref]))
 			check_entry(s, dom, gref);
 	}
 }
@@ -231,7 +237,8 @@ bool snapshot_is_clean(const struct snapshot *s)
 			return false;
 	for (unsigned slot = 0; slot < LX_MAX_DOMS; slot++)
 		if (lx.shm->dom[slot].state != LX_DOM_FREE &&
-		    lx.shm->dom[slot].gntalloc_used_pages)
+		    (lx.shm->dom[slot].gntalloc_used_pages ||
+		     lx.shm->dom[slot].tot_pages != lx.shm->dom[slot].nr_mem_frames))
 			return false;
 	return true;
 }

@@ -2,8 +2,9 @@
 /*
  * xencall.c - libxencall: the few hypercalls that have a meaning here.
  *
- * grant_table_op with GNTTABOP_copy and GNTTABOP_query_size; all others fail
- * with ENOSYS. As with the real library a hypercall returns -1 and errno.
+ * grant_table_op with GNTTABOP_copy, GNTTABOP_transfer and GNTTABOP_query_size;
+ * memory_op for the caller's own reservation; all others fail with ENOSYS. As with
+ * the real library a hypercall returns -1 and errno.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 #include <xencall.h>
 #include <xen/grant_table.h>
+#include <xen/memory.h>
 #include "lx.h"
 
 struct xencall_handle {
@@ -101,6 +103,10 @@ static int copy_side(uint16_t domid, bool is_grant, uint64_t ref_or_gmfn,
 	}
 	if (domid != DOMID_SELF && domid != lx.domid)
 		return GNTST_permission_denied;
+	if (LX_IS_HEAP_MFN(ref_or_gmfn)) {
+		*out = (struct lx_copy_side){ .mfn = ref_or_gmfn, .offset = offset };
+		return GNTST_okay;
+	}
 	if (ref_or_gmfn >= lx.dom->nr_mem_frames)
 		return GNTST_bad_page;
 	base = lx_view_base(lx.dom_slot);
@@ -145,6 +151,34 @@ static int query_size(struct gnttab_query_size *op)
 	return 0;
 }
 
+/*
+ * In one message as many as fit. A rule's status is carried out there, where the
+ * page is lost or kept as the status says.
+ */
+static int transfer(struct gnttab_transfer *ops, unsigned count)
+{
+	struct lx_transfer t[LX_BATCH_MAX];
+	int32_t status[LX_BATCH_MAX];
+	unsigned done, n;
+	int rc = -lx_fail_check(LX_CALL_TRANSFER);
+
+	for (done = 0; !rc && done < count; done += n) {
+		n = count - done < LX_BATCH_MAX ? count - done : LX_BATCH_MAX;
+		for (unsigned i = 0; i < n; i++) {
+			const struct gnttab_transfer *op = &ops[done + i];
+
+			t[i] = (struct lx_transfer){
+				.mfn = LX_IS_HEAP_MFN(op->mfn) ? op->mfn : 0,
+				.domid = op->domid, .gref = op->ref,
+				.status = lx_fail_status(LX_CALL_TRANSFER) };
+		}
+		rc = lx_transfer(n, t, status);
+		for (unsigned i = 0; !rc && i < n; i++)
+			ops[done + i].status = status[i];
+	}
+	return rc;
+}
+
 static int grant_table_op(unsigned cmd, void *ops, unsigned count)
 {
 	struct lx_copy copy = { 0 };
@@ -160,6 +194,61 @@ static int grant_table_op(unsigned cmd, void *ops, unsigned count)
 		return 0;
 	case GNTTABOP_query_size:
 		return query_size(ops);
+	case GNTTABOP_transfer:
+		return transfer(ops, count);
+	default:
+		return -ENOSYS;
+	}
+}
+
+/* ---- memory_op ---- */
+
+#define EXTENT_SHIFT 6	/* above the operation: how many extents were done before */
+
+static bool is_own(uint16_t domid)
+{
+	return domid == DOMID_SELF || domid == lx.domid;
+}
+
+/* How many extents are done, with those of before; never an error in the middle. */
+static long change_reservation(unsigned op, uint64_t start,
+			       struct xen_memory_reservation *r)
+{
+	uint64_t *mfns, nr;
+	long done;
+	int rc;
+
+	if (start >= r->nr_extents)
+		return start;
+	if (!is_own(r->domid))
+		return -EPERM;
+	rc = lx_fail_check(op == XENMEM_increase_reservation ? LX_CALL_INCREASE :
+			   LX_CALL_DECREASE);
+	if (rc == ENOMEM || r->extent_order)
+		return start;
+	if (rc)
+		return -rc;
+	mfns = (uint64_t *)r->extent_start.p + start;
+	nr = r->nr_extents - start;
+	done = op == XENMEM_increase_reservation ? lx_increase(nr, mfns) :
+						   lx_decrease(nr, mfns);
+	return done < 0 ? done : (long)start + done;
+}
+
+static long memory_op(uint64_t cmd, void *arg)
+{
+	unsigned op = cmd & ((1 << EXTENT_SHIFT) - 1);
+
+	switch (op) {
+	case XENMEM_increase_reservation:
+	case XENMEM_decrease_reservation:
+		return change_reservation(op, cmd >> EXTENT_SHIFT, arg);
+	case XENMEM_current_reservation:
+	case XENMEM_maximum_reservation:
+		if (!is_own(*(domid_t *)arg))
+			return -EPERM;
+		return op == XENMEM_current_reservation ?
+		       (long)lx.dom->tot_pages : (long)lx.dom->max_pages;
 	default:
 		return -ENOSYS;
 	}
@@ -171,9 +260,12 @@ static int call(xencall_handle *xcall, unsigned op, uint64_t a1, uint64_t a2, ui
 
 	if (!rc)
 		rc = -lx_fail_check(LX_CALL_XENCALL);
-	if (!rc)
-		rc = op == __HYPERVISOR_grant_table_op ?
-		     grant_table_op(a1, (void *)(uintptr_t)a2, a3) : -ENOSYS;
+	if (!rc && op == __HYPERVISOR_grant_table_op)
+		rc = grant_table_op(a1, (void *)(uintptr_t)a2, a3);
+	else if (!rc && op == __HYPERVISOR_memory_op)
+		rc = memory_op(a1, (void *)(uintptr_t)a2);
+	else if (!rc)
+		rc = -ENOSYS;
 	return lx_ret(rc);
 }
 
