@@ -110,6 +110,8 @@ unsigned int grants_used(void);
 
 /* Gives nr pages back to the hypervisor, so that as many can come. Returns how many. */
 unsigned int flip_make_room(unsigned int nr);
+/* Takes pages until there is no room for another, for as long as the guest lives. */
+unsigned int flip_fill_room(void);
 extern const struct front_flip flip_ops;
 struct flip_counts {
 	uint64_t offered, taken, none, given, hypercalls;

@@ -9,10 +9,12 @@
 #include <string.h>
 
 #include "bare.h"
+#include "hypercall.h"
 
 #define DIR "data/flip"
 #define ENTRIES_MAX 256u
 #define WAIT_MS 60000
+#define SHAKE_NS 2000000u
 
 static int write_number(const char *path, uint64_t v)
 {
@@ -49,17 +51,54 @@ static int publish(const uint32_t *gref, unsigned int nr)
 	return write_number(DIR "/nr", nr);
 }
 
-static int wait_for_peer(void)
+/* What a guest can do to entries that it has announced. */
+enum how { RECEIVE, FULL, ACCESS, UNSTABLE };
+
+static void spoil(const uint32_t *gref, unsigned int nr, enum how how)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr && how == ACCESS; i++)
+		grants_entry(gref[i])->flags = GTF_permit_access;
+}
+
+/* Changes entries in the middle of whatever is done with them, for a while. */
+static void shake(const uint32_t *gref, unsigned int nr)
+{
+	uint64_t until = time_ns() + SHAKE_NS;
+	uint16_t flags;
+	unsigned int i;
+
+	while (time_ns() < until)
+		for (i = 0; i < nr; i++) {
+			flags = GTF_accept_transfer;
+			__atomic_compare_exchange_n(&grants_entry(gref[i])->flags, &flags,
+						    GTF_accept_transfer | GTF_sub_page, false,
+						    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+			flags = GTF_accept_transfer | GTF_sub_page;
+			__atomic_compare_exchange_n(&grants_entry(gref[i])->flags, &flags,
+						    GTF_accept_transfer, false,
+						    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+		}
+}
+
+static int wait_for_peer(const uint32_t *shaken, unsigned int nr)
 {
 	struct xs_handle *xs = front_env()->xs;
-	int left = WAIT_MS;
+	int left = WAIT_MS, no_time;
 	char *done;
 
 	if (!xs_watch(xs, DIR "/done", "flip"))
 		return -errno;
-	while (!(done = xs_read(xs, XBT_NULL, DIR "/done", NULL)) &&
-	       front_env()->wait(NULL, FRONT_WAIT_STORE, &left) > 0)
+	while (!(done = xs_read(xs, XBT_NULL, DIR "/done", NULL))) {
+		no_time = 0;
+		if (shaken)
+			shake(shaken, nr);
+		if (front_env()->wait(NULL, FRONT_WAIT_STORE, shaken ? &no_time : &left) <= 0 &&
+		    !shaken)
+			break;
 		free(xs_check_watch(xs));
+	}
 	xs_unwatch(xs, DIR "/done", "flip");
 	if (!done) {
 		say("flip: nobody transferred anything\n");
@@ -105,7 +144,7 @@ static int take_all(const uint32_t *gref, unsigned int nr, unsigned int *got)
 	return r < 0 ? r : wrong ? -EIO : 0;
 }
 
-static int round_of(uint32_t domid, unsigned int nr, unsigned int *got)
+static int round_of(uint32_t domid, unsigned int nr, enum how how, unsigned int *got)
 {
 	uint32_t gref[ENTRIES_MAX];
 	int r;
@@ -117,31 +156,48 @@ static int round_of(uint32_t domid, unsigned int nr, unsigned int *got)
 		r = flip_ops.offer(NULL, domid, nr, gref);
 	if (r < 0)
 		return r;
+	spoil(gref, nr, how);
 	r = publish(gref, nr);
 	if (r == 0)
-		r = wait_for_peer();
+		r = wait_for_peer(how == UNSTABLE ? gref : NULL, nr);
+	xs_rm(front_env()->xs, XBT_NULL, DIR);	/* before the result, which may start another */
 	return r < 0 ? r : take_all(gref, nr, got);
+}
+
+static bool how_of(const char *word, enum how *how)
+{
+	static const char *const name[] = { "receive", "full", "access", "unstable" };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_NR(name); i++)
+		if (!strcmp(word, name[i])) {
+			*how = (enum how)i;
+			return true;
+		}
+	return false;
 }
 
 int cmd_flip(const struct words *w)
 {
-	uint64_t nr, domid, room;
-	unsigned int got = 0, grants = grants_used();
+	unsigned int got = 0, grants = grants_used(), full = 0;
 	struct flip_counts c;
+	uint64_t nr, domid;
+	enum how how;
 	int r;
 
-	if (w->nr < 4 || strcmp(w->word[1], "receive") || !number(w->word[2], &nr) || !nr ||
-	    nr > ENTRIES_MAX || !number(w->word[3], &domid) ||
-	    (w->nr > 4 && !number(w->word[4], &room)))
-		return usage("flip receive NR DOMID [ROOM]");
-	if (w->nr <= 4)
-		room = ENTRIES_MAX;
-	flip_make_room((unsigned int)room);
-	r = round_of((uint32_t)domid, (unsigned int)nr, &got);
+	if (w->nr != 4 || !how_of(w->word[1], &how) || !number(w->word[2], &nr) || !nr ||
+	    nr > ENTRIES_MAX || !number(w->word[3], &domid))
+		return usage("flip receive|full|access|unstable NR DOMID");
+	flip_make_room(ENTRIES_MAX);
+	if (how == FULL) {
+		full = flip_fill_room();
+		say("flip: took %u pages, and gets no more\n", full);
+	}
+	r = round_of((uint32_t)domid, (unsigned int)nr, how, &got);
 	flip_counts(&c);
 	say("flip: %lu offered, %lu taken, %lu none, %lu given, %lu hypercalls\n", c.offered,
 	    c.taken, c.none, c.given, c.hypercalls);
 	if (r == 0 && (grants_used() != grants || c.held))
 		r = -EBUSY;
-	return r < 0 ? r : got == (nr < room ? nr : room) ? 0 : -EIO;
+	return r < 0 ? r : how != RECEIVE || got == nr ? 0 : -EIO;
 }

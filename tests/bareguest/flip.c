@@ -117,6 +117,18 @@ unsigned int flip_make_room(unsigned int nr)
 	return nr;
 }
 
+unsigned int flip_fill_room(void)
+{
+	xen_pfn_t frame;
+	struct xen_memory_reservation op = { .nr_extents = 1, .domid = DOMID_SELF };
+	unsigned int nr = 0;
+
+	set_xen_guest_handle(op.extent_start, &frame);
+	while (xen_memory_op(XENMEM_increase_reservation, &op) == 1)
+		nr++;
+	return nr;
+}
+
 /* ---- struct front_flip ------------------------------------------------------------------------ */
 
 static int offer(void *ctx, uint32_t domid, unsigned int nr, uint32_t *grefs)
