@@ -52,7 +52,7 @@ static int publish(const uint32_t *gref, unsigned int nr)
 }
 
 /* What a guest can do to entries that it has announced. */
-enum how { RECEIVE, FULL, ACCESS, UNSTABLE };
+enum how { RECEIVE, FULL, ACCESS, UNSTABLE, OTHER };
 
 static void spoil(const uint32_t *gref, unsigned int nr, enum how how)
 {
@@ -166,7 +166,7 @@ static int round_of(uint32_t domid, unsigned int nr, enum how how, unsigned int 
 
 static bool how_of(const char *word, enum how *how)
 {
-	static const char *const name[] = { "receive", "full", "access", "unstable" };
+	static const char *const name[] = { "receive", "full", "access", "unstable", "other" };
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_NR(name); i++)
@@ -187,7 +187,7 @@ int cmd_flip(const struct words *w)
 
 	if (w->nr != 4 || !how_of(w->word[1], &how) || !number(w->word[2], &nr) || !nr ||
 	    nr > ENTRIES_MAX || !number(w->word[3], &domid))
-		return usage("flip receive|full|access|unstable NR DOMID");
+		return usage("flip receive|full|access|unstable|other NR DOMID");
 	flip_make_room(ENTRIES_MAX);
 	if (how == FULL) {
 		full = flip_fill_room();

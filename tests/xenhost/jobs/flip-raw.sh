@@ -48,7 +48,7 @@ spoilt()
 	check "dom0 has as many pages as before" equal "$own" "$(pages_of 0)"
 }
 spoilt full 0 -1
-spoilt receive 7 -1
+spoilt other 7 -1
 spoilt access 0 -1
 
 # Entries that change meanwhile: each is taken or not, and none is half taken.
