@@ -228,22 +228,30 @@ static int open_handles(struct flip_pages *p, char *why, size_t bytes)
 	return -ENOMEM;
 }
 
-/* A page more, and with it a page of zeros. */
-static int try_reservation(struct flip_pages *p, char *why, size_t bytes)
+/* One page more than the kernel has. */
+static int try_page(struct flip_pages *p, xen_pfn_t *mfn, char *why, size_t bytes)
 {
-	long now = reservation_pages(p, XENMEM_current_reservation);
-	long max = reservation_pages(p, XENMEM_maximum_reservation);
+	int rc = reserve(p, XENMEM_increase_reservation, 1);
+
+	if (rc == 1) {
+		*mfn = p->args->extent[0];
+		return 0;
+	}
+	snprintf(why, bytes, "this domain has %ld of at most %ld pages, and gets no more: "
+		 "boot Xen with dom0_mem=SIZE,max:LARGER, the difference being at least 64M",
+		 reservation_pages(p, XENMEM_current_reservation),
+		 reservation_pages(p, XENMEM_maximum_reservation));
+	return rc < 0 ? rc : -ENOMEM;
+}
+
+static int make_zeros(struct flip_pages *p, char *why, size_t bytes)
+{
+	int rc = try_page(p, &p->zero, why, bytes), bad = 0;
 	xenforeignmemory_handle *fmem;
-	int rc = reserve(p, XENMEM_increase_reservation, 1), bad = 0;
 	void *page = NULL;
 
-	if (rc != 1) {
-		snprintf(why, bytes, "this domain has %ld of at most %ld pages, and gets no more: "
-			 "boot Xen with dom0_mem=SIZE,max:LARGER, the difference being at least 64M",
-			 now, max);
-		return rc < 0 ? rc : -ENOMEM;
-	}
-	p->zero = p->args->extent[0];
+	if (rc)
+		return rc;
 	fmem = xenforeignmemory_open(NULL, 0);
 	if (fmem)
 		page = xenforeignmemory_map(fmem, DOMID_SELF, PROT_READ | PROT_WRITE, 1,
@@ -265,17 +273,16 @@ static int try_reservation(struct flip_pages *p, char *why, size_t bytes)
 static int try_transfer(struct flip_pages *p, char *why, size_t bytes)
 {
 	struct gnttab_transfer *t = p->args->transfer;
-	int rc = reserve(p, XENMEM_increase_reservation, 1);
+	xen_pfn_t mfn;
+	int rc = try_page(p, &mfn, why, bytes);
 
-	if (rc != 1) {
-		snprintf(why, bytes, "the hypervisor has no page left for this domain");
-		return rc < 0 ? rc : -ENOMEM;
-	}
-	*t = (struct gnttab_transfer){ .mfn = p->args->extent[0], .domid = NO_SUCH_DOMAIN };
+	if (rc)
+		return rc;
+	*t = (struct gnttab_transfer){ .mfn = mfn, .domid = NO_SUCH_DOMAIN };
 	rc = grant_op(p, GNTTABOP_transfer, t, 1);
 	if (!rc && t->status == GNTST_bad_domain)
 		return 0;
-	p->args->extent[0] = t->mfn;
+	p->args->extent[0] = mfn;
 	if (rc || t->status == GNTST_bad_page || t->status == GNTST_general_error)
 		reserve(p, XENMEM_decrease_reservation, 1);
 	if (rc == -EOPNOTSUPP)
@@ -300,7 +307,7 @@ int flip_pages_open(struct flip_pages **out, char *why, size_t why_bytes)
 	}
 	rc = open_handles(p, why, why_bytes);
 	if (!rc)
-		rc = try_reservation(p, why, why_bytes);
+		rc = make_zeros(p, why, why_bytes);
 	if (!rc)
 		rc = try_transfer(p, why, why_bytes);
 	if (rc) {

@@ -189,7 +189,7 @@ for key, value in want.items():
     assert n[key] == value, (key, n[key], value)
 assert n["offered"]["max_queues"] == 2 and n["offered"]["ctrl_ring"] is False, n
 assert n["negotiated"] == {"sg": True, "gso_tcpv4": True, "gso_tcpv6": False, "csum": True,
-    "ipv6_csum": True, "rx_copy": True, "rx_notify": True, "split_event_channels": True,
+    "ipv6_csum": True, "rx_copy": True, "rx_flip": False, "rx_notify": True, "split_event_channels": True,
     "multicast_control": False, "ctrl_ring": False, "queues": 1}, n["negotiated"]
 assert "negotiated" not in nics[0] and nics[0]["waits_for"], nics[0]
 e = json.load(open("explain.json"))

@@ -133,7 +133,10 @@ static void test_receiving(void)
 	v.front.rx_notify = false;
 	UNIT_OK(says(&v, "receiving", "does not tell of new buffers. one that ran out"));
 	v.front.rx_copy = false;
-	UNIT_OK(says(&v, "receiving", "flip"));
+	v.front.rx_flip = true;
+	UNIT_OK(says(&v, "receiving", "flip. pages"));
+	v.flip_ended = true;
+	UNIT_OK(says(&v, "receiving", "copy instead of flip"));
 }
 
 static void test_large(void)

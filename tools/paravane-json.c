@@ -160,6 +160,7 @@ static void json_nic_features(const struct nic_view *v)
 {
 	const struct vif_features *f = &v->features;
 	const struct vif_frontend *g = &v->front;
+	bool flips = g->rx_flip && !g->rx_copy && !v->flip_ended;
 
 	printf(",\n    \"offered\": {\"sg\": %s, \"gso_tcpv4\": %s, \"gso_tcpv6\": %s, "
 	       "\"ipv6_csum\": %s, \"rx_copy\": %s, \"rx_flip\": %s, "
@@ -172,11 +173,11 @@ static void json_nic_features(const struct nic_view *v)
 	if (!v->base.has_front)
 		return;
 	printf(",\n    \"negotiated\": {\"sg\": %s, \"gso_tcpv4\": %s, \"gso_tcpv6\": %s, "
-	       "\"csum\": %s, \"ipv6_csum\": %s, \"rx_copy\": %s, \"rx_notify\": %s, "
+	       "\"csum\": %s, \"ipv6_csum\": %s, \"rx_copy\": %s, \"rx_flip\": %s, \"rx_notify\": %s, "
 	       "\"split_event_channels\": %s, \"multicast_control\": %s, "
 	       "\"ctrl_ring\": %s, \"queues\": %u}",
 	       truth(g->sg), truth(g->gso_tcpv4), truth(g->gso_tcpv6), truth(!g->no_csum),
-	       truth(g->ipv6_csum), truth(g->rx_copy), truth(g->rx_notify),
+	       truth(g->ipv6_csum), truth(!flips), truth(flips), truth(g->rx_notify),
 	       truth(g->queue[0].tx_port != g->queue[0].rx_port),
 	       truth(g->multicast_control), truth(g->ctrl_ring), g->nr_queues);
 }

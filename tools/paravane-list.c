@@ -128,15 +128,16 @@ static void print_nic_features(const struct nic_view *v)
 {
 	const struct vif_features *f = &v->features;
 	const struct vif_frontend *g = &v->front;
+	bool flips = g->rx_flip && !g->rx_copy && !v->flip_ended;
 
-	printf("    offered: %s%s%s%s%s%s%s%u %s\n", word(f->sg, "sg "),
+	printf("    offered: %s%s%s%s%s%s%s%s%u %s\n", word(f->rx_flip, "flip "), word(f->sg, "sg "),
 	       word(f->gso_tcpv4, "gso4 "), word(f->gso_tcpv6, "gso6 "),
 	       word(f->ipv6_csum, "csum6 "), word(f->split_event_channels, "split "),
 	       word(f->multicast_control, "multicast "), word(f->ctrl_ring, "control "),
 	       f->max_queues, f->max_queues == 1 ? "queue" : "queues");
 	if (!v->base.has_front)
 		return;
-	printf("    taken: %s%s%s%s%s%s%s%s%s%u %s\n", word(g->rx_copy, "copy "),
+	printf("    taken: %s%s%s%s%s%s%s%s%s%u %s\n", flips ? "flip " : "copy ",
 	       word(g->sg, "sg "), word(g->gso_tcpv4, "gso4 "), word(g->gso_tcpv6, "gso6 "),
 	       word(!g->no_csum, "csum4 "), word(g->ipv6_csum, "csum6 "),
 	       word(g->queue[0].tx_port != g->queue[0].rx_port, "split "),

@@ -141,12 +141,13 @@ static void receiving(const struct nic_view *v, struct meaning *m)
 		    v->features.rx_flip ? ", flip too" : "");
 		return;
 	}
-	if (v->front.rx_flip || !v->front.rx_copy) {
+	if (v->front.rx_flip && !v->front.rx_copy && !v->flip_ended) {
 		SAY(is, "flip");
-		SAY(means, "pages with frames in them go over to the guest; slower than a copy for all but the largest frames");
+		SAY(means, "pages with frames in them go over to the guest");
 		return;
 	}
-	SAY(is, "copy, the guest %s", v->front.rx_notify ? "tells of new buffers" :
+	SAY(is, "copy%s, the guest %s", v->front.rx_flip && !v->front.rx_copy ?
+	    " instead of flip, which failed (see the back end's log)" : "", v->front.rx_notify ? "tells of new buffers" :
 	    "does not tell of new buffers");
 	if (!v->front.rx_notify)
 		SAY(means, "one that ran out of buffers is looked after by a timer: frames come late, or are lost, then");

@@ -56,5 +56,6 @@ void nic_view_look(struct store *store, const struct inventory_device *dev,
 	v->base.has_front = v->base.has_features &&
 			    !vif_read_frontend(xs, dev->front_dir, &v->features, &v->front,
 					       NULL);
+	v->flip_ended = vif_read_flip_ended(xs, dev->back_dir);
 	v->carrier = vif_read_carrier(xs, dev->back_dir);
 }

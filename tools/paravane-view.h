@@ -37,6 +37,7 @@ struct nic_view {
 	struct vif_features features;
 	struct vif_frontend front;
 	bool ts_valid;			/* the tool stack's nodes can be understood */
+	bool flip_ended;		/* the back end copies after all */
 	bool carrier;			/* the back end says that the link is up */
 };
 

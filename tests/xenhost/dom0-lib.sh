@@ -94,6 +94,7 @@ xs()
 . "$XH_DIR/dom0-disk.sh"
 . "$XH_DIR/dom0-boot.sh"
 . "$XH_DIR/dom0-net.sh"
+. "$XH_DIR/dom0-bare.sh"
 
 # Leaves the host as it was before the job, and says what it had to remove.
 clean_up()
