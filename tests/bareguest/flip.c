@@ -137,7 +137,8 @@ static int offer(void *ctx, uint32_t domid, unsigned int nr, uint32_t *grefs)
 	unsigned int i;
 
 	(void)ctx;
-	if (nr_promised + nr > nr_empty)
+	/* What is on its way back is in the reservation still. */
+	if (nr_promised + nr + nr_leaving > nr_empty)
 		return -ENOMEM;
 	for (i = 0; i < nr; i++) {
 		grefs[i] = grants_get();
