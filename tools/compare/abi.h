@@ -59,6 +59,7 @@ enum cmp_op {
 
 #define CMP_DEPTH_MAX 64u
 #define CMP_BLOCK_MAX (128u << 10)
+#define CMP_LOOP 2000u
 #define CMP_HIST_SUB 32u	/* buckets per power of two */
 #define CMP_HIST_NR (48u * CMP_HIST_SUB)
 
@@ -72,6 +73,7 @@ struct cmp_job {
 	char text[460];			/* what failed */
 	uint64_t ops, latency_ticks, kicks, halts, copied_bytes;
 	uint64_t irqs[CMP_NR_VECTORS];
+	uint64_t loop_ticks;		/* that CMP_LOOP turns of two instructions took */
 	uint32_t segments;		/* pages per request as negotiated, 0: no limit */
 	uint32_t persistent, indirect;
 	uint64_t hist[CMP_HIST_NR];	/* of ticks, see cmp_bucket() */

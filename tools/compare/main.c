@@ -158,6 +158,7 @@ static void print(const struct machine_result *r)
 	show("persistent", j->persistent);
 	show("indirect", j->indirect);
 	show("tsc_khz", r->tsc_khz);
+	show("instruction_ps", 1000 * ticks_to_ns(j->loop_ticks, r->tsc_khz) / (2 * CMP_LOOP));
 }
 
 static void open_image(struct machine_job *job, const char *image)
