@@ -7,13 +7,19 @@
 #ifndef CMP_ABI_H
 #define CMP_ABI_H
 
+#ifndef __ASSEMBLER__
 #include <stdint.h>
+#endif
 
 #define CMP_PAGE 4096u
 #define CMP_RAM_BYTES (64u << 20)
 
+/* Selectors, without the privilege level. */
+#define CMP_USER_DATA 0x18
+#define CMP_USER_CODE 0x20
+
 /* Guest-physical addresses. Frames 0 and 1 are the store's and the console's on Xen. */
-#define CMP_GPA_TABLES 0x2000u		/* PML4, PDPT, 4 page directories, GDT */
+#define CMP_GPA_TABLES 0x2000u		/* PML4, PDPT, 4 page directories, GDT, TSS, its stack */
 #define CMP_GPA_JOB 0x10000u		/* struct cmp_job */
 #define CMP_GPA_IMAGE 0x100000u		/* the guest's program */
 #define CMP_GPA_GRANTS 0x40000000u	/* the domain's grant table, version 1 */
@@ -40,6 +46,8 @@
 #define CMP_PORT_STRIDE 32u
 #define CMP_EVENT_PENDING 1u
 #define CMP_EVENT_MASKED 2u
+
+#ifndef __ASSEMBLER__
 
 enum cmp_model { CMP_ATA_PIO, CMP_ATA_DMA, CMP_VIRTIO, CMP_XEN, CMP_NR_MODELS };
 enum cmp_op {
@@ -127,4 +135,5 @@ struct cmp_call {
 	int64_t ret;
 };
 
+#endif
 #endif

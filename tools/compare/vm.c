@@ -19,6 +19,10 @@
 
 #define SLOTS_MAX 8u
 #define TABLE(n) (CMP_GPA_TABLES + (n) * CMP_PAGE)
+#define TSS TABLE(7)
+#define TSS_PORTS 104u			/* a bit for each port, 0: user mode may use it */
+#define TSS_LIMIT (TSS_PORTS + 8192u)
+#define TSS_STACK_END (TSS + 4 * CMP_PAGE)
 
 struct stat_desc {
 	char name[48];
@@ -80,7 +84,12 @@ static int check_extensions(struct vm *vm)
 	return 0;
 }
 
-/* The first 4 GiB one to one in pages of 2 MiB. */
+/*
+ * The first 4 GiB one to one in pages of 2 MiB, for user mode too: the guest's work runs
+ * there, with the right to use ports. It makes no difference to a CPU with virtualization,
+ * and a KVM without such a CPU executes user mode at full speed, while it may interpret
+ * a kernel.
+ */
 static void identity_tables(struct vm *vm)
 {
 	uint64_t *pml4 = (void *)(vm->memory + TABLE(0));
@@ -88,13 +97,19 @@ static void identity_tables(struct vm *vm)
 	uint64_t *pd = (void *)(vm->memory + TABLE(2));
 	uint64_t *gdt = (void *)(vm->memory + TABLE(6));
 
-	pml4[0] = TABLE(1) | 3;
+	pml4[0] = TABLE(1) | 7;
 	for (unsigned int i = 0; i < 4; i++)
-		pdpt[i] = TABLE(2 + i) | 3;
+		pdpt[i] = TABLE(2 + i) | 7;
 	for (uint64_t i = 0; i < 4 * 512; i++)
-		pd[i] = i << 21 | 0x83 | (i >= 3 * 512 ? 0x18 : 0);
+		pd[i] = i << 21 | 0x87 | (i >= 3 * 512 ? 0x18 : 0);
 	gdt[1] = 0x00af9b000000ffff;
 	gdt[2] = 0x00cf93000000ffff;
+	gdt[CMP_USER_DATA / 8] = 0x00cff3000000ffff;
+	gdt[CMP_USER_CODE / 8] = 0x00affb000000ffff;
+	/* The stack for interrupts that come in user mode. */
+	*(uint64_t *)(void *)(vm->memory + TSS + 4) = TSS_STACK_END;
+	*(uint16_t *)(void *)(vm->memory + TSS + 102) = TSS_PORTS;
+	vm->memory[TSS + TSS_LIMIT] = (char)0xff;
 }
 
 /* The mode that a 64-bit kernel is in once it has started. */
@@ -112,7 +127,8 @@ static int enter_long_mode(struct vm *vm)
 	s.cs = code;
 	s.ds = s.es = s.fs = s.gs = s.ss = data;
 	s.gdt.base = TABLE(6);
-	s.gdt.limit = 23;
+	s.gdt.limit = 39;
+	s.tr = (struct kvm_segment){ .base = TSS, .limit = TSS_LIMIT, .type = 11, .present = 1 };
 	s.cr3 = TABLE(0);
 	s.cr4 = 1 << 5;				/* PAE */
 	s.cr0 = 1u << 31 | 1 << 16 | 1 << 5 | 1 << 4 | 1;	/* PG WP NE ET PE */

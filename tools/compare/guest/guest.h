@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the files of the guest know of each other: instructions, interrupts, calls to
- * the monitor, the models' drivers. One CPU, one thread; interrupt handlers only count.
+ * the monitor, the models' drivers. One CPU, one thread, in user mode with the right to use
+ * ports; interrupt handlers, in kernel mode, only count.
  */
 #ifndef CMP_GUEST_H
 #define CMP_GUEST_H
@@ -72,7 +73,9 @@ static inline void pause_cpu(void)
 
 /* ---- irq.c ------------------------------------------------------------------------- */
 
-void irq_init(void);
+void irq_init(void);		/* start.S calls it */
+void guest_halt(void);		/* start.S; not to be called */
+extern volatile uint64_t irq_total;
 /* Interrupts of a vector so far; vector is one of abi.h. */
 uint64_t irq_count(unsigned int vector);
 /*

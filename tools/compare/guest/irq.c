@@ -8,6 +8,7 @@
 #define LAPIC_EOI 0xb0u
 #define LAPIC_SPURIOUS 0xf0u
 #define LAPIC_PRIORITY 0x80u
+#define BREAKPOINT 3u
 #define NR_GATES 256u
 
 struct frame;
@@ -17,6 +18,7 @@ struct gate {
 	uint32_t high, zero;
 };
 
+volatile uint64_t irq_total;
 static struct gate gates[NR_GATES] __attribute__((aligned(16)));
 
 static void set_gate(unsigned int vector, void *handler)
@@ -32,6 +34,7 @@ static void set_gate(unsigned int vector, void *handler)
 static void came(unsigned int n)
 {
 	job->irqs[n]++;
+	irq_total++;
 	write32(CMP_GPA_LAPIC + LAPIC_EOI, 0);
 }
 
@@ -71,11 +74,12 @@ void irq_init(void)
 		set_gate(i, fault);
 	for (unsigned int i = 0; i < ARRAY_NR(handlers); i++)
 		set_gate(CMP_VECTOR_ATA + i, handlers[i]);
+	set_gate(BREAKPOINT, guest_halt);
+	gates[BREAKPOINT].flags |= 0x6000;	/* user mode may call it */
 	set_gate(0xff, spurious);
 	__asm__ volatile("lidt %0" :: "m"(idtr));
 	write32(CMP_GPA_LAPIC + LAPIC_PRIORITY, 0);
 	write32(CMP_GPA_LAPIC + LAPIC_SPURIOUS, 0x1ff);
-	__asm__ volatile("sti");
 }
 
 uint64_t irq_count(unsigned int vector)
@@ -85,18 +89,14 @@ uint64_t irq_count(unsigned int vector)
 
 void irq_wait(bool (*ready)(void *arg), void *arg)
 {
-	while (!ready(arg)) {
+	uint64_t seen = irq_total;
+
+	for (; !ready(arg); seen = irq_total) {
 		if (job->flags & CMP_POLL) {
 			pause_cpu();
 			continue;
 		}
-		__asm__ volatile("cli" ::: "memory");
-		if (ready(arg)) {
-			__asm__ volatile("sti" ::: "memory");
-			return;
-		}
 		job->halts++;
-		/* An interrupt is taken after the instruction that follows sti. */
-		__asm__ volatile("sti; hlt" ::: "memory");
+		__asm__ volatile("int3" :: "D"(seen) : "memory");
 	}
 }

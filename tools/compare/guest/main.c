@@ -193,7 +193,6 @@ void guest_main(void)
 {
 	const struct model *m;
 
-	irq_init();
 	measure_instructions();
 	if (job->model >= CMP_NR_MODELS)
 		give_up(-22, "no such model");
