@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,7 @@ struct compare_options {
 	const char *only;
 	bool quick, json, inside;
 	uint32_t run_ms, size_mib;
+	int nr_cpus;
 };
 
 /* ---- measurements ---------------------------------------------------------------- */
@@ -88,6 +90,9 @@ static const struct compare_row all_rows[] = {
 	  "served on the guest's own CPU thread" },
 	{ ONE_VIRTIO, "polling", "virtio", "read", { "poll" }, 4 * KIB, 32, "" },
 
+	{ ONE_VIRTIO, "back end same CPU", "virtio", "read", { "same-cpu" }, 4 * KIB, 32, "" },
+	{ ONE_VIRTIO, "back end own CPU", "virtio", "read", { "own-cpu" }, 4 * KIB, 32, "" },
+
 	{ ONE_XEN, "depth 32", "xen", "read", { NULL }, 4 * KIB, 32, "" },
 	{ ONE_XEN, "depth 1", "xen", "read", { NULL }, 4 * KIB, 1, "" },
 	{ ONE_XEN, "a kick for each", "xen", "read", { "every-kick" }, 4 * KIB, 32, "" },
@@ -97,6 +102,9 @@ static const struct compare_row all_rows[] = {
 	{ ONE_XEN, "grants each time", "xen", "read", { "fresh-grants" }, 4 * KIB, 32, "" },
 	{ ONE_XEN, "polling", "xen", "read", { "poll" }, 4 * KIB, 32, "" },
 
+	{ ONE_XEN, "back end same CPU", "xen", "read", { "same-cpu" }, 4 * KIB, 32, "" },
+	{ ONE_XEN, "back end own CPU", "xen", "read", { "own-cpu" }, 4 * KIB, 32, "" },
+
 	{ ONE_BIG, "depth 8", "xen", "read", { NULL }, 128 * KIB, 8, "" },
 	{ ONE_BIG, "no indirect", "xen", "read", { "no-indirect" }, 128 * KIB, 8, "" },
 	{ ONE_BIG, "no persistent", "xen", "read", { "no-persistent" }, 128 * KIB, 8, "" },
@@ -104,6 +112,8 @@ static const struct compare_row all_rows[] = {
 
 static bool wanted(const struct compare_row *row, const struct compare_options *o)
 {
+	if (row->flags[0] && !strcmp(row->flags[0], "own-cpu") && o->nr_cpus < 2)
+		return false;
 	if (o->quick && (row->block_bytes > 4 * KIB || strstr(row->table, "at a time")))
 		return false;
 	return !o->only || strcasestr(row->model, o->only) || strcasestr(row->table, o->only) ||
@@ -208,10 +218,13 @@ static int run_compare(int argc, char **argv)
 {
 	struct compare_options o = { .run_ms = 1000, .size_mib = 64 };
 	struct compare_world *w = NULL;
+	cpu_set_t cpus;
 	int status = parse(argc, argv, &o);
 
 	if (status >= 0)
 		return status;
+	if (!sched_getaffinity(0, sizeof(cpus), &cpus))
+		o.nr_cpus = CPU_COUNT(&cpus);
 	status = check_kvm();
 	if (status)
 		return status;
