@@ -30,7 +30,7 @@ struct domain {
 	struct xs_handle *xs;
 	bool exits, peer_mapped;
 	pid_t peer;
-	int store_irq_fd, rearm_fd;
+	int store_irq_fd, rearm_fd, stop_fd;	/* the latter two wake the watcher */
 	pthread_t watcher;
 	bool watching;
 };
@@ -42,7 +42,7 @@ int domain_open(struct domain **out)
 
 	if (!d)
 		return r;
-	d->store_irq_fd = d->rearm_fd = -1;
+	d->store_irq_fd = d->rearm_fd = d->stop_fd = -1;
 	fd = lx_own_memory_fd();
 	r = fd < 0 ? -errno : 0;
 	if (r)
@@ -59,7 +59,8 @@ int domain_open(struct domain **out)
 	d->xs = d->xce ? xs_open(0) : NULL;
 	d->store_irq_fd = eventfd(0, EFD_CLOEXEC);
 	d->rearm_fd = eventfd(0, EFD_CLOEXEC);
-	if (!d->xs || d->store_irq_fd < 0 || d->rearm_fd < 0) {
+	d->stop_fd = eventfd(0, EFD_CLOEXEC);
+	if (!d->xs || d->store_irq_fd < 0 || d->rearm_fd < 0 || d->stop_fd < 0) {
 		r = -errno;
 		goto fail;
 	}
@@ -71,14 +72,21 @@ fail:
 	return r;
 }
 
+static void stop_watcher(struct domain *d)
+{
+	uint64_t one = 1;
+
+	if (write(d->stop_fd, &one, sizeof(one)) == sizeof(one) &&
+	    write(d->rearm_fd, &one, sizeof(one)) == sizeof(one))
+		pthread_join(d->watcher, NULL);
+}
+
 void domain_close(struct domain *d)
 {
 	if (!d)
 		return;
-	if (d->watching) {
-		pthread_cancel(d->watcher);
-		pthread_join(d->watcher, NULL);
-	}
+	if (d->watching)
+		stop_watcher(d);
 	if (d->xs)
 		xs_close(d->xs);
 	if (d->xce)
@@ -89,6 +97,8 @@ void domain_close(struct domain *d)
 		close(d->store_irq_fd);
 	if (d->rearm_fd >= 0)
 		close(d->rearm_fd);
+	if (d->stop_fd >= 0)
+		close(d->stop_fd);
 	free(d);
 }
 
@@ -102,12 +112,15 @@ void *domain_memory(const struct domain *d, size_t *bytes)
 static void *watch_store(void *arg)
 {
 	const struct domain *d = arg;
-	struct pollfd p = { .fd = xs_fileno(d->xs), .events = POLLIN };
+	struct pollfd p[2] = { { .fd = xs_fileno(d->xs), .events = POLLIN },
+			       { .fd = d->stop_fd, .events = POLLIN } };
 	uint64_t n;
 
 	while (read(d->rearm_fd, &n, sizeof(n)) == sizeof(n)) {
-		while (poll(&p, 1, -1) < 0 && errno == EINTR)
+		while (poll(p, 2, -1) < 0 && errno == EINTR)
 			;
+		if (p[1].revents)
+			break;
 		n = 1;
 		if (write(d->store_irq_fd, &n, sizeof(n)) < 0)
 			break;
@@ -243,7 +256,7 @@ static int64_t store_perms(struct domain *d, const struct cmp_call *c, const cha
 {
 	struct xs_permissions *perms;
 
-	if (c->arg[4] > 16)
+	if (c->arg[4] > 16 || c->arg[3] % sizeof(uint32_t))
 		return -EINVAL;
 	perms = vm_memory(d->vm, c->arg[3], c->arg[4] * sizeof(*perms));
 	if (!perms)

@@ -36,7 +36,7 @@ struct machine {
 	struct virtio_blk_host virtio_host;
 	int kick_fd, irq_fd;
 	pthread_t server;
-	bool serving;
+	bool serving, stopping;
 	struct cmp_job *page;
 	uint64_t call_exits, kick_exits;	/* kick_exits: of ports; virtio's are mmio */
 	struct machine_counts begin, counts;
@@ -144,7 +144,7 @@ static void guest_call(struct machine *m, uint32_t gpa)
 	struct cmp_call *at = vm_memory(m->vm, gpa, sizeof(*at)), c;
 
 	m->call_exits++;
-	if (!at)
+	if (!at || gpa % sizeof(uint64_t))
 		return;
 	memcpy(&c, at, sizeof(c));
 	switch (c.nr) {
@@ -265,7 +265,8 @@ static void *serve(void *arg)
 
 	if (pinned(m) && pin_self(back_cpu(m)))
 		fputs("paravane-compare-vm: the back end stays on any CPU\n", stderr);
-	while (read(m->kick_fd, &n, sizeof(n)) == sizeof(n))
+	while (read(m->kick_fd, &n, sizeof(n)) == sizeof(n) &&
+	       !__atomic_load_n(&m->stopping, __ATOMIC_ACQUIRE))
 		virtio_blk_serve(m->virtio);
 	return NULL;
 }
@@ -356,12 +357,19 @@ static void write_job(struct machine *m)
 	m->page->run_ticks = khz * job->run_ms;
 }
 
+static void stop_server(struct machine *m)
+{
+	uint64_t one = 1;
+
+	__atomic_store_n(&m->stopping, true, __ATOMIC_RELEASE);
+	if (write(m->kick_fd, &one, sizeof(one)) == sizeof(one))
+		pthread_join(m->server, NULL);
+}
+
 static void machine_close(struct machine *m)
 {
-	if (m->serving) {
-		pthread_cancel(m->server);
-		pthread_join(m->server, NULL);
-	}
+	if (m->serving)
+		stop_server(m);
 	pin_peer(m, PIN_ANY);
 	vm_close(m->vm);
 	virtio_blk_close(m->virtio);

@@ -107,8 +107,8 @@ static void identity_tables(struct vm *vm)
 	gdt[CMP_USER_DATA / 8] = 0x00cff3000000ffff;
 	gdt[CMP_USER_CODE / 8] = 0x00affb000000ffff;
 	/* The stack for interrupts that come in user mode. */
-	*(uint64_t *)(void *)(vm->memory + TSS + 4) = TSS_STACK_END;
-	*(uint16_t *)(void *)(vm->memory + TSS + 102) = TSS_PORTS;
+	memcpy(vm->memory + TSS + 4, &(uint64_t){ TSS_STACK_END }, 8);
+	memcpy(vm->memory + TSS + 102, &(uint16_t){ TSS_PORTS }, 2);
 	vm->memory[TSS + TSS_LIMIT] = (char)0xff;
 }
 
