@@ -203,6 +203,7 @@ falls_back()
 }
 falls_back "no page is taken" transfer --status general_error
 falls_back "the pages were ours" transfer --status bad_page
+falls_back "the hypercall fails" transfer --errno EFAULT
 falls_back "no pages are to be had" increase --errno ENOMEM
 
 # ---- sudden ends ---------------------------------------------------------------------------
