@@ -288,6 +288,7 @@ static int next_batch(struct udp *u, uint64_t until)
 		now = time_ns();
 		if (now >= until)
 			return 0;
+		flip_disturb();
 		r = netfront_wait(u->n, NETFRONT_RECEIVABLE, (int)((until - now) / MS_NS) + 1);
 		if (r < 0)
 			return r;
