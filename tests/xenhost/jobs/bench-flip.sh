@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: frames by page transfer against copies, from one bare guest to another (tools/bench-xen flip)
 # needs: tests/bareguest/bareguest paravane-netback paravane-flip
-# timeout: 3600
+# timeout: 20000
 # boot: own clock=count
 #
 # Writes lines "BYTES COPY FLIP" to figures: instructions for each frame of so many
@@ -17,8 +17,10 @@ frames()
 {
 	local first=$(($(guest_domid last) + 1))
 
-	bare_create br "net 0 bench-receive $2 10.9.0.$((first + 1)) $1" vif="$(served_vif net0 mtu=9000)"
-	bare_create bs "net 0 bench-send $2 $3 10.9.0.$first $4" vif="$(served_vif net0 mtu=9000)"
+	# Both begin when both are there: this clock runs away while a domain is built.
+	bare_create br "net 0 bench-receive $2 10.9.0.$((first + 1)) $1" paused=1 vif="$(served_vif net0 mtu=9000)"
+	bare_create bs "net 0 bench-send $2 $3 10.9.0.$first $4" paused=1 vif="$(served_vif net0 mtu=9000)"
+	xl unpause br && xl unpause bs || return 1
 	cp $xh_run/guest-bs.domid $xh_run/guest-last.domid
 	bare_passes bs 3000 && bare_passes br 3000 || return 1
 	[ "$1" != flip ] || bare_said br '^net: by flip 1' || return 1
