@@ -99,6 +99,7 @@ bool store_ready(void);
 
 /* ---- grants.c: the grant table; also libxengnttab's gntshr ---------------------------------- */
 
+#define GRANTS_END 4096u
 void grants_init(void);
 struct grant_entry_v1 *grants_entry(uint32_t gref);
 /* A free entry, 0: none. */
@@ -108,10 +109,20 @@ unsigned int grants_used(void);
 
 /* ---- flip.c: struct front_flip ------------------------------------------------------------------ */
 
+#define FLIP_PAGES_MAX 1024u
 /* Gives nr pages back to the hypervisor, so that as many can come. Returns how many. */
 unsigned int flip_make_room(unsigned int nr);
-/* Takes pages until there is no room for another, for as long as the guest lives. */
-unsigned int flip_fill_room(void);
+/*
+ * How the guest behaves from now on, makes room too: well; or as one that costs its
+ * back end pages: without room, with entries that give access instead, that are for
+ * another domain, that change all the time.
+ */
+enum flip_how { FLIP_WELL, FLIP_FULL, FLIP_ACCESS, FLIP_OTHER, FLIP_UNSTABLE };
+/* "flip", or one of these in small letters; false: none of them. */
+bool flip_how(const char *word, enum flip_how *out);
+void flip_be(enum flip_how wanted);
+/* Changes entries for some milliseconds, if that is how it behaves. */
+void flip_disturb(void);
 extern const struct front_flip flip_ops;
 struct flip_counts {
 	uint64_t offered, taken, none, given, hypercalls;

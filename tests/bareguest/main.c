@@ -26,7 +26,7 @@ static const struct command commands[] = {
 	{ "store", cmd_store, "store" },
 	{ "events", cmd_events, "events" },
 	{ "memory", cmd_memory, "memory" },
-	{ "flip", cmd_flip, "flip receive|full|access|unstable|other NR DOMID" },
+	{ "flip", cmd_flip, "flip receive NR DOMID [HOW]" },
 	{ "idle", cmd_idle, "idle SECONDS" },
 	{ "trap", cmd_trap, "trap" },
 };

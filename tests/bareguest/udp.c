@@ -22,6 +22,7 @@
 #define PROTO_UDP 17u
 #define FRAME_BYTES_MIN 60u
 #define MS_NS UINT64_C(1000000)
+#define ASK_MS 20
 
 static uint8_t out[NETFRONT_FRAME_BYTES_MAX + 1];
 static const uint8_t everybody[6] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
@@ -288,6 +289,7 @@ static int next_batch(struct udp *u, uint64_t until)
 		now = time_ns();
 		if (now >= until)
 			return 0;
+		flip_disturb();
 		r = netfront_wait(u->n, NETFRONT_RECEIVABLE, (int)((until - now) / MS_NS) + 1);
 		if (r < 0)
 			return r;
@@ -332,7 +334,7 @@ int udp_find_peer(struct udp *u, int timeout_ms)
 	while (!u->peer_known && time_ns() < until) {
 		r = send_arp(u, 1, NULL, u->peer_ip);
 		if (r == 0)
-			r = udp_receive(u, ignored, sizeof(ignored), 200);
+			r = udp_receive(u, ignored, sizeof(ignored), ASK_MS);
 		if (r < 0)
 			return r;
 	}
