@@ -155,24 +155,27 @@ void flip_be(enum flip_how wanted)
 		say("flip: took %u pages, and gets no more\n", fill_room());
 }
 
-static void change(struct grant_entry_v1 *e, uint16_t from, uint16_t to)
+static void change_all(uint16_t was, uint16_t becomes)
 {
-	__atomic_compare_exchange_n(&e->flags, &from, to, false, __ATOMIC_SEQ_CST,
-				    __ATOMIC_SEQ_CST);
+	uint16_t flags;
+	uint32_t i;
+
+	for (i = GNTTAB_NR_RESERVED_ENTRIES; i < GRANTS_END; i++) {
+		flags = was;
+		__atomic_compare_exchange_n(&grants_entry(i)->flags, &flags, becomes, false,
+					    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	}
 }
 
+/* Each is wrong half of the time. */
 void flip_disturb(void)
 {
 	uint64_t until = time_ns() + DISTURB_NS;
-	uint32_t i;
 
-	while (how == FLIP_UNSTABLE && time_ns() < until)
-		for (i = GNTTAB_NR_RESERVED_ENTRIES; i < GRANTS_END; i++) {
-			change(grants_entry(i), GTF_accept_transfer,
-			       GTF_accept_transfer | GTF_sub_page);
-			change(grants_entry(i), GTF_accept_transfer | GTF_sub_page,
-			       GTF_accept_transfer);
-		}
+	while (how == FLIP_UNSTABLE && time_ns() < until) {
+		change_all(GTF_accept_transfer, GTF_accept_transfer | GTF_sub_page);
+		change_all(GTF_accept_transfer | GTF_sub_page, GTF_accept_transfer);
+	}
 }
 
 /* ---- struct front_flip ------------------------------------------------------------------------ */
