@@ -109,28 +109,6 @@ give_nic $c bridge=br0 mtu=9000 mac=$mac_c
 give_nic $other bridge=br0
 
 # TCP of all shapes by the kernels' own stacks.
-compares()
-{
-	client=$1 server=$2 mib=$3
-	head -c "${mib}M" /dev/urandom >"$tmp/sent"
-	inside "$server" python3 -c "
-import socket
-s = socket.create_server(('10.0.0.$server', 7))
-open('$tmp/listens', 'w')
-c = s.accept()[0]
-with open('$tmp/got', 'wb') as f:
-    while d := c.recv(1 << 16):
-        f.write(d)" &
-	receiver=$!
-	wait_for $wait_s test -e "$tmp/listens" || fail "nobody listens"
-	inside "$client" python3 -c "
-import socket
-c = socket.create_connection(('10.0.0.$server', 7))
-c.sendfile(open('$tmp/sent', 'rb'))" || fail "$client cannot send to $server"
-	wait "$receiver"
-	rm "$tmp/listens"
-	cmp "$tmp/sent" "$tmp/got" || fail "what $server got is not what $client sent"
-}
 boot_net $a
 boot_net $b --flip
 boot_net $c
