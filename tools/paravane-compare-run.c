@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,7 +27,6 @@ struct compare_world {
 	char image[PATH_MAX], log[PATH_MAX];
 	char localxen[PATH_MAX], monitor[PATH_MAX], self[PATH_MAX];
 	pid_t blkback;
-	int devid_of_xen;
 };
 
 /* ---- programs --------------------------------------------------------------------- */
@@ -114,20 +114,25 @@ static int wait_status(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : STATUS_ERROR;
 }
 
-static int run_quietly(struct compare_world *w, char *const *args, const char *what)
+static void show_log(const struct compare_world *w)
 {
-	pid_t pid = start(args, -1, w->log);
-	FILE *f;
+	FILE *f = fopen(w->log, "re");
 	char line[512];
-	int status = pid < 0 ? STATUS_ERROR : wait_status(pid);
 
-	if (!status)
-		return STATUS_OK;
-	f = fopen(w->log, "re");
 	while (f && fgets(line, sizeof(line), f))
 		fputs(line, stderr);
 	if (f)
 		fclose(f);
+}
+
+static int run_quietly(struct compare_world *w, char *const *args, const char *what)
+{
+	pid_t pid = start(args, -1, w->log);
+	int status = pid < 0 ? STATUS_ERROR : wait_status(pid);
+
+	if (!status)
+		return STATUS_OK;
+	show_log(w);
 	return complain(STATUS_ERROR, "%s failed, see above", what);
 }
 
@@ -176,7 +181,7 @@ int compare_world_open(uint32_t size_mib, struct compare_world **out)
 {
 	const char *dir = getenv("LOCALXEN_DIR");
 	struct compare_world *w = calloc(1, sizeof(*w));
-	char blkback[PATH_MAX];
+	char blkback[PATH_MAX], run[PATH_MAX];
 	int status;
 
 	if (!w || !dir)
@@ -185,6 +190,10 @@ int compare_world_open(uint32_t size_mib, struct compare_world **out)
 	*out = w;
 	snprintf(w->image, sizeof(w->image), "%s/compare.img", dir);
 	snprintf(w->log, sizeof(w->log), "%s/compare.log", dir);
+	snprintf(run, sizeof(run), "%s/compare-run", dir);
+	/* Not one that an outer back end serves from. */
+	if (mkdir(run, 0700) || setenv("PARAVANE_RUNDIR", run, 1))
+		return complain(STATUS_ERROR, "%s: %s", run, strerror(errno));
 	status = find_program("localxen", "tools/localxen/", BINDIR, w->localxen);
 	if (!status)
 		status = find_program("paravane", "", BINDIR, w->self);
@@ -284,6 +293,7 @@ int compare_run(struct compare_world *w, const struct compare_row *row, uint32_t
 	out->ok = !status && out->wall_ns;
 	if (out->ok)
 		return STATUS_OK;
+	show_log(w);
 	return complain(status == STATUS_SKIPPED ? STATUS_SKIPPED : STATUS_ERROR,
 			"%s, %s: no result; its virtual machine says why above", row->table,
 			row->label);

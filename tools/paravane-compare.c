@@ -83,7 +83,7 @@ static const struct compare_row all_rows[] = {
 	{ ONE_VIRTIO, "depth 32", "virtio", "read", { NULL }, 4 * KIB, 32, "" },
 	{ ONE_VIRTIO, "depth 1", "virtio", "read", { NULL }, 4 * KIB, 1, "" },
 	{ ONE_VIRTIO, "a kick for each", "virtio", "read", { "every-kick" }, 4 * KIB, 32, "" },
-	{ ONE_VIRTIO, "an irq for each", "virtio", "read", { "every-event" }, 4 * KIB, 32, "" },
+	{ ONE_VIRTIO, "no event index", "virtio", "read", { "every-event" }, 4 * KIB, 32, "" },
 	{ ONE_VIRTIO, "kick is an exit", "virtio", "read", { "exits" }, 4 * KIB, 32,
 	  "served on the guest's own CPU thread" },
 	{ ONE_VIRTIO, "polling", "virtio", "read", { "poll" }, 4 * KIB, 32, "" },

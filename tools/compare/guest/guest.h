@@ -113,6 +113,7 @@ struct model {
 	void (*kick)(void);			/* notifies for all that was submitted */
 	void (*wait)(void);			/* until request_done() was called at least once */
 	void (*close)(void);			/* all is on the disk */
+	uint64_t (*copied_bytes)(void);		/* by the guest, so far; NULL: never */
 };
 
 extern const struct model model_ata_pio, model_ata_dma, model_virtio, model_xen;

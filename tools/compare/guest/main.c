@@ -19,6 +19,7 @@ static struct request *done_list;
 static char plain[CMP_DEPTH_MAX / 4 * CMP_BLOCK_MAX] __attribute__((aligned(4096)));
 static uint64_t random_state;
 static bool measuring;
+static uint64_t copied_before;
 
 int64_t call(uint64_t nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
 {
@@ -54,6 +55,22 @@ void request_done(struct request *r, int err)
 		give_up(err, "the disk answered a request with an error");
 	r->next = done_list;
 	done_list = r;
+}
+
+static void begin(const struct model *m)
+{
+	measuring = true;
+	if (m->copied_bytes)
+		copied_before = m->copied_bytes();
+	call(CMP_CALL_BEGIN, 0, 0, 0, 0, 0);
+}
+
+static void end(const struct model *m)
+{
+	call(CMP_CALL_END, 0, 0, 0, 0, 0);
+	measuring = false;
+	if (m->copied_bytes)
+		job->copied_bytes = m->copied_bytes() - copied_before;
 }
 
 /* ---- random workloads ------------------------------------------------------------- */
@@ -129,11 +146,9 @@ static void read_or_write(const struct model *m)
 	}
 	m->kick();
 	run_until(m, start_ticks + job->warm_ticks);
-	call(CMP_CALL_BEGIN, 0, 0, 0, 0, 0);
-	measuring = true;
+	begin(m);
 	run_until(m, now_ticks() + job->run_ticks);
-	measuring = false;
-	call(CMP_CALL_END, 0, 0, 0, 0, 0);
+	end(m);
 	drain(m);
 }
 
@@ -146,8 +161,7 @@ static void copy(const struct model *m)
 	unsigned int in_flight = 0;
 	struct request *r, *list;
 
-	call(CMP_CALL_BEGIN, 0, 0, 0, 0, 0);
-	measuring = true;
+	begin(m);
 	for (unsigned int i = 0; i < job->depth && at < half; i++, at += job->block_bytes) {
 		requests[i].offset_bytes = at;
 		requests[i].start_ticks = now_ticks();
@@ -177,7 +191,7 @@ static void copy(const struct model *m)
 		}
 		m->kick();
 	}
-	call(CMP_CALL_END, 0, 0, 0, 0, 0);
+	end(m);
 }
 
 /* How fast instructions are that do not exit: some KVMs interpret a guest's kernel. */

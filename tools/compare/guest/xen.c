@@ -122,19 +122,25 @@ static void xen_wait(void)
 static void xen_close(void)
 {
 	struct front_problem problem = { 0 };
-	struct blkfront_stats stats;
 	int r = blkfront_flush(front);
 
 	if (r && r != -95)
 		give_up(r, "flush failed");
-	blkfront_stats(front, &stats);
-	job->copied_bytes = stats.copied_bytes;
 	r = blkfront_close(front, -1, &problem);
 	if (r)
 		give_up(r, problem.text);
 }
 
+static uint64_t xen_copied_bytes(void)
+{
+	struct blkfront_stats stats;
+
+	blkfront_stats(front, &stats);
+	return stats.copied_bytes;
+}
+
 const struct model model_xen = {
 	.max_depth = CMP_DEPTH_MAX, .open = xen_open, .buffer = xen_buffer,
 	.submit = xen_submit, .kick = xen_kick, .wait = xen_wait, .close = xen_close,
+	.copied_bytes = xen_copied_bytes,
 };
