@@ -237,6 +237,20 @@ stop_sending $a
 wait_for $wait_s has_lines $((offered + 1)) "page flip is offered" || fail "$(tail -5 "$tmp/log")"
 flips 20000 "the helper runs again"
 [ "$(of "$tmp/rx-$b" rx_path)" = flip ] || fail "$(cat "$tmp/rx-$b")"
+
+# ---- the helper stops: the switch waits a moment, not for ever -----------------------------
+
+sends $a $mac_b
+for_ever
+helper=$(pgrep -P "$daemon" paravane-flip)
+kill -STOP "$helper"
+wait_for $wait_s ended_it || fail "the front end is not told that the helper does not answer"
+sleep 0.2
+kill -CONT "$helper"
+kill -INT $flipper
+wait $flipper
+stop_sending $a
+[ "$(of "$tmp/rx-$b" rx_path) $(of "$tmp/rx-$b" wrong)" = "copy 0" ] || fail "$(cat "$tmp/rx-$b")"
 for i in $a $b; do
 	detach_nic $i
 done

@@ -15,6 +15,7 @@ static const struct subcommand *const commands[] = {
 	&attach_nic_command,
 	&bridge_command,
 	&capture_command,
+	&compare_command,
 	&detach_command,
 	&explain_command,
 	&list_command,
@@ -32,7 +33,8 @@ static void print_help(FILE *to)
 	      "  --version     the version\n"
 	      "  --help        this text\n\n"
 	      "Exit status: 0 done, 1 error, 2 wrong usage, 3 the deadline passed,\n"
-	      "4 no such device or domain, 5 exists already, 6 busy.\n", to);
+	      "4 no such device or domain, 5 exists already, 6 busy, 77 the machine lacks what a\n"
+	      "comparison needs.\n", to);
 }
 
 static const struct subcommand *find(const char *name)

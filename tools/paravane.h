@@ -38,7 +38,7 @@ struct subcommand {
 };
 
 extern const struct subcommand attach_disk_command, attach_nic_command, bridge_command,
-	capture_command, detach_command,
+	capture_command, compare_command, detach_command,
 	explain_command, list_command, resize_command;
 
 /* The options that several subcommands take. */

@@ -15,7 +15,9 @@
 #ifndef LOCALXEN_H
 #define LOCALXEN_H
 
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <xenevtchn.h>
 
 #ifdef __cplusplus
@@ -79,6 +81,43 @@ int lx_flip_offer(void *ctx, uint32_t domid, unsigned nr, uint32_t *grefs);
 int lx_flip_take(void *ctx, uint32_t gref, void **page);
 void lx_flip_give(void *ctx, void *page);
 int lx_flip_flush(void *ctx);
+
+/*
+ * For a virtual machine monitor that is a process of the domain and gives its guest the
+ * domain's memory (lx_own_memory_fd(), as it is, from address 0): what on Xen the guest's
+ * kernel has in its memory, to be mapped into the guest as well.
+ *
+ * grants: the grant table, version 1. Who uses it so does not use xengntshr in the same
+ * domain. ports: LX_PORT_STRIDE bytes for each port; the first four are an atomic word.
+ * A receiver takes an event by changing the word from pending alone to masked; a sender
+ * sets pending, and if the word was 0 before, wakes the receiver. Its own handle's
+ * xenevtchn_fd() is an eventfd that each sender to the domain writes to: an irqfd.
+ */
+#define LX_PORT_STRIDE 32
+#define LX_PORT_WORD_PENDING 1
+#define LX_PORT_WORD_MASKED 2
+
+struct lx_machine {
+	void *grants, *ports;		/* whole pages, shared; the library's */
+	size_t grants_bytes, ports_bytes;
+};
+
+/* 0, or -1 with errno. */
+int lx_machine_tables(struct lx_machine *out);
+
+/* The other end of an event channel, for a guest that sends without a call. */
+struct lx_machine_peer {
+	void *page;			/* with its word, at offset; the library's */
+	size_t offset;
+	int event_fd;			/* wakes it; the caller closes it */
+	pid_t pid;			/* the process that receives */
+};
+
+/*
+ * Valid until the other end closes its port. A sender that dies between word and
+ * wake-up is not made good here. 0, or -1 with errno: ENOTCONN (nobody is bound).
+ */
+int lx_machine_peer(evtchn_port_t port, struct lx_machine_peer *out);
 
 /* Calls that `localxen fail` can make fail. Names: lx_call_name(). */
 enum lx_call {

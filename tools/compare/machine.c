@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * See machine.h. The CPU's thread is the caller's; it does what a trapped access asks
+ * for. The virtio disk has a thread, unless notifications are exits: then the CPU's
+ * thread serves it, too. The Xen model's back end is another process.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "ata.h"
+#include "counters.h"
+#include "domain.h"
+#include "machine.h"
+#include "virtio-blk.h"
+#include "vm.h"
+
+struct machine {
+	const struct machine_job *job;
+	struct vm *vm;
+	struct vm_ops ops;
+	void *memory;
+	size_t memory_bytes;
+	struct domain *domain;
+	struct ata *ata;
+	struct ata_host ata_host;
+	struct virtio_blk *virtio;
+	struct virtio_blk_host virtio_host;
+	int kick_fd, irq_fd;
+	pthread_t server;
+	bool serving;
+	struct cmp_job *page;
+	uint64_t call_exits, kick_exits;	/* kick_exits: of ports; virtio's are mmio */
+	struct machine_counts begin, counts;
+	bool done;
+};
+
+static volatile sig_atomic_t expired;
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+	expired = 1;
+}
+
+/* ---- counting -------------------------------------------------------------------- */
+
+static uint64_t guest_interrupts(const struct machine *m)
+{
+	uint64_t n = 0;
+
+	for (unsigned int i = 0; i < CMP_NR_VECTORS; i++)
+		n += m->page->irqs[i];
+	return n;
+}
+
+static uint64_t copied_bytes(const struct machine *m)
+{
+	return m->ata ? ata_copied_bytes(m->ata) :
+	       m->virtio ? virtio_blk_copied_bytes(m->virtio) : 0;
+}
+
+static uint64_t back_ns(const struct machine *m)
+{
+	if (m->serving)
+		return thread_cpu_ns(m->server);
+	return m->domain && domain_peer(m->domain) ? process_cpu_ns(domain_peer(m->domain)) : 0;
+}
+
+static void take_counts(const struct machine *m, struct machine_counts *c)
+{
+	const struct vm_exits *e = vm_exits(m->vm);
+
+	*c = (struct machine_counts){
+		.wall_ns = wall_ns(), .cpu_ns = own_cpu_ns(), .guest_ns = own_guest_ns(),
+		.back_ns = back_ns(m), .exits = vm_kvm_counter(m->vm, "exits"),
+		.port_exits = e->port_in + e->port_out - m->call_exits - m->kick_exits,
+		.mmio_exits = e->mmio, .call_exits = m->call_exits,
+		.kick_exits = m->kick_exits,
+		.halts = vm_kvm_counter(m->vm, "halt_exits"),
+		.interrupts = guest_interrupts(m), .kicks = m->page->kicks,
+		.copied_bytes = copied_bytes(m),
+	};
+}
+
+#define DIFFERENCE(field) c->field -= m->begin.field
+static void end_counts(struct machine *m)
+{
+	struct machine_counts *c = &m->counts;
+
+	take_counts(m, c);
+	DIFFERENCE(wall_ns);
+	DIFFERENCE(cpu_ns);
+	DIFFERENCE(guest_ns);
+	DIFFERENCE(back_ns);
+	DIFFERENCE(exits);
+	DIFFERENCE(port_exits);
+	DIFFERENCE(mmio_exits);
+	DIFFERENCE(call_exits);
+	DIFFERENCE(kick_exits);
+	DIFFERENCE(halts);
+	DIFFERENCE(interrupts);
+	DIFFERENCE(kicks);
+	DIFFERENCE(copied_bytes);
+}
+
+/* ---- the guest's calls ------------------------------------------------------------- */
+
+static void guest_call(struct machine *m, uint32_t gpa)
+{
+	struct cmp_call *at = vm_memory(m->vm, gpa, sizeof(*at)), c;
+
+	m->call_exits++;
+	if (!at)
+		return;
+	memcpy(&c, at, sizeof(c));
+	switch (c.nr) {
+	case CMP_CALL_BEGIN:
+		take_counts(m, &m->begin);
+		at->ret = 0;
+		break;
+	case CMP_CALL_END:
+		end_counts(m);
+		at->ret = 0;
+		break;
+	case CMP_CALL_DONE:
+		m->done = true;
+		vm_stop(m->vm);
+		break;
+	default:
+		at->ret = m->domain ? domain_call(m->domain, &c) : -ENOSYS;
+	}
+}
+
+/* ---- trapped accesses ---------------------------------------------------------------- */
+
+static void port_in(void *ctx, uint16_t port, void *data, unsigned int bytes,
+		    unsigned int count)
+{
+	struct machine *m = ctx;
+
+	if (m->ata && ata_has_port(port))
+		ata_in(m->ata, port, data, bytes, count);
+	else
+		memset(data, 0xff, (size_t)bytes * count);
+}
+
+static void port_out(void *ctx, uint16_t port, const void *data, unsigned int bytes,
+		     unsigned int count)
+{
+	struct machine *m = ctx;
+	uint32_t value;
+
+	if (m->ata && ata_has_port(port)) {
+		ata_out(m->ata, port, data, bytes, count);
+		return;
+	}
+	if (bytes != 4)
+		return;
+	memcpy(&value, data, 4);
+	if (port == CMP_PORT_CALL) {
+		guest_call(m, value);
+	} else if (port == CMP_PORT_KICK && m->domain) {
+		m->kick_exits++;
+		domain_kick(m->domain, value);
+	}
+}
+
+static bool is_virtio(const struct machine *m, uint64_t gpa)
+{
+	return m->virtio && gpa - CMP_GPA_VIRTIO < VIRTIO_BLK_REGISTERS;
+}
+
+static void mmio_read(void *ctx, uint64_t gpa, void *data, unsigned int bytes)
+{
+	struct machine *m = ctx;
+
+	if (is_virtio(m, gpa))
+		virtio_blk_read(m->virtio, gpa - CMP_GPA_VIRTIO, data, bytes);
+	else
+		memset(data, 0xff, bytes);
+}
+
+static void mmio_write(void *ctx, uint64_t gpa, const void *data, unsigned int bytes)
+{
+	struct machine *m = ctx;
+
+	if (is_virtio(m, gpa))
+		virtio_blk_write(m->virtio, gpa - CMP_GPA_VIRTIO, data, bytes);
+}
+
+/* ---- devices --------------------------------------------------------------------------- */
+
+static void *guest_memory(void *ctx, uint64_t gpa, uint64_t bytes)
+{
+	struct machine *m = ctx;
+
+	return vm_memory(m->vm, gpa, bytes);
+}
+
+static void ata_interrupt(void *ctx)
+{
+	struct machine *m = ctx;
+
+	vm_interrupt(m->vm, CMP_VECTOR_ATA);
+}
+
+static void virtio_interrupt(void *ctx)
+{
+	struct machine *m = ctx;
+	uint64_t one = 1;
+
+	if (m->irq_fd < 0)
+		vm_interrupt(m->vm, CMP_VECTOR_VIRTIO);
+	else if (write(m->irq_fd, &one, sizeof(one)) < 0)
+		return;		/* an eventfd of ours that is full: it was not read, so it rings */
+}
+
+static void virtio_notified(void *ctx)
+{
+	struct machine *m = ctx;
+
+	if (!m->serving)
+		virtio_blk_serve(m->virtio);
+}
+
+static void *serve(void *arg)
+{
+	struct machine *m = arg;
+	uint64_t n;
+
+	while (read(m->kick_fd, &n, sizeof(n)) == sizeof(n))
+		virtio_blk_serve(m->virtio);
+	return NULL;
+}
+
+static int start_server(struct machine *m)
+{
+	int r;
+
+	m->kick_fd = eventfd(0, EFD_CLOEXEC);
+	m->irq_fd = eventfd(0, EFD_CLOEXEC);
+	if (m->kick_fd < 0 || m->irq_fd < 0)
+		return -errno;
+	r = vm_irqfd(m->vm, m->irq_fd, CMP_VECTOR_VIRTIO);
+	if (!r)
+		r = vm_ioeventfd(m->vm, CMP_GPA_VIRTIO + VIRTIO_BLK_NOTIFY, 4, false, m->kick_fd);
+	if (!r)
+		r = -pthread_create(&m->server, NULL, serve, m);
+	m->serving = !r;
+	return r;
+}
+
+static int open_virtio(struct machine *m)
+{
+	const struct machine_job *job = m->job;
+	int r;
+
+	m->virtio_host = (struct virtio_blk_host){
+		.fd = job->fd, .bytes = job->bytes, .memory = guest_memory,
+		.interrupt = virtio_interrupt, .notified = virtio_notified,
+		.no_event_index = job->flags & CMP_EVERY_EVENT,
+		.every_event = job->flags & CMP_EVERY_EVENT, .ctx = m,
+	};
+	r = virtio_blk_open(&m->virtio_host, &m->virtio);
+	return r || job->flags & CMP_EXITS ? r : start_server(m);
+}
+
+static int open_devices(struct machine *m)
+{
+	const struct machine_job *job = m->job;
+
+	m->ata_host = (struct ata_host){ job->fd, job->bytes, guest_memory, ata_interrupt, m };
+	switch (job->model) {
+	case CMP_ATA_PIO:
+	case CMP_ATA_DMA:
+		return ata_open(&m->ata_host, &m->ata);
+	case CMP_VIRTIO:
+		return open_virtio(m);
+	default:
+		return domain_attach(m->domain, m->vm, job->flags & CMP_EXITS);
+	}
+}
+
+static int open_memory(struct machine *m)
+{
+	int r;
+
+	if (m->job->model == CMP_XEN) {
+		r = domain_open(&m->domain);
+		if (!r)
+			m->memory = domain_memory(m->domain, &m->memory_bytes);
+		return r || m->memory_bytes >= CMP_RAM_BYTES ? r : -ENOMEM;
+	}
+	m->memory_bytes = CMP_RAM_BYTES;
+	m->memory = mmap(NULL, m->memory_bytes, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (m->memory != MAP_FAILED)
+		return 0;
+	m->memory = NULL;
+	return -errno;
+}
+
+static void write_job(struct machine *m)
+{
+	const struct machine_job *job = m->job;
+	uint64_t khz = vm_tsc_khz(m->vm);
+
+	m->page = vm_memory(m->vm, CMP_GPA_JOB, sizeof(*m->page));
+	memset(m->page, 0, sizeof(*m->page));
+	m->page->model = job->model;
+	m->page->op = job->op;
+	m->page->flags = job->flags;
+	m->page->depth = job->depth;
+	m->page->block_bytes = job->block_bytes;
+	m->page->devid = job->devid;
+	m->page->disk_bytes = job->bytes;
+	m->page->seed = job->seed;
+	m->page->warm_ticks = khz * job->warm_ms;
+	m->page->run_ticks = khz * job->run_ms;
+}
+
+static void machine_close(struct machine *m)
+{
+	if (m->serving) {
+		pthread_cancel(m->server);
+		pthread_join(m->server, NULL);
+	}
+	vm_close(m->vm);
+	virtio_blk_close(m->virtio);
+	ata_close(m->ata);
+	if (m->domain)
+		domain_close(m->domain);
+	else if (m->memory)
+		munmap(m->memory, m->memory_bytes);
+	if (m->kick_fd >= 0)
+		close(m->kick_fd);
+	if (m->irq_fd >= 0)
+		close(m->irq_fd);
+}
+
+/* Rings again each second, in case it came between a check and KVM. */
+static int run(struct machine *m)
+{
+	struct sigaction sa = { .sa_handler = on_alarm };
+	struct itimerval after = { .it_value.tv_sec = m->job->deadline_s,
+				   .it_interval.tv_sec = 1 };
+	int r;
+
+	sigaction(SIGALRM, &sa, NULL);
+	setitimer(ITIMER_REAL, &after, NULL);
+	do
+		r = vm_run(m->vm);
+	while (r == -EINTR && !expired);
+	after = (struct itimerval){ 0 };
+	setitimer(ITIMER_REAL, &after, NULL);
+	return r == -EINTR ? -ETIMEDOUT : r;
+}
+
+int machine_run(const struct machine_job *job, const void *elf, size_t elf_bytes,
+		struct machine_result *result)
+{
+	struct machine m = { .job = job, .kick_fd = -1, .irq_fd = -1 };
+	int r = open_memory(&m);
+
+	m.ops = (struct vm_ops){ port_in, port_out, mmio_read, mmio_write, &m };
+	if (!r)
+		r = vm_open(m.memory, m.memory_bytes, &m.ops, &m.vm);
+	if (!r)
+		r = open_devices(&m);
+	if (!r)
+		r = vm_load(m.vm, elf, elf_bytes);
+	if (!r) {
+		write_job(&m);
+		result->tsc_khz = vm_tsc_khz(m.vm);
+		r = run(&m);
+		memcpy(&result->job, m.page, sizeof(result->job));
+		result->job.text[sizeof(result->job.text) - 1] = 0;
+		result->counts = m.counts;
+	}
+	if (!r && result->job.status)
+		r = -EIO;
+	machine_close(&m);
+	return r;
+}

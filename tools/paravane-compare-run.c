@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How a measurement of paravane compare is made: programs of ours, one after the other,
+ * in a local Xen. See paravane-compare.h.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "paravane-compare.h"
+#include "paravane.h"
+#include "util.h"
+
+#define GUEST "compare"
+#define ARGS_MAX 32
+#define FILL_BYTES (1u << 20)
+
+struct compare_world {
+	char image[PATH_MAX], log[PATH_MAX];
+	char localxen[PATH_MAX], monitor[PATH_MAX], self[PATH_MAX];
+	pid_t blkback;
+};
+
+/* ---- programs --------------------------------------------------------------------- */
+
+static int own_directory(char dir[PATH_MAX])
+{
+	ssize_t n = readlink("/proc/self/exe", dir, PATH_MAX - 1);
+
+	if (n < 0)
+		return complain(STATUS_ERROR, "/proc/self/exe: %s; is /proc mounted?",
+				strerror(errno));
+	dir[n] = 0;
+	*strrchr(dir, '/') = 0;
+	return STATUS_OK;
+}
+
+/* Beside this program, in the build tree, where it was installed. */
+static int find_program(const char *name, const char *in_build, const char *installed,
+			char out[PATH_MAX])
+{
+	const char *where[] = { in_build, "" };
+	char dir[PATH_MAX];
+	int status = own_directory(dir);
+
+	if (status)
+		return status;
+	for (size_t i = 0; i < ARRAY_LEN(where); i++) {
+		if (snprintf(out, PATH_MAX, "%s/%s%s", dir, where[i], name) < PATH_MAX &&
+		    !access(out, X_OK))
+			return STATUS_OK;
+	}
+	if (snprintf(out, PATH_MAX, "%s/%s", installed, name) < PATH_MAX && !access(out, X_OK))
+		return STATUS_OK;
+	return complain(STATUS_ERROR, "%s is not in %s or %s; is Paravane whole?%s", name, dir,
+			installed, strcmp(name, "paravane-compare-vm") ? "" :
+			" (the comparison's virtual machine is for x86_64)");
+}
+
+int compare_enter_local_xen(int argc, char **argv)
+{
+	char localxen[PATH_MAX], self[PATH_MAX];
+	char *args[ARGS_MAX] = { localxen, (char *)"run", (char *)"--", self,
+				 (char *)"compare", (char *)"--inside" };
+	int nr = 6, status = find_program("localxen", "tools/localxen/", BINDIR, localxen);
+
+	if (!status)
+		status = find_program("paravane", "", BINDIR, self);
+	if (status)
+		return status;
+	for (int i = 1; i < argc && nr < ARGS_MAX - 1; i++)
+		args[nr++] = argv[i];
+	args[nr] = NULL;
+	execv(localxen, args);
+	return complain(STATUS_ERROR, "%s: %s", localxen, strerror(errno));
+}
+
+/* Its output goes to fd, its errors to the log (or stay, with NULL); dies with us. */
+static pid_t start(char *const *args, int fd, const char *log)
+{
+	pid_t parent = getpid(), pid = fork();
+	int log_fd;
+
+	if (pid)
+		return pid;
+	log_fd = log ? open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
+	if (fd >= 0)
+		dup2(fd, STDOUT_FILENO);
+	if (log_fd >= 0)
+		dup2(log_fd, STDERR_FILENO);
+	if (log_fd >= 0 && fd < 0)
+		dup2(log_fd, STDOUT_FILENO);
+	if (getppid() == parent)
+		execv(args[0], args);
+	fprintf(stderr, "paravane: %s: %s\n", args[0], strerror(errno));
+	_exit(127);
+}
+
+static int wait_status(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return STATUS_ERROR;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : STATUS_ERROR;
+}
+
+static void show_log(const struct compare_world *w)
+{
+	FILE *f = fopen(w->log, "re");
+	char line[512];
+
+	while (f && fgets(line, sizeof(line), f))
+		fputs(line, stderr);
+	if (f)
+		fclose(f);
+}
+
+static int run_quietly(struct compare_world *w, char *const *args, const char *what)
+{
+	pid_t pid = start(args, -1, w->log);
+	int status = pid < 0 ? STATUS_ERROR : wait_status(pid);
+
+	if (!status)
+		return STATUS_OK;
+	show_log(w);
+	return complain(STATUS_ERROR, "%s failed, see above", what);
+}
+
+/* ---- the world ---------------------------------------------------------------------- */
+
+/* Random, so that nothing between here and the guest can compress it. */
+static int make_image(const char *path, uint32_t size_mib)
+{
+	autoclose int in = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+	autoclose int out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	autofree char *buf = malloc(FILL_BYTES);
+	ssize_t n = 0;
+
+	for (uint32_t i = 0; in >= 0 && out >= 0 && buf && i < size_mib; i++) {
+		for (size_t done = 0; done < FILL_BYTES; done += (size_t)n) {
+			n = read(in, buf + done, FILL_BYTES - done);
+			if (n <= 0)
+				break;
+		}
+		if (n <= 0 || write(out, buf, FILL_BYTES) != FILL_BYTES) {
+			n = -1;
+			break;
+		}
+	}
+	return n > 0 ? STATUS_OK :
+	       complain(STATUS_ERROR, "%s: no image of %u MiB there: %s; --size makes it smaller",
+			path, size_mib, strerror(errno));
+}
+
+static int start_xen(struct compare_world *w, const char *blkback)
+{
+	char *domain[] = { w->localxen, (char *)"domain", (char *)"--name=" GUEST,
+			   (char *)"--memory=64", NULL };
+	char *daemon[] = { (char *)blkback, NULL };
+	char *attach[] = { w->self, (char *)"attach-disk", (char *)GUEST, w->image,
+			   (char *)"xvda", (char *)"--mode", (char *)"w!", (char *)"--no-wait", NULL };
+	int status = run_quietly(w, domain, "making a guest in local Xen");
+
+	if (status)
+		return status;
+	w->blkback = start(daemon, -1, w->log);
+	return run_quietly(w, attach, "attaching the disk");
+}
+
+int compare_world_open(uint32_t size_mib, struct compare_world **out)
+{
+	const char *dir = getenv("LOCALXEN_DIR");
+	struct compare_world *w = calloc(1, sizeof(*w));
+	char blkback[PATH_MAX], run[PATH_MAX];
+	int status;
+
+	if (!w || !dir)
+		return complain(STATUS_ERROR, "no local Xen around this program; "
+				"run paravane compare without --inside");
+	*out = w;
+	snprintf(w->image, sizeof(w->image), "%s/compare.img", dir);
+	snprintf(w->log, sizeof(w->log), "%s/compare.log", dir);
+	snprintf(run, sizeof(run), "%s/compare-run", dir);
+	/* Not one that an outer back end serves from. */
+	if (mkdir(run, 0700) || setenv("PARAVANE_RUNDIR", run, 1))
+		return complain(STATUS_ERROR, "%s: %s", run, strerror(errno));
+	status = find_program("localxen", "tools/localxen/", BINDIR, w->localxen);
+	if (!status)
+		status = find_program("paravane", "", BINDIR, w->self);
+	if (!status)
+		status = find_program("paravane-blkback", "", SBINDIR, blkback);
+	if (!status)
+		status = find_program("paravane-compare-vm", "tools/compare/", LXLIBDIR,
+				      w->monitor);
+	if (!status)
+		status = make_image(w->image, size_mib);
+	return status ? status : start_xen(w, blkback);
+}
+
+void compare_world_close(struct compare_world *w)
+{
+	if (!w)
+		return;
+	if (w->blkback > 0) {
+		kill(w->blkback, SIGTERM);
+		wait_status(w->blkback);
+	}
+	if (w->image[0])
+		unlink(w->image);
+	free(w);
+}
+
+/* ---- one measurement ------------------------------------------------------------------ */
+
+#define FIELD(name) { #name, offsetof(struct compare_result, name) }
+static const struct {
+	const char *name;
+	size_t at;
+} fields[] = {
+	FIELD(ops), FIELD(depth), FIELD(wall_ns), FIELD(latency_mean_ns), FIELD(latency_p50_ns),
+	FIELD(latency_p99_ns), FIELD(exits), FIELD(port_exits), FIELD(mmio_exits),
+	FIELD(call_exits), FIELD(kick_exits), FIELD(halts), FIELD(kicks), FIELD(interrupts),
+	FIELD(copied_bytes), FIELD(guest_copied_bytes), FIELD(vcpu_ns), FIELD(vcpu_guest_ns),
+	FIELD(back_ns), FIELD(segments), FIELD(persistent), FIELD(indirect), FIELD(tsc_khz),
+	FIELD(instruction_ps),
+};
+
+static void take_line(const char *line, struct compare_result *r)
+{
+	const char *value = strchr(line, '=');
+
+	for (size_t i = 0; value && i < ARRAY_LEN(fields); i++)
+		if (!strncmp(line, fields[i].name, (size_t)(value - line)) &&
+		    !fields[i].name[value - line])
+			*(uint64_t *)(void *)((char *)r + fields[i].at) =
+				strtoull(value + 1, NULL, 10);
+}
+
+static int add_args(struct compare_world *w, const struct compare_row *row, char **args,
+		    char numbers[3][16], uint32_t run_ms)
+{
+	int n = 0;
+
+	if (!strcmp(row->model, "xen")) {
+		args[n++] = w->localxen;
+		args[n++] = (char *)"exec";
+		args[n++] = (char *)GUEST;
+		args[n++] = (char *)"--";
+	}
+	snprintf(numbers[0], 16, "%u", row->block_bytes);
+	snprintf(numbers[1], 16, "%u", row->depth);
+	snprintf(numbers[2], 16, "%u", run_ms);
+	for (const char *const *a = (const char *const[]){
+			w->monitor, "--model", row->model, "--op", row->op, "--image", w->image,
+			"--bs", numbers[0], "--depth", numbers[1], "--ms", numbers[2], NULL }; *a; a++)
+		args[n++] = (char *)*a;
+	for (int i = 0; i < COMPARE_FLAGS && row->flags[i]; i++) {
+		args[n++] = (char *)"--flag";
+		args[n++] = (char *)row->flags[i];
+	}
+	return n;
+}
+
+int compare_run(struct compare_world *w, const struct compare_row *row, uint32_t run_ms,
+		struct compare_result *out)
+{
+	char *args[ARGS_MAX] = { NULL }, numbers[3][16], line[256];
+	int pipe_fd[2], status;
+	FILE *f;
+	pid_t pid;
+
+	add_args(w, row, args, numbers, run_ms);
+	if (pipe2(pipe_fd, O_CLOEXEC))
+		return complain(STATUS_ERROR, "pipe: %s", strerror(errno));
+	pid = start(args, pipe_fd[1], NULL);
+	close(pipe_fd[1]);
+	f = fdopen(pipe_fd[0], "r");
+	while (f && fgets(line, sizeof(line), f))
+		take_line(line, out);
+	if (f)
+		fclose(f);
+	status = pid < 0 ? STATUS_ERROR : wait_status(pid);
+	out->ok = !status && out->wall_ns;
+	if (out->ok)
+		return STATUS_OK;
+	show_log(w);
+	return complain(status == STATUS_SKIPPED ? STATUS_SKIPPED : STATUS_ERROR,
+			"%s, %s: no result; its virtual machine says why above", row->table,
+			row->label);
+}

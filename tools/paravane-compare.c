@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * paravane compare: one disk, one guest, the same workload by emulated ATA, by virtio
+ * and by Xen's ring.
+ *
+ * Hides: which measurements there are. Must not know: how one is made or shown.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "paravane-compare.h"
+#include "paravane.h"
+#include "util.h"
+
+static const char help_text[] =
+"Usage: paravane compare [OPTION]...\n"
+"\n"
+"Compares ways to give a guest a disk. A virtual machine of its own on /dev/kvm reads and\n"
+"writes one image in the page cache: by emulated ATA (PIO, and bus-master DMA), by a\n"
+"virtio virtqueue, and by Xen's ring with paravane-blkback in a local Xen. Exits,\n"
+"notifications, copies and CPU time are counted, not computed.\n"
+"\n"
+"  --only TEXT      only measurements whose model or heading has TEXT in it\n"
+"  --quick          the first table with 4 KiB blocks only, 0.2 s each\n"
+"  --ms N           length of each measurement in milliseconds (default 1000)\n"
+"  --size MIB       size of the image (default 64)\n"
+"  --json           for programs, with all counters as they are\n"
+"  --help           this text\n"
+"\n"
+"Columns, per operation unless said otherwise: exits of the CPU, counted by KVM; of\n"
+"these, accesses that this program or the back end's library had to see (port, mmio,\n"
+"call); halt: KVM's halts; kick: notifications to the back end; irq: interrupts taken;\n"
+"copy: bytes copied per byte moved, the one between page cache and memory included;\n"
+"vcpu us, back us: CPU time of the CPU's thread, and of the thread or process that serves\n"
+"the disk. \"not equal\" says what could not be made equal.\n"
+"\n"
+"It runs in a local Xen of its own and leaves nothing behind, also when interrupted.\n"
+"docs/compare.md says how to read it.\n"
+"\n"
+"Exit status: 0 done, 1 error, 2 wrong usage, 77 /dev/kvm cannot be used.\n";
+
+static const struct option options[] = {
+	{ "only", required_argument, NULL, 'o' }, { "quick", no_argument, NULL, 'q' },
+	{ "ms", required_argument, NULL, 'm' }, { "size", required_argument, NULL, 's' },
+	{ "json", no_argument, NULL, 'j' }, { "inside", no_argument, NULL, 'i' },
+	{ "help", no_argument, NULL, 'h' }, { 0 } };
+
+struct compare_options {
+	const char *only;
+	bool quick, json, inside;
+	uint32_t run_ms, size_mib;
+};
+
+/* ---- measurements ---------------------------------------------------------------- */
+
+#define KIB 1024u
+#define DEPTH_ONE "depth 1: ATA has one command at a time"
+#define SEGMENTS_32 "32 grants a request; virtio, DMA: 1 address"
+
+/* Every model under one workload. */
+#define WORKLOAD(table, op, bytes, depth, ata, xen)					\
+	{ table, "ATA PIO", "ata-pio", op, { NULL }, bytes, depth, ata },		\
+	{ table, "ATA DMA", "ata-dma", op, { NULL }, bytes, depth, ata },		\
+	{ table, "virtio", "virtio", op, { NULL }, bytes, depth, "" },			\
+	{ table, "Xen ring", "xen", op, { NULL }, bytes, depth, xen }
+
+#define ONE_VIRTIO "virtio, one thing changed at a time: 4 KiB random read"
+#define ONE_XEN "Xen ring, one thing changed at a time: 4 KiB random read"
+#define ONE_BIG "Xen ring, large requests: 128 KiB random read"
+
+static const struct compare_row all_rows[] = {
+	WORKLOAD("4 KiB random read, depth 1", "read", 4 * KIB, 1, "", ""),
+	WORKLOAD("4 KiB random write, depth 1", "write", 4 * KIB, 1, "", ""),
+	WORKLOAD("4 KiB random read, depth 32", "read", 4 * KIB, 32, DEPTH_ONE, ""),
+	WORKLOAD("4 KiB random write, depth 32", "write", 4 * KIB, 32, DEPTH_ONE, ""),
+	WORKLOAD("128 KiB random read, depth 1", "read", 128 * KIB, 1, "", SEGMENTS_32),
+	WORKLOAD("128 KiB random read, depth 8", "read", 128 * KIB, 8, DEPTH_ONE, SEGMENTS_32),
+
+	{ ONE_VIRTIO, "depth 32", "virtio", "read", { NULL }, 4 * KIB, 32, "" },
+	{ ONE_VIRTIO, "depth 1", "virtio", "read", { NULL }, 4 * KIB, 1, "" },
+	{ ONE_VIRTIO, "a kick for each", "virtio", "read", { "every-kick" }, 4 * KIB, 32, "" },
+	{ ONE_VIRTIO, "no event index", "virtio", "read", { "every-event" }, 4 * KIB, 32, "" },
+	{ ONE_VIRTIO, "kick is an exit", "virtio", "read", { "exits" }, 4 * KIB, 32,
+	  "served on the guest's own CPU thread" },
+	{ ONE_VIRTIO, "polling", "virtio", "read", { "poll" }, 4 * KIB, 32, "" },
+
+	{ ONE_XEN, "depth 32", "xen", "read", { NULL }, 4 * KIB, 32, "" },
+	{ ONE_XEN, "depth 1", "xen", "read", { NULL }, 4 * KIB, 1, "" },
+	{ ONE_XEN, "a kick for each", "xen", "read", { "every-kick" }, 4 * KIB, 32, "" },
+	{ ONE_XEN, "kick is an exit", "xen", "read", { "exits" }, 4 * KIB, 32, "" },
+	{ ONE_XEN, "no persistent", "xen", "read", { "no-persistent" }, 4 * KIB, 32, "" },
+	{ ONE_XEN, "copied in guest", "xen", "read", { "bounce" }, 4 * KIB, 32, "" },
+	{ ONE_XEN, "grants each time", "xen", "read", { "fresh-grants" }, 4 * KIB, 32, "" },
+	{ ONE_XEN, "polling", "xen", "read", { "poll" }, 4 * KIB, 32, "" },
+
+	{ ONE_BIG, "depth 8", "xen", "read", { NULL }, 128 * KIB, 8, "" },
+	{ ONE_BIG, "no indirect", "xen", "read", { "no-indirect" }, 128 * KIB, 8, "" },
+	{ ONE_BIG, "no persistent", "xen", "read", { "no-persistent" }, 128 * KIB, 8, "" },
+};
+
+static bool wanted(const struct compare_row *row, const struct compare_options *o)
+{
+	if (o->quick && (row->block_bytes > 4 * KIB || strstr(row->table, "at a time")))
+		return false;
+	return !o->only || strcasestr(row->model, o->only) || strcasestr(row->table, o->only) ||
+	       strcasestr(row->label, o->only);
+}
+
+static int measure(const struct compare_options *o, struct compare_world *w)
+{
+	static struct compare_row rows[ARRAY_LEN(all_rows)];
+	static struct compare_result results[ARRAY_LEN(all_rows)];
+	unsigned int nr = 0;
+	int status;
+
+	for (size_t i = 0; i < ARRAY_LEN(all_rows); i++)
+		if (wanted(&all_rows[i], o))
+			rows[nr++] = all_rows[i];
+	if (!nr)
+		return complain(STATUS_USAGE, "no measurement has \"%s\" in it; "
+				"expected a model such as xen, virtio, ata-dma or part of a heading",
+				o->only);
+	for (unsigned int i = 0; i < nr; i++) {
+		fprintf(stderr, "%u of %u: %s, %s\n", i + 1, nr, rows[i].table, rows[i].label);
+		status = compare_run(w, &rows[i], o->run_ms, &results[i]);
+		if (status)
+			return status;
+	}
+	if (o->json)
+		compare_show_json(rows, results, nr, o->size_mib, o->run_ms);
+	else
+		compare_show_table(rows, results, nr);
+	return STATUS_OK;
+}
+
+/* ---- the command -------------------------------------------------------------------- */
+
+static int check_kvm(void)
+{
+	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return complain(STATUS_SKIPPED, "/dev/kvm: %s; this comparison needs a virtual "
+				"machine of its own. Without one, tools/bench-xen of the source tree "
+				"compares back ends with real Xen under QEMU, which needs no /dev/kvm",
+				strerror(errno));
+	close(fd);
+	return STATUS_OK;
+}
+
+static int number(const struct subcommand *command, const char *option, const char *text,
+		  uint32_t min, uint32_t max, uint32_t *out)
+{
+	uint64_t n;
+
+	if (parse_u64(text, max, &n) || n < min)
+		return complain_usage(command, "%s \"%s\": expected a number from %u to %u",
+				      option, text, min, max);
+	*out = (uint32_t)n;
+	return STATUS_OK;
+}
+
+/* -1: go on; else a status to end with. */
+static int parse(int argc, char **argv, struct compare_options *o)
+{
+	const struct subcommand *command = &compare_command;
+	int c, status = STATUS_OK;
+
+	while (!status && (c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (c) {
+		case 'o':
+			o->only = optarg;
+			break;
+		case 'q':
+			o->quick = true;
+			o->run_ms = 200;
+			break;
+		case 'm':
+			status = number(command, "--ms", optarg, 10, 60000, &o->run_ms);
+			break;
+		case 's':
+			status = number(command, "--size", optarg, 1, 4096, &o->size_mib);
+			break;
+		case 'j':
+			o->json = true;
+			break;
+		case 'i':
+			o->inside = true;
+			break;
+		case 'h':
+			fputs(command->help, stdout);
+			return STATUS_OK;
+		default:
+			return STATUS_USAGE;
+		}
+	}
+	if (!status && optind < argc)
+		status = complain_usage(command, "\"%s\" is too much: only options are expected",
+					argv[optind]);
+	return status ? status : -1;
+}
+
+static int run_compare(int argc, char **argv)
+{
+	struct compare_options o = { .run_ms = 1000, .size_mib = 64 };
+	struct compare_world *w = NULL;
+	int status = parse(argc, argv, &o);
+
+	if (status >= 0)
+		return status;
+	status = check_kvm();
+	if (status)
+		return status;
+	if (!o.inside)
+		return compare_enter_local_xen(argc, argv);
+	status = compare_world_open(o.size_mib, &w);
+	if (!status)
+		status = measure(&o, w);
+	compare_world_close(w);
+	return status;
+}
+
+const struct subcommand compare_command = {
+	.name = "compare",
+	.summary = "measures emulated ATA, virtio and Xen's ring side by side",
+	.help = help_text,
+	.run = run_compare,
+};

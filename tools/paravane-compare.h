@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Between the parts of paravane compare: a measurement, its counters, how it is run,
+ * how it is shown.
+ *
+ * Hides: in paravane-compare-run.c, processes and where programs are; in
+ * paravane-compare-show.c, tables and JSON. Must not know: virtual machines.
+ */
+#ifndef PV_PARAVANE_COMPARE_H
+#define PV_PARAVANE_COMPARE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define COMPARE_FLAGS 2
+
+struct compare_row {
+	const char *table;		/* its heading; the same text: the same table */
+	const char *label;
+	const char *model, *op;		/* words of paravane-compare-vm */
+	const char *flags[COMPARE_FLAGS];	/* NULL: none more */
+	uint32_t block_bytes, depth;
+	const char *unequal;		/* what differs from the others in the table, or "" */
+};
+
+/* Of a counter that a row's run printed. */
+struct compare_result {
+	bool ok;
+	uint64_t ops, depth, wall_ns, latency_mean_ns, latency_p50_ns, latency_p99_ns;
+	uint64_t exits, port_exits, mmio_exits, call_exits, kick_exits, halts;
+	uint64_t kicks, interrupts, copied_bytes, guest_copied_bytes;
+	uint64_t vcpu_ns, vcpu_guest_ns, back_ns, segments, persistent, indirect;
+	uint64_t tsc_khz, instruction_ps;
+};
+
+struct compare_world;
+
+/* All of these complain themselves and return a STATUS_. */
+/* Becomes this program in a local Xen of its own; returns only when that fails. */
+int compare_enter_local_xen(int argc, char **argv);
+/* The image, the back end, the guest; ends with local Xen. */
+int compare_world_open(uint32_t size_mib, struct compare_world **out);
+void compare_world_close(struct compare_world *w);
+/* status 77 of the monitor: STATUS_SKIPPED. */
+int compare_run(struct compare_world *w, const struct compare_row *row, uint32_t run_ms,
+		struct compare_result *out);
+#define STATUS_SKIPPED 77
+
+void compare_show_table(const struct compare_row *rows, const struct compare_result *results,
+			unsigned int nr);
+void compare_show_json(const struct compare_row *rows, const struct compare_result *results,
+		       unsigned int nr, uint32_t size_mib, uint32_t run_ms);
+
+#endif
