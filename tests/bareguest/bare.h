@@ -23,7 +23,7 @@
 /* No access moves across; x86 keeps loads and stores in order among themselves. */
 #define barrier() __asm__ volatile("" ::: "memory")
 
-/* ---- memory.c: frames and addresses ------------------------------------------- */
+/* ---- memory.c: frames and addresses ---------------------------------------------- */
 
 /* Before anything else; also maps the shared page. */
 void memory_init(const struct start_info *si);
@@ -48,7 +48,7 @@ unsigned int pages_total(void);
 
 size_t heap_used_bytes(void);
 
-/* ---- events.c: event channels; also libxenevtchn ------------------------------------ */
+/* ---- events.c: event channels; also libxenevtchn --------------------------------- */
 
 void events_init(void);
 /* A port of the guest's own: its events only end wait_until(). */
@@ -60,7 +60,7 @@ void events_collect(void);
 bool events_ready(void);
 uint64_t events_upcalls(void);
 
-/* ---- time.c: the clock, the timer, sleep ------------------------------------------- */
+/* ---- time.c: the clock, the timer, sleep ----------------------------------------- */
 
 #define NEVER_NS UINT64_MAX
 
@@ -72,7 +72,7 @@ uint64_t time_ns(void);		/* since the host started */
  */
 bool wait_until(bool (*done)(void *arg), void *arg, uint64_t deadline_ns);
 
-/* ---- console.c ------------------------------------------------------------------------ */
+/* ---- console.c ------------------------------------------------------------------- */
 
 void console_init(const struct start_info *si);
 /* %s %c %d %u %x with l and ll, width and 0; a line feed ends a line. */
@@ -84,20 +84,20 @@ int format(char *buf, size_t bytes, const char *fmt, ...)
 /* Waits until dom0 has read everything; not for ever. */
 void console_flush(void);
 
-/* ---- traps.c ---------------------------------------------------------------------------- */
+/* ---- traps.c --------------------------------------------------------------------- */
 
 void traps_init(void);
 /* Ends the domain with a line that says why; what assert() is elsewhere. */
 void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 void shutdown(unsigned int reason) __attribute__((noreturn));
 
-/* ---- store.c: libxenstore over the ring ---------------------------------------------------- */
+/* ---- store.c: libxenstore over the ring ------------------------------------------ */
 
 void store_init(const struct start_info *si);
 /* Whether xs_check_watch() may have something. */
 bool store_ready(void);
 
-/* ---- grants.c: the grant table; also libxengnttab's gntshr ---------------------------------- */
+/* ---- grants.c: the grant table; also libxengnttab's gntshr ----------------------- */
 
 #define GRANTS_END 4096u
 void grants_init(void);
@@ -107,7 +107,7 @@ uint32_t grants_get(void);
 void grants_put(uint32_t gref);
 unsigned int grants_used(void);
 
-/* ---- flip.c: struct front_flip ------------------------------------------------------------------ */
+/* ---- flip.c: struct front_flip --------------------------------------------------- */
 
 #define FLIP_PAGES_MAX 1024u
 /* Gives nr pages back to the hypervisor, so that as many can come. Returns how many. */
@@ -130,11 +130,11 @@ struct flip_counts {
 };
 void flip_counts(struct flip_counts *out);
 
-/* ---- front.c: what the front ends are opened with ------------------------------------------------ */
+/* ---- front.c: what the front ends are opened with -------------------------------- */
 
 struct front_env *front_env(void);
 
-/* ---- commands: main.c runs them -------------------------------------------------------------------- */
+/* ---- commands: main.c runs them -------------------------------------------------- */
 
 struct words {
 	unsigned int nr;

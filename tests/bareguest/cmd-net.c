@@ -17,7 +17,8 @@
 #define SLOTS 192u		/* of a receiver's ring of 256 that a window may take */
 #define SLOT_BYTES 4096u
 #define SEGMENT_BYTES 1448u
-#define USAGE "net ID receive NR FROM [flip|full|access|other|unstable], net ID send NR BYTES TO [gso], " \
+#define USAGE "net ID receive NR FROM [flip|full|access|other|unstable], " \
+	      "net ID send NR BYTES TO [gso], " \
 	      "net ID bench-receive NR FROM [flip], net ID bench-send NR BYTES TO [gso]"
 
 /* What the words say. */

@@ -18,7 +18,7 @@ static int wrong(const char *what)
 	return -EIO;
 }
 
-/* ---- store --------------------------------------------------------------------------- */
+/* ---- store ----------------------------------------------------------------------- */
 
 /* Everything below the one directory that a guest may always write. */
 #define DIR "data/bareguest"
@@ -166,7 +166,7 @@ int cmd_store(const struct words *w)
 	return r;
 }
 
-/* ---- events --------------------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------------- */
 
 static bool never(void *arg)
 {
@@ -242,7 +242,7 @@ int cmd_events(const struct words *w)
 	return r;
 }
 
-/* ---- memory, idle, trap --------------------------------------------------------------- */
+/* ---- memory, idle, trap ---------------------------------------------------------- */
 
 /* Random sizes, each with a byte of its own. */
 static int heap_holds(void)

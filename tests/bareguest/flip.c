@@ -33,7 +33,7 @@ static xen_pfn_t leaving[BATCH];
 static unsigned int nr_leaving;
 static struct flip_counts counts;
 
-/* ---- what is put off ---------------------------------------------------------------- */
+/* ---- what is put off ------------------------------------------------------------- */
 
 static int run_calls(void)
 {
@@ -101,7 +101,7 @@ static void unmap(void *page)
 	memory_set_mfn(page, 0);
 }
 
-/* ---- room --------------------------------------------------------------------------------- */
+/* ---- room ------------------------------------------------------------------------ */
 
 unsigned int flip_make_room(unsigned int nr)
 {
@@ -132,7 +132,7 @@ static unsigned int fill_room(void)
 	return nr;
 }
 
-/* ---- what a guest can do to entries that it has announced ------------------------------ */
+/* ---- what a guest can do to entries that it has announced ------------------------ */
 
 bool flip_how(const char *word, enum flip_how *out)
 {
@@ -178,7 +178,7 @@ void flip_disturb(void)
 	}
 }
 
-/* ---- struct front_flip ------------------------------------------------------------------------ */
+/* ---- struct front_flip ----------------------------------------------------------- */
 
 static int offer(void *ctx, uint32_t domid, unsigned int nr, uint32_t *grefs)
 {
@@ -202,7 +202,8 @@ static int offer(void *ctx, uint32_t domid, unsigned int nr, uint32_t *grefs)
 		e->domid = (domid_t)(how == FLIP_OTHER ? domid + 1 : domid);
 		e->frame = 0;
 		barrier();	/* the flags make it valid */
-		WRITE_ONCE(e->flags, how == FLIP_ACCESS ? GTF_permit_access : GTF_accept_transfer);
+		WRITE_ONCE(e->flags, how == FLIP_ACCESS ? GTF_permit_access :
+							  GTF_accept_transfer);
 	}
 	nr_promised += nr;
 	counts.offered += nr;

@@ -119,7 +119,7 @@ void grants_init(void)
 	}
 }
 
-/* ---- gntshr -------------------------------------------------------------------------- */
+/* ---- gntshr ---------------------------------------------------------------------- */
 
 xengntshr_handle *xengntshr_open(struct xentoollog_logger *logger, unsigned int open_flags)
 {

@@ -69,7 +69,7 @@ bool udp_address(const char *text, uint32_t *ip)
 	}
 }
 
-/* ---- sending -------------------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------------- */
 
 static int send_frame(struct udp *u, uint32_t bytes, uint32_t gso_bytes)
 {
@@ -190,7 +190,7 @@ static int send_arp(struct udp *u, uint32_t op, const uint8_t *to_mac, uint32_t 
 	return send_frame(u, FRAME_BYTES_MIN, 0);
 }
 
-/* ---- receiving --------------------------------------------------------------------------- */
+/* ---- receiving ------------------------------------------------------------------- */
 
 /* Copies bytes from offset on, wherever the pieces end. Returns how many there are. */
 static uint32_t gather(const struct netfront_frame *f, uint32_t offset, void *to,
@@ -323,7 +323,7 @@ uint64_t udp_now_ns(void *ctx)
 	return time_ns();
 }
 
-/* ---- opening -------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------- */
 
 int udp_find_peer(struct udp *u, int timeout_ms)
 {

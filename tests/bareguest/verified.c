@@ -33,7 +33,8 @@ static uint8_t packet[VERIFIED_BYTES_MAX + 8];
 
 static uint64_t word_at(uint32_t number, size_t i)
 {
-	uint64_t v = (number + 1) * UINT64_C(0x9e3779b97f4a7c15) + i * UINT64_C(0xff51afd7ed558ccd);
+	uint64_t v = (number + 1) * UINT64_C(0x9e3779b97f4a7c15) +
+		     i * UINT64_C(0xff51afd7ed558ccd);
 
 	return v ^ v >> 31;
 }
@@ -95,7 +96,7 @@ static bool get_head(uint8_t *data, size_t bytes, struct head *h)
 	return h->magic == MAGIC;
 }
 
-/* ---- sending ----------------------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------------- */
 
 struct sender {
 	const struct verified_link *l;
@@ -191,7 +192,7 @@ int verified_send(const struct verified_link *l, const struct verified_options *
 	return r < 0 ? r : 0;
 }
 
-/* ---- receiving ------------------------------------------------------------------------------ */
+/* ---- receiving ------------------------------------------------------------------- */
 
 struct receiver {
 	const struct verified_link *l;
