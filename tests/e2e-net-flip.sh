@@ -251,6 +251,30 @@ kill -INT $flipper
 wait $flipper
 stop_sending $a
 [ "$(of "$tmp/rx-$b" rx_path) $(of "$tmp/rx-$b" wrong)" = "copy 0" ] || fail "$(cat "$tmp/rx-$b")"
+
+# ---- the next daemon takes the rings up, and the entries that are on them --------------------
+
+# next_daemon TEXT [OPTION]...: while domain b receives from a.
+next_daemon()
+{
+	text=$1
+	shift
+	sends $a $mac_b
+	receives $b 3000000 --flip &
+	flipper=$!
+	wait_for $wait_s has_pages || fail "$text: nothing arrives"
+	kill "$daemon"
+	wait "$daemon" || fail "$text: the daemon ended with $?"
+	kill -0 $flipper 2>/dev/null || fail "$text: it was all received before"
+	start_daemon "$@"
+	wait $flipper || fail "$text: $(cat "$tmp/said-$b" "$tmp/rx-$b")"
+	stop_sending $a
+	[ "$(of "$tmp/rx-$b" wrong)" = 0 ] || fail "$text: $(cat "$tmp/rx-$b")"
+}
+next_daemon "the same again" --page-flip
+[ "$(of "$tmp/rx-$b" rx_path) $(ended)" = "flip 0" ] || fail "$(cat "$tmp/rx-$b")"
+next_daemon "one that gives no pages"
+[ "$(of "$tmp/rx-$b" rx_path) $(ended)" = "copy 1" ] || fail "$(cat "$tmp/rx-$b"), ended: $(ended)"
 for i in $a $b; do
 	detach_nic $i
 done

@@ -8,7 +8,6 @@ own=$(pages_of 0)
 memory=$(xl list 0 | awk 'NR == 2 { print $3 }')
 our_netback --page-flip
 
-
 # What the helper keeps for the bridge's worker, up to 256, and its page of zeros.
 pages_wait()
 {
