@@ -61,7 +61,7 @@ fresh
 paravane-blkback >"$work/blkback.log" 2>&1 &
 paravane attach-disk g "$work/image" xvda --mode 'w!' --no-wait >/dev/null || bad "no disk"
 for flags in '' '--flag exits' '--flag no-persistent --flag no-indirect' '--flag bounce' \
-	'--flag fresh-grants' '--flag poll'; do
+	'--flag fresh-grants' '--flag poll' '--flag same-cpu'; do
 	for bs in 4096 131072; do
 		# in place, because the back end has it open; only the second half is wrong
 		dd if="$work/original" of="$work/image" conv=notrunc status=none

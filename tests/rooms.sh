@@ -22,6 +22,8 @@ allowed[backend]="common xenstore-schema backend"
 allowed[frontend]="common xenstore-schema frontend"
 allowed[tools]="common xenstore-schema backend frontend tools"
 allowed[tools/localxen]="tools/localxen"
+allowed[tools/compare]="tools/compare tools/localxen"
+allowed[tools/compare/guest]="common xenstore-schema frontend tools/compare tools/compare/guest"
 
 for room in "${!allowed[@]}"; do
 	for header in "$room"/*.h; do
@@ -109,7 +111,7 @@ size_problems()
 	END { end_of_file() }' "$@"
 }
 
-sources=$(ls {common,xenstore-schema,backend,frontend,tools,tools/localxen,tests}/*.[ch])
+sources=$(ls {common,xenstore-schema,backend,frontend,tools,tools/localxen,tools/compare,tools/compare/guest,tests}/*.[ch])
 found=$(size_problems $sources)
 [ -z "$found" ] || bad "too long to be read:
 $found"

@@ -119,7 +119,7 @@ static void show_result(const struct compare_row *row, const struct compare_resu
 }
 
 void compare_show_json(const struct compare_row *rows, const struct compare_result *results,
-		       unsigned int nr, uint32_t size_mib, uint32_t run_ms)
+		       unsigned int nr, uint32_t size_mib, uint32_t run_ms, uint32_t rounds)
 {
 	struct utsname u = { 0 };
 	uint64_t ps = instruction_ps(results, nr);
@@ -127,8 +127,8 @@ void compare_show_json(const struct compare_row *rows, const struct compare_resu
 	uname(&u);
 	printf("{\n  \"version\": \"%s\",\n  \"kernel\": ", PACKAGE_VERSION);
 	json_string(u.release);
-	printf(",\n  \"image_mib\": %u,\n  \"run_ms\": %u,\n  \"guest_instruction_ns\": %.3f,\n"
-	       "  \"guest_is_interpreted\": %s,\n  \"results\": [\n", size_mib, run_ms,
+	printf(",\n  \"image_mib\": %u,\n  \"run_ms\": %u,\n  \"rounds\": %u,\n  \"guest_instruction_ns\": %.3f,\n"
+	       "  \"guest_is_interpreted\": %s,\n  \"results\": [\n", size_mib, run_ms, rounds,
 	       (double)ps / 1000, ps > INTERPRETED_PS ? "true" : "false");
 	for (unsigned int i = 0; i < nr; i++) {
 		show_result(&rows[i], &results[i]);

@@ -49,6 +49,6 @@ int compare_run(struct compare_world *w, const struct compare_row *row, uint32_t
 void compare_show_table(const struct compare_row *rows, const struct compare_result *results,
 			unsigned int nr);
 void compare_show_json(const struct compare_row *rows, const struct compare_result *results,
-		       unsigned int nr, uint32_t size_mib, uint32_t run_ms);
+		       unsigned int nr, uint32_t size_mib, uint32_t run_ms, uint32_t rounds);
 
 #endif

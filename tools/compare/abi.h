@@ -64,6 +64,8 @@ enum cmp_op {
 #define CMP_NO_INDIRECT 32u
 #define CMP_FRESH_GRANTS 64u	/* shared anew for each request */
 #define CMP_BOUNCE 128u		/* data is copied to and from shared pages */
+#define CMP_SAME_CPU 256u	/* the back end on the guest's CPU, and nowhere else */
+#define CMP_OWN_CPU 512u	/* on another one */
 
 #define CMP_DEPTH_MAX 64u
 #define CMP_BLOCK_MAX (128u << 10)

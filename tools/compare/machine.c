@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -18,6 +19,7 @@
 #include "counters.h"
 #include "domain.h"
 #include "machine.h"
+#include "pin.h"
 #include "virtio-blk.h"
 #include "vm.h"
 
@@ -110,6 +112,31 @@ static void end_counts(struct machine *m)
 	DIFFERENCE(copied_bytes);
 }
 
+/* ---- which CPU --------------------------------------------------------------------- */
+
+static bool pinned(const struct machine *m)
+{
+	return m->job->flags & (CMP_SAME_CPU | CMP_OWN_CPU);
+}
+
+static int back_cpu(const struct machine *m)
+{
+	return m->job->flags & CMP_OWN_CPU ? 1 : 0;
+}
+
+/* The guest's CPU is the first; the process that serves is known once it is connected. */
+static void pin_peer(const struct machine *m, int cpu)
+{
+	int r;
+
+	if (!pinned(m) || !m->domain || !domain_peer(m->domain))
+		return;
+	r = pin_process(domain_peer(m->domain), cpu);
+	if (r && cpu != PIN_ANY)
+		fprintf(stderr, "paravane-compare-vm: the back end stays on any CPU: %s\n",
+			strerror(-r));
+}
+
 /* ---- the guest's calls ------------------------------------------------------------- */
 
 static void guest_call(struct machine *m, uint32_t gpa)
@@ -122,6 +149,7 @@ static void guest_call(struct machine *m, uint32_t gpa)
 	memcpy(&c, at, sizeof(c));
 	switch (c.nr) {
 	case CMP_CALL_BEGIN:
+		pin_peer(m, back_cpu(m));
 		take_counts(m, &m->begin);
 		at->ret = 0;
 		break;
@@ -235,6 +263,8 @@ static void *serve(void *arg)
 	struct machine *m = arg;
 	uint64_t n;
 
+	if (pinned(m) && pin_self(back_cpu(m)))
+		fputs("paravane-compare-vm: the back end stays on any CPU\n", stderr);
 	while (read(m->kick_fd, &n, sizeof(n)) == sizeof(n))
 		virtio_blk_serve(m->virtio);
 	return NULL;
@@ -332,6 +362,7 @@ static void machine_close(struct machine *m)
 		pthread_cancel(m->server);
 		pthread_join(m->server, NULL);
 	}
+	pin_peer(m, PIN_ANY);
 	vm_close(m->vm);
 	virtio_blk_close(m->virtio);
 	ata_close(m->ata);
@@ -367,8 +398,10 @@ int machine_run(const struct machine_job *job, const void *elf, size_t elf_bytes
 		struct machine_result *result)
 {
 	struct machine m = { .job = job, .kick_fd = -1, .irq_fd = -1 };
-	int r = open_memory(&m);
+	int cpus = pin_init(), r = open_memory(&m);
 
+	if (!r && pinned(&m))
+		r = cpus <= back_cpu(&m) ? -ENXIO : pin_self(0);
 	m.ops = (struct vm_ops){ port_in, port_out, mmio_read, mmio_write, &m };
 	if (!r)
 		r = vm_open(m.memory, m.memory_bytes, &m.ops, &m.vm);

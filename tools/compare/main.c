@@ -31,6 +31,7 @@ static const struct {
 	{ "poll", CMP_POLL }, { "exits", CMP_EXITS },
 	{ "no-persistent", CMP_NO_PERSISTENT }, { "no-indirect", CMP_NO_INDIRECT },
 	{ "fresh-grants", CMP_FRESH_GRANTS }, { "bounce", CMP_BOUNCE },
+	{ "same-cpu", CMP_SAME_CPU }, { "own-cpu", CMP_OWN_CPU },
 };
 
 static _Noreturn void usage(const char *what, const char *value)
