@@ -214,8 +214,10 @@ static void test_dma_short_table(void)
 {
 	setup();
 	prd(0, 0x1000, 512, 0x8000);
+	prd(8, 0x2000, 512, 0x8000);		/* behind the last one */
 	dma(0xc8, 0, 0, 2, 8);			/* two sectors, room for one */
 	UNIT_OK(bm_status() & BMS_ERROR);
+	UNIT_EQ(guest[0x2000], 0xee);
 	prd(0, 0x1000, 512, 0x8000);
 	dma(0xc8, 0, 0, 1, 0);			/* the wrong direction */
 	UNIT_OK(bm_status() & BMS_ERROR);
@@ -250,6 +252,8 @@ static void test_out_of_turn(void)
 	UNIT_EQ(data[0], 0xff);
 	command(0x20, 1, 1);
 	command(0x20, 9, 1);			/* in the middle of a transfer: not taken */
+	memset(data, 0, sizeof(data));
+	ata_out(ata, CMP_PORT_ATA, data, 2, 100);	/* it is the disk's turn */
 	ata_in(ata, CMP_PORT_ATA, data, 2, 512);	/* more than there is */
 	UNIT_OK(is_disk(data, 512, 512));
 	UNIT_EQ(data[512], 0xff);
