@@ -64,10 +64,11 @@ static void send_batch(const struct flip_batch *b)
 {
 	uint32_t nr_ops = b->nr_ops < FLIP_OPS_MAX ? b->nr_ops : FLIP_OPS_MAX;
 	uint32_t nr = b->nr_sources < FLIP_SOURCES_MAX ? b->nr_sources : FLIP_SOURCES_MAX;
-	static uint8_t bytes[sizeof(struct flip_batch)];
-	size_t n = offsetof(struct flip_batch, op);
+	const uint32_t head[4] = { FLIP_VERSION, b->type, b->nr_ops, b->nr_sources };
+	static uint8_t bytes[sizeof(struct flip_batch) + sizeof(head)];
+	size_t n = sizeof(head);
 
-	memcpy(bytes, b, n);
+	memcpy(bytes, head, n);
 	memcpy(bytes + n, b->op, nr_ops * sizeof(b->op[0]));
 	n += nr_ops * sizeof(b->op[0]);
 	memcpy(bytes + n, b->source, nr * sizeof(b->source[0]));
@@ -130,12 +131,19 @@ static void receive(uint8_t how)
 		close(fd);
 }
 
+static int free_descriptor(void)
+{
+	int fd = dup(2);
+
+	close(fd);
+	return fd;
+}
+
 void fuzz_one(const uint8_t *data, size_t bytes)
 {
-	static int before = -1;
 	uint8_t raw[FUZZ_INPUT_MAX + 8192];
 	struct fuzz_in in = { data, bytes };
-	int after;
+	int before = free_descriptor();
 
 	for (uint32_t i = 0; in.left && i < 16; i++) {
 		uint8_t how = fuzz_u8(&in), of = fuzz_u8(&in);
@@ -158,9 +166,5 @@ void fuzz_one(const uint8_t *data, size_t bytes)
 		close(sock[0]);
 		close(sock[1]);
 	}
-	/* Nobody kept a descriptor. */
-	after = dup(0);
-	close(after);
-	FUZZ_NEED(before < 0 || after <= before);
-	before = after;
+	FUZZ_NEED(free_descriptor() == before);	/* nobody kept one */
 }

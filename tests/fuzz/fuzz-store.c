@@ -42,6 +42,28 @@ static const char *const keys[] = {
 	"error", "hotplug-status", "hotplug-error", "handle",
 };
 
+/* More rings and queues than anybody may have, each with another number. */
+static void put_series(uint8_t kind, uint32_t nr)
+{
+	static const char *const formats[] = {
+		VBD_FRONT "/ring-ref%u", VBD_FRONT "/queue-%u/ring-ref",
+		VBD_FRONT "/queue-%u/event-channel", VIF_FRONT "/queue-%u/tx-ring-ref",
+		VIF_FRONT "/queue-%u/rx-ring-ref", VIF_FRONT "/queue-%u/event-channel-tx",
+		VIF_FRONT "/queue-%u/event-channel-rx", VBD_FRONT "/queue-0/ring-ref%u",
+	};
+	char path[128], value[16];
+
+	for (uint32_t f = 0; f < 8; f++)
+		for (uint32_t i = 0; i < nr && !(kind & 1u << f); i++) {
+			snprintf(path, sizeof(path), formats[f], i);
+			snprintf(value, sizeof(value), "%u", 1 + f * 100 + i);
+			fake_xs_put(path, value);
+		}
+	snprintf(value, sizeof(value), "%u", nr);
+	fake_xs_put(VIF_FRONT "/multi-queue-num-queues", value);
+	fake_xs_put(VBD_FRONT "/multi-queue-num-queues", value);
+}
+
 static void put_nodes(struct fuzz_in *in)
 {
 	char path[128], value[64];
@@ -50,6 +72,11 @@ static void put_nodes(struct fuzz_in *in)
 
 	for (uint32_t i = 0; in->left && i < 64; i++) {
 		where = fuzz_u8(in);
+		if (where == 0xff) {
+			kind = fuzz_u8(in);
+			put_series(kind, fuzz_below(in, 80));
+			continue;
+		}
 		snprintf(path, sizeof(path), "%s/%s", dirs[where % 4],
 			 keys[fuzz_below(in, sizeof(keys) / sizeof(keys[0]))]);
 		kind = fuzz_u8(in);
