@@ -17,7 +17,7 @@ struct bridge_port {
 	struct bridge *bridge;
 	uint32_t id;
 	struct bridge_port_info info;
-	bool leaving, is_broken;
+	bool leaving, is_broken, flip_ended;
 	struct failure failure;		/* when broken */
 	const struct bridge_port_events *events;	/* NULL: freed by its owner */
 	void *arg;

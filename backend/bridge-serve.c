@@ -245,8 +245,10 @@ static void take_port_message(struct bridge *b, struct bridge_port *p,
 		bridge_port_leave(p);
 		break;
 	case BRIDGE_FLIP_ENDED:
-		if (p->events && !p->leaving)
+		/* Once, and not of an uplink, whatever the worker says: it costs a write. */
+		if (p->events && p->events->flip_ended && !p->leaving && !p->flip_ended)
 			p->events->flip_ended(p->arg, &msg->failure);
+		p->flip_ended = true;
 		break;
 	case BRIDGE_REFUSED:
 		let_go(p, &msg->failure);

@@ -42,7 +42,7 @@ struct bridge_port_events {
 	 * was asked to leave. The callee calls bridge_port_free().
 	 */
 	void (*gone)(void *arg, const struct failure *why);
-	/* A vif that asked for pages gets copies from now on. Not of uplinks. */
+	/* Once: a vif that asked for pages gets copies from now on. NULL: of an uplink. */
 	void (*flip_ended)(void *arg, const struct failure *why);
 };
 

@@ -296,13 +296,22 @@ static void capture(struct bridge *b, const struct bridge_msg *msg, const struct
 	bridge_capture_start(&b->captures, msg, port, fd);
 }
 
-/* Waits for the answer, but not for ever. */
+/*
+ * Waits for the answer, but not for ever; then without the socket, so that the helper does
+ * not begin what nobody waits for (flip.h).
+ */
 static int transfer_pages(void *arg, const struct flip_batch *batch, struct flip_answer *out)
 {
 	struct bridge *b = arg;
 	int rc = flip_send_batch(b->flip_sock, batch);
 
-	return rc ? rc : flip_receive_answer(b->flip_sock, out);
+	if (!rc)
+		rc = flip_receive_answer(b->flip_sock, out);
+	if (!rc)
+		return 0;
+	log_error("%s: the flip helper does not answer: %s", b->name, strerror(-rc));
+	close_fd(&b->flip_sock);
+	return rc;
 }
 
 static void take_flip(struct bridge *b, int *fd)

@@ -8,7 +8,9 @@
  * believed (flip.h).
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,6 +71,18 @@ static void free_client(struct client *c)
 	end_if_idle(h);
 }
 
+/*
+ * A worker that waits no longer has answered its senders, whose grants may be of
+ * something else now: what it asked for is not begun.
+ */
+static bool has_gone(const struct client *c)
+{
+	struct pollfd fd = { .fd = c->sock, .events = POLLRDHUP };
+
+	return poll(&fd, 1, 0) != 0;
+}
+
+/* A worker that does not read has no room for its answer: nobody waits for it. */
 static void on_client(void *arg, uint32_t events)
 {
 	struct client *c = arg;
@@ -77,6 +91,8 @@ static void on_client(void *arg, uint32_t events)
 	int rc = flip_receive_batch(c->sock, &h->batch);
 
 	(void)events;
+	if (!rc && has_gone(c))
+		rc = -EPIPE;
 	if (!rc) {
 		if (h->batch.type == FLIP_TRANSFER)
 			flip_pages_transfer(h->pages, &c->pool, &h->batch, &answer);
@@ -88,7 +104,8 @@ static void on_client(void *arg, uint32_t events)
 	if (!rc)
 		return;
 	if (rc != -EPIPE && rc != -ECONNRESET)
-		log_error("a worker is not served any more: %s", strerror(-rc));
+		log_error("a worker is not served any more: %s",
+			  rc == -EAGAIN ? "it does not read its answers" : strerror(-rc));
 	free_client(c);
 }
 
@@ -96,8 +113,9 @@ static void add_client(struct helper *h, int fd)
 {
 	struct client *c = calloc(1, sizeof(*c));
 
-	if (!c || evloop_add_fd(h->loop, fd, EPOLLIN, on_client, c, &c->source)) {
-		log_error("a worker cannot be served: out of memory");
+	if (!c || fcntl(fd, F_SETFL, O_NONBLOCK) ||
+	    evloop_add_fd(h->loop, fd, EPOLLIN, on_client, c, &c->source)) {
+		log_error("a worker cannot be served: %s", strerror(errno));
 		close_fd(&fd);
 		free(c);
 		return;
@@ -184,7 +202,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	log_open(PROGRAM, level);
-	signal(SIGINT, SIG_IGN);	/* the supervisor's end is ours, not a terminal's word */
+	/* The supervisor's end is ours, not a terminal's word: pages would be lost. */
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
 	rc = sandbox_early();
 	if (!rc)

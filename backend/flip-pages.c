@@ -19,6 +19,7 @@
 
 /* A page's sources, and the zeros behind them. */
 #define COPIES_MAX (FLIP_SOURCES_MAX + FLIP_OPS_MAX)
+#define NOT_TRIED 1	/* no status of Xen's: they are zero or negative */
 #define NO_SUCH_DOMAIN (DOMID_FIRST_RESERVED - 1)
 
 /* What hypercalls read and write, in memory that the kernel keeps where it is. */
@@ -173,7 +174,7 @@ static void take_pages(struct flip_pool *pool, const struct flip_batch *batch,
 		}
 		*t++ = (struct gnttab_transfer){
 			.mfn = mfn, .domid = batch->op[i].domid, .ref = batch->op[i].gref,
-			.status = GNTST_general_error,
+			.status = NOT_TRIED,
 		};
 	}
 	while (nr_kept)
@@ -200,8 +201,8 @@ void flip_pages_transfer(struct flip_pages *p, struct flip_pool *pool,
 			continue;
 		if (t->status != GNTST_okay)
 			answer->outcome[i] = FLIP_NOT_TAKEN;
-		/* The one failure that leaves it ours; it must not have been: it is free for use. */
-		if (t->status == GNTST_bad_page)
+		/* Xen has not stolen it: it is still ours, and of use. */
+		if (t->status == GNTST_bad_page || t->status == NOT_TRIED)
 			pool->mfn[pool->nr++] = t->mfn;
 		t++;
 	}

@@ -20,6 +20,7 @@
 #define PROGRAM "paravane-flip"
 #define AGAIN_MS 1000
 #define FIRST_WORD_MS 10000
+#define LEAVE_MS 2000
 
 struct flip_helper {
 	struct evloop *loop;
@@ -185,6 +186,8 @@ void flip_helper_close(struct flip_helper *h)
 {
 	if (!h)
 		return;
+	/* Its pages go back to the hypervisor. */
+	process_leave(h->process, LEAVE_MS);
 	process_free(h->process);
 	evloop_remove(h->again);
 	free(h);

@@ -15,6 +15,9 @@
  *   TRANSFER (ops, sources)     ->    fills a page for each op, gives it away
  *                               <-    to both: the pool's size now, each op's outcome
  *
+ * A worker that waits for an answer no longer closes the socket before it answers any
+ * sender: what it asked for is then not begun. One that does not read is left.
+ *
  * A page cannot be filled by the worker: for that it would have to map it, and with
  * the device that maps it, all of the domain's memory. So the worker names what is to
  * be in the page, by grants: any that were made to its own domain, as it could use

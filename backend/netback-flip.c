@@ -79,6 +79,11 @@ static bool starve(struct netback *nb)
 	return false;
 }
 
+bool nb_flip_is_there(const struct nb_flip *flip)
+{
+	return flip && !flip->gone;
+}
+
 bool nb_flip_has(struct nb_port *p, uint32_t nr)
 {
 	struct nb_flip *flip = p->nb->flip;

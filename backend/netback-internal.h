@@ -264,6 +264,8 @@ bool nb_suits(struct nb_frame *f, bool gso_tcpv4, bool gso_tcpv6,
 void nb_complete_checksum(struct netback *nb, struct nb_frame *f);
 
 /* netback-flip.c: pages for guests that take them */
+/* Whether somebody gives pages. Accepts NULL. */
+bool nb_flip_is_there(const struct nb_flip *flip);
 /* Whether nr pages are there to be given; asks for some, and notes for how long not. */
 bool nb_flip_has(struct nb_port *p, uint32_t nr);
 /* Whether the batch has room for a frame of any size. */

@@ -385,7 +385,7 @@ static void take_wishes(struct nb_port *p, const struct netback_vif *cfg)
 	p->ipv6_csum = f->ipv6_csum;
 	p->tells = f->rx_notify;
 	p->frame_bytes_max = frame_bytes_max(f);
-	p->flips = f->rx_flip && !f->rx_copy && p->nb->flip;
+	p->flips = f->rx_flip && !f->rx_copy && nb_flip_is_there(p->nb->flip);
 }
 
 int netback_add_vif(struct netback *nb, const struct netback_vif *cfg, uint32_t *out,

@@ -183,6 +183,23 @@ static void on_reap(void *arg, uint32_t events)
 	p->events->ended(p->arg, p->killed, how);
 }
 
+void process_leave(struct process *p, uint32_t ms)
+{
+	uint64_t until = now_ms() + ms;
+
+	if (!p)
+		return;
+	evloop_remove(p->on_socket);
+	p->on_socket = NULL;
+	close_fd(&p->sock);
+	while (p->pid > 0 && now_ms() < until) {
+		if (waitpid(p->pid, NULL, WNOHANG) == p->pid)
+			p->pid = 0;
+		else
+			usleep(2000);
+	}
+}
+
 void process_free(struct process *p)
 {
 	if (!p)

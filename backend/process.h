@@ -53,6 +53,11 @@ int process_sock(const struct process *p);
 pid_t process_pid(const struct process *p);	/* 0 once it is reaped */
 /* It has been asked to end: starts the deadline. Again is fine. */
 void process_stopping(struct process *p);
+/*
+ * Closes the socket, which tells it to end, and waits for that, for at most ms: for what
+ * it gives back by itself only. process_free() follows; no event does. Accepts NULL.
+ */
+void process_leave(struct process *p, uint32_t ms);
 /* Before the end: kills and reaps it. Accepts NULL. */
 void process_free(struct process *p);
 

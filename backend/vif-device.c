@@ -9,11 +9,8 @@
  * A vif whose bridge changes leaves one switch and joins another; so does one whose
  * daemon is started anew. In both cases the rings are given back with every request
  * answered, and taken up where they are: its front end sees a pause.
- *
- * A domain that is migrated within the host connects while its old self may have the
- * address yet. To everybody else a vif that waits for its address is starting.
  */
-#include "vif-device.h"
+#include "vif-device-internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -21,7 +18,6 @@
 #include <string.h>
 #include "bridge-config.h"
 #include "bridge-control.h"
-#include "bridge-serve.h"
 #include "flip-serve.h"
 #include "keys.h"
 #include "predecessor.h"
@@ -31,41 +27,6 @@
 #define TOKEN_BYTES 48
 #define RING_TEXT_BYTES 64
 #define INFO_BYTES 1024
-#define REASON_BYTES 160
-#define ADDRESS_RETRY_MS 1000	/* nobody tells when an address changes */
-
-/* What all interfaces share. */
-struct vif_common {
-	const struct vif_config *config;
-	struct xs_handle *xs;
-	struct bridges *bridges;
-	struct flip_helper *flip;	/* NULL: not wanted */
-	struct bridge_config *bridge_config;
-	struct bridge_control *control;
-	struct vif_device *devices;
-	struct evsource *again;		/* timer: the next who is to be tried again */
-};
-
-struct vif_device {
-	struct device device;
-	struct device_env env;
-	struct vif_common *common;
-	struct vif_device *next;
-	struct vif_toolstack ts;	/* as last read */
-	bool complete, is_open;
-	uint64_t inputs;
-	/* What serves it, from connect to its end. */
-	struct bridge_port *port;
-	char bridge[VIF_NAME_BYTES];	/* that it is on */
-	struct vif_frontend front;
-	struct vswitch_port_config set;	/* what the bridge has been told */
-	struct bridge_rate rate;
-	bool multicast, watches_multicast;
-	bool is_ready, stopping, keep, failed;
-	/* For its address. 0: it does not wait; it is not to be tried by time. */
-	uint64_t waits_since_ms, retry_at_ms;
-	struct failure failure;
-};
 
 static const struct bridge_port_events port_events;
 
@@ -257,96 +218,6 @@ static void pass_on(struct vif_device *v)
 	pass_on_multicast(v);
 }
 
-/* ---- its address is another's yet --------------------------------------------------------- */
-
-/* Whoever is to be tried again first. */
-static void arm(struct vif_common *c)
-{
-	uint64_t now = now_ms(), first = UINT64_MAX;
-
-	for (struct vif_device *v = c->devices; v; v = v->next)
-		if (v->retry_at_ms)
-			first = MIN(first, v->retry_at_ms);
-	evloop_set_timer(c->again, first == UINT64_MAX ? -1 :
-			 first > now ? (int64_t)(first - now) : 0, 0);
-}
-
-static struct vif_device *find_due(struct vif_common *c, uint64_t now)
-{
-	struct vif_device *v = c->devices;
-
-	while (v && (!v->retry_at_ms || v->retry_at_ms > now))
-		v = v->next;
-	return v;
-}
-
-/* From the beginning each time: a look may free any device. */
-static void on_again(void *arg, uint32_t events)
-{
-	struct vif_common *c = arg;
-	uint64_t now = now_ms();
-	struct vif_device *v;
-
-	(void)events;
-	while ((v = find_due(c, now))) {
-		v->retry_at_ms = 0;
-		changed(v);
-	}
-	arm(c);
-}
-
-/*
- * Not from in here: a bridge whose last port this was is about to end, and one whose
- * worker has ended takes nobody any more.
- */
-static void retry_on(struct vif_common *c, const char *bridge)
-{
-	for (struct vif_device *v = c->devices; v; v = v->next)
-		if (v->retry_at_ms && !strcmp(v->bridge, bridge))
-			v->retry_at_ms = 1;
-	arm(c);
-}
-
-static void say_owner(const struct vif_device *v, char *out, size_t bytes)
-{
-	struct bridge_vif_name owner;
-	char mac[24], who[40] = "another's";
-
-	if (bridges_find_owner(v->common->bridges, v->bridge, v->set.mac, &owner))
-		snprintf(who, sizeof(who), "vif %u/%u's", owner.domid, owner.devid);
-	vif_format_mac(v->set.mac, mac, sizeof(mac));
-	snprintf(out, bytes, "its address %s is %s on bridge %s", mac, who, v->bridge);
-}
-
-/* why: the worker refused it. False: for good. */
-static bool wait_for_address(struct vif_device *v, const struct failure *why)
-{
-	uint64_t now = now_ms(), since = v->waits_since_ms ? v->waits_since_ms : now;
-	char owner[REASON_BYTES], text[REASON_BYTES + 16];
-
-	if (why->err != EADDRINUSE || v->env.bus->state != XenbusStateInitWait ||
-	    now - since >= v->common->config->address_ms)
-		return false;
-	if (!v->waits_since_ms) {
-		say_owner(v, owner, sizeof(owner));
-		snprintf(text, sizeof(text), "%s: waits for it", owner);
-		log_peer_at(v->env.log, LOG_LEVEL_INFO, "%s", text);
-		xenbus_write_error(v->env.bus, EADDRINUSE, text);
-	}
-	v->waits_since_ms = since;
-	v->retry_at_ms = now + ADDRESS_RETRY_MS;
-	arm(v->common);
-	return true;
-}
-
-/* It has its address, or is not to connect any more; the next time is another wait. */
-static void wait_is_over(struct vif_device *v)
-{
-	if (v->waits_since_ms)
-		xenbus_clear_error(v->env.bus);
-	v->waits_since_ms = v->retry_at_ms = 0;
-}
-
 /* ---- look ----------------------------------------------------------------------------------- */
 
 /* Which rings these are, for a daemon that is started anew. */
@@ -415,7 +286,7 @@ static int vif_device_look(struct device *d, struct lifecycle_view *view, char *
 	view->script_pending = v->ts.hotplug_pending && !v->ts.hotplug_error;
 	view->script_failed = v->ts.hotplug_error;
 	if (!v->port && !may_wait(view))
-		wait_is_over(v);
+		vif_wait_end(v);
 	view->worker = worker_phase(v);
 	view->ready = v->is_open;
 	view->failed = v->failed;
@@ -550,18 +421,18 @@ static void on_added(void *arg)
 	struct vif_device *v = arg;
 
 	v->is_ready = true;
-	wait_is_over(v);
+	vif_wait_end(v);
 	write_info(v);
 	changed(v);
 }
 
 static void take_failure(struct vif_device *v, const struct failure *why)
 {
-	wait_is_over(v);
+	vif_wait_end(v);
 	v->failed = true;
 	v->failure = *why;
 	if (why->err == EADDRINUSE)
-		say_owner(v, v->failure.reason, sizeof(v->failure.reason));
+		vif_wait_owner(v, v->failure.reason, sizeof(v->failure.reason));
 }
 
 static void on_gone(void *arg, const struct failure *why)
@@ -571,13 +442,13 @@ static void on_gone(void *arg, const struct failure *why)
 	bridge_port_free(v->port);
 	v->port = NULL;
 	if (v->is_ready || !why)
-		retry_on(v->common, v->bridge);
+		vif_wait_retry(v->common, v->bridge);
 	v->is_ready = false;
 	watch_multicast(v, false);
-	if (why && !v->stopping && !wait_for_address(v, why))
+	if (why && !v->stopping && !vif_wait_begin(v, why))
 		take_failure(v, why);
 	if (v->stopping) {
-		wait_is_over(v);
+		vif_wait_end(v);
 		if (!v->keep)
 			rundir_remove(&v->env.config->rundir, &v->env.name);
 	}
@@ -692,7 +563,7 @@ static int vif_kind_open(const struct device_kind_env *env, void **common)
 	if (!rc)
 		rc = bridges_open(&bridges, &c->bridges);
 	if (!rc)
-		rc = evloop_add_timer(env->loop, on_again, c, &c->again);
+		rc = evloop_add_timer(env->loop, vif_wait_due, c, &c->again);
 	if (!rc)
 		rc = bridge_config_open(env->loop, env->xs, env->domid, c->bridges,
 					&c->bridge_config);
@@ -714,7 +585,7 @@ static void vif_kind_shutdown(void *common)
 
 	for (struct vif_device *v = c->devices; v; v = v->next)
 		if (!v->port)
-			wait_is_over(v);
+			vif_wait_end(v);
 	bridge_config_shutdown(c->bridge_config);
 }
 

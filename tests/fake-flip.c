@@ -147,7 +147,7 @@ const struct front_flip *fake_flip_system(void)
 
 uint8_t *fake_flip_page(uint32_t gref, bool fill)
 {
-	uint32_t i = gref - FAKE_FLIP_GREF, p;
+	uint32_t i = gref - FAKE_FLIP_GREF, k, p = 0;
 
 	if (i >= ENTRIES || !entry[i].open || entry[i].page >= 0)
 		return NULL;
@@ -157,9 +157,13 @@ uint8_t *fake_flip_page(uint32_t gref, bool fill)
 		fake_flip.refuse--;
 		return scratch;
 	}
-	for (p = 0; p < FAKE_FLIP_PAGES && state[p] != PAGE_FREE; p++)
-		;
-	if (p == FAKE_FLIP_PAGES)
+	/* In an order that makes addresses alike in their lower bits. */
+	for (k = 0; k < FAKE_FLIP_PAGES; k++) {
+		p = k % 4 * (FAKE_FLIP_PAGES / 4) + k / 4;
+		if (state[p] == PAGE_FREE)
+			break;
+	}
+	if (k == FAKE_FLIP_PAGES)
 		return scratch;
 	state[p] = PAGE_COMING;
 	entry[i].page = (int)p;

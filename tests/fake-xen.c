@@ -5,6 +5,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -66,7 +67,9 @@ void fake_reset(void)
 			      memory_fd, 0);
 		assert(memory != MAP_FAILED);
 	}
-	memset(memory, 0, FAKE_PAGES * PAGE);
+	/* Zeroes by giving back: most pages are not touched between two resets. */
+	assert(fallocate(memory_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+			 FAKE_PAGES * PAGE) == 0);
 	memset(grants, 0, sizeof(grants));
 	memset(ports, 0, sizeof(ports));
 	next_gref = FIRST_GREF;

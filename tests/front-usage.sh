@@ -57,6 +57,8 @@ for p in paravane-blkfront paravane-netfront; do
 	expect 2 "$p bench: --seconds: '-1' is not a number of seconds" $p bench --seconds -1
 	expect 2 "$p info: --timeout: '1h' is not" $p info --timeout 1h
 done
+# Outside local Xen, before anything else is looked for.
+expect 1 "paravane-netfront info: --flip: Linux cannot" paravane-netfront info --flip
 
 expect 2 "bench: --bs: '4Q' is not a number of bytes" paravane-blkfront bench --bs 4Q
 expect 2 "bench: --bs: '20000000T' is not a number" paravane-blkfront bench --bs 20000000T

@@ -96,12 +96,18 @@ static void give_all(domid_t domid, char *list)
 	for (at = list;; at = end) {
 		unsigned long gref = strtoul(at, &end, 10);
 		xen_pfn_t mfn;
+		int status;
 
 		if (end == at)
 			break;
 		mfn = get_page();
 		fill_page(mfn, gref);
-		nr[-transfer(mfn, domid, gref)]++;
+		status = transfer(mfn, domid, gref);
+		if (status > 0 || status < STATUS_MIN) {
+			fprintf(stderr, "give-pages: %d is no status of Xen's\n", status);
+			exit(1);
+		}
+		nr[-status]++;
 	}
 	for (int i = 0; i <= -STATUS_MIN; i++)
 		if (nr[i])

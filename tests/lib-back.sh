@@ -56,7 +56,8 @@ make_guest()
 node_is() { [ "$(xenstore-read "$1" 2>/dev/null)" = "$2" ]; }
 process_gone() { ! kill -0 "$1" 2>/dev/null; }
 has_no_run_files() { ! ls "$tmp/run/$program/" | grep -qv -e lock -e '^control$'; }
-has_no_workers() { ! pgrep -P "$daemon" >/dev/null; }
+# The flip helper is none: it ends with the daemon.
+has_no_workers() { ! ps -o comm= --ppid "$daemon" | grep -qv '^paravane-flip'; }
 
 # error_says DOMID TEXT: why its device failed, where people look for it.
 error_says()

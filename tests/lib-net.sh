@@ -71,6 +71,30 @@ halt_net()
 	[ $? = 143 ] || fail "guest $1: $(cat "$tmp/netfront-$1")"
 }
 
+# compares CLIENT SERVER SIZE_MIB [ADDRESS]: a file over TCP arrives as it was sent.
+compares()
+{
+	client=$1 server=$2 mib=$3 address=${4:-10.0.0.$2}
+	head -c "${mib}M" /dev/urandom >"$tmp/sent"
+	inside "$server" python3 -c "
+import socket, sys
+s = socket.create_server(('::', 7), family=socket.AF_INET6, dualstack_ipv6=True)
+open('$tmp/listens', 'w')
+c = s.accept()[0]
+with open('$tmp/got', 'wb') as f:
+    while d := c.recv(1 << 16):
+        f.write(d)" &
+	receiver=$!
+	wait_for $wait_s test -e "$tmp/listens" || fail "nobody listens"
+	inside "$client" python3 -c "
+import socket
+c = socket.create_connection(('$address', 7))
+c.sendfile(open('$tmp/sent', 'rb'))" || fail "$client cannot send to $address"
+	wait "$receiver"
+	rm "$tmp/listens"
+	cmp "$tmp/sent" "$tmp/got" || fail "what $address got is not what $client sent"
+}
+
 # detach_nic DOMID [DEVID]: as xl does; returns when nothing is left.
 detach_nic() { "$paravane" detach "$1" "vif${2:-0}" || fail "detach of $1"; }
 

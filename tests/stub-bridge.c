@@ -6,6 +6,7 @@
  *	(nothing)	keeps the protocol	refuse	refuses every port
  *	closed		refuses at OPEN		broken	BROKEN after ADDED
  *	crash		ends after ADDED	deaf	does not hear REMOVE
+ *	flip-ended	FLIP_ENDED, thrice, after ADDED, of uplinks too
  *
  * An address is refused, as of a switch, to the second who comes with it.
  *
@@ -86,6 +87,13 @@ static bool is_taken(const uint8_t *mac)
 	return false;
 }
 
+static void added(uint32_t port)
+{
+	say(BRIDGE_ADDED, port, NULL);
+	for (int i = 0; i < 3 && !strcmp(stub, "flip-ended"); i++)
+		say(BRIDGE_FLIP_ENDED, port, "it takes none");
+}
+
 static void add(const struct bridge_msg *msg)
 {
 	note("%s add %u/%u\n", name, msg->vif.domid, msg->vif.devid);
@@ -98,7 +106,7 @@ static void add(const struct bridge_msg *msg)
 		say(BRIDGE_REFUSED, msg->port, "its ring cannot be mapped");
 		return;
 	}
-	say(BRIDGE_ADDED, msg->port, NULL);
+	added(msg->port);
 	if (!strcmp(stub, "crash"))
 		exit(9);
 	if (!strcmp(stub, "broken"))
@@ -110,6 +118,9 @@ static void act(const struct bridge_msg *msg)
 	switch (msg->type) {
 	case BRIDGE_ADD_VIF:
 		add(msg);
+		break;
+	case BRIDGE_ADD_UPLINK:
+		added(msg->port);
 		break;
 	case BRIDGE_SET_PORT:
 		set_mac(msg->port, msg->port, msg->set.mac);

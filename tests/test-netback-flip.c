@@ -366,6 +366,18 @@ static void test_no_pages(void)
 	world_close(&w);
 }
 
+static void add_again(struct world *w, uint32_t guest)
+{
+	const struct netback_vif vif = {
+		.domid = FAKE_DOMID, .front = &w->guest[guest].front,
+		.port = &w->config[guest], .log = &w->log[guest],
+	};
+	char why[200];
+
+	netback_remove_port(w->nb, w->port[guest]);
+	UNIT_EQ(netback_add_vif(w->nb, &vif, &w->port[guest], why, sizeof(why)), 0);
+}
+
 static void test_gone(void)
 {
 	struct world w = { .nr = 3, .flips = { false, false, true } };
@@ -384,6 +396,11 @@ static void test_gone(void)
 	UNIT_OK(arrived(&w, 2, 100));
 	UNIT_EQ(helper.nr_pages_given, 1);
 	UNIT_EQ(nr_errors(&w, 0), 0);
+	add_again(&w, 1);		/* it is told at once, not by its first frame */
+	UNIT_OK(!netback_flips(w.nb, w.port[1]));
+	UNIT_EQ(netback_set_flip(w.nb, &flip), 0);
+	add_again(&w, 1);
+	UNIT_OK(netback_flips(w.nb, w.port[1]));
 	world_close(&w);
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "bridge-serve.h"
 #include "daemon-world.h"
 #include "util.h"
 #include "vif-device.h"
@@ -352,6 +353,66 @@ static void test_deaf(void)
 	teardown();
 }
 
+/* ---- the end of flip: a worker's word ------------------------------------------------- */
+
+static void test_flip_ended(void)
+{
+	setup("flip-ended");
+	UNIT_OK(connects("3", "br0"));
+	pump_quiet();
+	UNIT_STREQ(fake_xs_get(BACK("3") "rx-flip-ended"), "1");
+	teardown();
+}
+
+static int uplink_added, uplink_gone;
+
+static void on_uplink_added(void *arg)
+{
+	(void)arg;
+	uplink_added++;
+}
+
+static void on_changed(void *arg)
+{
+	(void)arg;
+}
+
+static void on_uplink_gone(void *arg, const struct failure *why)
+{
+	(void)why;
+	bridge_port_free(*(struct bridge_port **)arg);
+	uplink_gone++;
+}
+
+/* Of an uplink, which has no front end to tell: only a worker in a guest's hands says so. */
+static void test_flip_ended_of_uplink(void)
+{
+	static const struct bridge_port_events events = {
+		.added = on_uplink_added, .gone = on_uplink_gone,
+	};
+	const struct bridge_uplink up = { .offloads = 0 };
+	struct bridges_env env = { .config = &config.base, .changed = on_changed };
+	struct bridge_port *port = NULL;
+	struct bridges *all = NULL;
+
+	setup("flip-ended");
+	env.loop = loop;
+	uplink_added = uplink_gone = 0;
+	UNIT_EQ(bridges_open(&env, &all), 0);
+	UNIT_EQ(bridges_join_uplink(all, "br1", &up, STDIN_FILENO, &events, &port, &port), 0);
+	for (uint64_t until = now_ms() + DEADLINE_MS; !uplink_added && now_ms() < until;)
+		evloop_turn(loop, 10);
+	pump_quiet();
+	UNIT_EQ(uplink_added, 1);
+	UNIT_EQ(uplink_gone, 0);
+	bridge_port_leave(port);
+	for (uint64_t until = now_ms() + DEADLINE_MS; !bridges_is_idle(all) && now_ms() < until;)
+		evloop_turn(loop, 10);
+	UNIT_EQ(uplink_gone, 1);
+	bridges_close(all);
+	teardown();
+}
+
 /* The daemon ends in order; the next one takes the rings up where they are. */
 static void test_next_daemon(void)
 {
@@ -586,6 +647,8 @@ int main(void)
 		{ "waits for the address", test_waits_for_mac },
 		{ "a worker refuses, breaks, crashes", test_failures },
 		{ "a worker that does not answer", test_deaf },
+		{ "the end of flip", test_flip_ended },
+		{ "the end of flip, of an uplink", test_flip_ended_of_uplink },
 		{ "the next daemon goes on", test_next_daemon },
 		{ "another back end's device is left alone", test_not_ours },
 		{ "a domain dies", test_dead_domain },

@@ -59,16 +59,11 @@ static int use_control_ring(struct session *s)
 }
 
 /* Asked for by name, so that it is an error where it cannot be. */
-static int use_flip(struct session *s)
+static int need_flip(const struct args *args)
 {
-	struct front_env *env = front_linux_env(s->front.fl);
-
-	if (!s->args->net.flip)
+	if (!args->net.flip || flip_of_system())
 		return EXIT_OK;
-	env->flip = flip_of_system();
-	if (env->flip)
-		return EXIT_OK;
-	return front_complain(&s->args->cli, EXIT_ERROR, "--flip: Linux cannot receive pages by "
+	return front_complain(&args->cli, EXIT_ERROR, "--flip: Linux cannot receive pages by "
 			      "transfer: its kernel has had no such function since about 5.18, "
 			      "and never one for programs. Local Xen has it (localxen(1)), and "
 			      "so has a guest without an operating system (tests/bareguest)");
@@ -81,12 +76,12 @@ int session_open(struct session *s, const struct args *args)
 	int r;
 
 	*s = (struct session){ .args = args };
-	r = front_session_begin(&s->front, &args->cli);
+	r = need_flip(args);
+	if (r == EXIT_OK)
+		r = front_session_begin(&s->front, &args->cli);
 	if (r != EXIT_OK)
 		return r;
-	r = use_flip(s);
-	if (r != EXIT_OK)
-		return r;
+	front_linux_env(s->front.fl)->flip = args->net.flip ? flip_of_system() : NULL;
 	o.ctrl_ring = args->hash || args->static_grants || !args->no_static_grants;
 	o.poll_cycles = args->cli.poll_us ? front_linux_cycles(args->cli.poll_us) : 0;
 	r = netfront_open(front_linux_env(s->front.fl), args->cli.devid, &o,

@@ -23,7 +23,7 @@
 /* No access moves across; x86 keeps loads and stores in order among themselves. */
 #define barrier() __asm__ volatile("" ::: "memory")
 
-/* ---- memory.c: frames and addresses ------------------------------------------- */
+/* ---- memory.c: frames and addresses ---------------------------------------------- */
 
 /* Before anything else; also maps the shared page. */
 void memory_init(const struct start_info *si);
@@ -48,7 +48,7 @@ unsigned int pages_total(void);
 
 size_t heap_used_bytes(void);
 
-/* ---- events.c: event channels; also libxenevtchn ------------------------------------ */
+/* ---- events.c: event channels; also libxenevtchn --------------------------------- */
 
 void events_init(void);
 /* A port of the guest's own: its events only end wait_until(). */
@@ -60,7 +60,7 @@ void events_collect(void);
 bool events_ready(void);
 uint64_t events_upcalls(void);
 
-/* ---- time.c: the clock, the timer, sleep ------------------------------------------- */
+/* ---- time.c: the clock, the timer, sleep ----------------------------------------- */
 
 #define NEVER_NS UINT64_MAX
 
@@ -72,7 +72,7 @@ uint64_t time_ns(void);		/* since the host started */
  */
 bool wait_until(bool (*done)(void *arg), void *arg, uint64_t deadline_ns);
 
-/* ---- console.c ------------------------------------------------------------------------ */
+/* ---- console.c ------------------------------------------------------------------- */
 
 void console_init(const struct start_info *si);
 /* %s %c %d %u %x with l and ll, width and 0; a line feed ends a line. */
@@ -84,21 +84,22 @@ int format(char *buf, size_t bytes, const char *fmt, ...)
 /* Waits until dom0 has read everything; not for ever. */
 void console_flush(void);
 
-/* ---- traps.c ---------------------------------------------------------------------------- */
+/* ---- traps.c --------------------------------------------------------------------- */
 
 void traps_init(void);
 /* Ends the domain with a line that says why; what assert() is elsewhere. */
 void panic(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
 void shutdown(unsigned int reason) __attribute__((noreturn));
 
-/* ---- store.c: libxenstore over the ring ---------------------------------------------------- */
+/* ---- store.c: libxenstore over the ring ------------------------------------------ */
 
 void store_init(const struct start_info *si);
 /* Whether xs_check_watch() may have something. */
 bool store_ready(void);
 
-/* ---- grants.c: the grant table; also libxengnttab's gntshr ---------------------------------- */
+/* ---- grants.c: the grant table; also libxengnttab's gntshr ----------------------- */
 
+#define GRANTS_END 4096u
 void grants_init(void);
 struct grant_entry_v1 *grants_entry(uint32_t gref);
 /* A free entry, 0: none. */
@@ -106,12 +107,22 @@ uint32_t grants_get(void);
 void grants_put(uint32_t gref);
 unsigned int grants_used(void);
 
-/* ---- flip.c: struct front_flip ------------------------------------------------------------------ */
+/* ---- flip.c: struct front_flip --------------------------------------------------- */
 
+#define FLIP_PAGES_MAX 1024u
 /* Gives nr pages back to the hypervisor, so that as many can come. Returns how many. */
 unsigned int flip_make_room(unsigned int nr);
-/* Takes pages until there is no room for another, for as long as the guest lives. */
-unsigned int flip_fill_room(void);
+/*
+ * How the guest behaves from now on, makes room too: well; or as one that costs its
+ * back end pages: without room, with entries that give access instead, that are for
+ * another domain, that change all the time.
+ */
+enum flip_how { FLIP_WELL, FLIP_FULL, FLIP_ACCESS, FLIP_OTHER, FLIP_UNSTABLE };
+/* "flip", or one of these in small letters; false: none of them. */
+bool flip_how(const char *word, enum flip_how *out);
+void flip_be(enum flip_how wanted);
+/* Changes entries for some milliseconds, if that is how it behaves. */
+void flip_disturb(void);
 extern const struct front_flip flip_ops;
 struct flip_counts {
 	uint64_t offered, taken, none, given, hypercalls;
@@ -119,11 +130,11 @@ struct flip_counts {
 };
 void flip_counts(struct flip_counts *out);
 
-/* ---- front.c: what the front ends are opened with ------------------------------------------------ */
+/* ---- front.c: what the front ends are opened with -------------------------------- */
 
 struct front_env *front_env(void);
 
-/* ---- commands: main.c runs them -------------------------------------------------------------------- */
+/* ---- commands: main.c runs them -------------------------------------------------- */
 
 struct words {
 	unsigned int nr;

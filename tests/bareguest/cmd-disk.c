@@ -35,7 +35,7 @@ struct disk_test {
 	enum blkfront_op op;
 };
 
-/* ---- what is on the disk ------------------------------------------------------------ */
+/* ---- what is on the disk --------------------------------------------------------- */
 
 static uint64_t pattern(uint64_t offset)
 {
@@ -63,7 +63,7 @@ static void check(struct chunk *c)
 			c->test->wrong_bytes += 8;
 }
 
-/* ---- requests ----------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------- */
 
 static void done(struct blkfront_io *io, int result)
 {
@@ -172,7 +172,7 @@ static int verify(struct blkfront *f, uint64_t bytes, uint32_t sector_bytes)
 	return r < 0 ? r : t.wrong_bytes ? -EIO : 0;
 }
 
-/* ---- bench ------------------------------------------------------------------------------------ */
+/* ---- bench ----------------------------------------------------------------------- */
 
 struct bench {
 	struct blkfront *f;
@@ -233,7 +233,7 @@ static int bench(struct blkfront *f, uint64_t bytes, enum blkfront_op op)
 	return r < 0 ? r : b.err;
 }
 
-/* ---- the command ----------------------------------------------------------------------------------- */
+/* ---- the command ----------------------------------------------------------------- */
 
 static void say_problem(const struct front_problem *p)
 {

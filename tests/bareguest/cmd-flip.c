@@ -9,12 +9,10 @@
 #include <string.h>
 
 #include "bare.h"
-#include "hypercall.h"
 
 #define DIR "data/flip"
 #define ENTRIES_MAX 256u
 #define WAIT_MS 60000
-#define SHAKE_NS 2000000u
 
 static int write_number(const char *path, uint64_t v)
 {
@@ -51,38 +49,8 @@ static int publish(const uint32_t *gref, unsigned int nr)
 	return write_number(DIR "/nr", nr);
 }
 
-/* What a guest can do to entries that it has announced. */
-enum how { RECEIVE, FULL, ACCESS, UNSTABLE, OTHER };
-
-static void spoil(const uint32_t *gref, unsigned int nr, enum how how)
-{
-	unsigned int i;
-
-	for (i = 0; i < nr && how == ACCESS; i++)
-		grants_entry(gref[i])->flags = GTF_permit_access;
-}
-
-/* Changes entries in the middle of whatever is done with them, for a while. */
-static void shake(const uint32_t *gref, unsigned int nr)
-{
-	uint64_t until = time_ns() + SHAKE_NS;
-	uint16_t flags;
-	unsigned int i;
-
-	while (time_ns() < until)
-		for (i = 0; i < nr; i++) {
-			flags = GTF_accept_transfer;
-			__atomic_compare_exchange_n(&grants_entry(gref[i])->flags, &flags,
-						    GTF_accept_transfer | GTF_sub_page, false,
-						    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-			flags = GTF_accept_transfer | GTF_sub_page;
-			__atomic_compare_exchange_n(&grants_entry(gref[i])->flags, &flags,
-						    GTF_accept_transfer, false,
-						    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-		}
-}
-
-static int wait_for_peer(const uint32_t *shaken, unsigned int nr)
+/* With disturbance there is no rest. */
+static int wait_for_peer(bool disturb)
 {
 	struct xs_handle *xs = front_env()->xs;
 	int left = WAIT_MS, no_time;
@@ -92,10 +60,9 @@ static int wait_for_peer(const uint32_t *shaken, unsigned int nr)
 		return -errno;
 	while (!(done = xs_read(xs, XBT_NULL, DIR "/done", NULL))) {
 		no_time = 0;
-		if (shaken)
-			shake(shaken, nr);
-		if (front_env()->wait(NULL, FRONT_WAIT_STORE, shaken ? &no_time : &left) <= 0 &&
-		    !shaken)
+		flip_disturb();
+		if (front_env()->wait(NULL, FRONT_WAIT_STORE, disturb ? &no_time : &left) <= 0 &&
+		    !disturb)
 			break;
 		free(xs_check_watch(xs));
 	}
@@ -144,7 +111,7 @@ static int take_all(const uint32_t *gref, unsigned int nr, unsigned int *got)
 	return r < 0 ? r : wrong ? -EIO : 0;
 }
 
-static int round_of(uint32_t domid, unsigned int nr, enum how how, unsigned int *got)
+static int round_of(uint32_t domid, unsigned int nr, enum flip_how how, unsigned int *got)
 {
 	uint32_t gref[ENTRIES_MAX];
 	int r;
@@ -156,48 +123,31 @@ static int round_of(uint32_t domid, unsigned int nr, enum how how, unsigned int 
 		r = flip_ops.offer(NULL, domid, nr, gref);
 	if (r < 0)
 		return r;
-	spoil(gref, nr, how);
 	r = publish(gref, nr);
 	if (r == 0)
-		r = wait_for_peer(how == UNSTABLE ? gref : NULL, nr);
+		r = wait_for_peer(how == FLIP_UNSTABLE);
 	xs_rm(front_env()->xs, XBT_NULL, DIR);	/* before the result, which may start another */
 	return r < 0 ? r : take_all(gref, nr, got);
 }
 
-static bool how_of(const char *word, enum how *how)
-{
-	static const char *const name[] = { "receive", "full", "access", "unstable", "other" };
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_NR(name); i++)
-		if (!strcmp(word, name[i])) {
-			*how = (enum how)i;
-			return true;
-		}
-	return false;
-}
-
 int cmd_flip(const struct words *w)
 {
-	unsigned int got = 0, grants = grants_used(), full = 0;
+	unsigned int got = 0, grants = grants_used();
+	enum flip_how how = FLIP_WELL;
 	struct flip_counts c;
 	uint64_t nr, domid;
-	enum how how;
 	int r;
 
-	if (w->nr != 4 || !how_of(w->word[1], &how) || !number(w->word[2], &nr) || !nr ||
-	    nr > ENTRIES_MAX || !number(w->word[3], &domid))
-		return usage("flip receive|full|access|unstable|other NR DOMID");
-	flip_make_room(ENTRIES_MAX);
-	if (how == FULL) {
-		full = flip_fill_room();
-		say("flip: took %u pages, and gets no more\n", full);
-	}
+	if (w->nr < 4 || strcmp(w->word[1], "receive") || !number(w->word[2], &nr) || !nr ||
+	    nr > ENTRIES_MAX || !number(w->word[3], &domid) ||
+	    (w->nr > 4 && !flip_how(w->word[4], &how)))
+		return usage("flip receive NR DOMID [full|access|other|unstable]");
+	flip_be(how);
 	r = round_of((uint32_t)domid, (unsigned int)nr, how, &got);
 	flip_counts(&c);
 	say("flip: %lu offered, %lu taken, %lu none, %lu given, %lu hypercalls\n", c.offered,
 	    c.taken, c.none, c.given, c.hypercalls);
 	if (r == 0 && (grants_used() != grants || c.held))
 		r = -EBUSY;
-	return r < 0 ? r : how != RECEIVE || got == nr ? 0 : -EIO;
+	return r < 0 ? r : how != FLIP_WELL || got == nr ? 0 : -EIO;
 }

@@ -18,7 +18,7 @@ static int wrong(const char *what)
 	return -EIO;
 }
 
-/* ---- store --------------------------------------------------------------------------- */
+/* ---- store ----------------------------------------------------------------------- */
 
 /* Everything below the one directory that a guest may always write. */
 #define DIR "data/bareguest"
@@ -166,7 +166,7 @@ int cmd_store(const struct words *w)
 	return r;
 }
 
-/* ---- events --------------------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------------- */
 
 static bool never(void *arg)
 {
@@ -203,7 +203,7 @@ static int masking(xenevtchn_handle *xce, int near, uint32_t far)
 	if (events_ready())
 		return wrong("a port that was not unmasked is ready");
 	xenevtchn_unmask(xce, (evtchn_port_t)near);
-	left = 10000;
+	left = 0;	/* at once: another port's event would bring it to light, too */
 	if (front_env()->wait(NULL, FRONT_WAIT_EVENT, &left) != FRONT_WAIT_EVENT ||
 	    xenevtchn_pending(xce) != near)
 		return wrong("what came while a port was masked is lost");
@@ -242,7 +242,7 @@ int cmd_events(const struct words *w)
 	return r;
 }
 
-/* ---- memory, idle, trap --------------------------------------------------------------- */
+/* ---- memory, idle, trap ---------------------------------------------------------- */
 
 /* Random sizes, each with a byte of its own. */
 static int heap_holds(void)

@@ -15,7 +15,7 @@
 static struct xencons_interface *ring;
 static uint32_t port;
 
-/* ---- the ring --------------------------------------------------------------------- */
+/* ---- the ring -------------------------------------------------------------------- */
 
 static uint32_t space(void)
 {
@@ -65,7 +65,7 @@ void console_init(const struct start_info *si)
 	events_listen(port);
 }
 
-/* ---- text ------------------------------------------------------------------------------ */
+/* ---- text ------------------------------------------------------------------------ */
 
 struct out {
 	char *at, *end;		/* end: the last byte, for the zero */

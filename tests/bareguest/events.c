@@ -128,7 +128,7 @@ void events_init(void)
 		panic("Xen does not take the upcall");
 }
 
-/* ---- libxenevtchn ----------------------------------------------------------------- */
+/* ---- libxenevtchn ---------------------------------------------------------------- */
 
 static int failed(long r)
 {

@@ -14,13 +14,15 @@
 #include "bare.h"
 #include "hypercall.h"
 
-#define WINDOW_PAGES 1024u
+#define WINDOW_PAGES FLIP_PAGES_MAX
 #define BATCH 64u
+#define DISTURB_NS 2000000u
 
 static char window[WINDOW_PAGES][PAGE_BYTES] __attribute__((aligned(4096)));
 static uint16_t empty[WINDOW_PAGES];	/* places without a page; the last is used first */
 static unsigned int nr_empty, nr_promised;
 static bool opened;
+static enum flip_how how;
 
 /* Mappings to be made or ended, in order, and frames to go back after that. */
 static struct multicall_entry calls[BATCH];
@@ -31,7 +33,7 @@ static xen_pfn_t leaving[BATCH];
 static unsigned int nr_leaving;
 static struct flip_counts counts;
 
-/* ---- what is put off ---------------------------------------------------------------- */
+/* ---- what is put off ------------------------------------------------------------- */
 
 static int run_calls(void)
 {
@@ -99,7 +101,7 @@ static void unmap(void *page)
 	memory_set_mfn(page, 0);
 }
 
-/* ---- room --------------------------------------------------------------------------------- */
+/* ---- room ------------------------------------------------------------------------ */
 
 unsigned int flip_make_room(unsigned int nr)
 {
@@ -117,7 +119,8 @@ unsigned int flip_make_room(unsigned int nr)
 	return nr;
 }
 
-unsigned int flip_fill_room(void)
+/* Takes pages until there is no room for another, for as long as the guest lives. */
+static unsigned int fill_room(void)
 {
 	xen_pfn_t frame;
 	struct xen_memory_reservation op = { .nr_extents = 1, .domid = DOMID_SELF };
@@ -129,7 +132,53 @@ unsigned int flip_fill_room(void)
 	return nr;
 }
 
-/* ---- struct front_flip ------------------------------------------------------------------------ */
+/* ---- what a guest can do to entries that it has announced ------------------------ */
+
+bool flip_how(const char *word, enum flip_how *out)
+{
+	static const char *const name[] = { "flip", "full", "access", "other", "unstable" };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_NR(name); i++)
+		if (!strcmp(word, name[i])) {
+			*out = (enum flip_how)i;
+			return true;
+		}
+	return false;
+}
+
+void flip_be(enum flip_how wanted)
+{
+	how = wanted;
+	flip_make_room(WINDOW_PAGES);
+	if (how == FLIP_FULL)
+		say("flip: took %u pages, and gets no more\n", fill_room());
+}
+
+static void change_all(uint16_t was, uint16_t becomes)
+{
+	uint16_t flags;
+	uint32_t i;
+
+	for (i = GNTTAB_NR_RESERVED_ENTRIES; i < GRANTS_END; i++) {
+		flags = was;
+		__atomic_compare_exchange_n(&grants_entry(i)->flags, &flags, becomes, false,
+					    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	}
+}
+
+/* Each is wrong half of the time. */
+void flip_disturb(void)
+{
+	uint64_t until = time_ns() + DISTURB_NS;
+
+	while (how == FLIP_UNSTABLE && time_ns() < until) {
+		change_all(GTF_accept_transfer, GTF_accept_transfer | GTF_sub_page);
+		change_all(GTF_accept_transfer | GTF_sub_page, GTF_accept_transfer);
+	}
+}
+
+/* ---- struct front_flip ----------------------------------------------------------- */
 
 static int offer(void *ctx, uint32_t domid, unsigned int nr, uint32_t *grefs)
 {
@@ -150,10 +199,11 @@ static int offer(void *ctx, uint32_t domid, unsigned int nr, uint32_t *grefs)
 	}
 	for (i = 0; i < nr; i++) {
 		e = grants_entry(grefs[i]);
-		e->domid = (domid_t)domid;
+		e->domid = (domid_t)(how == FLIP_OTHER ? domid + 1 : domid);
 		e->frame = 0;
 		barrier();	/* the flags make it valid */
-		WRITE_ONCE(e->flags, GTF_accept_transfer);
+		WRITE_ONCE(e->flags, how == FLIP_ACCESS ? GTF_permit_access :
+							  GTF_accept_transfer);
 	}
 	nr_promised += nr;
 	counts.offered += nr;

@@ -49,7 +49,7 @@ static int bare_wait(void *ctx, unsigned int what, int *left_ms)
 
 struct front_env *front_env(void)
 {
-	static struct front_env env = { .wait = bare_wait };
+	static struct front_env env = { .wait = bare_wait, .flip = &flip_ops };
 
 	if (!env.xs) {
 		env.xs = xs_open(0);

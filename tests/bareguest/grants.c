@@ -11,8 +11,8 @@
 #include "bare.h"
 #include "hypercall.h"
 
-#define FRAMES 8u
-#define ENTRIES (FRAMES * PAGE_BYTES / sizeof(struct grant_entry_v1))
+#define ENTRIES GRANTS_END
+#define FRAMES (ENTRIES * sizeof(struct grant_entry_v1) / PAGE_BYTES)
 
 struct xengntdev_handle {
 	int unused;
@@ -109,7 +109,7 @@ void grants_init(void)
 	set_xen_guest_handle(setup.frame_list, frame);
 	r = xen_grant_table_op(GNTTABOP_setup_table, &setup, 1);
 	if (r < 0 || setup.status != GNTST_okay)
-		panic("no grant table of %u frames: %ld, status %d", FRAMES, r, setup.status);
+		panic("no grant table of %lu frames: %ld, status %d", FRAMES, r, setup.status);
 	for (i = 0; i < FRAMES; i++)
 		if (memory_map((char *)table + i * PAGE_BYTES, frame[i]) < 0)
 			panic("cannot map the grant table");
@@ -119,7 +119,7 @@ void grants_init(void)
 	}
 }
 
-/* ---- gntshr -------------------------------------------------------------------------- */
+/* ---- gntshr ---------------------------------------------------------------------- */
 
 xengntshr_handle *xengntshr_open(struct xentoollog_logger *logger, unsigned int open_flags)
 {

@@ -17,7 +17,7 @@ void bare_main(const struct start_info *si);
 struct command {
 	const char *name;
 	int (*run)(const struct words *w);
-	const char *usage;
+	const char *words;		/* that it takes, for a person */
 };
 
 static const struct command commands[] = {
@@ -26,7 +26,7 @@ static const struct command commands[] = {
 	{ "store", cmd_store, "store" },
 	{ "events", cmd_events, "events" },
 	{ "memory", cmd_memory, "memory" },
-	{ "flip", cmd_flip, "flip receive|full|access|unstable|other NR DOMID" },
+	{ "flip", cmd_flip, "flip receive NR DOMID [HOW]" },
 	{ "idle", cmd_idle, "idle SECONDS" },
 	{ "trap", cmd_trap, "trap" },
 };
@@ -59,6 +59,9 @@ static const struct command *find(const char *name)
 	for (i = 0; i < ARRAY_NR(commands); i++)
 		if (!strcmp(commands[i].name, name))
 			return commands + i;
+	say("no command %s; there are:\n", name);
+	for (i = 0; i < ARRAY_NR(commands); i++)
+		say("    %s\n", commands[i].words);
 	return NULL;
 }
 
@@ -102,9 +105,7 @@ static int run(char *text)
 	if (!w.nr)
 		return 1;
 	c = find(w.word[0]);
-	if (!c)
-		say("no command %s\n", w.word[0]);
-	else
+	if (c)
 		r = c->run(&w);
 	say("bareguest: %s: %s (%lu ms)\n", w.word[0], r < 0 ? "failed" : "passed",
 	    (time_ns() - start) / 1000000);

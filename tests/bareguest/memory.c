@@ -32,7 +32,7 @@ static char pool[POOL_PAGES][PAGE_BYTES] PAGE_ALIGNED;
 static bool pool_taken[POOL_PAGES];
 static unsigned int pool_used;
 
-/* ---- frames ------------------------------------------------------------------- */
+/* ---- frames ---------------------------------------------------------------------- */
 
 static unsigned long index_of(const void *page)
 {
@@ -84,7 +84,7 @@ void memory_init(const struct start_info *si)
 		shutdown(SHUTDOWN_crash);
 }
 
-/* ---- pages to share ---------------------------------------------------------------- */
+/* ---- pages to share -------------------------------------------------------------- */
 
 static unsigned int run_at(unsigned int i, unsigned int nr)
 {

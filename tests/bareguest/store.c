@@ -33,7 +33,7 @@ static struct message *in;
 /* Watch events that nobody has asked for yet, oldest first. */
 static struct message *events, **events_end = &events;
 
-/* ---- bytes ------------------------------------------------------------------------ */
+/* ---- bytes ----------------------------------------------------------------------- */
 
 static bool has_space(void *arg)
 {
@@ -80,7 +80,7 @@ static uint32_t get(void *to, uint32_t bytes)
 	return n;
 }
 
-/* ---- messages ------------------------------------------------------------------------ */
+/* ---- messages -------------------------------------------------------------------- */
 
 /* The next whole message, NULL: it is not there yet. */
 static struct message *next_message(void)
@@ -192,7 +192,7 @@ static bool command(uint32_t type, xs_transaction_t t, const struct part *parts,
 	return m != NULL;
 }
 
-/* ---- libxenstore --------------------------------------------------------------------- */
+/* ---- libxenstore ----------------------------------------------------------------- */
 
 struct xs_handle *xs_open(unsigned long flags)
 {

@@ -22,6 +22,7 @@
 #define PROTO_UDP 17u
 #define FRAME_BYTES_MIN 60u
 #define MS_NS UINT64_C(1000000)
+#define ASK_MS 20
 
 static uint8_t out[NETFRONT_FRAME_BYTES_MAX + 1];
 static const uint8_t everybody[6] = { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff };
@@ -68,7 +69,7 @@ bool udp_address(const char *text, uint32_t *ip)
 	}
 }
 
-/* ---- sending -------------------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------------- */
 
 static int send_frame(struct udp *u, uint32_t bytes, uint32_t gso_bytes)
 {
@@ -189,7 +190,7 @@ static int send_arp(struct udp *u, uint32_t op, const uint8_t *to_mac, uint32_t 
 	return send_frame(u, FRAME_BYTES_MIN, 0);
 }
 
-/* ---- receiving --------------------------------------------------------------------------- */
+/* ---- receiving ------------------------------------------------------------------- */
 
 /* Copies bytes from offset on, wherever the pieces end. Returns how many there are. */
 static uint32_t gather(const struct netfront_frame *f, uint32_t offset, void *to,
@@ -288,6 +289,7 @@ static int next_batch(struct udp *u, uint64_t until)
 		now = time_ns();
 		if (now >= until)
 			return 0;
+		flip_disturb();
 		r = netfront_wait(u->n, NETFRONT_RECEIVABLE, (int)((until - now) / MS_NS) + 1);
 		if (r < 0)
 			return r;
@@ -321,7 +323,7 @@ uint64_t udp_now_ns(void *ctx)
 	return time_ns();
 }
 
-/* ---- opening -------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------- */
 
 int udp_find_peer(struct udp *u, int timeout_ms)
 {
@@ -332,7 +334,7 @@ int udp_find_peer(struct udp *u, int timeout_ms)
 	while (!u->peer_known && time_ns() < until) {
 		r = send_arp(u, 1, NULL, u->peer_ip);
 		if (r == 0)
-			r = udp_receive(u, ignored, sizeof(ignored), 200);
+			r = udp_receive(u, ignored, sizeof(ignored), ASK_MS);
 		if (r < 0)
 			return r;
 	}

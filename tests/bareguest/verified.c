@@ -9,8 +9,9 @@
 #include "verified.h"
 
 #define MAGIC 0x5650u
-#define ASK_TRIES 50u		/* a question that is not answered is asked again */
+#define ASK_MS 20		/* a question that is not answered is asked again */
 #define LINGER_MS 1000
+#define MS_NS UINT64_C(1000000)
 #define LATE_MS 10
 
 enum kind {
@@ -32,7 +33,8 @@ static uint8_t packet[VERIFIED_BYTES_MAX + 8];
 
 static uint64_t word_at(uint32_t number, size_t i)
 {
-	uint64_t v = (number + 1) * UINT64_C(0x9e3779b97f4a7c15) + i * UINT64_C(0xff51afd7ed558ccd);
+	uint64_t v = (number + 1) * UINT64_C(0x9e3779b97f4a7c15) +
+		     i * UINT64_C(0xff51afd7ed558ccd);
 
 	return v ^ v >> 31;
 }
@@ -94,7 +96,7 @@ static bool get_head(uint8_t *data, size_t bytes, struct head *h)
 	return h->magic == MAGIC;
 }
 
-/* ---- sending ----------------------------------------------------------------------------- */
+/* ---- sending --------------------------------------------------------------------- */
 
 struct sender {
 	const struct verified_link *l;
@@ -143,20 +145,20 @@ static int hear(struct sender *s, enum kind kind, uint32_t number, int timeout_m
 /* Asks until it is answered. Whatever was sent before is there then, or lost. */
 static int insist(struct sender *s, enum kind ask, enum kind answer)
 {
-	int r, each = s->o->patience_ms / (int)ASK_TRIES;
-	uint64_t until;
-	unsigned int i;
+	uint64_t now = s->l->now_ns(s->l->ctx), next = now;
+	uint64_t end = now + (uint64_t)s->o->patience_ms * MS_NS;
+	int r;
 
-	for (i = 0; i < ASK_TRIES; i++) {
-		r = send_head(s->l, ask, s->sent, 0);
-		if (r < 0)
-			return r;
-		until = s->l->now_ns(s->l->ctx) + (uint64_t)each * 1000000u;
-		do {
-			r = hear(s, answer, s->sent, each);
-			if (r)
-				return r < 0 ? r : 0;
-		} while (s->l->now_ns(s->l->ctx) < until);
+	for (; now < end; now = s->l->now_ns(s->l->ctx)) {
+		if (now >= next) {
+			r = send_head(s->l, ask, s->sent, 0);
+			if (r < 0)
+				return r;
+			next = now + ASK_MS * MS_NS;
+		}
+		r = hear(s, answer, s->sent, ASK_MS);
+		if (r)
+			return r < 0 ? r : 0;
 	}
 	return -ETIMEDOUT;
 }
@@ -190,7 +192,7 @@ int verified_send(const struct verified_link *l, const struct verified_options *
 	return r < 0 ? r : 0;
 }
 
-/* ---- receiving ------------------------------------------------------------------------------ */
+/* ---- receiving ------------------------------------------------------------------- */
 
 struct receiver {
 	const struct verified_link *l;

@@ -79,3 +79,14 @@ bare_gone()
 {
 	wait_for 60 guest_gone "$1" && domain_gone "$(guest_domid "$1")"
 }
+
+# pages_of DOMID: how many Xen counts as its own.
+pages_of()
+{
+	xl dmesg -c >/dev/null
+	xl debug-keys q
+	wait_for 10 eval 'xl dmesg | grep -q "General information for domain '$1':"'
+	xl dmesg | awk -v d="$1:" '/General information for domain/ { mine = $NF == d }
+		mine && match($0, /nr_pages=[0-9]+/) { n = substr($0, RSTART + 9, RLENGTH - 9) }
+		END { print n }'
+}

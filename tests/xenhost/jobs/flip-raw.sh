@@ -5,16 +5,6 @@
 
 give=$XH_BUILD/tests/give-pages
 
-# pages_of DOMID: how many Xen counts as its own.
-pages_of()
-{
-	xl debug-keys q
-	wait_for 10 eval 'xl dmesg | grep -q "General information for domain '$1':"'
-	xl dmesg | awk -v d="$1:" '/General information for domain/ { mine = $NF == d }
-		mine && match($0, /nr_pages=[0-9]+/) { n = substr($0, RSTART + 9, RLENGTH - 9) }
-		END { print n }'
-}
-
 offers() { xenstore-exists "/local/domain/$(guest_domid "$1")/data/flip/nr"; }
 
 # round GUEST: gives what it offers; prints the statuses.
@@ -34,25 +24,25 @@ for nr in 256 255 16; do
 	check "it has seen them" bare_says fg "^flip: $nr of $nr pages came, 0 words wrong"
 done
 check "all as offered, all given back" bare_says fg "^flip: 527 offered, 527 taken, 0 none, 527 given"
-check "it has what it was left with" equal $((8192 - 256)) "$(pages_of "$domid")"
+check "it has what it was left with" equal $((8192 - 1024)) "$(pages_of "$domid")"
 check "it ends well" bare_passes fg
 check "dom0 has as many pages as before" equal "$own" "$(pages_of 0)"
 
-# spoilt HOW DOMID STATUS: a guest that offers what cannot be used costs itself only.
+# spoilt HOW: a guest that offers what cannot be used costs itself only.
 spoilt()
 {
-	bare_create bad "flip $1 64 $2"
-	check "$1, for domain $2: nothing is taken" equal "status $3: 64" "$(round bad)"
+	bare_create bad "flip receive 64 0 $1"
+	check "$1: nothing is taken" equal "status -1: 64" "$(round bad)"
 	check "and it has nothing" bare_says bad "^flip: 0 of 64 pages came"
 	check "it ends" bare_passes bad
 	check "dom0 has as many pages as before" equal "$own" "$(pages_of 0)"
 }
-spoilt full 0 -1
-spoilt other 7 -1
-spoilt access 0 -1
+spoilt full
+spoilt access
+spoilt other
 
 # Entries that change meanwhile: each is taken or not, and none is half taken.
-bare_create shaky "flip unstable 256 0; flip receive 256 0"
+bare_create shaky "flip receive 256 0 unstable; flip receive 256 0"
 statuses=$(round shaky)
 say "entries that changed meanwhile:" $statuses
 check "each has a status of its own" equal 256 "$(echo "$statuses" | awk '{ n += $3 } END { print n }')"

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What vif-device.c and vif-wait.c share; nobody else includes it.
+ *
+ * Hides: nothing. What an interface is and when it connects is the former's; what
+ * becomes of one whose address another still has, the latter's.
+ */
+#ifndef PV_VIF_DEVICE_INTERNAL_H
+#define PV_VIF_DEVICE_INTERNAL_H
+
+#include "bridge-serve.h"
+#include "vif-device.h"
+
+/* What all interfaces share. */
+struct vif_common {
+	const struct vif_config *config;
+	struct xs_handle *xs;
+	struct bridges *bridges;
+	struct flip_helper *flip;	/* NULL: not wanted */
+	struct bridge_config *bridge_config;
+	struct bridge_control *control;
+	struct vif_device *devices;
+	struct evsource *again;		/* timer: the next who is to be tried again */
+};
+
+struct vif_device {
+	struct device device;
+	struct device_env env;
+	struct vif_common *common;
+	struct vif_device *next;
+	struct vif_toolstack ts;	/* as last read */
+	bool complete, is_open;
+	uint64_t inputs;
+	/* What serves it, from connect to its end. */
+	struct bridge_port *port;
+	char bridge[VIF_NAME_BYTES];	/* that it is on */
+	struct vif_frontend front;
+	struct vswitch_port_config set;	/* what the bridge has been told */
+	struct bridge_rate rate;
+	bool multicast, watches_multicast;
+	bool is_ready, stopping, keep, failed;
+	/* For its address. 0: it does not wait; it is not to be tried by time. */
+	uint64_t waits_since_ms, retry_at_ms;
+	struct failure failure;
+};
+
+/* vif-wait.c: an interface that waits for its address; to others it is starting */
+/* The worker refused it: why. False: it is not to wait, or not any longer. */
+bool vif_wait_begin(struct vif_device *v, const struct failure *why);
+/* It has its address, or is not to connect any more; the next time is another wait. */
+void vif_wait_end(struct vif_device *v);
+/*
+ * Somebody has left: those that wait there are tried, not from in here. A bridge whose last
+ * port this was is about to end, and one whose worker has ended takes nobody any more.
+ */
+void vif_wait_retry(struct vif_common *c, const char *bridge);
+/* The timer's: arg is the struct vif_common. */
+void vif_wait_due(void *arg, uint32_t events);
+/* "its address ... is vif 3/0's on bridge br0" */
+void vif_wait_owner(const struct vif_device *v, char *out, size_t bytes);
+
+#endif

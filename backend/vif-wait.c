@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Interfaces that wait for their address, while another on their bridge has it.
+ *
+ * Hides: who is tried again and when, for how long. Must not know: states, features,
+ * how one is tried (a look at it does that).
+ *
+ * A domain that is migrated within the host connects while its old self may have the
+ * address yet. To everybody else a vif that waits for its address is starting.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include "util.h"
+#include "vif-device-internal.h"
+
+#define ADDRESS_RETRY_MS 1000	/* nobody tells when an address changes */
+#define REASON_BYTES 160
+
+/* Whoever is to be tried again first. */
+static void arm(struct vif_common *c)
+{
+	uint64_t now = now_ms(), first = UINT64_MAX;
+
+	for (struct vif_device *v = c->devices; v; v = v->next)
+		if (v->retry_at_ms)
+			first = MIN(first, v->retry_at_ms);
+	evloop_set_timer(c->again, first == UINT64_MAX ? -1 :
+			 first > now ? (int64_t)(first - now) : 0, 0);
+}
+
+static struct vif_device *find_due(struct vif_common *c, uint64_t now)
+{
+	struct vif_device *v = c->devices;
+
+	while (v && (!v->retry_at_ms || v->retry_at_ms > now))
+		v = v->next;
+	return v;
+}
+
+/* From the beginning each time: a look may free any device. */
+void vif_wait_due(void *arg, uint32_t events)
+{
+	struct vif_common *c = arg;
+	uint64_t now = now_ms();
+	struct vif_device *v;
+
+	(void)events;
+	while ((v = find_due(c, now))) {
+		v->retry_at_ms = 0;
+		v->env.changed(v->env.arg);
+	}
+	arm(c);
+}
+
+void vif_wait_retry(struct vif_common *c, const char *bridge)
+{
+	for (struct vif_device *v = c->devices; v; v = v->next)
+		if (v->retry_at_ms && !strcmp(v->bridge, bridge))
+			v->retry_at_ms = 1;
+	arm(c);
+}
+
+void vif_wait_owner(const struct vif_device *v, char *out, size_t bytes)
+{
+	struct bridge_vif_name owner;
+	char mac[24], who[40] = "another's";
+
+	if (bridges_find_owner(v->common->bridges, v->bridge, v->set.mac, &owner))
+		snprintf(who, sizeof(who), "vif %u/%u's", owner.domid, owner.devid);
+	vif_format_mac(v->set.mac, mac, sizeof(mac));
+	snprintf(out, bytes, "its address %s is %s on bridge %s", mac, who, v->bridge);
+}
+
+bool vif_wait_begin(struct vif_device *v, const struct failure *why)
+{
+	uint64_t now = now_ms(), since = v->waits_since_ms ? v->waits_since_ms : now;
+	char owner[REASON_BYTES], text[REASON_BYTES + 16];
+
+	if (why->err != EADDRINUSE || v->env.bus->state != XenbusStateInitWait ||
+	    now - since >= v->common->config->address_ms)
+		return false;
+	if (!v->waits_since_ms) {
+		vif_wait_owner(v, owner, sizeof(owner));
+		snprintf(text, sizeof(text), "%s: waits for it", owner);
+		log_peer_at(v->env.log, LOG_LEVEL_INFO, "%s", text);
+		xenbus_write_error(v->env.bus, EADDRINUSE, text);
+	}
+	v->waits_since_ms = since;
+	v->retry_at_ms = now + ADDRESS_RETRY_MS;
+	arm(v->common);
+	return true;
+}
+
+void vif_wait_end(struct vif_device *v)
+{
+	if (v->waits_since_ms)
+		xenbus_clear_error(v->env.bus);
+	v->waits_since_ms = v->retry_at_ms = 0;
+}
