@@ -21,6 +21,7 @@
 #include <unistd.h>
 #include "bridge.h"
 #include "bridge-capture.h"
+#include "cycles.h"
 #include "evloop.h"
 #include "flip.h"
 #include "grant.h"
@@ -539,15 +540,6 @@ static void run(struct bridge *b)
 }
 
 /* ---- from OPEN to STOPPED --------------------------------------------------------------------- */
-
-static uint64_t measure_cycles_per_us(void)
-{
-	uint64_t start = spin_now_cycles(), ns = now_ns();
-
-	while (now_ns() - ns < 1000000)
-		;
-	return MAX(1, (spin_now_cycles() - start) / 1000);
-}
 
 static int open_loop(struct bridge *b)
 {
