@@ -12,6 +12,10 @@
 
 #define LOAD(x) __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
 #define STORE(x, v) __atomic_store_n(&(x), v, __ATOMIC_RELEASE)
+/* The thread sanitizer does not know fences, and says so. */
+#if defined(__SANITIZE_THREAD__)
+#pragma GCC diagnostic ignored "-Wtsan"
+#endif
 #define FENCE() __atomic_thread_fence(__ATOMIC_SEQ_CST)
 
 /* Behind each ring is the index at which its reader wants to be told. */
