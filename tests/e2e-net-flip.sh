@@ -6,8 +6,6 @@
 . "$(dirname "$0")/lib-net.sh"
 need_namespaces
 need python3 python3
-! grep -q '^PV_SANITIZE = .' "${abs_top_builddir:-.}/Makefile" ||
-	skip "its floods take both CPUs for minutes when built with sanitizers"
 
 # ---- hosts that cannot: one line says why, and copies are made --------------------
 
