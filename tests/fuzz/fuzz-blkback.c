@@ -15,7 +15,7 @@
 #include "blkback.h"
 #include "disk-memory.h"
 #include "fake-xen.h"
-#include "fuzz.h"
+#include "fuzz-ring.h"
 #include "grant.h"
 #include "journal.h"
 
@@ -201,16 +201,9 @@ static void write_segments(struct fuzz_blk *w, struct fuzz_in *in)
 
 static void spoil_index(struct fuzz_blk *w, struct fuzz_in *in)
 {
-	struct ring_front *r = &w->guest.front;
 	uint8_t how = fuzz_u8(in);
-	uint32_t value = how & 8 ? fuzz_u32(in) : r->req_prod_pvt + how / 16;
 
-	switch (how % 4) {
-	case 0: atomic_store(&r->shared->req_prod, value); break;
-	case 1: atomic_store(&r->shared->rsp_event, value); break;
-	case 2: atomic_store(&r->shared->rsp_prod, value); break;
-	default: atomic_store(&r->shared->req_event, value);
-	}
+	fuzz_spoil_front(&w->guest.front, how, in);
 }
 
 static void in_a_storm(struct fuzz_blk *w, struct fuzz_in *in)

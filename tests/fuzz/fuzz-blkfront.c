@@ -8,7 +8,7 @@
 #include <string.h>
 #include "blkfront.h"
 #include "fake-front.h"
-#include "fuzz.h"
+#include "fuzz-ring.h"
 
 #define PAGE 4096u
 #define IOS 24u
@@ -75,14 +75,8 @@ static void put_response(struct ring_back *ring, struct fuzz_in *in)
 static void spoil_index(struct ring_back *ring, struct fuzz_in *in)
 {
 	uint8_t how = fuzz_u8(in);
-	uint32_t value = how & 8 ? fuzz_u32(in) : ring->rsp_prod_pvt + how / 16;
 
-	switch (how % 4) {
-	case 0: atomic_store(&ring->shared->rsp_prod, value); break;
-	case 1: atomic_store(&ring->shared->req_event, value); break;
-	case 2: atomic_store(&ring->shared->req_prod, value); break;
-	default: atomic_store(&ring->shared->rsp_event, value);
-	}
+	fuzz_spoil_back(ring, how, in);
 }
 
 static void change_node(struct fuzz_in *in)

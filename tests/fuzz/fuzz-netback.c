@@ -10,7 +10,7 @@
 #include <poll.h>
 #include <string.h>
 #include "fake-xen.h"
-#include "fuzz.h"
+#include "fuzz-ring.h"
 #include "grant.h"
 #include "net-frames.h"
 #include "net-guest.h"
@@ -245,14 +245,8 @@ static void spoil_index(struct liar *l, struct fuzz_in *in)
 {
 	struct ring_front *r = some_ring(l, fuzz_u8(in));
 	uint8_t how = fuzz_u8(in);
-	uint32_t value = how & 8 ? fuzz_u32(in) : r->req_prod_pvt + how / 16;
 
-	switch (how % 4) {
-	case 0: atomic_store(&r->shared->req_prod, value); break;
-	case 1: atomic_store(&r->shared->rsp_event, value); break;
-	case 2: atomic_store(&r->shared->rsp_prod, value); break;
-	default: atomic_store(&r->shared->req_event, value);
-	}
+	fuzz_spoil_front(r, how, in);
 }
 
 static void publish(struct liar *l, bool silently)

@@ -7,7 +7,7 @@
  */
 #include <string.h>
 #include "fake-netback.h"
-#include "fuzz.h"
+#include "fuzz-ring.h"
 #include "netfront.h"
 
 #define PAGE 4096u
@@ -98,15 +98,8 @@ static void push(uint32_t q)
 static void spoil_index(uint32_t q, struct fuzz_in *in)
 {
 	uint8_t how = fuzz_u8(in);
-	struct ring_back *ring = how & 4 ? &fake_nb.tx[q] : &fake_nb.rx[q];
-	uint32_t value = how & 8 ? fuzz_u32(in) : ring->rsp_prod_pvt + how / 16;
 
-	switch (how % 4) {
-	case 0: atomic_store(&ring->shared->rsp_prod, value); break;
-	case 1: atomic_store(&ring->shared->req_event, value); break;
-	case 2: atomic_store(&ring->shared->req_prod, value); break;
-	default: atomic_store(&ring->shared->rsp_event, value);
-	}
+	fuzz_spoil_back(how & 4 ? &fake_nb.tx[q] : &fake_nb.rx[q], how, in);
 }
 
 static void change_node(struct fuzz_in *in)
