@@ -25,15 +25,56 @@ static double per_second(const struct compare_result *r, uint64_t n)
 	return (double)n * 1e9 / (double)r->wall_ns;
 }
 
-/* Xen's back end reads and writes the guest's pages; the others count it themselves. */
+/* What an operation moves; a round trip does so twice. */
+static double op_bytes(const struct compare_row *row, const struct compare_result *r)
+{
+	return row->nic ? (double)r->unit_bytes : row->block_bytes;
+}
+
+/*
+ * Xen's back ends read and write the guest's pages, once for a disk; for a network the
+ * frame is in the switch's memory, on its way to or from the TAP device, too. The others
+ * count it themselves.
+ */
 static double copies_per_byte(const struct compare_row *row, const struct compare_result *r)
 {
-	double moved = (double)r->ops * row->block_bytes;
+	double moved = (double)r->ops * op_bytes(row, r) * (strcmp(row->op, "ping") ? 1 : 2);
 	double copied = (double)r->copied_bytes + (double)r->guest_copied_bytes;
 
 	if (!r->ops)
 		return 0;
-	return copied / moved + (strcmp(row->model, "xen") ? 0 : 1);
+	return copied / moved + (strncmp(row->model, "xen", 3) ? 0 : row->nic ? 2 : 1);
+}
+
+static void show_nic_heading(const char *table)
+{
+	printf("\n%s\n", table);
+	printf("%-17s %8s %7s %8s %8s %7s %6s %5s %5s %5s %5s %5s %5s %8s %8s %6s  %s\n", "",
+	       "frames/s", "Mbit/s", "mean us", "p99 us", "exits", "port", "mmio", "call", "halt",
+	       "kick", "irq", "copy", "vcpu us", "back us", "lost %", "not equal");
+}
+
+/* Only a round trip has a time that one program sees. */
+static const char *latency(char text[static 16], uint64_t ns)
+{
+	snprintf(text, 16, ns ? "%.1f" : "-", (double)ns / 1e3);
+	return text;
+}
+
+static void show_nic_row(const struct compare_row *row, const struct compare_result *r)
+{
+	char mean[16], p99[16];
+
+	printf("%-17s %8.0f %7.1f %8s %8s %7.2f %6.1f %5.2f %5.2f %5.2f %5.2f %5.2f %5.2f %8.2f %8.2f %6.2f",
+	       row->label, per_second(r, r->ops),
+	       per_second(r, r->ops) * (double)r->unit_bytes * 8 / 1e6,
+	       latency(mean, r->latency_mean_ns), latency(p99, r->latency_p99_ns),
+	       per_op(r, r->exits), per_op(r, r->port_exits), per_op(r, r->mmio_exits),
+	       per_op(r, r->call_exits + r->kick_exits), per_op(r, r->halts),
+	       per_op(r, r->kicks), per_op(r, r->interrupts), copies_per_byte(row, r),
+	       per_op(r, r->vcpu_ns) / 1e3, per_op(r, r->back_ns) / 1e3,
+	       r->sent ? 100 * (double)r->lost / (double)r->sent : 0);
+	printf("%s%s\n", *row->unequal ? "  " : "", row->unequal);
 }
 
 static void show_heading(const char *table)
@@ -73,8 +114,8 @@ void compare_show_table(const struct compare_row *rows, const struct compare_res
 
 	for (unsigned int i = 0; i < nr; i++) {
 		if (!i || strcmp(rows[i].table, rows[i - 1].table))
-			show_heading(rows[i].table);
-		show_row(&rows[i], &results[i]);
+			(rows[i].nic ? show_nic_heading : show_heading)(rows[i].table);
+		(rows[i].nic ? show_nic_row : show_row)(&rows[i], &results[i]);
 	}
 	if (ps > INTERPRETED_PS)
 		printf("\nAttention: this machine's KVM interprets the guest, at %.0f ns an "
@@ -84,16 +125,29 @@ void compare_show_table(const struct compare_row *rows, const struct compare_res
 		       (double)ps / 1000);
 }
 
+static void show_nic_result(const struct compare_result *r)
+{
+	json_number("frame_bytes", r->frame_bytes);
+	json_number("unit_bytes", r->unit_bytes);
+	json_number("units_sent", r->sent);
+	json_number("units_lost", r->lost);
+	json_bool("offloads", r->offloads);
+}
+
 static void show_result(const struct compare_row *row, const struct compare_result *r)
 {
 	fputs("    {\"table\": ", stdout);
 	json_string(row->table);
 	json_text("label", row->label);
+	json_text("device", row->nic ? "nic" : "disk");
 	json_text("model", row->model);
 	json_text("operation", row->op);
 	json_text("changed", row->flags[0]);
 	json_text("not_equal", row->unequal);
-	json_number("block_bytes", row->block_bytes);
+	if (row->nic)
+		show_nic_result(r);
+	else
+		json_number("block_bytes", row->block_bytes);
 	json_number("depth", r->depth);
 	printf(",\n    \"ops_per_s\": %.1f, \"bytes_copied_per_byte\": %.3f",
 	       per_second(r, r->ops), copies_per_byte(row, r));

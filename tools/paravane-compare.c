@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * paravane compare: one disk, one guest, the same workload by emulated ATA, by virtio
- * and by Xen's ring.
+ * paravane compare: one disk, one network, one guest, the same workload by emulated
+ * devices, by virtio and by Xen's rings.
  *
- * Hides: which measurements there are. Must not know: how one is made or shown.
+ * Hides: the command line, which of the measurements are wanted. Must not know: how one is
+ * made or shown.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,14 +21,17 @@
 static const char help_text[] =
 "Usage: paravane compare [OPTION]...\n"
 "\n"
-"Compares ways to give a guest a disk. A virtual machine of its own on /dev/kvm reads and\n"
-"writes one image in the page cache: by emulated ATA (PIO, and bus-master DMA), by a\n"
-"virtio virtqueue, and by Xen's ring with paravane-blkback in a local Xen. Exits,\n"
+"Compares ways to give a guest a disk and a network. A virtual machine of its own on\n"
+"/dev/kvm reads and writes one image in the page cache: by emulated ATA (PIO, and\n"
+"bus-master DMA), by a virtio virtqueue, and by Xen's ring with paravane-blkback in a\n"
+"local Xen. It sends frames to one program behind a TAP device, and receives them: by an\n"
+"emulated RTL8139, by virtio-net, and by Xen's rings with paravane-netback. Exits,\n"
 "notifications, copies and CPU time are counted, not computed.\n"
 "\n"
 "  --only TEXT      only measurements whose model or heading has TEXT in it\n"
-"  --quick          the first table with 4 KiB blocks only, one round of 0.2 s each\n"
-"  --ms N           length of each measurement in milliseconds (default 400)\n"
+"  --disk, --nic    only disks, only network cards\n"
+"  --quick          no large blocks, nothing changed at a time, one round of 0.2 s each\n"
+"  --ms N           length of each measurement in milliseconds (default 300)\n"
 "  --rounds N       how often all are made in turn (default 3); the median by op/s is shown\n"
 "  --size MIB       size of the image (default 64)\n"
 "  --json           for programs, with all counters as they are\n"
@@ -38,7 +42,12 @@ static const char help_text[] =
 "call); halt: KVM's halts; kick: notifications to the back end; irq: interrupts taken;\n"
 "copy: bytes copied per byte moved, the one between page cache and memory included;\n"
 "vcpu us, back us: CPU time of the CPU's thread, and of the thread or process that serves\n"
-"the disk. \"not equal\" says what could not be made equal.\n"
+"the device; lost: frames that were sent and did not arrive, in %; of a stream, a frame is\n"
+"a segment of 1460 bytes, however many travel as one. \"not equal\" says what could not be\n"
+"made equal.\n"
+"\n"
+"Network cards need a network namespace of their own (root, or user namespaces) and\n"
+"/dev/net/tun; without them they are left out, and the output says so.\n"
 "\n"
 "It runs in a local Xen of its own and leaves nothing behind, also when interrupted.\n"
 "docs/compare.md says how to read it.\n"
@@ -49,74 +58,30 @@ static const struct option options[] = {
 	{ "only", required_argument, NULL, 'o' }, { "quick", no_argument, NULL, 'q' },
 	{ "ms", required_argument, NULL, 'm' }, { "size", required_argument, NULL, 's' },
 	{ "rounds", required_argument, NULL, 'r' },
-	{ "json", no_argument, NULL, 'j' }, { "inside", no_argument, NULL, 'i' },
+	{ "json", no_argument, NULL, 'j' }, { "inside", optional_argument, NULL, 'i' },
+	{ "disk", no_argument, NULL, 'D' }, { "nic", no_argument, NULL, 'N' },
 	{ "help", no_argument, NULL, 'h' }, { 0 } };
 
 struct compare_options {
 	const char *only;
-	bool quick, json, inside;
+	bool quick, json, inside, disk, nic;	/* disk, nic: only these; neither: both */
+	const char *no_network;			/* why NICs cannot be measured, or NULL */
 	uint32_t run_ms, size_mib, rounds;
 	int nr_cpus;
 };
 
 #define ROUNDS_MAX 15u
+#define ROWS_MAX 200u
 
 /* ---- measurements ---------------------------------------------------------------- */
 
 #define KIB 1024u
-#define DEPTH_ONE "depth 1: ATA has one command at a time"
-#define SEGMENTS_32 "32 grants a request; virtio, DMA: 1 address"
-
-/* Every model under one workload. */
-#define WORKLOAD(table, op, bytes, depth, ata, xen)					\
-	{ table, "ATA PIO", "ata-pio", op, { NULL }, bytes, depth, ata },		\
-	{ table, "ATA DMA", "ata-dma", op, { NULL }, bytes, depth, ata },		\
-	{ table, "virtio", "virtio", op, { NULL }, bytes, depth, "" },			\
-	{ table, "Xen ring", "xen", op, { NULL }, bytes, depth, xen }
-
-#define ONE_VIRTIO "virtio, one thing changed at a time: 4 KiB random read"
-#define ONE_XEN "Xen ring, one thing changed at a time: 4 KiB random read"
-#define ONE_BIG "Xen ring, large requests: 128 KiB random read"
-
-static const struct compare_row all_rows[] = {
-	WORKLOAD("4 KiB random read, depth 1", "read", 4 * KIB, 1, "", ""),
-	WORKLOAD("4 KiB random write, depth 1", "write", 4 * KIB, 1, "", ""),
-	WORKLOAD("4 KiB random read, depth 32", "read", 4 * KIB, 32, DEPTH_ONE, ""),
-	WORKLOAD("4 KiB random write, depth 32", "write", 4 * KIB, 32, DEPTH_ONE, ""),
-	WORKLOAD("128 KiB random read, depth 1", "read", 128 * KIB, 1, "", SEGMENTS_32),
-	WORKLOAD("128 KiB random read, depth 8", "read", 128 * KIB, 8, DEPTH_ONE, SEGMENTS_32),
-
-	{ ONE_VIRTIO, "depth 32", "virtio", "read", { NULL }, 4 * KIB, 32, "" },
-	{ ONE_VIRTIO, "depth 1", "virtio", "read", { NULL }, 4 * KIB, 1, "" },
-	{ ONE_VIRTIO, "a kick for each", "virtio", "read", { "every-kick" }, 4 * KIB, 32, "" },
-	{ ONE_VIRTIO, "no event index", "virtio", "read", { "every-event" }, 4 * KIB, 32, "" },
-	{ ONE_VIRTIO, "kick is an exit", "virtio", "read", { "exits" }, 4 * KIB, 32,
-	  "served on the guest's own CPU thread" },
-	{ ONE_VIRTIO, "polling", "virtio", "read", { "poll" }, 4 * KIB, 32, "" },
-
-	{ ONE_VIRTIO, "back end same CPU", "virtio", "read", { "same-cpu" }, 4 * KIB, 32, "" },
-	{ ONE_VIRTIO, "back end own CPU", "virtio", "read", { "own-cpu" }, 4 * KIB, 32, "" },
-
-	{ ONE_XEN, "depth 32", "xen", "read", { NULL }, 4 * KIB, 32, "" },
-	{ ONE_XEN, "depth 1", "xen", "read", { NULL }, 4 * KIB, 1, "" },
-	{ ONE_XEN, "a kick for each", "xen", "read", { "every-kick" }, 4 * KIB, 32, "" },
-	{ ONE_XEN, "kick is an exit", "xen", "read", { "exits" }, 4 * KIB, 32, "" },
-	{ ONE_XEN, "no persistent", "xen", "read", { "no-persistent" }, 4 * KIB, 32, "" },
-	{ ONE_XEN, "copied in guest", "xen", "read", { "bounce" }, 4 * KIB, 32, "" },
-	{ ONE_XEN, "grants each time", "xen", "read", { "fresh-grants" }, 4 * KIB, 32, "" },
-	{ ONE_XEN, "polling", "xen", "read", { "poll" }, 4 * KIB, 32, "" },
-
-	{ ONE_XEN, "back end same CPU", "xen", "read", { "same-cpu" }, 4 * KIB, 32, "" },
-	{ ONE_XEN, "back end own CPU", "xen", "read", { "own-cpu" }, 4 * KIB, 32, "" },
-
-	{ ONE_BIG, "depth 8", "xen", "read", { NULL }, 128 * KIB, 8, "" },
-	{ ONE_BIG, "no indirect", "xen", "read", { "no-indirect" }, 128 * KIB, 8, "" },
-	{ ONE_BIG, "no persistent", "xen", "read", { "no-persistent" }, 128 * KIB, 8, "" },
-};
 
 static bool wanted(const struct compare_row *row, const struct compare_options *o)
 {
 	if (row->flags[0] && !strcmp(row->flags[0], "own-cpu") && o->nr_cpus < 2)
+		return false;
+	if (row->nic ? o->disk : o->nic)
 		return false;
 	if (o->quick && (row->block_bytes > 4 * KIB || strstr(row->table, "at a time")))
 		return false;
@@ -151,33 +116,93 @@ static int measure_all(const struct compare_options *o, struct compare_world *w,
 	return STATUS_OK;
 }
 
-static int measure(const struct compare_options *o, struct compare_world *w)
+static int select_rows(const struct compare_options *o, struct compare_row *rows,
+		       unsigned int *nr)
 {
-	static struct compare_row rows[ARRAY_LEN(all_rows)];
-	static struct compare_result results[ARRAY_LEN(all_rows)][ROUNDS_MAX];
-	static struct compare_result medians[ARRAY_LEN(all_rows)];
-	unsigned int nr = 0;
-	int status;
+	unsigned int nr_all;
+	const struct compare_row *all = compare_rows(&nr_all);
+	bool left_out = false;
 
-	for (size_t i = 0; i < ARRAY_LEN(all_rows); i++)
-		if (wanted(&all_rows[i], o))
-			rows[nr++] = all_rows[i];
-	if (!nr)
-		return complain(STATUS_USAGE, "no measurement has \"%s\" in it; "
-				"expected a model such as xen, virtio, ata-dma or part of a heading",
-				o->only);
-	status = measure_all(o, w, rows, nr, results);
+	if (nr_all > ROWS_MAX)
+		return complain(STATUS_ERROR, "there are more than %u measurements", ROWS_MAX);
+	for (*nr = 0; nr_all; nr_all--, all++) {
+		if (!wanted(all, o))
+			continue;
+		if (!all->nic || !o->no_network)
+			rows[(*nr)++] = *all;
+		else
+			left_out = true;
+	}
+	if (*nr)
+		return STATUS_OK;
+	if (left_out)
+		return complain(STATUS_SKIPPED, "%s; network cards need it: run as root, or where user "
+				"namespaces are allowed", o->no_network);
+	return complain(STATUS_USAGE, "no measurement has \"%s\" in it; "
+			"expected a model such as xen, virtio, ata-dma, rtl8139 or part of a heading",
+			o->only ? o->only : "");
+}
+
+/* By name, so that nobody takes a table that is not there for one that does not exist. */
+static void say_left_out(const struct compare_options *o)
+{
+	unsigned int nr;
+	const struct compare_row *row = compare_rows(&nr);
+	const char *last = "";
+
+	for (; nr; nr--, row++) {
+		if (!row->nic || !o->no_network || !wanted(row, o))
+			continue;
+		if (strcmp(row->table, last))
+			printf("%s%s\n", *last ? "  " : "\nLeft out:\n  ", row->table);
+		last = row->table;
+	}
+	if (*last)
+		printf("because %s; run as root, or where user namespaces are allowed\n",
+		       o->no_network);
+}
+
+static int measure(const struct compare_options *o, struct compare_world *w,
+		   const struct compare_row *rows, unsigned int nr)
+{
+	static struct compare_result results[ROWS_MAX][ROUNDS_MAX];
+	static struct compare_result medians[ROWS_MAX];
+	int status = measure_all(o, w, rows, nr, results);
+
 	if (status)
 		return status;
 	for (unsigned int i = 0; i < nr; i++) {
 		qsort(results[i], o->rounds, sizeof(results[i][0]), by_rate);
 		medians[i] = results[i][o->rounds / 2];
 	}
-	if (o->json)
+	if (o->json) {
 		compare_show_json(rows, medians, nr, o->size_mib, o->run_ms, o->rounds);
-	else
-		compare_show_table(rows, medians, nr);
+		return STATUS_OK;
+	}
+	compare_show_table(rows, medians, nr);
+	say_left_out(o);
 	return STATUS_OK;
+}
+
+static int open_and_measure(const struct compare_options *o)
+{
+	static struct compare_row rows[ROWS_MAX];
+	struct compare_world *w = NULL;
+	bool disk = false, nic = false;
+	unsigned int nr;
+	int status = select_rows(o, rows, &nr);
+
+	if (status)
+		return status;
+	for (unsigned int i = 0; i < nr; i++) {
+		nic = nic || rows[i].nic;
+		disk = disk || !rows[i].nic;
+	}
+	status = compare_world_open(o->size_mib, disk, nic, &w);
+	if (!status)
+		status = measure(o, w, rows, nr);
+	compare_world_close(w);
+	return status;
 }
 
 /* ---- the command -------------------------------------------------------------------- */
@@ -235,8 +260,15 @@ static int parse(int argc, char **argv, struct compare_options *o)
 		case 'j':
 			o->json = true;
 			break;
+		case 'D':
+			o->disk = true;
+			break;
+		case 'N':
+			o->nic = true;
+			break;
 		case 'i':
 			o->inside = true;
+			o->no_network = optarg && *optarg ? optarg : NULL;
 			break;
 		case 'h':
 			fputs(command->help, stdout);
@@ -245,6 +277,8 @@ static int parse(int argc, char **argv, struct compare_options *o)
 			return STATUS_USAGE;
 		}
 	}
+	if (!status && o->disk && o->nic)
+		o->disk = o->nic = false;
 	if (!status && optind < argc)
 		status = complain_usage(command, "\"%s\" is too much: only options are expected",
 					argv[optind]);
@@ -253,8 +287,8 @@ static int parse(int argc, char **argv, struct compare_options *o)
 
 static int run_compare(int argc, char **argv)
 {
-	struct compare_options o = { .run_ms = 400, .size_mib = 64, .rounds = 3 };
-	struct compare_world *w = NULL;
+	struct compare_options o = { .run_ms = 300, .size_mib = 64, .rounds = 3 };
+	char why[128];
 	cpu_set_t cpus;
 	int status = parse(argc, argv, &o);
 
@@ -267,16 +301,14 @@ static int run_compare(int argc, char **argv)
 		return status;
 	if (!o.inside)
 		return compare_enter_local_xen(argc, argv);
-	status = compare_world_open(o.size_mib, &w);
-	if (!status)
-		status = measure(&o, w);
-	compare_world_close(w);
-	return status;
+	if (!o.no_network && !compare_has_network(why))
+		o.no_network = why;
+	return open_and_measure(&o);
 }
 
 const struct subcommand compare_command = {
 	.name = "compare",
-	.summary = "measures emulated ATA, virtio and Xen's ring side by side",
+	.summary = "measures emulated devices, virtio and Xen's rings side by side",
 	.help = help_text,
 	.run = run_compare,
 };

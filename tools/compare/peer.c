@@ -27,7 +27,7 @@
 
 #define BATCH 32u
 #define NAP_US 30
-#define LOST_NS 20000000u		/* what has not moved for so long will not */
+#define LOST_NS 250000000u		/* what has not moved for so long will not */
 #define SETTLED_NS 50000000u
 #define SOCKET_BYTES (32 << 20)
 #define HEADER sizeof(struct virtio_net_hdr)
