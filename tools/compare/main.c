@@ -199,6 +199,8 @@ static void check_job(struct machine_job *job)
 		usage("--depth or --bs is none for", model_names[job->model]);
 	if (nic)
 		job->devid = 0;
+	if (job->warm_ms > job->run_ms)
+		job->warm_ms = job->run_ms;
 }
 
 static void open_image(struct machine_job *job, const char *image)

@@ -27,8 +27,8 @@
 
 #define BATCH 32u
 #define NAP_US 30
-#define LOST_NS 250000000u		/* what has not moved for so long will not */
-#define SETTLED_NS 50000000u
+#define LOST_NS 2000000000u		/* what has not moved for so long will not */
+#define SETTLED_NS 200000000u
 #define SOCKET_BYTES (32 << 20)
 #define HEADER sizeof(struct virtio_net_hdr)
 
@@ -389,9 +389,11 @@ uint64_t peer_arrived(const struct peer *p)
 
 void peer_settle(const struct peer *p, uint64_t sent)
 {
-	uint64_t last = peer_arrived(p), since = wall_ns(), now;
+	uint64_t last = 0, since = wall_ns(), now;
+	bool over = false;
 
-	while ((now = peer_arrived(p)) < sent && wall_ns() - since < SETTLED_NS) {
+	while ((now = peer_arrived(p)) < sent && !over) {
+		over = now == last && wall_ns() - since > SETTLED_NS;
 		if (now != last)
 			since = wall_ns();
 		last = now;

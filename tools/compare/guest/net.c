@@ -11,7 +11,7 @@
 #include "guest.h"
 
 #define BATCH 32u			/* frames that the card is told of at once */
-#define SILENCE_MS 50u
+#define SILENCE_MS 200u
 
 #define LOAD(x) __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
 #define STORE(x, v) __atomic_store_n(&(x), v, __ATOMIC_RELEASE)
@@ -257,15 +257,18 @@ static void receive_until(uint64_t end_ticks)
 	}
 }
 
-/* What was under way when the other end stopped. */
+/* What was under way when the other end stopped; the time is looked at before the card. */
 static void receive_rest(void)
 {
 	uint64_t since = now_ticks();
+	bool over;
 
-	while (!LOAD(job->peer_done) || (job->received < LOAD(job->peer_sent) &&
-					 now_ticks() - since < SILENCE_MS * job->ticks_per_ms)) {
+	while (!LOAD(job->peer_done) || job->received < LOAD(job->peer_sent)) {
+		over = LOAD(job->peer_done) && now_ticks() - since > SILENCE_MS * job->ticks_per_ms;
 		if (receive_pass())
 			since = now_ticks();
+		else if (over)
+			return;
 		card->kick();
 		pause_cpu();
 	}
