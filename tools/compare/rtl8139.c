@@ -288,7 +288,7 @@ static void write16(struct rtl8139 *r, unsigned int at, uint32_t value)
 {
 	switch (at) {
 	case RTL_CAPR:
-		r->read_at = (value + RTL_CAPR_LAG) & (ring_bytes(r) - 1) & ~3u;
+		r->read_at = value + RTL_CAPR_LAG;
 		break;
 	case RTL_IMR:
 		set_interrupts(r, r->isr, (uint16_t)value);
