@@ -65,7 +65,8 @@ static void show_nic_row(const struct compare_row *row, const struct compare_res
 {
 	char mean[16], p99[16];
 
-	printf("%-17s %8.0f %7.1f %8s %8s %7.2f %6.1f %5.2f %5.2f %5.2f %5.2f %5.2f %5.2f %8.2f %8.2f %6.2f",
+	/* One more digit than disks have: many frames travel under one notification. */
+	printf("%-17s %8.0f %7.1f %8s %8s %7.3f %6.2f %5.3f %5.3f %5.3f %5.3f %5.3f %5.2f %8.3f %8.3f %6.2f",
 	       row->label, per_second(r, r->ops),
 	       per_second(r, r->ops) * (double)r->unit_bytes * 8 / 1e6,
 	       latency(mean, r->latency_mean_ns), latency(p99, r->latency_p99_ns),
