@@ -160,7 +160,9 @@ if [ "$E2E_COMPARE_INSIDE" = unshare ]; then
 	python3 -c '
 import json, sys
 r = json.load(open(sys.argv[1]))["results"]
-assert {x["model"] for x in r} == {"rtl8139", "virtio-net", "xen-net"}, r
+assert {(x["model"], x["operation"]) for x in r} == {
+    (m, o) for m in ("rtl8139", "virtio-net", "xen-net")
+    for o in ("send", "receive", "ping", "stream-out", "stream-in")}, r
 for x in r:
     assert x["device"] == "nic" and x["frame_bytes"] > 0 and x["ops"] > 0, x
     assert 0 <= x["units_lost"] <= x["units_sent"], x

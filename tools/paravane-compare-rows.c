@@ -86,7 +86,7 @@ static const struct compare_row all_rows[] = {
 	NETWORK("NIC: 1514-byte frames sent", "send", 1514, AHEAD, FOUR_FRAMES),
 	NETWORK("NIC: 64-byte frames received", "receive", 64, AHEAD, RING_32K),
 	NETWORK("NIC: 1514-byte frames received", "receive", 1514, AHEAD, RING_32K),
-	NETWORK("NIC: 64-byte frames there and back, one at a time", "ping", 64, 1, ""),
+	NETWORK("NIC: 64-byte frames there and back, depth 1", "ping", 64, 1, ""),
 	NETWORK("NIC: stream out, segments of 1460 bytes", "stream-out", 1514, AHEAD, CUT),
 	NETWORK("NIC: stream in, segments of 1460 bytes", "stream-in", 1514, AHEAD, CUT),
 

@@ -22,7 +22,6 @@
 #include "tap.h"
 #include "virtio-net.h"
 
-#define QUEUE_FRAMES 1024u		/* that the interface keeps for who reads it */
 #define INTERFACE_MS 20000u
 
 struct nic {
@@ -205,7 +204,7 @@ static int open_peer(struct nic *n)
 {
 	struct peer_config peer = { .ifname = n->cfg.ifname, .op = n->cfg.op,
 				    .credit = credit, .ctx = n };
-	int r = tap_interface(n->cfg.ifname, QUEUE_FRAMES, INTERFACE_MS);
+	int r = tap_interface(n->cfg.ifname, INTERFACE_MS);
 
 	if (r)
 		return r;

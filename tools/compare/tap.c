@@ -42,7 +42,7 @@ int tap_offloads(int fd, bool checksum, bool tso4)
 	return ioctl(fd, TUNSETOFFLOAD, flags) ? -errno : 0;
 }
 
-static int set_up(int sock, const char *ifname, unsigned int queue_frames)
+static int set_up(int sock, const char *ifname)
 {
 	struct ifreq ifr = { 0 };
 
@@ -50,10 +50,7 @@ static int set_up(int sock, const char *ifname, unsigned int queue_frames)
 	if (ioctl(sock, SIOCGIFFLAGS, &ifr))
 		return -errno;
 	ifr.ifr_flags |= IFF_UP | IFF_NOARP;
-	if (ioctl(sock, SIOCSIFFLAGS, &ifr))
-		return -errno;
-	ifr.ifr_qlen = (int)queue_frames;
-	return ioctl(sock, SIOCSIFTXQLEN, &ifr) ? -errno : 0;
+	return ioctl(sock, SIOCSIFFLAGS, &ifr) ? -errno : 0;
 }
 
 /* ---- whether it sends what it is given ------------------------------------------- */
@@ -115,7 +112,7 @@ static int await_active(const char *ifname, unsigned int *left_ms)
 	return r;
 }
 
-int tap_interface(const char *ifname, unsigned int queue_frames, unsigned int timeout_ms)
+int tap_interface(const char *ifname, unsigned int timeout_ms)
 {
 	int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), r;
 
@@ -123,7 +120,7 @@ int tap_interface(const char *ifname, unsigned int queue_frames, unsigned int ti
 		return -errno;
 	for (; !if_nametoindex(ifname) && timeout_ms >= LOOK_MS; timeout_ms -= LOOK_MS)
 		usleep(LOOK_MS * 1000);
-	r = if_nametoindex(ifname) ? set_up(sock, ifname, queue_frames) : -ETIMEDOUT;
+	r = if_nametoindex(ifname) ? set_up(sock, ifname) : -ETIMEDOUT;
 	close(sock);
 	return r ? r : await_active(ifname, &timeout_ms);
 }

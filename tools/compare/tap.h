@@ -18,9 +18,9 @@ int tap_open(const char *ifname, int header_bytes);
 /* What frames that are read may still want done. */
 int tap_offloads(int fd, bool checksum, bool tso4);
 /*
- * Waits until there is such an interface, sets it up, has it keep so many frames that
- * nobody has read, and waits until it loses none. -ETIMEDOUT: there is none such.
+ * Waits until there is such an interface, sets it up, and waits until it loses nothing of
+ * what it is given. -ETIMEDOUT: there is none such.
  */
-int tap_interface(const char *ifname, unsigned int queue_frames, unsigned int timeout_ms);
+int tap_interface(const char *ifname, unsigned int timeout_ms);
 
 #endif
