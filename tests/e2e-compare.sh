@@ -165,7 +165,8 @@ assert {(x["model"], x["operation"]) for x in r} == {
     for o in ("send", "receive", "ping", "stream-out", "stream-in")}, r
 for x in r:
     assert x["device"] == "nic" and x["frame_bytes"] > 0 and x["ops"] > 0, x
-    assert 0 <= x["units_lost"] <= x["units_sent"], x
+    assert x["largest_frame_bytes"] >= x["frame_bytes"], x
+    assert 0 <= x["frames_lost"] <= x["frames_sent"], x
 ' "$work/json" || bad "JSON of network cards: $(cat "$work/json")"
 fi
 # Without a namespace the network cards are left out by name, the disks are measured.
@@ -186,19 +187,38 @@ assert r and all(x["model"] == "xen" and x["ops"] > 0 and x["persistent_grants"]
 paravane compare --only nonsense >"$work/out" 2>&1
 [ $? = 2 ] || bad "--only nonsense: $(cat "$work/out")"
 
-# Interrupted in the middle: its local Xen, image and processes go.
-mkdir "$work/run"
-XDG_RUNTIME_DIR=$work/run setsid paravane compare >"$work/out" 2>&1 &
-pid=$!
-for ((i = 0; i < 600; i++)); do
-	grep -q '^2 of' "$work/out" && break
-	sleep 0.1
-done
-grep -q '^2 of' "$work/out" || bad "it does not begin: $(cat "$work/out")"
-kill -INT $pid
-wait $pid
-[ $? -ge 125 ] || bad "interrupted, but its status does not say so"
-[ -z "$(ls "$work/run")" ] || bad "left behind: $(ls -R "$work/run")"
+# interrupted AT ARGUMENT...: in the middle of measurement AT; its local Xen, image,
+# namespace and processes go
+interrupted()
+{
+	local at=$1 pid i
+
+	shift
+	mkdir "$work/run"
+	XDG_RUNTIME_DIR=$work/run setsid paravane compare "$@" >"$work/out" 2>&1 &
+	pid=$!
+	for ((i = 0; i < 600; i++)); do
+		grep -q "^$at of" "$work/out" && break
+		sleep 0.1
+	done
+	grep -q "^$at of" "$work/out" || bad "it does not begin: $(cat "$work/out")"
+	kill -INT $pid
+	wait $pid
+	[ $? -ge 125 ] || bad "interrupted, but its status does not say so"
+	[ -z "$(ls "$work/run")" ] || bad "left behind: $(ls -R "$work/run")"
+	for ((i = 0; i < 100; i++)); do
+		grep -qs "XDG_RUNTIME_DIR=$work/run" /proc/[0-9]*/environ || break
+		sleep 0.1
+	done
+	[ $i -lt 100 ] || bad "processes are left: $(grep -ls "$work/run" /proc/[0-9]*/environ)"
+	rmdir "$work/run"
+}
+
+interrupted 2
+if [ "$E2E_COMPARE_INSIDE" = unshare ]; then
+	interrupted 2 --nic --only 'frames sent'
+	interrupted 2 --nic --only 'Xen netif'
+fi
 
 [ $failures = 0 ] || exit 1
 echo "verified data by ATA, virtio and Xen's rings"

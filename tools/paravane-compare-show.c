@@ -126,12 +126,13 @@ void compare_show_table(const struct compare_row *rows, const struct compare_res
 		       (double)ps / 1000);
 }
 
+/* frame_bytes: what an operation stands for; of a stream, many travel in one frame. */
 static void show_nic_result(const struct compare_result *r)
 {
-	json_number("frame_bytes", r->frame_bytes);
-	json_number("unit_bytes", r->unit_bytes);
-	json_number("units_sent", r->sent);
-	json_number("units_lost", r->lost);
+	json_number("frame_bytes", r->unit_bytes);
+	json_number("largest_frame_bytes", r->frame_bytes);
+	json_number("frames_sent", r->sent);
+	json_number("frames_lost", r->lost);
 	json_bool("offloads", r->offloads);
 }
 

@@ -340,6 +340,7 @@ void nic_settle(struct nic *n)
 {
 	if (!guest_receives(n))
 		peer_settle(n->peer, n->page->sent);
+	peer_end(n->peer);
 }
 
 uint64_t nic_sent(const struct nic *n)
@@ -354,10 +355,16 @@ uint64_t nic_lost(const struct nic *n)
 	return sent > there ? sent - there : 0;
 }
 
-uint64_t nic_copied_bytes(const struct nic *n)
+uint64_t nic_copied_bytes(struct nic *n)
 {
-	return n->rtl ? rtl8139_copied_bytes(n->rtl) :
-	       n->virtio ? virtio_net_copied_bytes(n->virtio) : 0;
+	uint64_t bytes;
+
+	if (!n->rtl)
+		return n->virtio ? virtio_net_copied_bytes(n->virtio) : 0;
+	pthread_mutex_lock(&n->lock);
+	bytes = rtl8139_copied_bytes(n->rtl);
+	pthread_mutex_unlock(&n->lock);
+	return bytes;
 }
 
 uint64_t nic_back_ns(const struct nic *n)

@@ -45,7 +45,7 @@ bool nic_mmio_write(struct nic *n, uint64_t gpa, const void *data, unsigned int 
 /* The guest says that it has a driver; that what is counted is over. */
 void nic_ready(struct nic *n);
 void nic_quiet(struct nic *n);
-/* Once the guest has ended: waits for what is under way. */
+/* Once the guest has ended: waits for what is under way, and ends the other end. */
 void nic_settle(struct nic *n);
 
 /* Units that have arrived at the other end. */
@@ -54,7 +54,7 @@ uint64_t nic_arrived(const struct nic *n);
 uint64_t nic_sent(const struct nic *n);
 uint64_t nic_lost(const struct nic *n);
 /* By the device model. */
-uint64_t nic_copied_bytes(const struct nic *n);
+uint64_t nic_copied_bytes(struct nic *n);
 /* CPU time of its thread; 0: there is none. */
 uint64_t nic_back_ns(const struct nic *n);
 /* What the other end found wrong with a frame, or NULL. */

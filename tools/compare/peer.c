@@ -359,13 +359,19 @@ int peer_start(struct peer *p, struct cmp_job *page)
 	return r;
 }
 
+void peer_end(struct peer *p)
+{
+	STORE(p->stop, true);
+	if (p->started)
+		pthread_join(p->thread, NULL);
+	p->started = false;
+}
+
 void peer_close(struct peer *p)
 {
 	if (!p)
 		return;
-	STORE(p->stop, true);
-	if (p->started)
-		pthread_join(p->thread, NULL);
+	peer_end(p);
 	if (p->fd >= 0)
 		close(p->fd);
 	free(p->frames);

@@ -42,6 +42,8 @@ void peer_quiet(struct peer *p);
 uint64_t peer_arrived(const struct peer *p);
 /* Waits until sent units have arrived, or nothing does any longer. */
 void peer_settle(const struct peer *p, uint64_t sent);
+/* Ends it; the page is not written any more. */
+void peer_end(struct peer *p);
 /* What was wrong with a frame, or NULL. */
 const char *peer_complaint(const struct peer *p);
 

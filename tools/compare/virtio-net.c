@@ -69,6 +69,12 @@ static void tell(struct virtio_net *v, struct virtqueue *vq)
 		v->host->interrupt(v->host->ctx);
 }
 
+static void count_copied(struct virtio_net *v, uint64_t bytes)
+{
+	__atomic_store_n(&v->copied_bytes, v->copied_bytes + bytes - VIRTIO_NET_HEADER,
+			 __ATOMIC_RELAXED);
+}
+
 static uint64_t chain_bytes(const struct virtqueue_chain *c)
 {
 	uint64_t bytes = 0;
@@ -91,7 +97,7 @@ static int send_chain(struct virtio_net *v, const struct virtqueue_chain *c)
 		n = writev(v->host->fd, c->iov, (int)c->nr_out);
 	while (n < 0 && errno == EINTR);
 	if (n > (ssize_t)VIRTIO_NET_HEADER)
-		v->copied_bytes += (uint64_t)n - VIRTIO_NET_HEADER;
+		count_copied(v, (uint64_t)n);
 	virtqueue_put(v->tx, c->head, 0);
 	return 0;
 }
@@ -137,7 +143,7 @@ static void give_buffer(struct virtio_net *v, uint32_t bytes)
 
 	memcpy((char *)v->buffer.iov[0].iov_base +
 	       offsetof(struct virtio_net_hdr_v1, num_buffers), &one, sizeof(one));
-	v->copied_bytes += bytes - VIRTIO_NET_HEADER;
+	count_copied(v, bytes);
 	virtqueue_put(v->rx, v->buffer.head, bytes);
 	v->has_buffer = false;
 	if (v->host->every_event)
@@ -215,5 +221,5 @@ bool virtio_net_serve(struct virtio_net *v)
 
 uint64_t virtio_net_copied_bytes(const struct virtio_net *v)
 {
-	return v->copied_bytes;
+	return __atomic_load_n(&v->copied_bytes, __ATOMIC_RELAXED);
 }

@@ -48,7 +48,7 @@ struct virtio_mmio *virtio_net_mmio(struct virtio_net *v);
  */
 bool virtio_net_serve(struct virtio_net *v);
 
-/* Counted on the thread that serves: of frames, each once, without headers. */
+/* Of frames, each once, without headers. Any thread. */
 uint64_t virtio_net_copied_bytes(const struct virtio_net *v);
 
 #endif
