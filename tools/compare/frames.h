@@ -28,8 +28,7 @@
 /* In front of a frame. */
 struct frame_plain {
 	uint8_t to[6], from[6], type[2];
-	uint8_t zero[2];
-	uint32_t number;
+	uint8_t zero[2], number[4];
 };
 #define FRAME_PLAIN 20u
 _Static_assert(sizeof(struct frame_plain) == FRAME_PLAIN, "no gaps");
@@ -166,7 +165,7 @@ static inline void frame_plain_header(struct frame_plain *h, bool to_guest, uint
 {
 	frame_addresses(h->to, to_guest, FRAME_ETHERTYPE);
 	h->zero[0] = h->zero[1] = 0;
-	h->number = number;
+	frame_put32(h->number, number);
 }
 
 /*

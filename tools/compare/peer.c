@@ -70,16 +70,15 @@ static void complain(struct peer *p, const char *what, uint32_t number)
 
 static void check_plain(struct peer *p, const uint8_t *frame, uint32_t bytes)
 {
-	struct frame_plain h;
+	uint32_t number = frame_get32(((const struct frame_plain *)frame)->number);
 
-	memcpy(&h, frame, sizeof(h));
-	if (p->any_seen && (int32_t)(h.number - p->seen) <= 0)
-		complain(p, "came twice or late", h.number);
-	else if (bytes != frame_bytes_of(&p->job, h.number))
-		complain(p, "has another length", h.number);
-	else if (!frame_check(frame + FRAME_PLAIN, frame_at(h.number), bytes - FRAME_PLAIN))
-		complain(p, "has other contents", h.number);
-	p->seen = h.number;
+	if (p->any_seen && (int32_t)(number - p->seen) <= 0)
+		complain(p, "came twice or late", number);
+	else if (bytes != frame_bytes_of(&p->job, number))
+		complain(p, "has another length", number);
+	else if (!frame_check(frame + FRAME_PLAIN, frame_at(number), bytes - FRAME_PLAIN))
+		complain(p, "has other contents", number);
+	p->seen = number;
 	p->any_seen = true;
 }
 

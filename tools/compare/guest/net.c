@@ -215,14 +215,16 @@ static uint32_t take_segments(const struct nic_frame *f)
 static uint32_t take_plain(const struct nic_frame *f)
 {
 	const struct frame_plain *h = f->piece[0].base;
+	uint32_t number;
 
 	if (f->piece[0].bytes < FRAME_PLAIN || h->type[0] != FRAME_ETHERTYPE >> 8 ||
 	    h->type[1] != (FRAME_ETHERTYPE & 255))
 		return 0;
+	number = frame_get32(h->number);
 	if (verify) {
-		in_order(h->number);
-		if (f->bytes != frame_bytes_of(job, h->number) ||
-		    !contents_are(f, FRAME_PLAIN, frame_at(h->number)))
+		in_order(number);
+		if (f->bytes != frame_bytes_of(job, number) ||
+		    !contents_are(f, FRAME_PLAIN, frame_at(number)))
 			give_up(-84, "a received frame has other contents");
 	}
 	return 1;
