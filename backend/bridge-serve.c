@@ -363,6 +363,7 @@ static int start(struct bridge *b)
 	const struct process_options o = {
 		.program = config->program, .name = config->name, .title = title,
 		.log_level = config->log_level, .stop_ms = config->stop_ms,
+		.user = config->user, .seccomp = config->seccomp,
 	};
 	struct bridge_msg msg = bridge_message(BRIDGE_OPEN, BRIDGE_ITSELF);
 	int rc;

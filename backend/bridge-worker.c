@@ -315,6 +315,7 @@ static int transfer_pages(void *arg, const struct flip_batch *batch, struct flip
 	return rc;
 }
 
+/* syscalls bridge: setsockopt */
 static void take_flip(struct bridge *b, int *fd)
 {
 	const struct timeval limit = { .tv_sec = FLIP_ANSWER_S };
@@ -392,6 +393,7 @@ static void hear_supervisor(void *arg, uint32_t events)
 
 /* ---- events ------------------------------------------------------------------------------ */
 
+/* syscalls bridge: read write */
 static void take_event(void *arg, uint32_t events)
 {
 	struct bridge *b = arg;
@@ -415,6 +417,7 @@ static void take_event(void *arg, uint32_t events)
 	b->masked[b->nr_masked++] = (evtchn_port_t)port;
 }
 
+/* syscalls bridge: write */
 /* An unbound port is not there any more; unmasking it is refused, and that is all. */
 static void unmask_all(struct bridge *b)
 {
@@ -541,6 +544,7 @@ static void run(struct bridge *b)
 
 /* ---- from OPEN to STOPPED --------------------------------------------------------------------- */
 
+/* syscalls start: fcntl */
 static int open_loop(struct bridge *b)
 {
 	int rc = evloop_open(&b->loop);
@@ -559,6 +563,7 @@ static int open_loop(struct bridge *b)
 	return rc;
 }
 
+/* syscalls start: openat */
 static int open_bridge(struct bridge *b, const struct bridge_msg *msg, char *why, size_t bytes)
 {
 	struct netback_config cfg = {
@@ -602,6 +607,7 @@ static int open_bridge(struct bridge *b, const struct bridge_msg *msg, char *why
 	return rc;
 }
 
+/* syscalls bridge: close */
 static void close_bridge(struct bridge *b)
 {
 	bridge_capture_stop_all(&b->captures);
@@ -623,7 +629,8 @@ static void close_bridge(struct bridge *b)
 	free(b->masked);
 }
 
-int bridge_worker(int sock)
+/* syscalls start: rt_sigaction */
+int bridge_worker(int sock, const struct sandbox *sandbox)
 {
 	struct bridge b = { .sock = sock, .captures.sock = sock, .flip_sock = -1 };
 	char why[200] = "the supervisor did not begin with OPEN";
@@ -635,7 +642,9 @@ int bridge_worker(int sock)
 	if (!rc)
 		rc = msg.type == BRIDGE_OPEN ? open_bridge(&b, &msg, why, sizeof(why)) : -EPROTO;
 	if (!rc) {
-		rc = sandbox_before_loop(MAX_FDS);
+		rc = sandbox_before_loop(sandbox, MAX_FDS);
+		if (!rc)
+			rc = sandbox_final(sandbox, &sandbox_bridge, sock);
 		snprintf(why, sizeof(why), "privileges cannot be dropped: %s", strerror(-rc));
 	}
 	if (rc) {

@@ -199,6 +199,7 @@ bool nb_control_rests(const struct nb_port *p)
 	return p->ctrl_rest_until_ms > p->nb->now_ms;
 }
 
+/* syscalls bridge: ioctl(IOCTL_EVTCHN_NOTIFY) */
 uint32_t nb_control(struct netback *nb, struct nb_port *p)
 {
 	int nr = ring_back_pending(&p->ctrl);

@@ -79,6 +79,7 @@ uint32_t nb_head_parts(const struct nb_frame *f, uint8_t tag, uint16_t tci,
 
 /* ---- open and close -------------------------------------------------------------------- */
 
+/* syscalls start: mmap */
 /* Address space for the largest frames; memory comes with use. */
 static int open_buffers(struct netback *nb)
 {
@@ -106,6 +107,7 @@ static int open_buffers(struct netback *nb)
 	return 0;
 }
 
+/* syscalls start: mmap */
 static int open_areas(struct netback *nb)
 {
 	const struct grant_own *own = nb->cfg.own;
@@ -123,6 +125,7 @@ static int open_areas(struct netback *nb)
 	return 0;
 }
 
+/* syscalls start: getrandom */
 static int open_parts(struct netback *nb)
 {
 	xengnttab_handle *xgt = nb->cfg.xgt;
@@ -164,6 +167,7 @@ int netback_open(const struct netback_config *cfg, struct netback **out)
 	return 0;
 }
 
+/* syscalls bridge: munmap */
 void netback_close(struct netback *nb)
 {
 	if (!nb)
@@ -217,6 +221,7 @@ static int note_evtchn(struct netback *nb, evtchn_port_t evtchn, struct nb_evtch
 	return 0;
 }
 
+/* syscalls bridge: ioctl(IOCTL_EVTCHN_BIND_INTERDOMAIN) ioctl(IOCTL_EVTCHN_UNBIND) */
 static int bind(struct netback *nb, uint32_t domid, uint32_t remote, struct nb_evtchn what,
 		evtchn_port_t *out)
 {
@@ -236,6 +241,7 @@ static int bind(struct netback *nb, uint32_t domid, uint32_t remote, struct nb_e
 	return 0;
 }
 
+/* syscalls bridge: ioctl(IOCTL_EVTCHN_UNBIND) */
 static void unbind(struct netback *nb, bool bound, evtchn_port_t evtchn)
 {
 	if (!bound)
@@ -388,6 +394,7 @@ static void take_wishes(struct nb_port *p, const struct netback_vif *cfg)
 	p->flips = f->rx_flip && !f->rx_copy && nb_flip_is_there(p->nb->flip);
 }
 
+/* syscalls bridge: ioctl(IOCTL_EVTCHN_NOTIFY) */
 int netback_add_vif(struct netback *nb, const struct netback_vif *cfg, uint32_t *out,
 		    char *why, size_t why_bytes)
 {
@@ -504,6 +511,7 @@ static void purge(struct netback *nb, struct nb_port *p)
 	}
 }
 
+/* syscalls bridge: ioctl(IOCTL_EVTCHN_NOTIFY) */
 static void close_queue(struct netback *nb, struct nb_queue *q)
 {
 	if (q->tx_bound) {
