@@ -213,6 +213,7 @@ void flip_pages_transfer(struct flip_pages *p, struct flip_pool *pool,
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
+/* syscalls start: openat */
 static int open_handles(struct flip_pages *p, char *why, size_t bytes)
 {
 	size_t pages = (sizeof(*p->args) + FLIP_PAGE_BYTES - 1) / FLIP_PAGE_BYTES;

@@ -140,6 +140,7 @@ int sandbox_final(const struct sandbox *s, const struct sandbox_list *list, int 
 	return rc;
 }
 
+/* syscalls start: execve */
 void sandbox_end(void)
 {
 	for (;;)
