@@ -169,6 +169,11 @@ pid_t bridge_port_pid(const struct bridge_port *p)
 	return p->bridge ? process_pid(p->bridge->process) : 0;
 }
 
+const char *bridge_port_sandbox(const struct bridge_port *p)
+{
+	return p->bridge ? process_sandbox(p->bridge->process) : "";
+}
+
 /* ---- a bridge's end ------------------------------------------------------------------ */
 
 static void free_bridge(struct bridge *b)

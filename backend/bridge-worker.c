@@ -32,9 +32,12 @@
 /* A bridge that is never idle looks at its descriptors after so many microseconds. */
 #define LOOK_US 100u
 #define FLIP_ANSWER_S 5
-/* XSA-332: events that bring nothing are taken slower and slower. */
+/*
+ * XSA-332: an event channel that brings nothing so many times in a row is heard once in so
+ * long a time, until it brings something. Others are heard as before.
+ */
 #define SPURIOUS_FREE 16u
-#define SPURIOUS_DELAY_MS 4
+#define SPURIOUS_DELAY_US 16000u
 
 struct member {
 	struct member *next;
@@ -44,6 +47,12 @@ struct member {
 	int fd;				/* an uplink's */
 	struct evsource *source;	/* on it */
 	struct log_peer log;
+};
+
+/* An event channel that stays masked for a while. */
+struct held {
+	evtchn_port_t port;
+	uint64_t until_us;
 };
 
 struct bridge {
@@ -64,8 +73,9 @@ struct bridge {
 	uint64_t clock_us, clock_cycles, last_us;	/* see time_us() */
 	evtchn_port_t *masked;
 	uint32_t nr_masked, max_masked;
-	uint32_t spurious;
-	bool worked, stop;
+	struct held *held;		/* the first one's time is over first */
+	uint32_t nr_held, max_held;
+	bool stop;
 };
 
 /* ---- answers ------------------------------------------------------------------------- */
@@ -393,16 +403,51 @@ static void hear_supervisor(void *arg, uint32_t events)
 
 /* ---- events ------------------------------------------------------------------------------ */
 
+/* False: no memory to remember it. */
+static bool hold(struct bridge *b, evtchn_port_t port)
+{
+	if (b->nr_held == b->max_held) {
+		uint32_t max = b->max_held ? 2 * b->max_held : 16;
+		struct held *more = realloc(b->held, max * sizeof(*more));
+
+		if (!more)
+			return false;
+		b->held = more;
+		b->max_held = max;
+	}
+	b->held[b->nr_held++] = (struct held){ port, b->last_us + SPURIOUS_DELAY_US };
+	return true;
+}
+
+/* syscalls bridge: write */
+static void release_held(struct bridge *b, uint64_t now_us)
+{
+	uint32_t nr = 0;
+
+	while (nr < b->nr_held && b->held[nr].until_us <= now_us)
+		xenevtchn_unmask(b->xce, b->held[nr++].port);
+	if (!nr)
+		return;
+	b->nr_held -= nr;
+	memmove(b->held, b->held + nr, b->nr_held * sizeof(*b->held));
+}
+
 /* syscalls bridge: read write */
 static void take_event(void *arg, uint32_t events)
 {
 	struct bridge *b = arg;
 	xenevtchn_port_or_error_t port = xenevtchn_pending(b->xce);
+	uint32_t empty;
 
 	(void)events;
 	if (port < 0)
 		return;
-	netback_event(b->nb, (evtchn_port_t)port);
+	empty = netback_event(b->nb, (evtchn_port_t)port);
+	if (empty == SPURIOUS_FREE + 1)
+		netback_complain(b->nb, (evtchn_port_t)port, "its event channel fires without "
+				 "work: it is heard 60 times a second now, until it brings some");
+	if (empty > SPURIOUS_FREE && hold(b, (evtchn_port_t)port))
+		return;
 	if (b->nr_masked == b->max_masked) {
 		uint32_t max = b->max_masked ? 2 * b->max_masked : 64;
 		evtchn_port_t *more = realloc(b->masked, max * sizeof(*more));
@@ -495,20 +540,16 @@ static bool spin_for_work(struct bridge *b)
 
 static void sleep_for_work(struct bridge *b)
 {
-	uint32_t woken = b->nr_masked;
+	uint64_t now = time_us(b);
 
-	b->spurious = b->worked || !woken ? 0 : b->spurious + 1;
-	b->worked = false;
-	if (b->spurious > SPURIOUS_FREE) {
-		evloop_set_events(b->events, 0);
-		wait_for(b, SPURIOUS_DELAY_MS);
-		evloop_set_events(b->events, EPOLLIN);
-	}
 	unmask_all(b);
+	release_held(b, now);
 	/* The supervisor may have been heard since the loop asked. */
 	if (b->stop || netback_final(b->nb))
 		return;
-	start_timer(b, netback_timeout_us(b->nb, time_us(b)));
+	start_timer(b, netback_timeout_us(b->nb, now));
+	if (b->nr_held)
+		start_timer(b, (int64_t)(b->held[0].until_us - now));
 	wait_for(b, -1);
 	b->looked_cycles = spin_now_cycles();
 }
@@ -520,6 +561,7 @@ static void look_around(struct bridge *b)
 	if (now - b->looked_cycles < LOOK_US * b->cycles_per_us)
 		return;
 	b->looked_cycles = now;
+	release_held(b, b->last_us);
 	wait_for(b, 0);
 }
 
@@ -535,8 +577,7 @@ static void run(struct bridge *b)
 			vswitch_age(netback_switch(b->nb), now / 1000);
 			aged_us = now;
 		}
-		if (netback_pass(b->nb, now))
-			b->worked = true;
+		netback_pass(b->nb, now);
 		if (!netback_pending(b->nb) && !spin_for_work(b))
 			sleep_for_work(b);
 	}
@@ -627,6 +668,7 @@ static void close_bridge(struct bridge *b)
 	if (b->xgt)
 		xengnttab_close(b->xgt);
 	free(b->masked);
+	free(b->held);
 }
 
 /* syscalls start: rt_sigaction */

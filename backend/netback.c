@@ -250,14 +250,45 @@ static void unbind(struct netback *nb, bool bound, evtchn_port_t evtchn)
 	xenevtchn_unbind(nb->cfg.xce, evtchn);
 }
 
-void netback_event(struct netback *nb, evtchn_port_t evtchn)
+/* Up to where requests were published, as far as that can be. */
+static uint32_t published(const struct ring_back *ring)
 {
+	return ring->req_cons + (uint32_t)MAX(ring_back_pending(ring), 0);
+}
+
+/* Since the last event, whether they were taken meanwhile or cannot be yet. */
+static bool brings_requests(struct nb_evtchn *e)
+{
+	uint32_t before = e->published;
+
+	e->published = e->queue ? published(&e->queue->tx) + published(&e->queue->rx) :
+				  published(&e->ctrl->ctrl);
+	return e->published != before;
+}
+
+uint32_t netback_event(struct netback *nb, evtchn_port_t evtchn)
+{
+	struct nb_evtchn *e;
+
 	if (evtchn >= nb->nr_evtchn)
-		return;
-	if (nb->evtchn[evtchn].queue)
-		nb_activate(nb->evtchn[evtchn].queue);
-	if (nb->evtchn[evtchn].ctrl)
-		nb_activate_ctrl(nb->evtchn[evtchn].ctrl);
+		return 0;
+	e = &nb->evtchn[evtchn];
+	if (!e->queue && !e->ctrl)
+		return 0;
+	e->nr_empty = brings_requests(e) ? 0 : e->nr_empty + 1;
+	if (e->queue)
+		nb_activate(e->queue);
+	if (e->ctrl)
+		nb_activate_ctrl(e->ctrl);
+	return e->nr_empty;
+}
+
+void netback_complain(struct netback *nb, evtchn_port_t evtchn, const char *what)
+{
+	const struct nb_evtchn *e = &nb->evtchn[evtchn];
+	const struct nb_port *p = e->queue ? e->queue->port : e->ctrl;
+
+	log_peer_at(p->log, LOG_LEVEL_WARNING, "%s", what);
 }
 
 /* ---- guests -------------------------------------------------------------------------------- */

@@ -173,6 +173,10 @@ static int unmask_or_delay_ms(struct worker_queue *q)
 	}
 	over = q->spurious - SPURIOUS_FREE;
 	q->masked = true;
+	if (over == 5)
+		log_peer_at(&q->w->log, LOG_LEVEL_WARNING, "queue %u: its event channel fires "
+			    "without work: it is heard 60 times a second now, until it brings some",
+			    q->index);
 	return over < 5 ? 1 << (over - 1) : SPURIOUS_DELAY_MAX_MS;
 }
 
