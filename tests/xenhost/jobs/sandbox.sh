@@ -59,7 +59,7 @@ round()
 
 	disk_attach sa xvda vbd params="aio:$file"
 	check "the disk connects" disk_connected sa xvda vbd
-	nic_attach sa 0 bridge=net0
+	nic_attach sa 0 bridge=net0 hotplug-status=connected
 	check "the interface connects" nic_connected sa 0
 	disk_worker=$(pgrep -P $disk_daemon | head -n 1)
 	net_worker=$(pgrep -P $net_daemon | head -n 1)
