@@ -155,7 +155,7 @@ static int open_queue(struct worker *w, uint32_t index, const struct disk_ops **
 	q->xce = xenevtchn_open(NULL, 0);
 	if (!q->xce)
 		return fail(why, errno ? -errno : -EIO, "cannot open the event channel device");
-	/* No channel to any other domain. Kernels before 4.17 cannot say so. */
+	/* No channel to any other domain; old kernels know no such restriction. */
 	if (xenevtchn_restrict(q->xce, (domid_t)w->start.frontend_id))
 		log_debug("%s: its event channels are not restricted: %s", w->log.who,
 			  strerror(errno));
