@@ -112,6 +112,7 @@ static int perform(struct memory *m, struct disk_io *io)
 	return 0;
 }
 
+/* syscalls start: timerfd_settime */
 /* A level-triggered alarm: due at once when something may complete. */
 static void arm(struct memory *m)
 {
@@ -149,6 +150,7 @@ static void memory_submit(struct disk *d, struct disk_io *chain)
 	}
 }
 
+/* syscalls start: read */
 static void memory_reap(struct disk *d)
 {
 	struct memory *m = (struct memory *)d;
@@ -179,6 +181,7 @@ static void memory_close(struct disk *d)
 	free(m);
 }
 
+/* syscalls start: timerfd_create */
 static int memory_open(const struct disk_config *cfg, struct disk **out,
 		       char *why, size_t why_bytes)
 {
