@@ -23,7 +23,11 @@
 #define LANE_HEIGHT 13.0
 #define AXIS_HEIGHT 44.0
 #define TOP 6.0
-#define CHAR_WIDTH 6.6
+#define CHAR_WIDTH 7.0
+#define LABEL_CHAR_WIDTH 8.0	/* of any text: they may be wide ones */
+/* Beyond is nothing that was measured, and an axis that gnuplot cannot make. */
+#define AXIS_MIN 1e-9
+#define AXIS_MAX 1e24
 
 bool chart_program_found(void)
 {
@@ -42,12 +46,13 @@ bool chart_program_found(void)
 
 struct axis {
 	double min, max;
+	double least, most;		/* that is drawn */
 };
 
 /* For the labels, left of the axis. */
 static double label_width(const struct chart *c)
 {
-	size_t most = 4;
+	size_t most = 6;
 
 	for (unsigned int i = 0; i < c->nr_rows; i++) {
 		size_t n = 0;
@@ -56,40 +61,37 @@ static double label_width(const struct chart *c)
 			n += ((unsigned char)*s & 0xc0) != 0x80;
 		most = MAX(most, n);
 	}
-	return MIN((double)most * CHAR_WIDTH + 8, WIDTH * 0.45);
+	return MIN((double)most * LABEL_CHAR_WIDTH + 8, WIDTH * 0.47);
 }
 
-/* Of the axis, for the text beside the longest bar. */
+/* Of the axis, for the text beside the longest bar; on both sides if they go both ways. */
 static double text_part(const struct chart *c)
 {
 	size_t most = 4;
 
 	for (unsigned int i = 0; i < c->nr_bars; i++)
 		most = MAX(most, strlen(c->bars[i].text));
-	return MIN(((double)most * CHAR_WIDTH + 6) / (WIDTH - label_width(c)), 0.6);
+	return MIN(((double)most * CHAR_WIDTH + 6) / (WIDTH - label_width(c)),
+		   isnan(c->base) ? 0.6 : 0.35);
 }
 
 static double row_height(const struct chart *c)
 {
-	double lanes = 1;
-
-	for (unsigned int i = 0; i < c->nr_bars; i++)
-		lanes = fmax(lanes, round(0.8 / (c->bars[i].bottom - c->bars[i].top + 0.04)));
-	return lanes > 1 && c->nr_bars > c->nr_rows ? fmin(lanes, 3) * LANE_HEIGHT : ROW_HEIGHT;
+	return c->lanes > 1 ? c->lanes * LANE_HEIGHT : ROW_HEIGHT;
 }
 
 static bool drawn(const struct chart *c, const struct chart_bar *b)
 {
-	if (isnan(b->from) || isnan(b->to) || b->from == b->to)
+	if (!(fabs(b->from) < AXIS_MAX) || !(fabs(b->to) < AXIS_MAX) || b->from == b->to)
 		return false;
-	return !c->log || (b->to > 0 && b->from >= 0);
+	return !c->log || (b->to > AXIS_MIN && (b->from > AXIS_MIN || !b->from));
 }
 
 /* The range of what is drawn; a logarithmic axis begins at a power of ten. */
 static struct axis axis_of(const struct chart *c)
 {
-	struct axis a = { INFINITY, -INFINITY };
-	double part = text_part(c);
+	struct axis a = { INFINITY, -INFINITY, 0, 0 };
+	double part = text_part(c), more;
 
 	for (unsigned int i = 0; i < c->nr_bars; i++) {
 		const struct chart_bar *b = &c->bars[i];
@@ -104,15 +106,40 @@ static struct axis axis_of(const struct chart *c)
 		a.max = fmax(a.max, c->base * 1.25);
 	}
 	if (!(a.min <= a.max))
-		return (struct axis){ c->log ? 1 : 0, 10 };
+		return (struct axis){ c->log ? 1 : 0, 10, 1, 10 };
+	a.least = a.min;
+	a.most = a.max;
 	if (!c->log)
-		return (struct axis){ 0, a.max / (1 - part) };
-	if (isnan(c->base))
+		return (struct axis){ 0, a.max / (1 - part), 0, a.max };
+	if (isnan(c->base)) {
 		a.min = pow(10, floor(log10(a.min * 0.7)));
-	else
-		a.min /= pow(a.max / a.min, part);
-	a.max *= pow(a.max / a.min, part / (1 - part));
+		a.max *= pow(a.max / a.min, part / (1 - part));
+	} else {
+		more = pow(a.max / a.min, part / (1 - 2 * part));
+		a.min /= more;
+		a.max *= more;
+	}
 	return a;
+}
+
+/* Around 100 %: each ten times, or 1, 2, 5 where the axis is short. */
+static void put_percent_tics(FILE *f, const struct axis *a)
+{
+	const char *comma = "";
+
+	fputs("set format x '%g%%'\nset xtics (", f);
+	for (double ten = 1e-4; ten < 1e9; ten *= 10) {
+		for (int digit = 1; digit <= 5; digit = digit * 2 + digit / 2) {
+			double at = ten * digit;
+
+			if (at < a->least / 3.2 || at > a->most * 3.2 || at < a->min ||
+			    at > a->max || (digit > 1 && a->most / a->least > 10))
+				continue;
+			fprintf(f, "%s%g", comma, at);
+			comma = ",";
+		}
+	}
+	fputs(")\n", f);
 }
 
 /* As few marks on the axis as fit. */
@@ -121,11 +148,7 @@ static void put_tics(FILE *f, const struct chart *c, const struct axis *a)
 	double decades = log10(a->max / a->min), step;
 
 	if (!isnan(c->base)) {
-		fputs("set format x '%g%%'\nset xtics (", f);
-		for (double t = 1e-6, n = 0; t < 1e7; t *= 10)
-			if (t * 100 >= a->min && t * 100 <= a->max)
-				fprintf(f, "%s%g", n++ > 0 ? "," : "", t * 100);
-		fputs(")\n", f);
+		put_percent_tics(f, a);
 	} else if (c->log) {
 		step = decades > 8 ? 1000 : decades > 4 ? 100 : 10;
 		fprintf(f, "set format x '%s'\nset xtics %g,%g\n",
@@ -185,7 +208,7 @@ static void put_script(FILE *f, const struct chart *c)
 		"set bmargin at screen %.5f\nset tmargin at screen %.5f\n"
 		"set grid xtics lt 1 lw 1 lc rgb 0x0000ff\nset xlabel '%s' offset 0,0.6\n"
 		"set xrange [%.9g:%.9g]\nset yrange [%.3f:-0.5]\n%s",
-		WIDTH, height, label_width(c) / WIDTH, 1 - 6 / WIDTH, AXIS_HEIGHT / height,
+		WIDTH, height, label_width(c) / WIDTH, 1 - 14 / WIDTH, AXIS_HEIGHT / height,
 		1 - TOP / height, c->unit, a.min, a.max, c->nr_rows - 0.5,
 		c->log ? "set logscale x\n" : "");
 	put_tics(f, c, &a);

@@ -276,7 +276,7 @@ void comparison_close(struct comparison *c)
 
 double compare_per_op(const struct compare_record *r, double total)
 {
-	return counted(r->ops) && r->ops > 0 ? total / r->ops : NAN;
+	return r->ops >= 1 ? total / r->ops : NAN;
 }
 
 bool compare_is_nic(const struct compare_record *r)

@@ -22,6 +22,10 @@ const char *short_number(double n, char buf[16])
 		return strcpy(buf, "-");
 	for (; fabs(n) >= 999.5 && unit < 6; unit++)
 		n /= 1000;
+	if (!unit && n && fabs(n) < 0.095) {
+		snprintf(buf, 16, "%.2g", n);
+		return buf;
+	}
 	snprintf(buf, 16, "%.*f%.1s", fabs(n) >= 99.95 || (!unit && !n) ? 0 :
 		 fabs(n) >= 9.995 ? 1 : 2, n, unit ? &units[unit] : "");
 	return buf;
@@ -240,8 +244,8 @@ static void end_unequal(FILE *f, const struct compare_group *g,
 #define NAMED_MAX 4
 
 /*
- * ": virtio 36.0k (9.3 times as many), Xen ring 24.3k (6.3 times as many)" with the
- * words and figures of what is measured.
+ * "; virtio 36.0k (9.3 times that), Xen ring 24.3k (6.3 times that)", or "times less" of
+ * what had better be little.
  */
 static void say_others(FILE *f, const struct compare_group *g, const struct compare_record *base,
 		       measure_fn of, bool less, const char *(*show)(double n, char buf[24]))
@@ -255,9 +259,9 @@ static void say_others(FILE *f, const struct compare_group *g, const struct comp
 
 		if (!is_other(g, i, base, of))
 			continue;
-		fprintf(f, "%s %s %s (%s times as %s)", named++ ? "," : ";", r->label,
+		fprintf(f, "%s %s %s (%s times %s)", named++ ? "," : ";", r->label,
 			show(of(r), n), factor_text(less && times < 1 ? 1 / times : times, factor),
-			less && times < 1 ? "little" : "much");
+			less && times < 1 ? "less" : "that");
 	}
 	fputs(".", f);
 }
@@ -276,8 +280,9 @@ static void say_rate(FILE *f, const struct compare_group *g)
 		fputs("Nothing moved.", f);
 		return;
 	}
-	fprintf(f, "%s%s does %s operations a second",
+	fprintf(f, "%s%s%s does %s operations a second",
 		compare_is_emulated(base) ? "The fastest emulated, " : "", base->label,
+		compare_is_emulated(base) ? "," : "",
 		short_number(rate(base), n));
 	say_others(f, g, base, rate, false, plain);
 	end_unequal(f, g, base, rate);
@@ -298,8 +303,9 @@ static void say_cpu(FILE *f, const struct compare_group *g)
 		fputs("CPU time was not counted.", f);
 		return;
 	}
-	fprintf(f, "%s%s takes %s for an operation",
+	fprintf(f, "%s%s%s takes %s for an operation",
 		compare_is_emulated(base) ? "The cheapest emulated, " : "", base->label,
+		compare_is_emulated(base) ? "," : "",
 		time_text(compare_cpu_us(base), n));
 	say_others(f, g, base, compare_cpu_us, true, time_text);
 	if (back.most)
@@ -542,11 +548,11 @@ static void draw_change(struct chart *c, const struct compare_group *g, unsigned
 static void put_label(char label[CHART_LABEL_BYTES], const struct compare_group *g, unsigned int i)
 {
 	const char *text = g->records[i]->label, *end = text;
-	unsigned int left = 22;
+	unsigned int left = 20;
 
 	while (*end && (((unsigned char)*end & 0xc0) == 0x80 || left--))
 		end++;
-	snprintf(label, CHART_LABEL_BYTES, "%.*s%s", (int)(end - text), text, *end ? "..." : "");
+	snprintf(label, CHART_LABEL_BYTES, "%.*s%s", (int)(end - text), text, *end ? "\u2026" : "");
 	if (g->several)
 		sprintf(label + strlen(label), " [%c]", 'A' + (int)g->runs[i]);
 }
@@ -561,17 +567,18 @@ static bool has(const struct compare_group *g, measure_fn of)
 
 static const struct {
 	const char *unit;
+	unsigned int lanes;
 	bool log, changes;
 	measure_fn needs;
 	void (*say)(FILE *f, const struct compare_group *g);
 	void (*draw)(struct chart *c, const struct compare_record *r, unsigned int row);
 } kinds[PICTURE_KINDS] = {
-	[PICTURE_RATE] = { "operations per second", true, false, rate, say_rate, draw_rate },
-	[PICTURE_CPU] = { "microseconds of CPU time per operation", false, false, compare_cpu_us, say_cpu,
+	[PICTURE_RATE] = { "operations per second", 1, true, false, rate, say_rate, draw_rate },
+	[PICTURE_CPU] = { "microseconds of CPU time", 1, false, false, compare_cpu_us, say_cpu,
 			  draw_cpu },
-	[PICTURE_EXITS] = { "per operation", true, false, exits_per_op, say_exits, draw_exits },
-	[PICTURE_LATENCY] = { "microseconds", true, false, mean_us, say_latency, draw_latency },
-	[PICTURE_CHANGE] = { "of the first row", true, true, rate, say_change, NULL },
+	[PICTURE_EXITS] = { "per operation", 3, true, false, exits_per_op, say_exits, draw_exits },
+	[PICTURE_LATENCY] = { "microseconds", 1, true, false, mean_us, say_latency, draw_latency },
+	[PICTURE_CHANGE] = { "of the first row", 2, true, true, rate, say_change, NULL },
 };
 
 static void draw(struct chart *c, const struct compare_group *g, enum picture_kind kind)
@@ -608,6 +615,7 @@ struct chart *compare_picture(const struct compare_group *g, enum picture_kind k
 	c->title = strdup(g->records[0]->table);
 	c->unit = kinds[kind].unit;
 	c->log = kinds[kind].log;
+	c->lanes = kinds[kind].lanes;
 	c->base = kinds[kind].changes ? 100 : NAN;
 	draw(c, g, kind);
 	if (c->title && c->sentence)

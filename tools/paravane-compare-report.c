@@ -254,13 +254,11 @@ static void put_text_cell(FILE *f, const char *text)
 	fputs("</td>", f);
 }
 
-static void put_name_cell(FILE *f, const struct compare_group *g, unsigned int i)
+static void put_name(FILE *f, const struct compare_group *g, unsigned int i)
 {
-	fputs("<td class=\"name\">", f);
 	html_text(f, g->records[i]->label);
 	if (g->several)
 		fprintf(f, " [%c]", 'A' + (int)g->runs[i]);
-	fputs("</td>", f);
 }
 
 static void put_factor_row(FILE *f, const struct compare_group *g, unsigned int base,
@@ -278,8 +276,11 @@ static void put_factor_row(FILE *f, const struct compare_group *g, unsigned int 
 	fputs("<tr><th scope=\"row\">", f);
 	html_text(f, a->table);
 	fputs("</th>", f);
-	put_name_cell(f, g, base);
-	put_name_cell(f, g, i);
+	fputs("<td class=\"name\">", f);
+	put_name(f, g, i);
+	fputs(" <span class=\"soft\">against ", f);
+	put_name(f, g, base);
+	fputs("</span></td>", f);
 	put_factor(f, b->ops_per_s / a->ops_per_s);
 	put_factor(f, compare_cpu_us(a) / compare_cpu_us(b));
 	put_factor(f, compare_per_op(a, a->exits) / compare_per_op(b, b->exits));
@@ -313,8 +314,8 @@ static void put_factors(FILE *f, const struct report *r)
 {
 	fputs("<div class=\"table\" tabindex=\"0\" role=\"group\" aria-label=\"Factors\"><table>\n"
 	      "<caption>Against the fastest emulated device of the same run</caption>\n<thead><tr>"
-	      "<th scope=\"col\">workload</th><th scope=\"col\" class=\"name\">from</th>"
-	      "<th scope=\"col\" class=\"name\">to</th><th scope=\"col\">op/s more</th>"
+	      "<th scope=\"col\">workload</th><th scope=\"col\" class=\"name\">who</th>"
+	      "<th scope=\"col\">op/s more</th>"
 	      "<th scope=\"col\">CPU time less</th><th scope=\"col\">exits less</th>"
 	      "<th scope=\"col\" class=\"name\">not equal</th></tr></thead>\n<tbody>\n", f);
 	for (unsigned int i = 0; i < r->nr_groups; i++)
@@ -325,13 +326,23 @@ static void put_factors(FILE *f, const struct report *r)
 
 /* ---- tables --------------------------------------------------------------------------- */
 
+static bool has_unequal(const struct compare_record *records, unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++)
+		if (*records[i].not_equal)
+			return true;
+	return false;
+}
+
 static void put_head(FILE *f, const struct compare_record *records, unsigned int nr)
 {
 	fputs("<thead><tr><th scope=\"col\"></th>", f);
 	for (const struct compare_column *col = compare_columns; col->heading; col++)
 		if (compare_has_column(col, records, nr))
 			fprintf(f, "<th scope=\"col\" title=\"%s\">%s</th>", col->meaning, col->heading);
-	fputs("<th scope=\"col\" class=\"name\">not equal</th></tr></thead>\n", f);
+	if (has_unequal(records, nr))
+		fputs("<th scope=\"col\" class=\"name\">not equal</th>", f);
+	fputs("</tr></thead>\n", f);
 }
 
 static void put_row(FILE *f, const struct compare_record *r, const struct compare_record *records,
@@ -350,7 +361,8 @@ static void put_row(FILE *f, const struct compare_record *r, const struct compar
 		else
 			fputs("<td>-</td>", f);
 	}
-	put_text_cell(f, r->not_equal);
+	if (has_unequal(records, nr))
+		put_text_cell(f, r->not_equal);
 	fputs("</tr>\n", f);
 }
 
