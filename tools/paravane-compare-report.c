@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -602,7 +603,7 @@ static int write_file(const char *directory, const char *name, const char *text)
 	return STATUS_ERROR;
 }
 
-static int write_all(const struct report *r, const char *directory)
+static int write_files(const struct report *r, const char *directory)
 {
 	char *page = NULL, name[32];
 	size_t bytes;
@@ -622,6 +623,22 @@ static int write_all(const struct report *r, const char *directory)
 		status = write_file(directory, name, text ? text : "");
 		free(text);
 	}
+	return status;
+}
+
+/* Whoever interrupts us here waits some milliseconds, and finds no half of it. */
+static int write_all(const struct report *r, const char *directory)
+{
+	sigset_t signals, before;
+	int status;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
+	sigprocmask(SIG_BLOCK, &signals, &before);
+	status = write_files(r, directory);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	return status;
 }
 
