@@ -27,6 +27,7 @@ ours()
 }
 none_left() { [ -z "$(ours)" ]; }
 shared() { ls /dev/shm | grep -F "$mark"; }
+started() { case $(cat "/proc/$1/comm") in paravane|localxen) ;; *) false ;; esac; }
 mounts() { wc -l </proc/self/mountinfo; }
 
 # interrupt SIGNAL AFTER OPTIONS...: AFTER is milliseconds, or a line of its progress to wait for
@@ -35,10 +36,13 @@ interrupt()
 	local signal=$1 after=$2 pid status before=$(mounts)
 
 	shift 2
+	# A shell has its background ignore SIGINT, which would be inherited.
 	COMPARE_MARK=$mark XDG_RUNTIME_DIR=$work/run TMPDIR=$work/tmp \
-		setsid "$top/paravane" compare --ms 20 --rounds 15 --size 8 \
+		setsid env --default-signal=INT,TERM "$top/paravane" compare --ms 20 --rounds 15 --size 8 \
 		"$@" >"$work/out" 2>&1 &
 	pid=$!
+	# not before: until then it ignores SIGINT as the shell does
+	wait_for 30 started $pid || fail "it does not start"
 	case $after in
 	*[!0-9]*) wait_for 60 grep -q "$after" "$work/out" ||
 			fail "no line '$after': $(cat "$work/out")" ;;
