@@ -9,7 +9,7 @@
 need python3 python3
 need gnuplot gnuplot-nox
 paravane=${abs_top_builddir:-$PWD}/paravane
-here=$srcdir/tests
+here=$(cd "$srcdir/tests" && pwd) || exit 1
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
