@@ -37,10 +37,12 @@
 
 #define ONE_VNET "virtio-net, one thing changed at a time: 1514-byte frames sent"
 #define ONE_VNET_IN "virtio-net, one thing changed at a time: 1514-byte frames received"
-#define ONE_VNET_STREAM "virtio-net, one thing changed at a time: stream"
+#define ONE_VNET_STREAM_OUT "virtio-net, one thing changed at a time: stream out"
+#define ONE_VNET_STREAM_IN "virtio-net, one thing changed at a time: stream in"
 #define ONE_NETIF "Xen netif, one thing changed at a time: 1514-byte frames sent"
 #define ONE_NETIF_IN "Xen netif, one thing changed at a time: 1514-byte frames received"
-#define ONE_NETIF_STREAM "Xen netif, one thing changed at a time: stream"
+#define ONE_NETIF_STREAM_OUT "Xen netif, one thing changed at a time: stream out"
+#define ONE_NETIF_STREAM_IN "Xen netif, one thing changed at a time: stream in"
 #define NO_WAIT "who sends does not wait; what did not arrive is not counted as a frame"
 
 #define ONE_VIRTIO "virtio, one thing changed at a time: 4 KiB random read"
@@ -102,10 +104,10 @@ static const struct compare_row all_rows[] = {
 	NIC_ONE("virtio-net", ONE_VNET_IN, "no event index", "receive", "every-event", ""),
 	NIC_ONE("virtio-net", ONE_VNET_IN, "polling", "receive", "poll", ""),
 	NIC_ONE("virtio-net", ONE_VNET_IN, "flood", "receive", "flood", NO_WAIT),
-	NIC_ONE("virtio-net", ONE_VNET_STREAM, "out", "stream-out", NULL, ""),
-	NIC_ONE("virtio-net", ONE_VNET_STREAM, "out, no offloads", "stream-out", "no-offloads", ""),
-	NIC_ONE("virtio-net", ONE_VNET_STREAM, "in", "stream-in", NULL, ""),
-	NIC_ONE("virtio-net", ONE_VNET_STREAM, "in, no offloads", "stream-in", "no-offloads", ""),
+	NIC_ONE("virtio-net", ONE_VNET_STREAM_OUT, "as above", "stream-out", NULL, ""),
+	NIC_ONE("virtio-net", ONE_VNET_STREAM_OUT, "no offloads", "stream-out", "no-offloads", ""),
+	NIC_ONE("virtio-net", ONE_VNET_STREAM_IN, "as above", "stream-in", NULL, ""),
+	NIC_ONE("virtio-net", ONE_VNET_STREAM_IN, "no offloads", "stream-in", "no-offloads", ""),
 
 	NIC_ONE("xen-net", ONE_NETIF, "as above", "send", NULL, ""),
 	NIC_ONE("xen-net", ONE_NETIF, "a kick for each", "send", "every-kick", ""),
@@ -120,10 +122,10 @@ static const struct compare_row all_rows[] = {
 	NIC_ONE("xen-net", ONE_NETIF_IN, "no static grants", "receive", "no-static-grants", ""),
 	NIC_ONE("xen-net", ONE_NETIF_IN, "polling", "receive", "poll", ""),
 	NIC_ONE("xen-net", ONE_NETIF_IN, "flood", "receive", "flood", NO_WAIT),
-	NIC_ONE("xen-net", ONE_NETIF_STREAM, "out", "stream-out", NULL, ""),
-	NIC_ONE("xen-net", ONE_NETIF_STREAM, "out, no offloads", "stream-out", "no-offloads", ""),
-	NIC_ONE("xen-net", ONE_NETIF_STREAM, "in", "stream-in", NULL, ""),
-	NIC_ONE("xen-net", ONE_NETIF_STREAM, "in, no offloads", "stream-in", "no-offloads",
+	NIC_ONE("xen-net", ONE_NETIF_STREAM_OUT, "as above", "stream-out", NULL, ""),
+	NIC_ONE("xen-net", ONE_NETIF_STREAM_OUT, "no offloads", "stream-out", "no-offloads", ""),
+	NIC_ONE("xen-net", ONE_NETIF_STREAM_IN, "as above", "stream-in", NULL, ""),
+	NIC_ONE("xen-net", ONE_NETIF_STREAM_IN, "no offloads", "stream-in", "no-offloads",
 		"the switch cuts the frames"),
 };
 

@@ -15,6 +15,9 @@
 #include <unistd.h>
 
 #include "paravane-compare.h"
+#include "paravane-compare-data.h"
+#include "paravane-compare-report.h"
+#include "paravane-compare-show.h"
 #include "paravane.h"
 #include "util.h"
 
@@ -35,6 +38,10 @@ static const char help_text[] =
 "  --rounds N       how often all are made in turn (default 3); the median by op/s is shown\n"
 "  --size MIB       size of the image (default 64)\n"
 "  --json           for programs, with all counters as they are\n"
+"  --report DIR     writes DIR/index.html too, one page with charts and tables (made if\n"
+"                   it is not there), and the JSON beside it\n"
+"  --from FILE      measures nothing: the tables, JSON or report of what --json printed\n"
+"                   before; several are put beside each other\n"
 "  --help           this text\n"
 "\n"
 "Columns, per operation unless said otherwise: exits of the CPU, counted by KVM; of\n"
@@ -58,14 +65,19 @@ static const struct option options[] = {
 	{ "only", required_argument, NULL, 'o' }, { "quick", no_argument, NULL, 'q' },
 	{ "ms", required_argument, NULL, 'm' }, { "size", required_argument, NULL, 's' },
 	{ "rounds", required_argument, NULL, 'r' },
-	{ "json", no_argument, NULL, 'j' }, { "inside", optional_argument, NULL, 'i' },
+	{ "json", no_argument, NULL, 'j' }, { "report", required_argument, NULL, 'p' },
+	{ "from", required_argument, NULL, 'f' }, { "inside", optional_argument, NULL, 'i' },
 	{ "disk", no_argument, NULL, 'D' }, { "nic", no_argument, NULL, 'N' },
 	{ "help", no_argument, NULL, 'h' }, { 0 } };
 
+#define FROM_MAX 8
+
 struct compare_options {
-	const char *only;
+	const char *only, *report, *from[FROM_MAX];
+	const char *measures;		/* an option that only a measurement needs, or NULL */
+	const char *no_network;		/* why network cards cannot be measured, or NULL */
+	unsigned int nr_from;
 	bool quick, json, inside, disk, nic;	/* disk, nic: only these; neither: both */
-	const char *no_network;			/* why NICs cannot be measured, or NULL */
 	uint32_t run_ms, size_mib, rounds;
 	int nr_cpus;
 };
@@ -116,54 +128,59 @@ static int measure_all(const struct compare_options *o, struct compare_world *w,
 	return STATUS_OK;
 }
 
-static int select_rows(const struct compare_options *o, struct compare_row *rows,
-		       unsigned int *nr)
+/* What is wanted and can be measured here; *left_out: what cannot. */
+static unsigned int select_rows(const struct compare_options *o, struct compare_row *rows,
+				bool *left_out)
 {
-	unsigned int nr_all;
+	unsigned int nr_all, nr = 0;
 	const struct compare_row *all = compare_rows(&nr_all);
-	bool left_out = false;
 
-	if (nr_all > ROWS_MAX)
-		return complain(STATUS_ERROR, "there are more than %u measurements", ROWS_MAX);
-	for (*nr = 0; nr_all; nr_all--, all++) {
+	*left_out = false;
+	for (; nr_all && nr < ROWS_MAX; nr_all--, all++) {
 		if (!wanted(all, o))
 			continue;
 		if (!all->nic || !o->no_network)
-			rows[(*nr)++] = *all;
+			rows[nr++] = *all;
 		else
-			left_out = true;
+			*left_out = true;
 	}
-	if (*nr)
+	return nr;
+}
+
+static int check_rows(const struct compare_options *o, unsigned int nr, bool left_out)
+{
+	if (nr)
 		return STATUS_OK;
 	if (left_out)
-		return complain(STATUS_SKIPPED, "%s; network cards need it: run as root, or where user "
-				"namespaces are allowed", o->no_network);
+		return complain(STATUS_SKIPPED, "%s, which network cards need: run as root, or where "
+				"user namespaces are allowed", o->no_network);
 	return complain(STATUS_USAGE, "no measurement has \"%s\" in it; "
 			"expected a model such as xen, virtio, ata-dma, rtl8139 or part of a heading",
 			o->only ? o->only : "");
 }
 
 /* By name, so that nobody takes a table that is not there for one that does not exist. */
-static void say_left_out(const struct compare_options *o)
+static void note_left_out(const struct compare_options *o, json_t *json)
 {
 	unsigned int nr;
 	const struct compare_row *row = compare_rows(&nr);
+	json_t *notes = json_array();
 	const char *last = "";
 
 	for (; nr; nr--, row++) {
-		if (!row->nic || !o->no_network || !wanted(row, o))
+		if (!row->nic || !wanted(row, o))
 			continue;
 		if (strcmp(row->table, last))
-			printf("%s%s\n", *last ? "  " : "\nLeft out:\n  ", row->table);
+			json_array_append_new(notes, json_sprintf("Left out, because %s: %s",
+								  o->no_network, row->table));
 		last = row->table;
 	}
-	if (*last)
-		printf("because %s; run as root, or where user namespaces are allowed\n",
-		       o->no_network);
+	json_object_set_new(json, "notes", notes);
 }
 
+/* The medians become json's results. */
 static int measure(const struct compare_options *o, struct compare_world *w,
-		   const struct compare_row *rows, unsigned int nr)
+		   const struct compare_row *rows, unsigned int nr, json_t *json)
 {
 	static struct compare_result results[ROWS_MAX][ROUNDS_MAX];
 	static struct compare_result medians[ROWS_MAX];
@@ -175,22 +192,17 @@ static int measure(const struct compare_options *o, struct compare_world *w,
 		qsort(results[i], o->rounds, sizeof(results[i][0]), by_rate);
 		medians[i] = results[i][o->rounds / 2];
 	}
-	if (o->json) {
-		compare_show_json(rows, medians, nr, o->size_mib, o->run_ms, o->rounds);
-		return STATUS_OK;
-	}
-	compare_show_table(rows, medians, nr);
-	say_left_out(o);
+	compare_end(json, rows, medians, nr, o->size_mib, o->run_ms, o->rounds);
 	return STATUS_OK;
 }
 
-static int open_and_measure(const struct compare_options *o)
+static int open_and_measure(const struct compare_options *o, json_t *json)
 {
 	static struct compare_row rows[ROWS_MAX];
 	struct compare_world *w = NULL;
-	bool disk = false, nic = false;
-	unsigned int nr;
-	int status = select_rows(o, rows, &nr);
+	bool disk = false, nic = false, left_out;
+	unsigned int nr = select_rows(o, rows, &left_out);
+	int status = check_rows(o, nr, left_out);
 
 	if (status)
 		return status;
@@ -200,8 +212,10 @@ static int open_and_measure(const struct compare_options *o)
 	}
 	status = compare_world_open(o->size_mib, disk, nic, &w);
 	if (!status)
-		status = measure(o, w, rows, nr);
+		status = measure(o, w, rows, nr, json);
 	compare_world_close(w);
+	if (!status && left_out)
+		note_left_out(o, json);
 	return status;
 }
 
@@ -232,13 +246,35 @@ static int number(const struct subcommand *command, const char *option, const ch
 	return STATUS_OK;
 }
 
+static int take_from(const struct subcommand *command, const char *path,
+		     struct compare_options *o)
+{
+	if (o->nr_from == FROM_MAX)
+		return complain_usage(command, "--from \"%s\": %d files at most are expected",
+				      path, FROM_MAX);
+	o->from[o->nr_from++] = path;
+	return STATUS_OK;
+}
+
+static int check_together(const struct subcommand *command, const struct compare_options *o)
+{
+	if (o->nr_from && o->measures)
+		return complain_usage(command, "--%s has no meaning with --from, which measures nothing",
+				      o->measures);
+	if (o->nr_from > 1 && o->json)
+		return complain_usage(command, "--json prints one run: expected one --from");
+	return STATUS_OK;
+}
+
 /* -1: go on; else a status to end with. */
 static int parse(int argc, char **argv, struct compare_options *o)
 {
 	const struct subcommand *command = &compare_command;
-	int c, status = STATUS_OK;
+	int c, at = 0, status = STATUS_OK;
 
-	while (!status && (c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while (!status && (c = getopt_long(argc, argv, "", options, &at)) != -1) {
+		if (strchr("oqmrsDN", c))
+			o->measures = options[at].name;
 		switch (c) {
 		case 'o':
 			o->only = optarg;
@@ -260,6 +296,12 @@ static int parse(int argc, char **argv, struct compare_options *o)
 		case 'j':
 			o->json = true;
 			break;
+		case 'p':
+			o->report = optarg;
+			break;
+		case 'f':
+			status = take_from(command, optarg, o);
+			break;
 		case 'D':
 			o->disk = true;
 			break;
@@ -277,33 +319,116 @@ static int parse(int argc, char **argv, struct compare_options *o)
 			return STATUS_USAGE;
 		}
 	}
-	if (!status && o->disk && o->nic)
-		o->disk = o->nic = false;
 	if (!status && optind < argc)
 		status = complain_usage(command, "\"%s\" is too much: only options are expected",
 					argv[optind]);
+	if (!status)
+		status = check_together(command, o);
+	if (o->disk && o->nic)
+		o->disk = o->nic = false;
 	return status ? status : -1;
+}
+
+/* What was typed, as a shell takes it. */
+static void typed(int argc, char **argv, char *out, size_t bytes)
+{
+	size_t n = (size_t)snprintf(out, bytes, "paravane compare");
+
+	for (int i = 1; i < argc && n < bytes; i++) {
+		const char *quote = argv[i][strcspn(argv[i], " \t\"$&()*;<>?[]`|")] ? "'" : "";
+
+		if (strncmp(argv[i], "--inside", 8))
+			n += (size_t)snprintf(out + n, bytes - n, " %s%s%s", quote, argv[i], quote);
+	}
+}
+
+/* ---- what comes of it ------------------------------------------------------------- */
+
+static int print_json(const struct comparison *run)
+{
+	if (json_dumpf(run->json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) ||
+	    putchar('\n') == EOF)
+		return complain(STATUS_ERROR, "the JSON could not be written: %s",
+				strerror(errno));
+	return STATUS_OK;
+}
+
+static int show(const struct compare_options *o, struct comparison *const *runs,
+		unsigned int nr)
+{
+	if (o->report) {
+		int status = compare_write_report(runs, nr, o->report);
+
+		if (status)
+			return status;
+		fprintf(stderr, "the report is %s/index.html\n", o->report);
+	}
+	if (o->json)
+		return print_json(runs[0]);
+	for (unsigned int i = 0; i < nr; i++) {
+		if (nr > 1)
+			printf("%s%s, %s, %s\n", i ? "\n" : "", runs[i]->name, runs[i]->where,
+			       runs[i]->started);
+		compare_show_tables(runs[i]);
+	}
+	return STATUS_OK;
+}
+
+static int show_former(const struct compare_options *o)
+{
+	struct comparison *runs[FROM_MAX] = { NULL };
+	int status = STATUS_OK;
+
+	for (unsigned int i = 0; !status && i < o->nr_from; i++)
+		status = comparison_open_file(o->from[i], &runs[i]);
+	if (!status)
+		status = show(o, runs, o->nr_from);
+	for (unsigned int i = 0; i < o->nr_from; i++)
+		comparison_close(runs[i]);
+	return status;
+}
+
+static int measure_and_show(const struct compare_options *o, const char *command)
+{
+	struct comparison *run = NULL;
+	json_t *json = compare_begin(command);
+	int status = open_and_measure(o, json);
+
+	if (status) {
+		json_decref(json);
+		return status;
+	}
+	status = comparison_open(json, "this run", &run);
+	if (!status)
+		status = show(o, &run, 1);
+	comparison_close(run);
+	return status;
 }
 
 static int run_compare(int argc, char **argv)
 {
 	struct compare_options o = { .run_ms = 300, .size_mib = 64, .rounds = 3 };
-	char why[128];
+	char command[1024], why[128];
 	cpu_set_t cpus;
-	int status = parse(argc, argv, &o);
+	int status;
 
+	typed(argc, argv, command, sizeof(command));
+	status = parse(argc, argv, &o);
 	if (status >= 0)
 		return status;
+	if (o.nr_from)
+		return show_former(&o);
 	if (!sched_getaffinity(0, sizeof(cpus), &cpus))
 		o.nr_cpus = CPU_COUNT(&cpus);
 	status = check_kvm();
 	if (status)
 		return status;
-	if (!o.inside)
-		return compare_enter_local_xen(argc, argv);
-	if (!o.no_network && !compare_has_network(why))
+	if (o.inside && !o.no_network && !compare_has_network(why))
 		o.no_network = why;
-	return open_and_measure(&o);
+	if (!o.inside && o.report && !chart_program_found())
+		complain(STATUS_OK, "gnuplot is not installed (Debian package gnuplot-nox): the "
+			 "report will be without charts");
+	return o.inside ? measure_and_show(&o, command) : compare_enter_local_xen(argc, argv);
 }
 
 const struct subcommand compare_command = {
