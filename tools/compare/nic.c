@@ -239,11 +239,14 @@ int nic_start(struct nic *n, struct cmp_job *page)
 	return peer_start(n->peer, page);
 }
 
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
 void nic_close(struct nic *n)
 {
-	const int fds[] = { n ? n->tap_fd : -1, n ? n->kick_fd : -1, n ? n->irq_fd : -1,
-			    n ? n->peer_fd : -1 };
-
 	if (!n)
 		return;
 	peer_close(n->peer);
@@ -254,9 +257,10 @@ void nic_close(struct nic *n)
 	}
 	rtl8139_close(n->rtl);
 	virtio_net_close(n->virtio);
-	for (unsigned int i = 0; i < sizeof(fds) / sizeof(*fds); i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
+	close_fd(n->tap_fd);
+	close_fd(n->kick_fd);
+	close_fd(n->irq_fd);
+	close_fd(n->peer_fd);
 	pthread_mutex_destroy(&n->lock);
 	free(n);
 }
