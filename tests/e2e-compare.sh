@@ -97,12 +97,12 @@ card_frames()
 	shift
 	for bs in 60 1514; do
 		for op in send receive; do
-			frames "$name $op $bs" "$@" --op $op --bs $bs --depth 256
+			frames "$name $op $bs" "$@" --op $op --bs $bs --depth 192
 		done
 		frames "$name ping $bs" "$@" --op ping --bs $bs --depth 1
 	done
 	for op in stream-out stream-in; do
-		frames "$name $op" "$@" --op $op --bs 1514 --depth 256
+		frames "$name $op" "$@" --op $op --bs 1514 --depth 192
 	done
 }
 
@@ -118,12 +118,12 @@ if [ "$E2E_COMPARE_INSIDE" = unshare ]; then
 	for flags in every-event every-kick exits poll same-cpu; do
 		for op in receive stream-out; do
 			frames "virtio-net $op $flags" "${vm[@]}" virtio-net --op $op --bs 1514 \
-				--depth 256 --flag $flags
+				--depth 192 --flag $flags
 		done
 		large "virtio-net $flags"
 	done
 	for op in stream-in stream-out; do
-		frames "virtio-net $op" "${vm[@]}" virtio-net --op $op --bs 1514 --depth 256 \
+		frames "virtio-net $op" "${vm[@]}" virtio-net --op $op --bs 1514 --depth 192 \
 			--flag no-offloads
 		has offloads 0 'virtio-net no-offloads'
 	done
@@ -138,11 +138,11 @@ if [ "$E2E_COMPARE_INSIDE" = unshare ]; then
 	has back_ns '[1-9][0-9]*' xen-net
 	for flags in every-kick exits no-static-grants bounce poll same-cpu; do
 		for op in receive stream-out; do
-			frames "xen-net $op $flags" "${vm[@]}" --op $op --bs 1514 --depth 256 --flag $flags
+			frames "xen-net $op $flags" "${vm[@]}" --op $op --bs 1514 --depth 192 --flag $flags
 		done
 	done
 	for op in stream-in stream-out; do
-		frames "xen-net $op" "${vm[@]}" --op $op --bs 1514 --depth 256 --flag no-offloads
+		frames "xen-net $op" "${vm[@]}" --op $op --bs 1514 --depth 192 --flag no-offloads
 		has offloads 0 'xen-net no-offloads'
 	done
 else

@@ -94,6 +94,9 @@ enum cmp_op {
 #define CMP_SEGMENT 1460u	/* payload of a stream's frame that is not cut */
 #define CMP_SEGMENTS 44u	/* in a large frame */
 #define CMP_LARGE_FRAME_MAX 65536u
+/* After so long what has not arrived is lost; a machine may stand still for a while. */
+#define CMP_SILENCE_MS 2000u
+#define CMP_SILENCE_FLOOD_MS 100u	/* much is lost anyway */
 #define CMP_LOOP 2000u
 #define CMP_HIST_SUB 32u	/* buckets per power of two */
 #define CMP_HIST_NR (48u * CMP_HIST_SUB)

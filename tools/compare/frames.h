@@ -132,7 +132,7 @@ static inline bool frame_check(const void *from, uint32_t at, uint32_t bytes)
 static inline uint32_t frame_bytes_of(const struct cmp_job *job, uint32_t number)
 {
 	return !(job->flags & CMP_VERIFY) || job->block_bytes == CMP_FRAME_MIN ? job->block_bytes :
-	       CMP_FRAME_MIN + number * 97 % (job->block_bytes - CMP_FRAME_MIN + 1);
+	       CMP_FRAME_MIN + number * 101 % (job->block_bytes - CMP_FRAME_MIN + 1);
 }
 
 /* Where its octets are in the whole. */

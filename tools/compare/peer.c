@@ -27,8 +27,7 @@
 
 #define BATCH 32u
 #define NAP_US 30
-#define LOST_NS 2000000000u		/* what has not moved for so long will not */
-#define SETTLED_NS 200000000u
+#define LOST_NS (CMP_SILENCE_MS * 1000000ull)
 #define SOCKET_BYTES (32 << 20)
 #define HEADER sizeof(struct virtio_net_hdr)
 
@@ -91,6 +90,9 @@ static void check_segment(struct peer *p, const struct virtio_net_hdr *v, const 
 		complain(p, "came twice or late", seq);
 	else if ((bytes - FRAME_SEGMENT) % CMP_SEGMENT)
 		complain(p, "has another length", seq);
+	else if (bytes > CMP_FRAME_MAX && (v->gso_type != VIRTIO_NET_HDR_GSO_TCPV4 ||
+					   v->gso_size != CMP_SEGMENT))
+		complain(p, "is large and does not say of what segments", seq);
 	else if (!frame_check(frame + FRAME_SEGMENT, seq, bytes - FRAME_SEGMENT))
 		complain(p, "has other contents", seq);
 	else if (!(v->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && !frame_segment_sum_ok(frame, bytes))
@@ -394,11 +396,12 @@ uint64_t peer_arrived(const struct peer *p)
 
 void peer_settle(const struct peer *p, uint64_t sent)
 {
+	uint64_t settled_ms = p->job.flags & CMP_FLOOD ? CMP_SILENCE_FLOOD_MS : CMP_SILENCE_MS;
 	uint64_t last = 0, since = wall_ns(), now;
 	bool over = false;
 
 	while ((now = peer_arrived(p)) < sent && !over) {
-		over = now == last && wall_ns() - since > SETTLED_NS;
+		over = now == last && wall_ns() - since > settled_ms * 1000000u;
 		if (now != last)
 			since = wall_ns();
 		last = now;

@@ -42,6 +42,22 @@ int tap_offloads(int fd, bool checksum, bool tso4)
 	return ioctl(fd, TUNSETOFFLOAD, flags) ? -errno : 0;
 }
 
+/* The kernel's own frames would take slots. False: there may be one now and then. */
+static bool silence(const char *ifname)
+{
+	char path[80];
+	bool done;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6", ifname);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	done = write(fd, "1", 1) == 1;
+	close(fd);
+	return done;
+}
+
 static int set_up(int sock, const char *ifname)
 {
 	struct ifreq ifr = { 0 };
@@ -120,6 +136,7 @@ int tap_interface(const char *ifname, unsigned int timeout_ms)
 		return -errno;
 	for (; !if_nametoindex(ifname) && timeout_ms >= LOOK_MS; timeout_ms -= LOOK_MS)
 		usleep(LOOK_MS * 1000);
+	(void)silence(ifname);	/* a kernel without IPv6 has no such file */
 	r = if_nametoindex(ifname) ? set_up(sock, ifname) : -ETIMEDOUT;
 	close(sock);
 	return r ? r : await_active(ifname, &timeout_ms);

@@ -11,7 +11,6 @@
 #include "guest.h"
 
 #define BATCH 32u			/* frames that the card is told of at once */
-#define SILENCE_MS 200u
 
 #define LOAD(x) __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
 #define STORE(x, v) __atomic_store_n(&(x), v, __ATOMIC_RELEASE)
@@ -204,6 +203,8 @@ static uint32_t take_segments(const struct nic_frame *f)
 	check_segment_sum(f);
 	if (verify) {
 		in_order(seq);
+		if (f->bytes > CMP_FRAME_MAX && f->gso_bytes != CMP_SEGMENT)
+			give_up(-84, "a received frame is large and does not say of what segments");
 		if (!contents_are(f, FRAME_SEGMENT, seq))
 			give_up(-84, "a received segment has other contents");
 	}
@@ -262,11 +263,13 @@ static void receive_until(uint64_t end_ticks)
 /* What was under way when the other end stopped; the time is looked at before the card. */
 static void receive_rest(void)
 {
+	uint64_t silence = (job->flags & CMP_FLOOD ? CMP_SILENCE_FLOOD_MS : CMP_SILENCE_MS) *
+			   job->ticks_per_ms;
 	uint64_t since = now_ticks();
 	bool over;
 
 	while (!LOAD(job->peer_done) || job->received < LOAD(job->peer_sent)) {
-		over = LOAD(job->peer_done) && now_ticks() - since > SILENCE_MS * job->ticks_per_ms;
+		over = LOAD(job->peer_done) && now_ticks() - since > silence;
 		if (receive_pass())
 			since = now_ticks();
 		else if (over)
