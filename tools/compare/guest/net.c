@@ -166,7 +166,7 @@ static void send_all(void)
 static void in_order(uint32_t number)
 {
 	if (any && (int32_t)(number - last) <= 0)
-		give_up(-84, "a frame came twice or late");
+		give_up(-74, "a frame came twice or late");
 	last = number;
 	any = true;
 }
@@ -189,7 +189,7 @@ static void check_segment_sum(const struct nic_frame *f)
 	if (f->blank)
 		return;
 	if (f->nr > 1 || !frame_segment_sum_ok(f->piece[0].base, f->bytes))
-		give_up(-84, "a received segment has a wrong checksum");
+		give_up(-74, "a received segment has a wrong checksum");
 }
 
 static uint32_t take_segments(const struct nic_frame *f)
@@ -204,9 +204,9 @@ static uint32_t take_segments(const struct nic_frame *f)
 	if (verify) {
 		in_order(seq);
 		if (f->bytes > CMP_FRAME_MAX && f->gso_bytes != CMP_SEGMENT)
-			give_up(-84, "a received frame is large and does not say of what segments");
+			give_up(-74, "a received frame is large and does not say of what segments");
 		if (!contents_are(f, FRAME_SEGMENT, seq))
-			give_up(-84, "a received segment has other contents");
+			give_up(-74, "a received segment has other contents");
 	}
 	if (f->bytes > job->frame_bytes)
 		job->frame_bytes = f->bytes;
@@ -226,7 +226,7 @@ static uint32_t take_plain(const struct nic_frame *f)
 		in_order(number);
 		if (f->bytes != frame_bytes_of(job, number) ||
 		    !contents_are(f, FRAME_PLAIN, frame_at(number)))
-			give_up(-84, "a received frame has other contents");
+			give_up(-74, "a received frame has other contents");
 	}
 	return 1;
 }
