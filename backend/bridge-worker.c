@@ -687,7 +687,8 @@ int bridge_worker(int sock, const struct sandbox *sandbox)
 		rc = sandbox_before_loop(sandbox, MAX_FDS);
 		if (!rc)
 			rc = sandbox_final(sandbox, &sandbox_bridge, sock);
-		snprintf(why, sizeof(why), "privileges cannot be dropped: %s", strerror(-rc));
+		snprintf(why, sizeof(why), "privileges cannot be dropped, or system calls "
+			 "restricted (--seccomp=off goes without): %s", strerror(-rc));
 	}
 	if (rc) {
 		say_failure(&b, BRIDGE_REFUSED, BRIDGE_ITSELF, rc, why);
