@@ -201,8 +201,9 @@ static void on_ended(void *arg, bool killed, const char *how)
 	struct failure why = b->failure;
 	struct bridge_port *p;
 
+	b->stopping = true;	/* who joins anew from in here joins its successor */
 	if (!why.err) {
-		why.err = EIO;
+		why.err = EOWNERDEAD;
 		snprintf(why.reason, sizeof(why.reason), "bridge %s: %s%s", b->name, how,
 			 killed ? ", since it did not answer in time" : "");
 	}
@@ -457,12 +458,12 @@ static int join(struct bridges *all, const char *name, struct bridge_msg *msg, i
 }
 
 int bridges_join(struct bridges *all, const char *name, const struct bridge_vif *vif,
-		 const struct bridge_port_events *events, void *arg, struct bridge_port **out)
+		 int journal_fd, const struct bridge_port_events *events, void *arg, struct bridge_port **out)
 {
 	struct bridge_msg msg = bridge_message(BRIDGE_ADD_VIF, 0);
 
 	msg.vif = *vif;
-	return join(all, name, &msg, -1, events, arg, out);
+	return join(all, name, &msg, journal_fd, events, arg, out);
 }
 
 int bridges_join_uplink(struct bridges *all, const char *name, const struct bridge_uplink *up,

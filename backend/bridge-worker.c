@@ -122,13 +122,13 @@ static void free_member(struct bridge *b, struct member *m)
 	free(m);
 }
 
-static void add_vif(struct bridge *b, const struct bridge_msg *msg)
+static void add_vif(struct bridge *b, const struct bridge_msg *msg, int journal_fd)
 {
 	struct member *m = new_member(b, msg->port);
 	struct netback_vif vif = {
 		.domid = msg->vif.domid, .front = &msg->vif.front,
 		.port = &msg->vif.port, .rate_bytes = msg->vif.rate.bytes,
-		.rate_usec = msg->vif.rate.usec,
+		.rate_usec = msg->vif.rate.usec, .journal_fd = journal_fd,
 	};
 	char why[200];
 	int rc;
@@ -338,7 +338,7 @@ static void act(struct bridge *b, const struct bridge_msg *msg, int fd)
 
 	switch (msg->type) {
 	case BRIDGE_ADD_VIF:
-		add_vif(b, msg);
+		add_vif(b, msg, fd);
 		break;
 	case BRIDGE_ADD_UPLINK:
 		add_uplink(b, msg, fd);

@@ -97,11 +97,12 @@ struct netback_vif {
 	uint64_t rate_bytes;			/* per rate_usec, from the guest; 0: no limit */
 	uint32_t rate_usec;
 	struct log_peer *log;			/* outlives the port */
+	int journal_fd;				/* netback-journal.h; the caller's; -1: none */
 };
 
 /*
- * Maps the rings, binds the event channels. *out is the switch's port number. On
- * failure why names the ring or port, and nothing stays. -EADDRINUSE: the switch has
+ * Maps the rings, binds the event channels; with a predecessor's journal it goes on where
+ * that has stopped, whatever stopped it. *out is the switch's port number. On failure why names the ring or port, and nothing stays. -EADDRINUSE: the switch has
  * the port's address on another one.
  */
 int netback_add_vif(struct netback *nb, const struct netback_vif *cfg, uint32_t *out,

@@ -13,13 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "crashes.h"
 #include "image.h"
 #include "predecessor.h"
 #include "util.h"
 
-#define CRASHES_MAX 5u
-#define CRASH_WINDOW_MS 10000u
-#define CRASH_DELAY_MS 50
 
 #define INFO_VERSION "1"
 #define INFO_BYTES 4096
@@ -36,8 +34,8 @@ struct vbd_serve {
 	bool journal_used;		/* a worker has been ready with it */
 	/* What the worker has been started with, and holds requests against now. */
 	uint64_t started_sectors, sectors;
-	uint32_t restarts, nr_crashes;
-	uint64_t crash_ms[CRASHES_MAX];
+	uint32_t restarts;
+	struct crashes crashes;
 	struct worker_report gone;	/* for ended without a worker */
 };
 
@@ -245,41 +243,21 @@ static int start_later(struct vbd_serve *s, int64_t after_ms)
 	return rc;
 }
 
-/* True when there were too many of late. */
-static bool count_crash(struct vbd_serve *s)
-{
-	uint64_t now = now_ms();
-
-	s->crash_ms[s->nr_crashes++ % CRASHES_MAX] = now;
-	return s->nr_crashes >= CRASHES_MAX &&
-	       now - s->crash_ms[s->nr_crashes % CRASHES_MAX] < CRASH_WINDOW_MS;
-}
-
-/* The first successor comes at once: the guest waits. */
-static int64_t successor_delay(const struct vbd_serve *s)
-{
-	uint32_t recent = 0, i;
-	uint64_t now = now_ms();
-
-	for (i = 0; i < MIN(s->nr_crashes, CRASHES_MAX); i++)
-		recent += now - s->crash_ms[i] < CRASH_WINDOW_MS;
-	return recent <= 1 ? 0 : (int64_t)CRASH_DELAY_MS << (recent - 2);
-}
-
 static void succeed(struct vbd_serve *s, const struct worker_report *report)
 {
+	int64_t delay_ms = crashes_note(&s->crashes, now_ms());
 	struct worker_report last = *report;
 
 	log_peer_at(s->what.log, LOG_LEVEL_ERROR, "%s", report->failure.reason);
-	if (count_crash(s)) {
+	if (delay_ms < 0) {
 		snprintf(last.failure.reason, sizeof(last.failure.reason),
 			 "gave up after %u crashes in %u s: %.120s", CRASHES_MAX,
-			 CRASH_WINDOW_MS / 1000, report->failure.reason);
+			 CRASHES_WINDOW_MS / 1000, report->failure.reason);
 		finish(s, &last);
 		return;
 	}
 	s->restarts++;
-	if (start_later(s, successor_delay(s)))
+	if (start_later(s, delay_ms))
 		finish(s, report);
 }
 
