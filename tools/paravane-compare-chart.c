@@ -24,7 +24,7 @@
 #define AXIS_HEIGHT 44.0
 #define TOP 6.0
 #define CHAR_WIDTH 7.0
-#define LABEL_CHAR_WIDTH 8.0	/* of any text: they may be wide ones */
+#define LABEL_CHAR_WIDTH 7.4	/* of any text: they may be wide ones */
 /* Beyond is nothing that was measured, and an axis that gnuplot cannot make. */
 #define AXIS_MIN 1e-9
 #define AXIS_MAX 1e24
@@ -61,7 +61,7 @@ static double label_width(const struct chart *c)
 			n += ((unsigned char)*s & 0xc0) != 0x80;
 		most = MAX(most, n);
 	}
-	return MIN((double)most * LABEL_CHAR_WIDTH + 8, WIDTH * 0.47);
+	return MIN((double)most * LABEL_CHAR_WIDTH + 8, WIDTH * 0.53);
 }
 
 /* Of the axis, for the text beside the longest bar; on both sides if they go both ways. */
