@@ -169,6 +169,11 @@ pid_t bridge_port_pid(const struct bridge_port *p)
 	return p->bridge ? process_pid(p->bridge->process) : 0;
 }
 
+const char *bridge_port_sandbox(const struct bridge_port *p)
+{
+	return p->bridge ? process_sandbox(p->bridge->process) : "";
+}
+
 /* ---- a bridge's end ------------------------------------------------------------------ */
 
 static void free_bridge(struct bridge *b)
@@ -364,6 +369,7 @@ static int start(struct bridge *b)
 	const struct process_options o = {
 		.program = config->program, .name = config->name, .title = title,
 		.log_level = config->log_level, .stop_ms = config->stop_ms,
+		.user = config->user, .seccomp = config->seccomp,
 	};
 	struct bridge_msg msg = bridge_message(BRIDGE_OPEN, BRIDGE_ITSELF);
 	int rc;

@@ -85,6 +85,7 @@ bool bridges_find_owner(struct bridges *b, const char *name, const uint8_t *mac,
 			struct bridge_vif_name *out);
 /* The worker's; 0: it has ended. */
 pid_t bridge_port_pid(const struct bridge_port *p);
+const char *bridge_port_sandbox(const struct bridge_port *p);	/* as process_sandbox() */
 
 /* ---- questions -------------------------------------------------------------------- */
 

@@ -199,6 +199,7 @@ bool nb_control_rests(const struct nb_port *p)
 	return p->ctrl_rest_until_ms > p->nb->now_ms;
 }
 
+/* syscalls bridge: ioctl(IOCTL_EVTCHN_NOTIFY) */
 /* One message, from the ring to its answer there: netback-journal.h. */
 static void answer(struct nb_port *p)
 {

@@ -167,6 +167,8 @@ struct nb_slot {
 struct nb_evtchn {
 	struct nb_queue *queue;
 	struct nb_port *ctrl;		/* of the control ring */
+	uint32_t published;		/* requests on its rings when the last event came */
+	uint32_t nr_empty;		/* events in a row that brought none */
 };
 
 struct netback {

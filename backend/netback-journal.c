@@ -31,6 +31,7 @@ static size_t file_bytes(uint32_t nr_queues)
 	return (bytes + GRANT_PAGE_BYTES - 1) & ~(size_t)(GRANT_PAGE_BYTES - 1);
 }
 
+/* syscalls bridge: fstat newfstatat fallocate */
 /* Space is reserved now: a full tmpfs would otherwise be a SIGBUS later. */
 static int reserve(int fd, size_t bytes)
 {
@@ -43,6 +44,7 @@ static int reserve(int fd, size_t bytes)
 	return -posix_fallocate(fd, 0, (off_t)bytes);
 }
 
+/* syscalls bridge: mmap(data) munmap */
 int nb_journal_open(struct nb_journal *j, int fd, uint32_t nr_queues)
 {
 	size_t bytes = file_bytes(nr_queues);
@@ -68,6 +70,7 @@ int nb_journal_open(struct nb_journal *j, int fd, uint32_t nr_queues)
 	return 0;
 }
 
+/* syscalls bridge: munmap */
 void nb_journal_close(struct nb_journal *j)
 {
 	if (j->file)

@@ -65,6 +65,7 @@ static void forward(struct netback *nb, struct nb_frame *f)
 
 /* ---- rings ---------------------------------------------------------------------------- */
 
+/* syscalls bridge: ioctl(IOCTL_EVTCHN_NOTIFY) */
 static void tell(struct netback *nb, evtchn_port_t port)
 {
 	nb->stats.notifies++;

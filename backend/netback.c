@@ -79,6 +79,7 @@ uint32_t nb_head_parts(const struct nb_frame *f, uint8_t tag, uint16_t tci,
 
 /* ---- open and close -------------------------------------------------------------------- */
 
+/* syscalls start: mmap */
 /* Address space for the largest frames; memory comes with use. */
 static int open_buffers(struct netback *nb)
 {
@@ -106,6 +107,7 @@ static int open_buffers(struct netback *nb)
 	return 0;
 }
 
+/* syscalls start: mmap */
 static int open_areas(struct netback *nb)
 {
 	const struct grant_own *own = nb->cfg.own;
@@ -123,6 +125,7 @@ static int open_areas(struct netback *nb)
 	return 0;
 }
 
+/* syscalls start: getrandom */
 static int open_parts(struct netback *nb)
 {
 	xengnttab_handle *xgt = nb->cfg.xgt;
@@ -164,6 +167,7 @@ int netback_open(const struct netback_config *cfg, struct netback **out)
 	return 0;
 }
 
+/* syscalls bridge: munmap */
 void netback_close(struct netback *nb)
 {
 	if (!nb)
@@ -217,6 +221,7 @@ static int note_evtchn(struct netback *nb, evtchn_port_t evtchn, struct nb_evtch
 	return 0;
 }
 
+/* syscalls bridge: ioctl(IOCTL_EVTCHN_BIND_INTERDOMAIN) ioctl(IOCTL_EVTCHN_UNBIND) */
 static int bind(struct netback *nb, uint32_t domid, uint32_t remote, struct nb_evtchn what,
 		evtchn_port_t *out)
 {
@@ -236,6 +241,7 @@ static int bind(struct netback *nb, uint32_t domid, uint32_t remote, struct nb_e
 	return 0;
 }
 
+/* syscalls bridge: ioctl(IOCTL_EVTCHN_UNBIND) */
 static void unbind(struct netback *nb, bool bound, evtchn_port_t evtchn)
 {
 	if (!bound)
@@ -244,14 +250,45 @@ static void unbind(struct netback *nb, bool bound, evtchn_port_t evtchn)
 	xenevtchn_unbind(nb->cfg.xce, evtchn);
 }
 
-void netback_event(struct netback *nb, evtchn_port_t evtchn)
+/* Up to where requests were published, as far as that can be. */
+static uint32_t published(const struct ring_back *ring)
 {
+	return ring->req_cons + (uint32_t)MAX(ring_back_pending(ring), 0);
+}
+
+/* Since the last event, whether they were taken meanwhile or cannot be yet. */
+static bool brings_requests(struct nb_evtchn *e)
+{
+	uint32_t before = e->published;
+
+	e->published = e->queue ? published(&e->queue->tx) + published(&e->queue->rx) :
+				  published(&e->ctrl->ctrl);
+	return e->published != before;
+}
+
+uint32_t netback_event(struct netback *nb, evtchn_port_t evtchn)
+{
+	struct nb_evtchn *e;
+
 	if (evtchn >= nb->nr_evtchn)
-		return;
-	if (nb->evtchn[evtchn].queue)
-		nb_activate(nb->evtchn[evtchn].queue);
-	if (nb->evtchn[evtchn].ctrl)
-		nb_activate_ctrl(nb->evtchn[evtchn].ctrl);
+		return 0;
+	e = &nb->evtchn[evtchn];
+	if (!e->queue && !e->ctrl)
+		return 0;
+	e->nr_empty = brings_requests(e) ? 0 : e->nr_empty + 1;
+	if (e->queue)
+		nb_activate(e->queue);
+	if (e->ctrl)
+		nb_activate_ctrl(e->ctrl);
+	return e->nr_empty;
+}
+
+void netback_complain(struct netback *nb, evtchn_port_t evtchn, const char *what)
+{
+	const struct nb_evtchn *e = &nb->evtchn[evtchn];
+	const struct nb_port *p = e->queue ? e->queue->port : e->ctrl;
+
+	log_peer_at(p->log, LOG_LEVEL_WARNING, "%s", what);
 }
 
 /* ---- guests -------------------------------------------------------------------------------- */
@@ -407,6 +444,7 @@ static void take_wishes(struct nb_port *p, const struct netback_vif *cfg)
 	p->flips = f->rx_flip && !f->rx_copy && nb_flip_is_there(p->nb->flip);
 }
 
+/* syscalls bridge: ioctl(IOCTL_EVTCHN_NOTIFY) */
 int netback_add_vif(struct netback *nb, const struct netback_vif *cfg, uint32_t *out,
 		    char *why, size_t why_bytes)
 {
@@ -525,6 +563,7 @@ static void purge(struct netback *nb, struct nb_port *p)
 	}
 }
 
+/* syscalls bridge: ioctl(IOCTL_EVTCHN_NOTIFY) */
 static void close_queue(struct netback *nb, struct nb_queue *q)
 {
 	if (q->tx_bound) {

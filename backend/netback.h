@@ -156,8 +156,13 @@ void netback_capture_stop(struct netback *nb, int capture);
 
 /* ---- work --------------------------------------------------------------------------- */
 
-/* An event came on this event channel port of ours; unmasking is the caller's. */
-void netback_event(struct netback *nb, evtchn_port_t evtchn);
+/*
+ * An event came on this event channel port of ours; unmasking is the caller's. Returns how
+ * many events in a row brought no request.
+ */
+uint32_t netback_event(struct netback *nb, evtchn_port_t evtchn);
+/* Logs a line about the interface whose port that is; netback_event() has returned more than 0. */
+void netback_complain(struct netback *nb, evtchn_port_t evtchn, const char *what);
 /* One pass. Returns how many frames, messages and answers moved; 0: nothing to do. */
 uint32_t netback_pass(struct netback *nb, uint64_t now_us);
 /* Whether some ring has work; reads a word of each ring that was active lately. */

@@ -88,11 +88,12 @@ static void write_info(const struct vbd_serve *s, const char *engine)
 	ring_text(f, ring, sizeof(ring));
 	rundir_journal_path(&w->config->base.rundir, &w->name, journal, sizeof(journal));
 	n = snprintf(text, sizeof(text), "version=" INFO_VERSION "\n"
-		     "pid=%d\nstarted=%llu\nrestarts=%u\nengine=%s\n"
+		     "pid=%d\nstarted=%llu\nrestarts=%u\nengine=%s\nsandbox=%s\n"
 		     "image=%s\nmode=%s\ncache=%s\nabi=%s\nqueues=%u\nring-pages=%u\n"
 		     "grants=%s\npersistent=%d\nindirect-segments=%u\n"
 		     "journal=%s\nfrontend=%s\nring=%s\n", (int)pid,
 		     (unsigned long long)predecessor_start_time(pid), s->restarts, engine,
+		     worker_sandbox(s->worker),
 		     w->image, w->mode, cache_name(w->start.cache), abi_name(f->abi),
 		     f->nr_queues, 1u << f->queue[0].order,
 		     vbd_grants_name(w->start.grants),
@@ -179,6 +180,8 @@ static int start_worker(struct vbd_serve *s)
 	struct process_options o = { .name = s->what.config->base.name,
 				    .program = s->what.config->base.program,
 				    .log_level = s->what.config->base.log_level,
+				    .user = s->what.config->base.user,
+				    .seccomp = s->what.config->base.seccomp,
 				    .stop_ms = s->what.config->base.stop_ms };
 	char title[80];
 	int fds[2], rc;

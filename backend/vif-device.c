@@ -387,9 +387,10 @@ static void write_info(struct vif_device *v)
 
 	ring_text(&v->front, ring);
 	vif_format_mac(v->ts.mac, mac, sizeof(mac));
-	n = snprintf(text, sizeof(text), "version=1\npid=%d\nstarted=%llu\nbridge=%s\n"
+	n = snprintf(text, sizeof(text), "version=1\npid=%d\nstarted=%llu\nsandbox=%s\nbridge=%s\n"
 		     "mac=%s\nqueues=%u\nsplit=%d\nfrontend=%s\nring=%s\n", (int)pid,
-		     (unsigned long long)predecessor_start_time(pid), v->bridge, mac,
+		     (unsigned long long)predecessor_start_time(pid),
+		     bridge_port_sandbox(v->port), v->bridge, mac,
 		     v->front.nr_queues, v->front.queue[0].tx_port != v->front.queue[0].rx_port,
 		     v->env.bus->otherend, ring);
 	rc = n < (int)sizeof(text) ?
