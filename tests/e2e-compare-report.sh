@@ -88,6 +88,9 @@ report --from kvm.json --from xen.json --from kvm.json --from nic.json --report 
 says many/index.html '<p>[B] Two of five boots were left out.</p>'
 says many/index.html 'depth 1 [B]</th>'
 says many/index.html 'ATA DMA [C]'
+report --from fast.json --from kvm.json --report two
+grep -q '<p>\[A\] The fastest emulated, ATA DMA, does 2.00k .* \[B\] The fastest emulated, ATA PIO, does 3.88k' two/index.html ||
+	fail "two runs of one kind: $(grep -m 1 'The fastest' two/index.html)"
 says many/index.html 'Mbit/s'
 says many/index.html 'disk and network'
 "$paravane" compare --from kvm.json --from xen.json --json >out 2>err

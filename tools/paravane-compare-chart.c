@@ -82,7 +82,8 @@ static double row_height(const struct chart *c)
 
 static bool drawn(const struct chart *c, const struct chart_bar *b)
 {
-	if (!(fabs(b->from) < AXIS_MAX) || !(fabs(b->to) < AXIS_MAX) || b->from == b->to)
+	if (!(fabs(b->from) < AXIS_MAX) || !(fabs(b->to) < AXIS_MAX) ||
+	    fabs(b->to - b->from) < AXIS_MIN)
 		return false;
 	return !c->log || (b->to > AXIS_MIN && (b->from > AXIS_MIN || !b->from));
 }
@@ -142,24 +143,44 @@ static void put_percent_tics(FILE *f, const struct axis *a)
 	fputs(")\n", f);
 }
 
-/* As few marks on the axis as fit. */
+static void put_tic(FILE *f, double at, bool first)
+{
+	static const char *const units[] = { "", "k", "M", "G", "T" };
+	unsigned int unit = 0;
+	double n = at;
+
+	for (; n >= 1000 && unit < 4; unit++)
+		n /= 1000;
+	fprintf(f, "%s'%g%s' %.9g", first ? "" : ",", n, units[unit], at);
+}
+
+/* As few marks on the axis as fit; none so near to its end that it would be cut. */
 static void put_tics(FILE *f, const struct chart *c, const struct axis *a)
 {
 	double decades = log10(a->max / a->min), step;
+	bool first = true;
 
 	if (!isnan(c->base)) {
 		put_percent_tics(f, a);
-	} else if (c->log) {
+		return;
+	}
+	fputs("set xtics (", f);
+	if (c->log) {
 		step = decades > 8 ? 1000 : decades > 4 ? 100 : 10;
-		fprintf(f, "set format x '%s'\nset xtics %g,%g\n",
-			a->min < 1 ? "%g" : "%.0s%c", a->min, step);
+		for (double at = a->min; at <= a->max / pow(10, 0.03 * decades); at *= step) {
+			put_tic(f, at, first);
+			first = false;
+		}
 	} else {
 		step = pow(10, floor(log10(a->max / 3)));
 		while (a->max / step > 5)
 			step *= a->max / step > 10 ? 2.5 : 2;
-		fprintf(f, "set format x '%s'\nset xtics 0,%g\n",
-			a->max > 9999 ? "%.0s%c" : "%g", step);
+		for (double at = 0; at <= a->max * 0.97; at += step) {
+			put_tic(f, at, first);
+			first = false;
+		}
 	}
+	fputs(")\n", f);
 }
 
 static void put_labels(FILE *f, const struct chart *c, const struct axis *a)

@@ -75,6 +75,18 @@ int compare_make_groups(struct comparison *const *runs, unsigned int nr,
 	return r;
 }
 
+struct compare_group compare_group_run(const struct compare_group *g, unsigned int first)
+{
+	struct compare_group one = *g;
+
+	one.records += first;
+	one.runs += first;
+	one.several = false;
+	for (one.nr = 0; first + one.nr < g->nr && one.runs[one.nr] == one.runs[0]; one.nr++)
+		;
+	return one;
+}
+
 void compare_free_groups(struct compare_group *groups, unsigned int nr)
 {
 	for (unsigned int i = 0; i < nr; i++) {

@@ -305,14 +305,11 @@ static void put_factor_row(FILE *f, const struct compare_group *g, unsigned int 
 static void put_group_factors(FILE *f, const struct compare_group *g, const char *letter)
 {
 	for (unsigned int first = 0, n; first < g->nr; first += n) {
-		struct compare_group one = { .records = g->records + first };
-		const struct compare_record *base;
+		struct compare_group one = compare_group_run(g, first);
+		const struct compare_record *base = compare_reference(&one);
 		unsigned int at = first;
 
-		for (n = 0; first + n < g->nr && g->runs[first + n] == g->runs[first]; n++)
-			;
-		one.nr = n;
-		base = compare_reference(&one);
+		n = one.nr;
 		while (base && g->records[at] != base)
 			at++;
 		for (unsigned int i = first; base && i < first + n; i++)

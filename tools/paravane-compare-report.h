@@ -41,6 +41,8 @@ enum picture_kind {
 
 int compare_make_groups(struct comparison *const *runs, unsigned int nr,
 			struct compare_group **out, unsigned int *nr_out);
+/* The part of one run, from the first record on; borrowed, not to be freed. */
+struct compare_group compare_group_run(const struct compare_group *g, unsigned int first);
 void compare_free_groups(struct compare_group *groups, unsigned int nr);
 /*
  * NULL: there is nothing to draw for it, or no memory. Not drawn yet; chart_free(). letter:
