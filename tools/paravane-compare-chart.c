@@ -218,6 +218,7 @@ static void put_bars(FILE *f, const struct chart *c, const struct axis *a)
 	fputs("plot $d using 1:3:1:2:3:4:5 with boxxyerror fs solid 1 noborder lc rgb variable\n", f);
 }
 
+/* The axis begins a little early, or rounding can take its first mark. */
 static void put_script(FILE *f, const struct chart *c)
 {
 	struct axis a = axis_of(c);
@@ -228,9 +229,10 @@ static void put_script(FILE *f, const struct chart *c)
 		"set lmargin at screen %.5f\nset rmargin at screen %.5f\n"
 		"set bmargin at screen %.5f\nset tmargin at screen %.5f\n"
 		"set grid xtics lt 1 lw 1 lc rgb 0x0000ff\nset xlabel '%s' offset 0,0.6\n"
-		"set xrange [%.9g:%.9g]\nset yrange [%.3f:-0.5]\n%s",
+		"set xrange [%.12g:%.9g]\nset yrange [%.3f:-0.5]\n%s",
 		WIDTH, height, label_width(c) / WIDTH, 1 - 14 / WIDTH, AXIS_HEIGHT / height,
-		1 - TOP / height, c->unit, a.min, a.max, c->nr_rows - 0.5,
+		1 - TOP / height, c->unit, a.min * (1 - 1e-9),
+		a.max, c->nr_rows - 0.5,
 		c->log ? "set logscale x\n" : "");
 	put_tics(f, c, &a);
 	if (!isnan(c->base))

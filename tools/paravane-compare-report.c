@@ -437,6 +437,14 @@ static bool said_before(const struct comparison *c, unsigned int i)
 	return false;
 }
 
+static bool measured_by_kvm(const struct report *r)
+{
+	for (unsigned int i = 0; i < r->nr_runs; i++)
+		if (!strcmp(r->runs[i]->where, "kvm"))
+			return true;
+	return false;
+}
+
 static void put_unequal(FILE *f, const struct report *r)
 {
 	fputs("<ul>\n", f);
@@ -453,9 +461,11 @@ static void put_unequal(FILE *f, const struct report *r)
 			fputs("</li>\n", f);
 		}
 	}
-	fputs("<li>All rows: a device model that answers inside the exit needs no other thread to be "
-	      "woken, which favours emulation where the medium is memory.</li>\n"
-	      "<li>All rows: a Xen ring's back end sees the pages granted to it and no others; a virtio "
+	if (measured_by_kvm(r))
+		fputs("<li>All rows of the tool's own virtual machine: an emulated device answers "
+		      "inside the exit and needs no other thread to be woken, which favours emulation "
+		      "where the medium is memory.</li>\n", f);
+	fputs("<li>All rows: a Xen ring's back end sees the pages granted to it and no others; a virtio "
 	      "or emulated device's can reach all of the guest's memory. What grants cost is in the "
 	      "ring's rows, what they protect from is in no figure.</li>\n"
 	      "<li>docs/compare.md has the whole list, and the reasons.</li>\n</ul>\n", f);
