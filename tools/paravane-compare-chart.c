@@ -154,6 +154,14 @@ static void put_tic(FILE *f, double at, bool first)
 	fprintf(f, "%s'%g%s' %.9g", first ? "" : ",", n, units[unit], at);
 }
 
+/* The next of 1, 2, 5 and their tens. */
+static double round_step(double least)
+{
+	double ten = pow(10, floor(log10(least)));
+
+	return least <= ten ? ten : least <= 2 * ten ? 2 * ten : least <= 5 * ten ? 5 * ten : 10 * ten;
+}
+
 /* As few marks on the axis as fit; none so near to its end that it would be cut. */
 static void put_tics(FILE *f, const struct chart *c, const struct axis *a)
 {
@@ -172,9 +180,7 @@ static void put_tics(FILE *f, const struct chart *c, const struct axis *a)
 			first = false;
 		}
 	} else {
-		step = pow(10, floor(log10(a->max / 3)));
-		while (a->max / step > 5)
-			step *= a->max / step > 10 ? 2.5 : 2;
+		step = round_step(a->max / 5);
 		for (double at = 0; at <= a->max * 0.97; at += step) {
 			put_tic(f, at, first);
 			first = false;

@@ -200,6 +200,20 @@ static const char *plain(double n, char buf[24])
 	return short_number(n, buf);
 }
 
+/* "The fastest emulated, ATA PIO," or, where there is no choice, "ATA PIO". */
+static void put_base(FILE *f, const struct compare_group *g, const struct compare_record *base,
+		     const char *best)
+{
+	unsigned int emulated = 0;
+
+	for (unsigned int i = 0; i < g->nr; i++)
+		emulated += compare_is_emulated(g->records[i]);
+	if (compare_is_emulated(base) && emulated > 1)
+		fprintf(f, "The %s emulated, %s,", best, base->label);
+	else
+		fputs(base->label, f);
+}
+
 static void say_rate(FILE *f, const struct compare_group *g)
 {
 	const struct compare_record *base = compare_reference(g);
@@ -209,9 +223,8 @@ static void say_rate(FILE *f, const struct compare_group *g)
 		fputs("Nothing moved.", f);
 		return;
 	}
-	fprintf(f, "%s%s%s does %s operations a second",
-		compare_is_emulated(base) ? "The fastest emulated, " : "", base->label,
-		compare_is_emulated(base) ? "," : "",
+	put_base(f, g, base, "fastest");
+	fprintf(f, " does %s operations a second",
 		short_number(rate(base), n));
 	say_others(f, g, base, rate, false, plain);
 	end_unequal(f, g, base, rate);
@@ -232,9 +245,8 @@ static void say_cpu(FILE *f, const struct compare_group *g)
 		fputs("CPU time was not counted.", f);
 		return;
 	}
-	fprintf(f, "%s%s%s takes %s for an operation",
-		compare_is_emulated(base) ? "The cheapest emulated, " : "", base->label,
-		compare_is_emulated(base) ? "," : "",
+	put_base(f, g, base, "cheapest");
+	fprintf(f, " takes %s for an operation",
 		time_text(compare_cpu_us(base), n));
 	say_others(f, g, base, compare_cpu_us, true, time_text);
 	if (back.most)
