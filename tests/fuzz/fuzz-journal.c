@@ -16,23 +16,28 @@
 
 static _Alignas(4096) uint8_t page[4096];
 
-/* Words of the file, anywhere in it. */
-static void spoil(int fd, struct fuzz_in *in)
+/*
+ * Words of the file: anywhere, among a queue's indices at indices, or in one of the first
+ * records at records.
+ */
+static void spoil(int fd, struct fuzz_in *in, size_t indices, size_t records)
 {
-	off_t bytes = lseek(fd, 0, SEEK_END);
+	uint32_t bytes = (uint32_t)lseek(fd, 0, SEEK_END);
 
 	while (in->left) {
-		off_t at = (off_t)(fuzz_u32(in) % (uint32_t)bytes);
+		uint32_t at = fuzz_u32(in), word;
 		uint8_t how = fuzz_u8(in);
-		uint32_t word = fuzz_u32(in);
 		size_t n = 1u << how % 3;
 
+		word = how & 64 ? fuzz_u32(in) : fuzz_u8(in);
 		if (how & 8)
-			at &= ~3;
+			at = (uint32_t)indices + at % 6 * 4;
+		else if (how & 16)
+			at = (uint32_t)records + at % 1024;
+		at %= bytes;
 		FUZZ_NEED(pwrite(fd, &word, n, at) == (ssize_t)n);
 	}
-	if (lseek(fd, 0, SEEK_END) != bytes)
-		FUZZ_NEED(!ftruncate(fd, bytes));
+	FUZZ_NEED(!ftruncate(fd, bytes));
 }
 
 /* ---- an interface's --------------------------------------------------------------------- */
@@ -99,7 +104,8 @@ static void interface(int fd, struct fuzz_in *in)
 	use_tx(&j.file->queue[0], &tx, in);
 	use_rx(&j.file->queue[0], &rx, in);
 	nb_journal_close(&j);
-	spoil(fd, in);
+	spoil(fd, in, offsetof(struct nb_journal_file, queue),
+	      offsetof(struct nb_journal_file, queue) + offsetof(struct nb_queue_journal, record));
 	if (nb_journal_open(&j, fd, 1))
 		return;
 	if (!nb_journal_check_settings(&j)) {
@@ -155,7 +161,7 @@ static void disk(int fd, struct fuzz_in *in)
 	FUZZ_NEED(!journal_open(fd, 1, DISK_SLOTS, &j));
 	use_queue(journal_queue(j, 0), in);
 	journal_close(j);
-	spoil(fd, in);
+	spoil(fd, in, 4096, 8192);
 	journal_read_counters(fd, &counters);
 	if (journal_open(fd, 1, DISK_SLOTS, &j))
 		return;
