@@ -368,7 +368,7 @@ static void put_row(FILE *f, const struct compare_record *r, const struct compar
 		if (!compare_has_column(col, records, nr))
 			continue;
 		if (counted(value))
-			fprintf(f, "<td>%.*f</td>", col->digits, value);
+			fprintf(f, "<td>%.*f</td>", compare_digits(col, r), value);
 		else
 			fputs("<td>-</td>", f);
 	}
