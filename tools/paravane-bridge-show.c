@@ -239,7 +239,7 @@ static void print_row(struct list *l, const struct row *r, bool first)
 		return;
 	}
 	printf("%s\n  {\n    \"bridge\": ", first ? "" : ",");
-	json_string(r->name);
+	json_quoted(r->name);
 	json_bool("running", r->runs);
 	json_number("ports", r->nr_ports);
 	json_number("worker_pid", (uint64_t)r->pid);
@@ -340,13 +340,13 @@ static void print_port_json(struct show *s, const struct control_port *p, bool f
 	port_text(s->store, &p->info, name, sizeof(name));
 	vlan_text(&p->info.port, vlan, sizeof(vlan));
 	printf("%s\n    {\"port\": ", first ? "" : ",");
-	json_string(name);
+	json_quoted(name);
 	if (p->info.is_uplink)
 		printf(", \"uplink\": \"%.31s\"", p->info.name);
 	else
 		printf(", \"domid\": %u, \"devid\": %u", p->info.domid, p->info.devid);
 	printf(", \"connected\": %s, \"vlan\": ", truth(p->info.is_added));
-	json_string(vlan);
+	json_quoted(vlan);
 	printf(", \"isolated\": %s, \"any_source\": %s, \"rate_bytes\": %" PRIu64
 	       ", \"rate_usec\": %u", truth(p->info.port.isolated),
 	       truth(p->info.port.any_source), p->info.rate.bytes, p->info.rate.usec);
@@ -373,7 +373,7 @@ static void print_address(void *arg, const struct control_msg *msg)
 	if (s->json) {
 		printf("%s\n    {\"mac\": \"%s\", \"vlan\": %u, \"port\": ",
 		       s->nr_addresses ? "," : "", mac, a->vlan);
-		json_string(name);
+		json_quoted(name);
 		printf(", \"age_ms\": %" PRIu64 ", \"fixed\": %s}", a->age_ms, truth(a->fixed));
 	} else {
 		if (!s->nr_addresses)
@@ -391,7 +391,7 @@ static void print_ports(struct show *s, const char *name)
 {
 	if (s->json) {
 		printf("{\n  \"bridge\": ");
-		json_string(name);
+		json_quoted(name);
 		printf(",\n  \"ports\": [");
 	} else {
 		printf("%-20s %-12s %-9s %12s %14s %12s %14s %10s\n", "PORT", "VLAN", "", "IN",

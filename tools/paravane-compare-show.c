@@ -1,138 +1,180 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The results of paravane compare, for people and for programs. See
- * paravane-compare.h.
+ * The tables of a comparison in the terminal. See paravane-compare-show.h.
  */
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/utsname.h>
 
-#include "paravane-compare.h"
-#include "paravane-json.h"
+#include "paravane-compare-show.h"
 #include "util.h"
 
-/* More than this for an instruction: KVM does not let the CPU execute it. */
-#define INTERPRETED_PS 20000u
+/* ---- columns ------------------------------------------------------------------------ */
 
-static double per_op(const struct compare_result *r, uint64_t n)
+static double ops(const struct compare_record *r)
 {
-	return r->ops ? (double)n / (double)r->ops : 0;
+	return r->ops_per_s;
 }
 
-static double per_second(const struct compare_result *r, uint64_t n)
+static double mib(const struct compare_record *r)
 {
-	return (double)n * 1e9 / (double)r->wall_ns;
+	return compare_is_nic(r) ? NAN : compare_rate(r);
 }
 
-/* Xen's back end reads and writes the guest's pages; the others count it themselves. */
-static double copies_per_byte(const struct compare_row *row, const struct compare_result *r)
+static double mbit(const struct compare_record *r)
 {
-	double moved = (double)r->ops * row->block_bytes;
-	double copied = (double)r->copied_bytes + (double)r->guest_copied_bytes;
-
-	if (!r->ops)
-		return 0;
-	return copied / moved + (strcmp(row->model, "xen") ? 0 : 1);
+	return compare_is_nic(r) ? compare_rate(r) : NAN;
 }
 
-static void show_heading(const char *table)
+static double mean(const struct compare_record *r)
 {
-	printf("\n%s\n", table);
-	printf("%-17s %8s %7s %8s %8s %7s %6s %5s %5s %5s %5s %5s %5s %8s %8s  %s\n", "", "op/s",
-	       "MiB/s", "mean us", "p99 us", "exits", "port", "mmio", "call", "halt", "kick",
-	       "irq", "copy", "vcpu us", "back us", "not equal");
+	return r->latency_mean_ns / 1e3;
 }
 
-static void show_row(const struct compare_row *row, const struct compare_result *r)
+static double p99(const struct compare_record *r)
 {
-	printf("%-17s %8.0f %7.1f %8.1f %8.1f %7.2f %6.1f %5.2f %5.2f %5.2f %5.2f %5.2f %5.2f %8.2f %8.2f",
-	       row->label, per_second(r, r->ops),
-	       per_second(r, r->ops * row->block_bytes) / 1048576,
-	       (double)r->latency_mean_ns / 1e3, (double)r->latency_p99_ns / 1e3,
-	       per_op(r, r->exits), per_op(r, r->port_exits), per_op(r, r->mmio_exits),
-	       per_op(r, r->call_exits + r->kick_exits), per_op(r, r->halts),
-	       per_op(r, r->kicks), per_op(r, r->interrupts), copies_per_byte(row, r),
-	       per_op(r, r->vcpu_ns) / 1e3, per_op(r, r->back_ns) / 1e3);
-	printf("%s%s\n", *row->unequal ? "  " : "", row->unequal);
+	return r->latency_p99_ns / 1e3;
 }
 
-static uint64_t instruction_ps(const struct compare_result *results, unsigned int nr)
+static double copies(const struct compare_record *r)
 {
-	uint64_t best = UINT64_MAX;
-
-	for (unsigned int i = 0; i < nr; i++)
-		best = MIN(best, results[i].instruction_ps);
-	return best;
+	return r->bytes_copied_per_byte;
 }
 
-void compare_show_table(const struct compare_row *rows, const struct compare_result *results,
-			unsigned int nr)
-{
-	uint64_t ps = instruction_ps(results, nr);
-
-	for (unsigned int i = 0; i < nr; i++) {
-		if (!i || strcmp(rows[i].table, rows[i - 1].table))
-			show_heading(rows[i].table);
-		show_row(&rows[i], &results[i]);
+#define PER_OP(name, member, unit)					\
+	static double name(const struct compare_record *r)		\
+	{								\
+		return compare_per_op(r, r->member) / (unit);		\
 	}
-	if (ps > INTERPRETED_PS)
+PER_OP(exits, exits, 1)
+PER_OP(ports, port_exits, 1)
+PER_OP(mmios, mmio_exits, 1)
+PER_OP(calls, call_exits, 1)
+PER_OP(hypercalls, hypercalls, 1)
+PER_OP(halts, halts, 1)
+PER_OP(kicks, notifications_sent, 1)
+PER_OP(irqs, interrupts, 1)
+PER_OP(vcpu, vcpu_cpu_ns, 1e3)
+PER_OP(back, back_end_cpu_ns, 1e3)
+
+const struct compare_column compare_columns[] = {
+	{ "op/s", "operations (requests, frames) per second", 8, 0, ops },
+	{ "MiB/s", "data moved per second", 7, 1, mib },
+	{ "Mbit/s", "data moved per second", 8, 1, mbit },
+	{ "mean us", "latency, the mean, microseconds", 8, 1, mean },
+	{ "p99 us", "latency that 99 of 100 operations do not exceed, microseconds", 8, 1, p99 },
+	{ "exits", "times the guest's CPU was left, per operation", 7, 2, exits },
+	{ "port", "of these, port accesses that a program had to serve", 6, 1, ports },
+	{ "mmio", "of these, accesses to a device's memory that a program had to serve", 5, 2, mmios },
+	{ "call", "of these, hypercalls and notifications that a program had to serve", 5, 2, calls },
+	{ "hcall", "hypercalls, per operation", 6, 2, hypercalls },
+	{ "halt", "of the exits, those because the guest had nothing to do", 5, 2, halts },
+	{ "kick", "notifications that the guest sent, per operation", 5, 2, kicks },
+	{ "irq", "interrupts that the guest took, per operation", 5, 2, irqs },
+	{ "copy", "bytes copied per byte moved", 5, 2, copies },
+	{ "vcpu us", "CPU time on the guest's side, per operation: guest, hypervisor, and a "
+		     "device model that runs inside the exit", 8, 2, vcpu },
+	{ "back us", "CPU time of the thread or process that serves the device, per operation",
+	  8, 2, back },
+	{ 0 } };
+
+bool compare_has_column(const struct compare_column *column,
+			const struct compare_record *records, unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++)
+		if (counted(column->value(&records[i])))
+			return true;
+	return false;
+}
+
+unsigned int compare_table_rows(const struct compare_record *records, unsigned int nr)
+{
+	unsigned int n = nr ? 1 : 0;
+
+	while (n < nr && !strcmp(records[n].table, records->table))
+		n++;
+	return n;
+}
+
+/* ---- in the terminal ------------------------------------------------------------------ */
+
+/* A file's text must not command the terminal. */
+static void put_text(const char *text, int width)
+{
+	int n = 0;
+
+	for (; *text; text++) {
+		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+		n += ((unsigned char)*text & 0xc0) != 0x80;
+	}
+	for (; n < width; n++)
+		putchar(' ');
+}
+
+static int label_width(const struct comparison *c)
+{
+	size_t longest = 17;
+
+	for (unsigned int i = 0; i < c->nr; i++)
+		longest = MAX(longest, MIN(strlen(c->records[i].label), (size_t)40));
+	return (int)longest;
+}
+
+static void show_heading(const struct comparison *c, const struct compare_record *r, int width)
+{
+	putchar('\n');
+	put_text(r->table, 0);
+	printf("\n%*s", width, "");
+	for (const struct compare_column *col = compare_columns; col->heading; col++)
+		if (compare_has_column(col, c->records, c->nr))
+			printf(" %*s", col->width, col->heading);
+	puts("  not equal");
+}
+
+static void show_row(const struct comparison *c, const struct compare_record *r, int width)
+{
+	put_text(r->label, width);
+	for (const struct compare_column *col = compare_columns; col->heading; col++) {
+		double value = col->value(r);
+
+		if (!compare_has_column(col, c->records, c->nr))
+			continue;
+		if (counted(value))
+			printf(" %*.*f", col->width, col->digits, value);
+		else
+			printf(" %*s", col->width, "-");
+	}
+	if (*r->not_equal)
+		fputs("  ", stdout);
+	put_text(r->not_equal, 0);
+	putchar('\n');
+}
+
+static void show_attention(const struct comparison *c)
+{
+	json_t *note;
+	size_t i;
+
+	if (c->guest_is_interpreted)
 		printf("\nAttention: this machine's KVM interprets the guest, at %.0f ns an "
 		       "instruction, where a CPU with\nvirtualization executes it. What is counted "
 		       "is right; times and op/s are too bad for all models, and most\nfor those "
 		       "whose driver has more instructions for an exit (Xen, virtio).\n",
-		       (double)ps / 1000);
-}
-
-static void show_result(const struct compare_row *row, const struct compare_result *r)
-{
-	fputs("    {\"table\": ", stdout);
-	json_string(row->table);
-	json_text("label", row->label);
-	json_text("model", row->model);
-	json_text("operation", row->op);
-	json_text("changed", row->flags[0]);
-	json_text("not_equal", row->unequal);
-	json_number("block_bytes", row->block_bytes);
-	json_number("depth", r->depth);
-	printf(",\n    \"ops_per_s\": %.1f, \"bytes_copied_per_byte\": %.3f",
-	       per_second(r, r->ops), copies_per_byte(row, r));
-	json_number("ops", r->ops);
-	json_number("wall_ns", r->wall_ns);
-	json_number("latency_mean_ns", r->latency_mean_ns);
-	json_number("latency_p50_ns", r->latency_p50_ns);
-	json_number("latency_p99_ns", r->latency_p99_ns);
-	json_number("exits", r->exits);
-	json_number("port_exits", r->port_exits);
-	json_number("mmio_exits", r->mmio_exits);
-	json_number("call_exits", r->call_exits + r->kick_exits);
-	json_number("halts", r->halts);
-	json_number("notifications_sent", r->kicks);
-	json_number("interrupts", r->interrupts);
-	json_number("vcpu_cpu_ns", r->vcpu_ns);
-	json_number("vcpu_guest_cpu_ns", r->vcpu_guest_ns);
-	json_number("back_end_cpu_ns", r->back_ns);
-	json_number("max_segments", r->segments);
-	json_bool("persistent_grants", r->persistent);
-	json_bool("indirect_requests", r->indirect);
-	fputs("}", stdout);
-}
-
-void compare_show_json(const struct compare_row *rows, const struct compare_result *results,
-		       unsigned int nr, uint32_t size_mib, uint32_t run_ms, uint32_t rounds)
-{
-	struct utsname u = { 0 };
-	uint64_t ps = instruction_ps(results, nr);
-
-	uname(&u);
-	printf("{\n  \"version\": \"%s\",\n  \"kernel\": ", PACKAGE_VERSION);
-	json_string(u.release);
-	printf(",\n  \"image_mib\": %u,\n  \"run_ms\": %u,\n  \"rounds\": %u,\n  \"guest_instruction_ns\": %.3f,\n"
-	       "  \"guest_is_interpreted\": %s,\n  \"results\": [\n", size_mib, run_ms, rounds,
-	       (double)ps / 1000, ps > INTERPRETED_PS ? "true" : "false");
-	for (unsigned int i = 0; i < nr; i++) {
-		show_result(&rows[i], &results[i]);
-		puts(i + 1 < nr ? "," : "");
+		       c->guest_instruction_ns);
+	json_array_foreach(c->notes, i, note) {
+		fputs(i ? "" : "\n", stdout);
+		put_text(json_string_value(note), 0);
+		putchar('\n');
 	}
-	puts("  ]\n}");
+}
+
+void compare_show_tables(const struct comparison *c)
+{
+	int width = label_width(c);
+
+	for (unsigned int i = 0; i < c->nr; i++) {
+		if (!i || strcmp(c->records[i].table, c->records[i - 1].table))
+			show_heading(c, &c->records[i], width);
+		show_row(c, &c->records[i], width);
+	}
+	show_attention(c);
 }

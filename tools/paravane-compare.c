@@ -3,7 +3,8 @@
  * paravane compare: one disk, one guest, the same workload by emulated ATA, by virtio
  * and by Xen's ring.
  *
- * Hides: which measurements there are. Must not know: how one is made or shown.
+ * Hides: which measurements there are, the command line. Must not know: how one is made
+ * or shown.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +15,8 @@
 #include <unistd.h>
 
 #include "paravane-compare.h"
+#include "paravane-compare-data.h"
+#include "paravane-compare-show.h"
 #include "paravane.h"
 #include "util.h"
 
@@ -31,6 +34,10 @@ static const char help_text[] =
 "  --rounds N       how often all are made in turn (default 3); the median by op/s is shown\n"
 "  --size MIB       size of the image (default 64)\n"
 "  --json           for programs, with all counters as they are\n"
+"  --report DIR     writes DIR/index.html too, one page with charts and tables (made if\n"
+"                   it is not there), and the JSON beside it\n"
+"  --from FILE      measures nothing: the tables, JSON or report of what --json printed\n"
+"                   before; several are put beside each other\n"
 "  --help           this text\n"
 "\n"
 "Columns, per operation unless said otherwise: exits of the CPU, counted by KVM; of\n"
@@ -49,11 +56,16 @@ static const struct option options[] = {
 	{ "only", required_argument, NULL, 'o' }, { "quick", no_argument, NULL, 'q' },
 	{ "ms", required_argument, NULL, 'm' }, { "size", required_argument, NULL, 's' },
 	{ "rounds", required_argument, NULL, 'r' },
-	{ "json", no_argument, NULL, 'j' }, { "inside", no_argument, NULL, 'i' },
+	{ "json", no_argument, NULL, 'j' }, { "report", required_argument, NULL, 'p' },
+	{ "from", required_argument, NULL, 'f' }, { "inside", no_argument, NULL, 'i' },
 	{ "help", no_argument, NULL, 'h' }, { 0 } };
 
+#define FROM_MAX 8
+
 struct compare_options {
-	const char *only;
+	const char *only, *report, *from[FROM_MAX];
+	const char *measures;		/* an option that only a measurement needs, or NULL */
+	unsigned int nr_from;
 	bool quick, json, inside;
 	uint32_t run_ms, size_mib, rounds;
 	int nr_cpus;
@@ -151,7 +163,8 @@ static int measure_all(const struct compare_options *o, struct compare_world *w,
 	return STATUS_OK;
 }
 
-static int measure(const struct compare_options *o, struct compare_world *w)
+/* The medians become json's results. */
+static int measure(const struct compare_options *o, struct compare_world *w, json_t *json)
 {
 	static struct compare_row rows[ARRAY_LEN(all_rows)];
 	static struct compare_result results[ARRAY_LEN(all_rows)][ROUNDS_MAX];
@@ -173,10 +186,7 @@ static int measure(const struct compare_options *o, struct compare_world *w)
 		qsort(results[i], o->rounds, sizeof(results[i][0]), by_rate);
 		medians[i] = results[i][o->rounds / 2];
 	}
-	if (o->json)
-		compare_show_json(rows, medians, nr, o->size_mib, o->run_ms, o->rounds);
-	else
-		compare_show_table(rows, medians, nr);
+	compare_end(json, rows, medians, nr, o->size_mib, o->run_ms, o->rounds);
 	return STATUS_OK;
 }
 
@@ -207,13 +217,35 @@ static int number(const struct subcommand *command, const char *option, const ch
 	return STATUS_OK;
 }
 
+static int take_from(const struct subcommand *command, const char *path,
+		     struct compare_options *o)
+{
+	if (o->nr_from == FROM_MAX)
+		return complain_usage(command, "--from \"%s\": %d files at most are expected",
+				      path, FROM_MAX);
+	o->from[o->nr_from++] = path;
+	return STATUS_OK;
+}
+
+static int check_together(const struct subcommand *command, const struct compare_options *o)
+{
+	if (o->nr_from && o->measures)
+		return complain_usage(command, "--%s has no meaning with --from, which measures nothing",
+				      o->measures);
+	if (o->nr_from > 1 && o->json)
+		return complain_usage(command, "--json prints one run: expected one --from");
+	return STATUS_OK;
+}
+
 /* -1: go on; else a status to end with. */
 static int parse(int argc, char **argv, struct compare_options *o)
 {
 	const struct subcommand *command = &compare_command;
-	int c, status = STATUS_OK;
+	int c, at = 0, status = STATUS_OK;
 
-	while (!status && (c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	while (!status && (c = getopt_long(argc, argv, "", options, &at)) != -1) {
+		if (strchr("oqmrs", c))
+			o->measures = options[at].name;
 		switch (c) {
 		case 'o':
 			o->only = optarg;
@@ -235,6 +267,12 @@ static int parse(int argc, char **argv, struct compare_options *o)
 		case 'j':
 			o->json = true;
 			break;
+		case 'p':
+			o->report = optarg;
+			break;
+		case 'f':
+			status = take_from(command, optarg, o);
+			break;
 		case 'i':
 			o->inside = true;
 			break;
@@ -248,30 +286,103 @@ static int parse(int argc, char **argv, struct compare_options *o)
 	if (!status && optind < argc)
 		status = complain_usage(command, "\"%s\" is too much: only options are expected",
 					argv[optind]);
+	if (!status)
+		status = check_together(command, o);
 	return status ? status : -1;
+}
+
+/* What was typed, as a shell takes it. */
+static void typed(int argc, char **argv, char *out, size_t bytes)
+{
+	size_t n = (size_t)snprintf(out, bytes, "paravane compare");
+
+	for (int i = 1; i < argc && n < bytes; i++) {
+		const char *quote = argv[i][strcspn(argv[i], " \t\"$&()*;<>?[]`|")] ? "'" : "";
+
+		if (strcmp(argv[i], "--inside"))
+			n += (size_t)snprintf(out + n, bytes - n, " %s%s%s", quote, argv[i], quote);
+	}
+}
+
+/* ---- what comes of it ------------------------------------------------------------- */
+
+static int print_json(const struct comparison *run)
+{
+	if (json_dumpf(run->json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) ||
+	    putchar('\n') == EOF)
+		return complain(STATUS_ERROR, "the JSON could not be written: %s",
+				strerror(errno));
+	return STATUS_OK;
+}
+
+static int show(const struct compare_options *o, struct comparison *const *runs,
+		unsigned int nr)
+{
+	if (o->json)
+		return print_json(runs[0]);
+	for (unsigned int i = 0; i < nr; i++) {
+		if (nr > 1)
+			printf("%s%s, %s, %s\n", i ? "\n" : "", runs[i]->name, runs[i]->where,
+			       runs[i]->started);
+		compare_show_tables(runs[i]);
+	}
+	return STATUS_OK;
+}
+
+static int show_former(const struct compare_options *o)
+{
+	struct comparison *runs[FROM_MAX] = { NULL };
+	int status = STATUS_OK;
+
+	for (unsigned int i = 0; !status && i < o->nr_from; i++)
+		status = comparison_open_file(o->from[i], &runs[i]);
+	if (!status)
+		status = show(o, runs, o->nr_from);
+	for (unsigned int i = 0; i < o->nr_from; i++)
+		comparison_close(runs[i]);
+	return status;
+}
+
+static int measure_and_show(const struct compare_options *o, const char *command)
+{
+	struct compare_world *w = NULL;
+	struct comparison *run = NULL;
+	json_t *json = compare_begin(command);
+	int status = compare_world_open(o->size_mib, &w);
+
+	if (!status)
+		status = measure(o, w, json);
+	compare_world_close(w);
+	if (status) {
+		json_decref(json);
+		return status;
+	}
+	status = comparison_open(json, "this run", &run);
+	if (!status)
+		status = show(o, &run, 1);
+	comparison_close(run);
+	return status;
 }
 
 static int run_compare(int argc, char **argv)
 {
 	struct compare_options o = { .run_ms = 400, .size_mib = 64, .rounds = 3 };
-	struct compare_world *w = NULL;
+	char command[1024];
 	cpu_set_t cpus;
-	int status = parse(argc, argv, &o);
+	int status;
 
+	typed(argc, argv, command, sizeof(command));
+	status = parse(argc, argv, &o);
 	if (status >= 0)
 		return status;
+	if (o.nr_from)
+		return show_former(&o);
 	if (!sched_getaffinity(0, sizeof(cpus), &cpus))
 		o.nr_cpus = CPU_COUNT(&cpus);
 	status = check_kvm();
 	if (status)
 		return status;
-	if (!o.inside)
-		return compare_enter_local_xen(argc, argv);
-	status = compare_world_open(o.size_mib, &w);
-	if (!status)
-		status = measure(&o, w);
-	compare_world_close(w);
-	return status;
+	return o.inside ? measure_and_show(&o, command) : compare_enter_local_xen(argc, argv);
 }
 
 const struct subcommand compare_command = {

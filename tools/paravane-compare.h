@@ -4,11 +4,13 @@
  * how it is shown.
  *
  * Hides: in paravane-compare-run.c, processes and where programs are; in
- * paravane-compare-show.c, tables and JSON. Must not know: virtual machines.
+ * paravane-compare-record.c, which counter is which member of the JSON. Must not know:
+ * virtual machines, how results are shown.
  */
 #ifndef PV_PARAVANE_COMPARE_H
 #define PV_PARAVANE_COMPARE_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -46,9 +48,13 @@ int compare_run(struct compare_world *w, const struct compare_row *row, uint32_t
 		struct compare_result *out);
 #define STATUS_SKIPPED 77
 
-void compare_show_table(const struct compare_row *rows, const struct compare_result *results,
-			unsigned int nr);
-void compare_show_json(const struct compare_row *rows, const struct compare_result *results,
-		       unsigned int nr, uint32_t size_mib, uint32_t run_ms, uint32_t rounds);
+/*
+ * The JSON of a comparison (paravane-compare-data.h): what is known before the first
+ * measurement, and its results.
+ */
+json_t *compare_begin(const char *command);
+void compare_end(json_t *json, const struct compare_row *rows,
+		 const struct compare_result *results, unsigned int nr, uint32_t size_mib,
+		 uint32_t run_ms, uint32_t rounds);
 
 #endif

@@ -26,7 +26,7 @@ static size_t utf8_length(const unsigned char *s)
 	return more + 1;
 }
 
-void json_string(const char *text)
+void json_quoted(const char *text)
 {
 	const unsigned char *s = (const unsigned char *)text;
 
@@ -51,7 +51,7 @@ void json_text(const char *name, const char *text)
 {
 	printf(",\n    \"%s\": ", name);
 	if (text && *text)
-		json_string(text);
+		json_quoted(text);
 	else
 		fputs("null", stdout);
 }

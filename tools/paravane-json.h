@@ -23,6 +23,6 @@ void json_device_end(void);
 void json_text(const char *name, const char *text);	/* NULL and "": null */
 void json_number(const char *name, uint64_t n);
 void json_bool(const char *name, bool b);
-void json_string(const char *text);			/* the value alone */
+void json_quoted(const char *text);			/* the value alone; libjansson has a json_string */
 
 #endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The columns of a comparison's tables, the same in the terminal and on the page, and the
+ * table in the terminal.
+ *
+ * Hides: which columns there are. Must not know: where the figures are from.
+ */
+#ifndef PV_PARAVANE_COMPARE_SHOW_H
+#define PV_PARAVANE_COMPARE_SHOW_H
+
+#include "paravane-compare-data.h"
+
+struct compare_column {
+	const char *heading;
+	const char *meaning;		/* half a sentence for a reader */
+	int width, digits;		/* digits after the point */
+	double (*value)(const struct compare_record *r);	/* NAN: not counted */
+};
+
+/* Ends with a heading of NULL. */
+extern const struct compare_column compare_columns[];
+
+/* Is it counted in one of these records? */
+bool compare_has_column(const struct compare_column *column,
+			const struct compare_record *records, unsigned int nr);
+/* How many of the records, from the first on, belong to the first one's table. */
+unsigned int compare_table_rows(const struct compare_record *records, unsigned int nr);
+
+void compare_show_tables(const struct comparison *c);
+
+#endif
