@@ -289,3 +289,12 @@ double compare_rate(const struct compare_record *r)
 	return compare_is_nic(r) ? r->ops_per_s * r->frame_bytes * 8 / 1e6 :
 	       r->ops_per_s * r->block_bytes / 1048576;
 }
+
+unsigned int compare_table_rows(const struct compare_record *records, unsigned int nr)
+{
+	unsigned int n = nr ? 1 : 0;
+
+	while (n < nr && !strcmp(records[n].table, records->table))
+		n++;
+	return n;
+}

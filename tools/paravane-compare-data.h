@@ -61,6 +61,8 @@ double compare_per_op(const struct compare_record *r, double total);
 /* Of disks MiB/s, of network interfaces Mbit/s; NAN where the size is not known. */
 double compare_rate(const struct compare_record *r);
 bool compare_is_nic(const struct compare_record *r);
+/* How many of the records, from the first on, belong to the first one's table. */
+unsigned int compare_table_rows(const struct compare_record *records, unsigned int nr);
 
 /* The members "machine" and "versions" of what runs this, and the time, for a new one. */
 json_t *compare_this_machine(void);

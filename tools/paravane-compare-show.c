@@ -86,15 +86,6 @@ bool compare_has_column(const struct compare_column *column,
 	return false;
 }
 
-unsigned int compare_table_rows(const struct compare_record *records, unsigned int nr)
-{
-	unsigned int n = nr ? 1 : 0;
-
-	while (n < nr && !strcmp(records[n].table, records->table))
-		n++;
-	return n;
-}
-
 /* ---- in the terminal ------------------------------------------------------------------ */
 
 /* A file's text must not command the terminal. */

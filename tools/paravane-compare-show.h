@@ -23,8 +23,6 @@ extern const struct compare_column compare_columns[];
 /* Is it counted in one of these records? */
 bool compare_has_column(const struct compare_column *column,
 			const struct compare_record *records, unsigned int nr);
-/* How many of the records, from the first on, belong to the first one's table. */
-unsigned int compare_table_rows(const struct compare_record *records, unsigned int nr);
 
 void compare_show_tables(const struct comparison *c);
 

@@ -16,6 +16,7 @@
 
 #include "paravane-compare.h"
 #include "paravane-compare-data.h"
+#include "paravane-compare-report.h"
 #include "paravane-compare-show.h"
 #include "paravane.h"
 #include "util.h"
@@ -318,6 +319,13 @@ static int print_json(const struct comparison *run)
 static int show(const struct compare_options *o, struct comparison *const *runs,
 		unsigned int nr)
 {
+	if (o->report) {
+		int status = compare_write_report(runs, nr, o->report);
+
+		if (status)
+			return status;
+		fprintf(stderr, "the report is %s/index.html\n", o->report);
+	}
 	if (o->json)
 		return print_json(runs[0]);
 	for (unsigned int i = 0; i < nr; i++) {
@@ -382,6 +390,9 @@ static int run_compare(int argc, char **argv)
 	status = check_kvm();
 	if (status)
 		return status;
+	if (!o.inside && o.report && !chart_program_found())
+		complain(STATUS_OK, "gnuplot is not installed (Debian package gnuplot-nox): the "
+			 "report will be without charts");
 	return o.inside ? measure_and_show(&o, command) : compare_enter_local_xen(argc, argv);
 }
 

@@ -1,0 +1,639 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The report's page and files. See paravane-compare-report.h. The page's frame,
+ * tools/compare/report.html, has {{names}}; here is what takes their place. All text of a
+ * comparison goes through html_text().
+ */
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "paravane-compare-report.h"
+#include "paravane-compare-show.h"
+#include "paravane.h"
+#include "util.h"
+
+/* More would only make the page too large to be opened. */
+#define CHARTS_MAX 200u
+
+static const char frame[] =
+#include "tools/compare/report.inc"
+;
+
+struct report {
+	struct comparison *const *runs;
+	unsigned int nr_runs;
+	struct compare_group *groups;
+	unsigned int nr_groups;
+	struct chart *charts[PICTURE_KINDS][CHARTS_MAX];
+	unsigned int nr_charts[PICTURE_KINDS];
+	bool no_gnuplot;
+};
+
+/* ---- charts ------------------------------------------------------------------------- */
+
+static const struct {
+	const char *id, *heading, *lead;
+	struct {
+		unsigned int color;
+		const char *name;
+	} legend[4];
+} sections[PICTURE_KINDS] = {
+	[PICTURE_RATE] = { "rate", "Operations per second",
+		"A logarithmic axis: each line is ten or a hundred times the one before.",
+		{ { 3, "emulated" }, { 2, "virtio" }, { 1, "Xen" } } },
+	[PICTURE_CPU] = { "cpu", "Where the CPU time of an operation goes",
+		"Bars are as long as the time is: what is too short to be seen is too short to matter. "
+		"A device model that runs inside the exit is on the guest's side.",
+		{ { 4, "the guest's side" }, { 5, "back end" } } },
+	[PICTURE_EXITS] = { "exits", "Exits, notifications, interrupts for one operation",
+		"A logarithmic axis; below 1 means that one stands for several operations.",
+		{ { 6, "exits of the CPU" }, { 7, "notifications by the guest" },
+		  { 8, "interrupts taken" } } },
+	[PICTURE_LATENCY] = { "latency", "Latency",
+		"From submission to completion, a logarithmic axis. With depth above 1 an operation "
+		"waits for those before it.",
+		{ { 3, "mean, emulated" }, { 2, "mean, virtio" }, { 1, "mean, Xen" },
+		  { 9, "to the 99th percentile" } } },
+	[PICTURE_CHANGE] = { "changes", "What each single change is worth",
+		"Each row differs in one thing from the table's first row, which is 100 %.",
+		{ { 1, "operations per second: longer to the right is better" },
+		  { 5, "CPU time per operation: longer to the left is better" } } },
+};
+
+static int make_charts(struct report *r)
+{
+	struct chart *all[PICTURE_KINDS * CHARTS_MAX];
+	unsigned int nr = 0;
+	int e;
+
+	for (unsigned int k = 0; k < PICTURE_KINDS; k++) {
+		for (unsigned int i = 0; i < r->nr_groups && nr < CHARTS_MAX; i++) {
+			struct chart *c = compare_picture(&r->groups[i], (enum picture_kind)k);
+
+			if (c)
+				all[nr++] = r->charts[k][r->nr_charts[k]++] = c;
+		}
+	}
+	e = charts_draw(all, nr);
+	if (e == -ENOENT) {
+		r->no_gnuplot = true;
+		complain(STATUS_OK, "gnuplot is not installed (Debian package gnuplot-nox): the "
+			 "report is without charts");
+		return STATUS_OK;
+	}
+	return e ? complain(STATUS_ERROR, "gnuplot could not draw the charts: %s", strerror(-e)) :
+	       STATUS_OK;
+}
+
+static void put_figure(FILE *f, const struct chart *c)
+{
+	fputs("<figure>\n<h3>", f);
+	html_text(f, c->title);
+	fputs("</h3>\n", f);
+	if (c->svg)
+		fputs(c->svg, f);
+	fputs("<p>", f);
+	html_text(f, c->sentence);
+	fputs("</p>\n</figure>\n", f);
+}
+
+static void put_section(FILE *f, const struct report *r, unsigned int k)
+{
+	fprintf(f, "<section id=\"%s\">\n<h2>%s</h2>\n<p>%s</p>\n<ul class=\"legend\">",
+		sections[k].id, sections[k].heading, sections[k].lead);
+	for (unsigned int i = 0; i < 4 && sections[k].legend[i].name; i++)
+		fprintf(f, "<li><i class=\"c%u\"></i>%s</li>", sections[k].legend[i].color,
+			sections[k].legend[i].name);
+	fputs("</ul>\n<div class=\"charts\">\n", f);
+	for (unsigned int i = 0; i < r->nr_charts[k]; i++)
+		put_figure(f, r->charts[k][i]);
+	fputs("</div>\n</section>\n\n", f);
+}
+
+static void put_charts(FILE *f, const struct report *r)
+{
+	for (unsigned int k = 0; k < PICTURE_KINDS; k++)
+		if (r->nr_charts[k])
+			put_section(f, r, k);
+}
+
+/* ---- the head of the page ----------------------------------------------------------- */
+
+static void put_title(FILE *f, const struct report *r)
+{
+	bool nic = false, disk = false;
+
+	for (unsigned int i = 0; i < r->nr_groups; i++) {
+		nic = nic || compare_is_nic(r->groups[i].records[0]);
+		disk = disk || !compare_is_nic(r->groups[i].records[0]);
+	}
+	fprintf(f, "What a guest pays for its %s", !nic ? "disk" : disk ? "disk and network" :
+		"network");
+}
+
+static const char *place_of(const struct comparison *c)
+{
+	return !strcmp(c->where, "kvm") ? "a virtual machine of the tool's own, local Xen" :
+	       !strcmp(c->where, "xenhost") ? "real Xen under QEMU" :
+	       !strcmp(c->where, "xen") ? "a Xen host" : c->where;
+}
+
+/* "2026-11-21 17:35 UTC" of the form that we write, else as it is. */
+static const char *day_of(const struct comparison *c, char buf[32])
+{
+	if (strlen(c->started) != strlen("2026-11-21T17:35:51Z") || c->started[10] != 'T')
+		return c->started;
+	snprintf(buf, 32, "%.10s %.5s UTC", c->started, c->started + 11);
+	return buf;
+}
+
+static void put_subtitle(FILE *f, const struct report *r)
+{
+	char day[32];
+
+	for (unsigned int i = 0; i < r->nr_runs; i++) {
+		if (i)
+			fputs("<br>\n", f);
+		if (r->nr_runs > 1)
+			fprintf(f, "[%c] ", 'A' + (int)i);
+		html_text(f, place_of(r->runs[i]));
+		fputs(", on ", f);
+		html_text(f, r->runs[i]->cpu);
+		if (counted(r->runs[i]->cpus))
+			fprintf(f, " (%.0f CPUs)", r->runs[i]->cpus);
+		fputs(", ", f);
+		html_text(f, day_of(r->runs[i], day));
+	}
+}
+
+static void put_notes(FILE *f, const struct comparison *c)
+{
+	json_t *note;
+	size_t i;
+
+	if (c->guest_is_interpreted)
+		fprintf(f, "<p>This machine's KVM interprets the guest, at %.0f ns an instruction. "
+			"What is counted is right; times and rates are too bad for all, and most for "
+			"those whose driver has more instructions for an exit (Xen, virtio).</p>\n",
+			c->guest_instruction_ns);
+	if (c->load_average > c->cpus / 2 && !strcmp(c->clock, "real"))
+		fprintf(f, "<p>The machine was busy when this began, with a load of %.1f on %.0f CPUs: "
+			"rates and latencies are a busy machine's. Counts per operation and, mostly, "
+			"CPU time hold.</p>\n", c->load_average, c->cpus);
+	if (!strcmp(c->clock, "instructions"))
+		fputs("<p>Its clock counts instructions, one for a nanosecond: figures repeat, "
+		      "whatever else the machine does, and compare as ratios inside this run. They "
+		      "are no seconds.</p>\n", f);
+	json_array_foreach(c->notes, i, note) {
+		fputs("<p>", f);
+		html_text(f, json_string_value(note));
+		fputs("</p>\n", f);
+	}
+}
+
+static void put_attention(FILE *f, const struct report *r)
+{
+	char *text = NULL;
+	size_t bytes = 0;
+	FILE *m = open_memstream(&text, &bytes);
+
+	if (!m)
+		return;
+	if (r->no_gnuplot)
+		fputs("<p>Without charts, because gnuplot was not installed "
+		      "(Debian package gnuplot-nox).</p>\n", m);
+	for (unsigned int i = 0; i < r->nr_runs; i++) {
+		long before = ftell(m);
+
+		put_notes(m, r->runs[i]);
+		if (r->nr_runs > 1 && ftell(m) > before)
+			fprintf(m, "<p class=\"soft\">This was about [%c].</p>\n", 'A' + (int)i);
+	}
+	fclose(m);
+	if (bytes)
+		fprintf(f, "<div class=\"attention\" role=\"note\">\n%s</div>\n", text);
+	free(text);
+}
+
+static void put_contents(FILE *f, const struct report *r)
+{
+	fputs("<li><a href=\"#factors\">Factors</a></li>", f);
+	for (unsigned int k = 0; k < PICTURE_KINDS; k++)
+		if (r->nr_charts[k])
+			fprintf(f, "<li><a href=\"#%s\">%s</a></li>", sections[k].id,
+				sections[k].heading);
+	fputs("<li><a href=\"#tables\">All figures</a></li>"
+	      "<li><a href=\"#unequal\">Not equal</a></li>"
+	      "<li><a href=\"#measured\">How it was measured</a></li>"
+	      "<li><a href=\"#data\">Data</a></li>", f);
+}
+
+/* ---- factors --------------------------------------------------------------------------- */
+
+static void put_factor(FILE *f, double factor)
+{
+	char n[16];
+
+	fputs("<td>", f);
+	if (isfinite(factor) && factor > 0)
+		fprintf(f, "%s &#215;", factor_text(factor, n));
+	else
+		fputs("-", f);
+	fputs("</td>", f);
+}
+
+static void put_text_cell(FILE *f, const char *text)
+{
+	fputs("<td class=\"text\">", f);
+	html_text(f, text);
+	fputs("</td>", f);
+}
+
+static void put_name_cell(FILE *f, const struct compare_group *g, unsigned int i)
+{
+	fputs("<td class=\"name\">", f);
+	html_text(f, g->records[i]->label);
+	if (g->several)
+		fprintf(f, " [%c]", 'A' + (int)g->runs[i]);
+	fputs("</td>", f);
+}
+
+static void put_factor_row(FILE *f, const struct compare_group *g, unsigned int base,
+			   unsigned int i)
+{
+	const struct compare_record *a = g->records[base], *b = g->records[i];
+	char *unequal = NULL;
+	size_t bytes;
+	FILE *m = open_memstream(&unequal, &bytes);
+
+	if (!m)
+		return;
+	compare_put_unequal(m, a, b);
+	fclose(m);
+	fputs("<tr><th scope=\"row\">", f);
+	html_text(f, a->table);
+	fputs("</th>", f);
+	put_name_cell(f, g, base);
+	put_name_cell(f, g, i);
+	put_factor(f, b->ops_per_s / a->ops_per_s);
+	put_factor(f, compare_cpu_us(a) / compare_cpu_us(b));
+	put_factor(f, compare_per_op(a, a->exits) / compare_per_op(b, b->exits));
+	put_text_cell(f, unequal);
+	fputs("</tr>\n", f);
+	free(unequal);
+}
+
+/* Every other against the fastest emulated of its own run: across runs machines differ. */
+static void put_group_factors(FILE *f, const struct compare_group *g)
+{
+	for (unsigned int first = 0, n; first < g->nr; first += n) {
+		struct compare_group one = { .records = g->records + first };
+		const struct compare_record *base;
+		unsigned int at = first;
+
+		for (n = 0; first + n < g->nr && g->runs[first + n] == g->runs[first]; n++)
+			;
+		one.nr = n;
+		base = compare_reference(&one);
+		while (base && g->records[at] != base)
+			at++;
+		for (unsigned int i = first; base && i < first + n; i++)
+			if (i != at && (!compare_is_emulated(base) ||
+					!compare_is_emulated(g->records[i])))
+				put_factor_row(f, g, at, i);
+	}
+}
+
+static void put_factors(FILE *f, const struct report *r)
+{
+	fputs("<div class=\"table\" tabindex=\"0\" role=\"group\" aria-label=\"Factors\"><table>\n"
+	      "<caption>Against the fastest emulated device of the same run</caption>\n<thead><tr>"
+	      "<th scope=\"col\">workload</th><th scope=\"col\" class=\"name\">from</th>"
+	      "<th scope=\"col\" class=\"name\">to</th><th scope=\"col\">op/s more</th>"
+	      "<th scope=\"col\">CPU time less</th><th scope=\"col\">exits less</th>"
+	      "<th scope=\"col\" class=\"name\">not equal</th></tr></thead>\n<tbody>\n", f);
+	for (unsigned int i = 0; i < r->nr_groups; i++)
+		if (!r->groups[i].changes && r->groups[i].nr > 1)
+			put_group_factors(f, &r->groups[i]);
+	fputs("</tbody></table></div>\n", f);
+}
+
+/* ---- tables --------------------------------------------------------------------------- */
+
+static void put_head(FILE *f, const struct compare_record *records, unsigned int nr)
+{
+	fputs("<thead><tr><th scope=\"col\"></th>", f);
+	for (const struct compare_column *col = compare_columns; col->heading; col++)
+		if (compare_has_column(col, records, nr))
+			fprintf(f, "<th scope=\"col\" title=\"%s\">%s</th>", col->meaning, col->heading);
+	fputs("<th scope=\"col\" class=\"name\">not equal</th></tr></thead>\n", f);
+}
+
+static void put_row(FILE *f, const struct compare_record *r, const struct compare_record *records,
+		    unsigned int nr)
+{
+	fputs("<tr><th scope=\"row\">", f);
+	html_text(f, r->label);
+	fputs("</th>", f);
+	for (const struct compare_column *col = compare_columns; col->heading; col++) {
+		double value = col->value(r);
+
+		if (!compare_has_column(col, records, nr))
+			continue;
+		if (counted(value))
+			fprintf(f, "<td>%.*f</td>", col->digits, value);
+		else
+			fputs("<td>-</td>", f);
+	}
+	put_text_cell(f, r->not_equal);
+	fputs("</tr>\n", f);
+}
+
+static void put_table(FILE *f, const struct compare_record *records, unsigned int nr, int letter)
+{
+	fputs("<div class=\"table\" tabindex=\"0\" role=\"group\" aria-label=\"", f);
+	html_text(f, records->table);
+	fputs("\"><table>\n<caption>", f);
+	html_text(f, records->table);
+	if (letter)
+		fprintf(f, " [%c]", letter);
+	fputs("</caption>\n", f);
+	put_head(f, records, nr);
+	fputs("<tbody>\n", f);
+	for (unsigned int i = 0; i < nr; i++)
+		put_row(f, &records[i], records, nr);
+	fputs("</tbody></table></div>\n", f);
+}
+
+static void put_tables(FILE *f, const struct report *r)
+{
+	for (unsigned int i = 0; i < r->nr_runs; i++) {
+		const struct comparison *c = r->runs[i];
+
+		for (unsigned int j = 0, n; j < c->nr; j += n) {
+			n = compare_table_rows(&c->records[j], c->nr - j);
+			put_table(f, &c->records[j], n, r->nr_runs > 1 ? 'A' + (int)i : 0);
+		}
+	}
+}
+
+static void put_tables_note(FILE *f, const struct report *r)
+{
+	bool rounds = false;
+
+	for (unsigned int i = 0; i < r->nr_runs; i++)
+		rounds = rounds || r->runs[i]->rounds > 1;
+	fputs(rounds ? "Each row is the median, by operations per second, of several rounds. " : "", f);
+	fputs("Columns are explained below; \"-\" was not counted. Times are in microseconds.", f);
+}
+
+static void put_words(FILE *f, const struct report *r)
+{
+	for (const struct compare_column *col = compare_columns; col->heading; col++) {
+		bool used = false;
+
+		for (unsigned int i = 0; i < r->nr_runs; i++)
+			used = used || compare_has_column(col, r->runs[i]->records,
+							  r->runs[i]->nr);
+		if (used)
+			fprintf(f, "<dt>%s</dt><dd>%s</dd>\n", col->heading, col->meaning);
+	}
+}
+
+static bool said_before(const struct comparison *c, unsigned int i)
+{
+	for (unsigned int j = 0; j < i; j++)
+		if (!strcmp(c->records[j].not_equal, c->records[i].not_equal) &&
+		    !strcmp(c->records[j].label, c->records[i].label))
+			return true;
+	return false;
+}
+
+static void put_unequal(FILE *f, const struct report *r)
+{
+	fputs("<ul>\n", f);
+	for (unsigned int i = 0; i < r->nr_runs; i++) {
+		const struct comparison *c = r->runs[i];
+
+		for (unsigned int j = 0; j < c->nr; j++) {
+			if (!*c->records[j].not_equal || said_before(c, j))
+				continue;
+			fputs("<li>", f);
+			html_text(f, c->records[j].label);
+			fputs(": ", f);
+			html_text(f, c->records[j].not_equal);
+			fputs("</li>\n", f);
+		}
+	}
+	fputs("<li>All rows: a device model that answers inside the exit needs no other thread to be "
+	      "woken, which favours emulation where the medium is memory.</li>\n"
+	      "<li>All rows: a Xen ring's back end sees the pages granted to it and no others; a virtio "
+	      "or emulated device's can reach all of the guest's memory. What grants cost is in the "
+	      "ring's rows, what they protect from is in no figure.</li>\n"
+	      "<li>docs/compare.md has the whole list, and the reasons.</li>\n</ul>\n", f);
+}
+
+/* ---- the machine and the data ------------------------------------------------------------ */
+
+static void put_fact(FILE *f, const char *name, const char *text)
+{
+	if (!*text)
+		return;
+	fputs("<dt>", f);
+	html_text(f, name);
+	fputs("</dt><dd>", f);
+	html_text(f, text);
+	fputs("</dd>\n", f);
+}
+
+static void put_number(FILE *f, const char *name, double n, int digits, const char *unit)
+{
+	if (counted(n))
+		fprintf(f, "<dt>%s</dt><dd>%.*f%s</dd>\n", name, digits, n, unit);
+}
+
+static void put_run(FILE *f, const struct comparison *c)
+{
+	const char *name;
+	json_t *version;
+
+	fputs("<dl class=\"words\">\n", f);
+	put_fact(f, "command", c->command);
+	put_fact(f, "begun", c->started);
+	put_fact(f, "where", place_of(c));
+	put_fact(f, "clock", c->clock);
+	put_fact(f, "CPU", c->cpu);
+	put_number(f, "CPUs", c->cpus, 0, "");
+	put_number(f, "memory", c->memory_mib, 0, " MiB");
+	put_fact(f, "kernel", c->kernel);
+	put_fact(f, "hypervisor", *c->hypervisor ? c->hypervisor : "none seen");
+	put_fact(f, "frequency governor", *c->governor ? c->governor : "not known");
+	put_number(f, "load at the beginning", c->load_average, 2, "");
+	put_number(f, "image", c->image_mib, 0, " MiB");
+	put_number(f, "length of a measurement", c->run_ms, 0, " ms");
+	put_number(f, "rounds", c->rounds, 0, "");
+	put_number(f, "a guest's instruction", c->guest_instruction_ns, 3, " ns");
+	json_object_foreach(c->versions, name, version)
+		put_fact(f, name, json_string_value(version));
+	fputs("</dl>\n", f);
+}
+
+static void put_measured(FILE *f, const struct report *r)
+{
+	for (unsigned int i = 0; i < r->nr_runs; i++) {
+		if (r->nr_runs > 1)
+			fprintf(f, "<h3>[%c]</h3>\n", 'A' + (int)i);
+		put_run(f, r->runs[i]);
+	}
+}
+
+static void put_base64(FILE *f, const char *s, size_t bytes)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	for (size_t i = 0; i < bytes; i += 3) {
+		uint32_t n = 0;
+
+		for (size_t j = 0; j < 3; j++)
+			n = n << 8 | (i + j < bytes ? (uint8_t)s[i + j] : 0u);
+		fputc(digits[n >> 18], f);
+		fputc(digits[n >> 12 & 63], f);
+		fputc(i + 1 < bytes ? digits[n >> 6 & 63] : '=', f);
+		fputc(i + 2 < bytes ? digits[n & 63] : '=', f);
+	}
+}
+
+static void data_name(const struct report *r, unsigned int i, char name[32])
+{
+	if (r->nr_runs > 1)
+		snprintf(name, 32, "compare-%u.json", i + 1);
+	else
+		snprintf(name, 32, "compare.json");
+}
+
+static char *dump(const struct comparison *c)
+{
+	return json_dumps(c->json, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+}
+
+static void put_data(FILE *f, const struct report *r)
+{
+	for (unsigned int i = 0; i < r->nr_runs; i++) {
+		char *text = dump(r->runs[i]), name[32];
+
+		data_name(r, i, name);
+		fprintf(f, "<li><a download=\"%s\" href=\"data:application/json;base64,", name);
+		put_base64(f, text ? text : "", text ? strlen(text) : 0);
+		fprintf(f, "\">%s</a>, in this page; also <a href=\"%s\">beside it</a></li>\n", name,
+			name);
+		free(text);
+	}
+}
+
+static void put_version(FILE *f, const struct report *r)
+{
+	(void)r;
+	html_text(f, PACKAGE_VERSION);
+}
+
+/* ---- the page --------------------------------------------------------------------------- */
+
+static const struct {
+	const char *name;
+	void (*put)(FILE *f, const struct report *r);
+} slots[] = {
+	{ "title", put_title }, { "subtitle", put_subtitle }, { "attention", put_attention },
+	{ "contents", put_contents }, { "factors", put_factors }, { "charts", put_charts },
+	{ "tables-note", put_tables_note }, { "tables", put_tables }, { "unequal", put_unequal },
+	{ "words", put_words }, { "measured", put_measured }, { "data", put_data },
+	{ "version", put_version },
+};
+
+static void put_page(FILE *f, const struct report *r)
+{
+	const char *s = frame, *open;
+
+	while ((open = strstr(s, "{{"))) {
+		size_t len = strcspn(open + 2, "}");
+
+		fwrite(s, 1, (size_t)(open - s), f);
+		for (size_t i = 0; i < ARRAY_LEN(slots); i++)
+			if (strlen(slots[i].name) == len && !strncmp(open + 2, slots[i].name, len))
+				slots[i].put(f, r);
+		s = open + len + 4;
+	}
+	fputs(s, f);
+}
+
+/* Under another name first: whoever has the old one open keeps it, and never half a page. */
+static int write_file(const char *directory, const char *name, const char *text)
+{
+	char path[PATH_MAX], tmp[PATH_MAX];
+	FILE *f = NULL;
+
+	if (snprintf(path, sizeof(path), "%s/%s", directory, name) < PATH_MAX &&
+	    snprintf(tmp, sizeof(tmp), "%s/.%s.%d", directory, name, (int)getpid()) < PATH_MAX)
+		f = fopen(tmp, "we");
+	if (!f)
+		return complain(STATUS_ERROR, "%s/%s: %s", directory, name, strerror(errno));
+	fputs(text, f);
+	if (!(ferror(f) | fclose(f)) && !rename(tmp, path))
+		return STATUS_OK;
+	complain(STATUS_ERROR, "%s: %s", path, strerror(errno));
+	unlink(tmp);
+	return STATUS_ERROR;
+}
+
+static int write_all(const struct report *r, const char *directory)
+{
+	char *page = NULL, name[32];
+	size_t bytes;
+	FILE *f = open_memstream(&page, &bytes);
+	int status;
+
+	if (!f)
+		return complain(STATUS_ERROR, "no memory for the report");
+	put_page(f, r);
+	fclose(f);
+	status = write_file(directory, "index.html", page);
+	free(page);
+	for (unsigned int i = 0; !status && i < r->nr_runs; i++) {
+		char *text = dump(r->runs[i]);
+
+		data_name(r, i, name);
+		status = write_file(directory, name, text ? text : "");
+		free(text);
+	}
+	return status;
+}
+
+int compare_write_report(struct comparison *const *runs, unsigned int nr, const char *directory)
+{
+	struct report *r = calloc(1, sizeof(*r));
+	int status = STATUS_OK;
+
+	if (!r)
+		return complain(STATUS_ERROR, "no memory for the report");
+	r->runs = runs;
+	r->nr_runs = nr;
+	if (mkdir(directory, 0777) && errno != EEXIST)
+		status = complain(STATUS_ERROR, "%s: %s", directory, strerror(errno));
+	else if (compare_make_groups(runs, nr, &r->groups, &r->nr_groups))
+		status = complain(STATUS_ERROR, "no memory for the report");
+	else
+		status = make_charts(r);
+	if (!status)
+		status = write_all(r, directory);
+	for (unsigned int k = 0; k < PICTURE_KINDS; k++)
+		for (unsigned int i = 0; i < r->nr_charts[k]; i++)
+			chart_free(r->charts[k][i]);
+	compare_free_groups(r->groups, r->nr_groups);
+	free(r);
+	return status;
+}
