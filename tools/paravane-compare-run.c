@@ -44,8 +44,8 @@ static int own_directory(char dir[PATH_MAX])
 }
 
 /* Beside this program, in the build tree, where it was installed. */
-static int find_program(const char *name, const char *in_build, const char *installed,
-			char out[PATH_MAX])
+int compare_find_program(const char *name, const char *in_build, const char *installed,
+			 char out[PATH_MAX])
 {
 	const char *where[] = { in_build, "" };
 	char dir[PATH_MAX];
@@ -70,10 +70,10 @@ int compare_enter_local_xen(int argc, char **argv)
 	char localxen[PATH_MAX], self[PATH_MAX];
 	char *args[ARGS_MAX] = { localxen, (char *)"run", (char *)"--", self,
 				 (char *)"compare", (char *)"--inside" };
-	int nr = 6, status = find_program("localxen", "tools/localxen/", BINDIR, localxen);
+	int nr = 6, status = compare_find_program("localxen", "tools/localxen/", BINDIR, localxen);
 
 	if (!status)
-		status = find_program("paravane", "", BINDIR, self);
+		status = compare_find_program("paravane", "", BINDIR, self);
 	if (status)
 		return status;
 	for (int i = 1; i < argc && nr < ARGS_MAX - 1; i++)
@@ -194,13 +194,13 @@ int compare_world_open(uint32_t size_mib, struct compare_world **out)
 	/* Not one that an outer back end serves from. */
 	if (mkdir(run, 0700) || setenv("PARAVANE_RUNDIR", run, 1))
 		return complain(STATUS_ERROR, "%s: %s", run, strerror(errno));
-	status = find_program("localxen", "tools/localxen/", BINDIR, w->localxen);
+	status = compare_find_program("localxen", "tools/localxen/", BINDIR, w->localxen);
 	if (!status)
-		status = find_program("paravane", "", BINDIR, w->self);
+		status = compare_find_program("paravane", "", BINDIR, w->self);
 	if (!status)
-		status = find_program("paravane-blkback", "", SBINDIR, blkback);
+		status = compare_find_program("paravane-blkback", "", SBINDIR, blkback);
 	if (!status)
-		status = find_program("paravane-compare-vm", "tools/compare/", LXLIBDIR,
+		status = compare_find_program("paravane-compare-vm", "tools/compare/", LXLIBDIR,
 				      w->monitor);
 	if (!status)
 		status = make_image(w->image, size_mib);

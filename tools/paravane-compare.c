@@ -18,6 +18,7 @@
 #include "paravane-compare-data.h"
 #include "paravane-compare-report.h"
 #include "paravane-compare-show.h"
+#include "paravane-compare-xen.h"
 #include "paravane.h"
 #include "util.h"
 
@@ -29,6 +30,12 @@ static const char help_text[] =
 "virtio virtqueue, and by Xen's ring with paravane-blkback in a local Xen. Exits,\n"
 "notifications, copies and CPU time are counted, not computed.\n"
 "\n"
+"  --on WHERE       xen: this machine, the dom0 of a Xen host: HVM and PV guests, QEMU's\n"
+"                   emulated disks and network cards, and Paravane's, the kernel's and\n"
+"                   QEMU's back ends, measured by fio, iperf3 and ping; kvm: the virtual\n"
+"                   machine described above; xenhost: as xen, on a host under QEMU whose\n"
+"                   clock counts instructions (from the source tree; a quarter of an hour).\n"
+"                   Default: xen on a dom0, else kvm\n"
 "  --only TEXT      only measurements whose model or heading has TEXT in it\n"
 "  --quick          the first table with 4 KiB blocks only, one round of 0.2 s each\n"
 "  --ms N           length of each measurement in milliseconds (default 400)\n"
@@ -58,7 +65,8 @@ static const struct option options[] = {
 	{ "ms", required_argument, NULL, 'm' }, { "size", required_argument, NULL, 's' },
 	{ "rounds", required_argument, NULL, 'r' },
 	{ "json", no_argument, NULL, 'j' }, { "report", required_argument, NULL, 'p' },
-	{ "from", required_argument, NULL, 'f' }, { "inside", no_argument, NULL, 'i' },
+	{ "from", required_argument, NULL, 'f' }, { "on", required_argument, NULL, 'w' },
+	{ "inside", no_argument, NULL, 'i' },
 	{ "help", no_argument, NULL, 'h' }, { 0 } };
 
 #define FROM_MAX 8
@@ -67,6 +75,8 @@ struct compare_options {
 	const char *only, *report, *from[FROM_MAX];
 	const char *measures;		/* an option that only a measurement needs, or NULL */
 	unsigned int nr_from;
+	enum compare_place { ON_ANY, ON_KVM, ON_XEN, ON_XENHOST } on;
+	const char *kvm_only;		/* an option that is for kvm alone, or NULL */
 	bool quick, json, inside;
 	uint32_t run_ms, size_mib, rounds;
 	int nr_cpus;
@@ -199,8 +209,8 @@ static int check_kvm(void)
 
 	if (fd < 0)
 		return complain(STATUS_SKIPPED, "/dev/kvm: %s; this comparison needs a virtual "
-				"machine of its own. Without one, tools/bench-xen of the source tree "
-				"compares back ends with real Xen under QEMU, which needs no /dev/kvm",
+				"machine of its own. --on xenhost measures on a Xen host under QEMU, "
+				"which needs no /dev/kvm",
 				strerror(errno));
 	close(fd);
 	return STATUS_OK;
@@ -228,6 +238,21 @@ static int take_from(const struct subcommand *command, const char *path,
 	return STATUS_OK;
 }
 
+static int take_place(const struct subcommand *command, const char *word,
+		      struct compare_options *o)
+{
+	static const char *const words[] = { [ON_KVM] = "kvm", [ON_XEN] = "xen",
+					     [ON_XENHOST] = "xenhost" };
+
+	for (unsigned int i = ON_KVM; i < ARRAY_LEN(words); i++) {
+		if (strcmp(word, words[i]))
+			continue;
+		o->on = (enum compare_place)i;
+		return STATUS_OK;
+	}
+	return complain_usage(command, "--on \"%s\": expected xen, kvm or xenhost", word);
+}
+
 static int check_together(const struct subcommand *command, const struct compare_options *o)
 {
 	if (o->nr_from && o->measures)
@@ -235,6 +260,9 @@ static int check_together(const struct subcommand *command, const struct compare
 				      o->measures);
 	if (o->nr_from > 1 && o->json)
 		return complain_usage(command, "--json prints one run: expected one --from");
+	if (o->kvm_only && (o->on == ON_XEN || o->on == ON_XENHOST))
+		return complain_usage(command, "--%s is for --on kvm: on Xen the number of operations "
+				      "is fixed", o->kvm_only);
 	return STATUS_OK;
 }
 
@@ -245,7 +273,9 @@ static int parse(int argc, char **argv, struct compare_options *o)
 	int c, at = 0, status = STATUS_OK;
 
 	while (!status && (c = getopt_long(argc, argv, "", options, &at)) != -1) {
-		if (strchr("oqmrs", c))
+		if (strchr("mrs", c))
+			o->kvm_only = options[at].name;
+		if (strchr("oqmrsw", c))
 			o->measures = options[at].name;
 		switch (c) {
 		case 'o':
@@ -273,6 +303,9 @@ static int parse(int argc, char **argv, struct compare_options *o)
 			break;
 		case 'f':
 			status = take_from(command, optarg, o);
+			break;
+		case 'w':
+			status = take_place(command, optarg, o);
 			break;
 		case 'i':
 			o->inside = true;
@@ -351,25 +384,48 @@ static int show_former(const struct compare_options *o)
 	return status;
 }
 
+/* Takes json over. */
+static int show_this(const struct compare_options *o, json_t *json)
+{
+	struct comparison *run = NULL;
+	int status = comparison_open(json, "this run", &run);
+
+	if (!status)
+		status = show(o, &run, 1);
+	comparison_close(run);
+	return status;
+}
+
 static int measure_and_show(const struct compare_options *o, const char *command)
 {
 	struct compare_world *w = NULL;
-	struct comparison *run = NULL;
 	json_t *json = compare_begin(command);
 	int status = compare_world_open(o->size_mib, &w);
 
 	if (!status)
 		status = measure(o, w, json);
 	compare_world_close(w);
-	if (status) {
-		json_decref(json);
-		return status;
-	}
-	status = comparison_open(json, "this run", &run);
 	if (!status)
-		status = show(o, &run, 1);
-	comparison_close(run);
+		return show_this(o, json);
+	json_decref(json);
 	return status;
+}
+
+static int xen_and_show(const struct compare_options *o, const char *command)
+{
+	const struct compare_xen_options xen = { .emulated = o->on == ON_XENHOST,
+						 .quick = o->quick, .only = o->only };
+	json_t *json;
+	int status = compare_on_xen(&xen, command, &json);
+
+	return status ? status : show_this(o, json);
+}
+
+static void announce_report(const struct compare_options *o)
+{
+	if (o->report && !chart_program_found())
+		complain(STATUS_OK, "gnuplot is not installed (Debian package gnuplot-nox): the "
+			 "report will be without charts");
 }
 
 static int run_compare(int argc, char **argv)
@@ -387,12 +443,15 @@ static int run_compare(int argc, char **argv)
 		return show_former(&o);
 	if (!sched_getaffinity(0, sizeof(cpus), &cpus))
 		o.nr_cpus = CPU_COUNT(&cpus);
+	if (!o.inside)
+		announce_report(&o);
+	if (o.on == ON_ANY && !o.inside && !o.kvm_only && compare_is_dom0())
+		o.on = ON_XEN;
+	if (o.on == ON_XEN || o.on == ON_XENHOST)
+		return xen_and_show(&o, command);
 	status = check_kvm();
 	if (status)
 		return status;
-	if (!o.inside && o.report && !chart_program_found())
-		complain(STATUS_OK, "gnuplot is not installed (Debian package gnuplot-nox): the "
-			 "report will be without charts");
 	return o.inside ? measure_and_show(&o, command) : compare_enter_local_xen(argc, argv);
 }
 

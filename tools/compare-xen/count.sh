@@ -11,8 +11,8 @@
 # Scheduler, HVM and PV events: what xenalyze wants to tell domains apart, and what a
 # guest enters Xen for.
 trace_mask=0x2a3000
-trace_fields="exits port_exits mmio_exits call_exits halts notifications_sent dom0_hypercalls"
-cpu_fields="guest_cpu_ns dom0_cpu_ns back_end_cpu_ns"
+trace_fields="exits port_exits mmio_exits hypercalls halts notifications_sent dom0_hypercalls"
+cpu_fields="vcpu_cpu_ns dom0_cpu_ns back_end_cpu_ns"
 
 # process_ns PID...: of all their threads; nothing when there is no process.
 process_ns()
@@ -48,7 +48,7 @@ counted_run()
 	after=$(cpu_now)
 	[ "$status" -eq 0 ] || fail "in the guest: $(tail -n 3 <<<"$run_output")"
 	set -- $before $after
-	cost=([guest_cpu_ns]=$(($4 - $1)) [dom0_cpu_ns]=$(($5 - $2)))
+	cost=([vcpu_cpu_ns]=$(($4 - $1)) [dom0_cpu_ns]=$(($5 - $2)))
 	cost[back_end_cpu_ns]=-
 	[ "$3" = - ] || cost[back_end_cpu_ns]=$(($6 - $3))
 }
@@ -112,7 +112,10 @@ trace_counts()
 		domain == guest && part == "pv" && /^    evtchn_op/ { sent += $NF }
 		domain == guest && part == "pv" && /^    sched_op/ { halt += $NF }
 		domain == 0 && part == "pv" && $1 == "hypercall" && $2 ~ /^[0-9]/ { dom0 += $2 }
-		END { print exits + 0, port + 0, mmio + 0, call + 0, halt + 0, sent + 0, dom0 + 0 }'
+		END {
+			# a PV guest has neither ports nor device memory
+			print exits + 0, (hvm ? port + 0 : "-"), (hvm ? mmio + 0 : "-"), call + 0, halt + 0, sent + 0, dom0 + 0
+		}'
 }
 
 # baseline_of CMD: what a run of next to nothing costs.
@@ -131,5 +134,5 @@ net_cost()
 {
 	case ${cost[$1]}${baseline[$1]} in *-*) echo -; return ;; esac
 	awk -v a="${cost[$1]}" -v b="${baseline[$1]}" -v n="$2" -v d="$3" \
-		'BEGIN { v = (a - b) * n / d; printf "%.0f\n", v > 0 ? v : 0 }'
+		'BEGIN { v = (a - b) * n / d; printf "%.0f\n", (v > 0 ? v : 0) }'
 }

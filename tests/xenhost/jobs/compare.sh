@@ -4,7 +4,7 @@
 # timeout: 30000
 # boot: own clock=count
 #
-# Writes the lines that tools/compare-xen prints to records. COMPARE holds options for it.
+# Writes the lines that tools/compare-xen prints to records. COMPARE holds options for it, one to a line.
 
 # The comparison calls xl; time here runs away while nothing is executed (xl_create).
 mkdir -p $xh_run/bin
@@ -20,6 +20,8 @@ END
 chmod +x $xh_run/bin/xl
 PATH=$xh_run/bin:$PATH
 
+mapfile -t options <<<"$COMPARE"
+[ -n "$COMPARE" ] || options=()
 "$XH_BUILD/tools/compare-xen/compare-xen" --kernel $xh_boot/vmlinuz --pv-kernel $xh_boot/vmlinux \
-	--ramdisk $xh_boot/guest.cpio --memory 400 --patience 6000 $COMPARE >"$XH_RESULTS/records"
+	--ramdisk $xh_boot/guest.cpio --memory 400 --patience 6000 "${options[@]}" >"$XH_RESULTS/records"
 say "$(($(wc -l <"$XH_RESULTS/records") - 1)) measurements"
