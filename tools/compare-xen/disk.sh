@@ -87,7 +87,7 @@ fio_command()
 	before=\$(irqs)
 	fio --name=b --filename=/dev/$1 --rw=$2 --bs=$3 --iodepth=$4 --number_ios=$5 --size=${image_mib}m \
 		--io_size=100g --ioengine=libaio --direct=1 --randseed=1 --random_generator=tausworthe64 \
-		--minimal >/tmp/fio 2>&1 || { cat /tmp/fio; exit 1; }
+		--lat_percentiles=1 --clat_percentiles=0 --minimal >/tmp/fio 2>&1 || { cat /tmp/fio; exit 1; }
 	awk -F';' -v irqs=\$((\$(irqs) - before)) '\$1 == 3 { o = \$9 ? 0 : 41
 		for (i = 18 + o; i < 38 + o; i++) { split(\$i, p, "%="); at[p[1] + 0] = p[2] }
 		print \$(9 + o), \$(40 + o), at[50], at[99], irqs }' /tmp/fio

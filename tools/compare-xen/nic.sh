@@ -52,9 +52,10 @@ nic_attach()
 	back_end_pids=
 	case $1 in
 	linux)	module_load xen-netback ;;
-	paravane) PARAVANE_RUNDIR="$work/run" daemon paravane-netback --rundir="$work/run"
+	paravane) module_load tun
+		daemon paravane-netback --rundir="$work/run"
 		paravane bridge uplink add pvcmp pvcmp-up bridge=$bridge >/dev/null ||
-			fail "no uplink of paravane-netback" ;;
+			fail "paravane-netback takes no uplink" ;;
 	esac
 	device_attach "$nic_be" "$nic_fe" type=vif handle=0 mac=00:16:3e:77:00:03 bridge=pvcmp script=/bin/true \
 		hotplug-status="" front:mac=00:16:3e:77:00:03 front:handle=0
@@ -64,6 +65,7 @@ nic_attach()
 	xenstore-write "$nic_be/hotplug-status" connected
 	device_await "$nic_be" "$nic_fe" 4 ||
 		fail "the interface on back end $1 did not connect: states $(state_of "$nic_be"), $(state_of "$nic_fe")"
+	[ "$1" != paravane ] || nic_join pvcmp-up
 	[ "$1" != paravane ] || back_end_pids=$(pgrep -P "$daemon_pid" | tr '\n' ' ')
 }
 
