@@ -95,7 +95,7 @@ iperf_command()
 	local bytes=$1
 	shift
 
-	nic_counted "iperf3 -c $host_address -p 5177 -n $bytes -f k --connect-timeout 30000 $* >/tmp/out 2>&1 || { cat /tmp/out; exit 1; }" \
+	nic_counted "timeout 30 iperf3 -c $host_address -p 5177 -n $bytes -f k --connect-timeout 30000 $* >/tmp/out 2>&1 || { cat /tmp/out; exit 1; }" \
 		"awk '/sender\$/ { for (i = 1; i < NF; i++) if (\$i ~ /bits\\/sec/) retr = \$(i + 1) }
 		/receiver\$/ { for (i = 1; i < NF; i++) if (\$i ~ /bits\\/sec/) kbit = \$(i - 1) }
 		END { print kbit * 1000, n, retr }' n=\$n /tmp/out"
@@ -112,8 +112,11 @@ ping_command()
 # nic_counted COMMAND PRINT: n is the interrupts meanwhile.
 nic_counted()
 {
+	local name=$nic
+
+	[ "$model" != xen-pv ] || name=vif0
 	cat <<-END
-	irqs() { awk -v name='$nic' '\$NF ~ "^" name "(-|\$)" { n += \$2 } END { print n + 0 }' /proc/interrupts; }
+	irqs() { awk -v name='$name' '\$NF ~ "^" name "(-|\$)" { n += \$2 } END { print n + 0 }' /proc/interrupts; }
 	before=\$(irqs)
 	$1
 	n=\$((\$(irqs) - before))
@@ -138,8 +141,10 @@ nic_row()
 	wanted "$1" "$2" || return 0
 	progress "$1: $2"
 	bytes=$(nic_bytes)
-	case $4 in "") ;; *) bytes=$((bytes / 4)) ;; esac
-	few=$((bytes / 4))
+	[ -z "$4" ] || bytes=$((bytes / 4))
+	# what an emulated card receives is slow, and its cost does not depend on the amount
+	[ "$3$back_end" != "receivedevice model" ] || bytes=$((bytes / 4))
+	few=$bytes
 	case $3 in
 	send)	runs=("$(iperf_command $few)" "$(iperf_command $bytes)" "$(iperf_command 1000)") ;;
 	receive) runs=("$(iperf_command $few -R)" "$(iperf_command $bytes -R)" "$(iperf_command 1000 -R)") ;;
@@ -148,7 +153,10 @@ nic_row()
 		few=$((few * segment_bytes)) ;;
 	esac
 	baseline_of "${runs[2]}"
-	guest_run "${runs[0]}" >/dev/null || fail "$3 failed in the guest"
+	if ! guest_run "${runs[0]}" >"$work/failed"; then
+		warn "left out: $3 does not get to its end: $(tail -n 1 "$work/failed")"
+		return 0
+	fi
 	counted_run "${runs[1]}"
 	figures=($run_output)
 	traced_run "${runs[0]}"
