@@ -42,7 +42,8 @@ static const struct field record_fields[] = {
 	RECORD(call_exits, NUMBER, false), RECORD(hypercalls, NUMBER, false),
 	RECORD(halts, NUMBER, false), RECORD(notifications_sent, NUMBER, false),
 	RECORD(interrupts, NUMBER, false), RECORD(vcpu_cpu_ns, NUMBER, false),
-	RECORD(vcpu_guest_cpu_ns, NUMBER, false), RECORD(back_end_cpu_ns, NUMBER, false),
+	RECORD(vcpu_guest_cpu_ns, NUMBER, false), RECORD(dom0_cpu_ns, NUMBER, false),
+	RECORD(back_end_cpu_ns, NUMBER, false),
 };
 
 #define RUN(key, type, required) { #key, type, required, offsetof(struct comparison, key) }

@@ -163,7 +163,7 @@ nic_row()
 	ops=$((bytes / segment_bytes))
 	if [ "$3" = ping ]; then
 		counts="frame_bytes=98 $(awk -v v="${figures[*]}" 'BEGIN { split(v, f, " ")
-			printf "latency_mean_ns=%.0f latency_p50_ns=%.0f latency_p99_ns=%.0f", f[1] * 1000, f[3] * 1000, f[4] * 1000 }')"
+			printf "ops_per_s=%.1f latency_mean_ns=%.0f latency_p50_ns=%.0f latency_p99_ns=%.0f", 1e6 / f[1], f[1] * 1000, f[3] * 1000, f[4] * 1000 }')"
 	else
 		counts="frame_bytes=1514 $(awk -v bits="${figures[0]}" -v bytes=$bytes -v each=$segment_bytes 'BEGIN {
 			printf "mbit_per_s=%.2f ops_per_s=%.1f wall_ns=%.0f", bits / 1e6, bits / 8 / each, bytes * 8e9 / bits }')"

@@ -5,8 +5,8 @@
 # timeout: 900
 
 # One CPU for the HVM guest: docs/xenhost.md.
-compare() { "$XH_BUILD/tools/compare-xen/compare-xen" --kernel $xh_boot/vmlinuz --pv-kernel $xh_boot/vmlinux \
-	--ramdisk $xh_boot/guest.cpio --memory 400 "$@"; }
+compare=("$XH_BUILD/tools/compare-xen/compare-xen" --kernel $xh_boot/vmlinuz --pv-kernel $xh_boot/vmlinux
+	--ramdisk $xh_boot/guest.cpio --memory 400)
 # What is there but was not: processes, domains, nodes, modules, files.
 left()
 {
@@ -17,7 +17,7 @@ left()
 	losetup -a
 }
 before=$(left)
-check "it measures" eval 'compare --quick >"$XH_RESULTS/records"'
+check "it measures" eval '"${compare[@]}" --quick >"$XH_RESULTS/records"'
 cat "$XH_RESULTS/records"
 # value LABEL KEY
 value() { sed -n "s/.*\tlabel=$1\t.*\t$2=\([0-9.]*\).*/\1/p" "$XH_RESULTS/records"; }
@@ -31,7 +31,7 @@ done
 check "the back end's CPU time is counted" eval '[ $(value "PV, PV disk, paravane" back_end_cpu_ns) -gt 0 ]'
 check "nothing is left" equal "$before" "$(left)"
 
-compare --pv --disks >/dev/null 2>$xh_run/interrupted &
+"${compare[@]}" --pv --disks >/dev/null 2>$xh_run/interrupted &
 pid=$!
 check "it gets to measuring" wait_for 200 grep -q "depth 32" $xh_run/interrupted
 kill $pid
