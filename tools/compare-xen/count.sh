@@ -68,6 +68,7 @@ traced_run()
 	guest_send "$1"
 	guest_answer >/dev/null || status=$?
 	kill "$pid" && wait "$pid" 2>/dev/null
+	unset 'children[-1]'
 	[ "$status" -eq 0 ] || fail "a traced run failed in the guest"
 	values=$(xenalyze $svm_mode -s "$work/trace" 2>/dev/null | trace_counts)
 	rm -f "$work/trace"

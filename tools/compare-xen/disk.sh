@@ -174,7 +174,9 @@ pv_disk_rows()
 has_disk_back_end()
 {
 	case $back_end in
-	paravane) command -v paravane-blkback >/dev/null || { warn "paravane-blkback is not there: left out"; return 1; } ;;
+	paravane) command -v paravane-blkback >/dev/null || { warn "paravane-blkback is not there: left out"; return 1; }
+		! pgrep -f '[p]aravane-blkback.*--kind[= ]vbd3' >/dev/null ||
+			{ warn "a paravane-blkback serves vbd3 already: Paravane's is left out"; return 1; } ;;
 	qdisk) [ -x "$qemu" ] || { warn "$qemu is not there (Debian package qemu-system-xen): qdisk left out"; return 1; } ;;
 	esac
 }

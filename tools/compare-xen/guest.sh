@@ -18,7 +18,7 @@ guest_create()
 
 	say "starting a guest, type $type"
 	{
-		printf '%s\n' "name='$guest_name'" "memory=$memory_mib" "vcpus=1" "tsc_mode='native'" \
+		printf '%s\n' "name='$guest_name'" "memory=$memory_mib" "vcpus=1" "tsc_mode='$tsc'" \
 			"on_poweroff='destroy'" "on_crash='destroy'" "on_reboot='destroy'" \
 			"ramdisk='$ramdisk'" "disk=[]" "vif=[]" "type='$type'"
 		case $type in

@@ -224,5 +224,7 @@ has_nic_back_end()
 {
 	[ $back_end = paravane ] || return 0
 	command -v paravane-netback >/dev/null || { warn "paravane-netback is not there: left out"; return 1; }
+	! pgrep -f '[p]aravane-netback' >/dev/null ||
+		{ warn "a paravane-netback runs already: Paravane's cards are left out"; return 1; }
 	[ ! -d /sys/module/xen_netback ] || { warn "the kernel's xen-netback is loaded and takes every interface: Paravane's is left out"; return 1; }
 }
