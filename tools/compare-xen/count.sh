@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # What a run cost: CPU time of the guest and of dom0 as the hypervisor counts it
-# (domain-cpu), of the process that serves the device as its kernel does (schedstat), and
-# in a run of its own the guest's and dom0's entries into Xen, from Xen's trace buffers
+# (domain-cpu), of the process that serves the device as its kernel does (the same), and
+# in a run of its own the guest's entries into Xen, from Xen's trace buffers
 # (xentrace, xenalyze). Does not know what runs. Sourced by compare-xen.
 #
 # A run is a command in the guest, which has a fixed cost: the program's start and end, the
@@ -11,36 +11,56 @@
 # Scheduler, HVM and PV events: what xenalyze wants to tell domains apart, and what a
 # guest enters Xen for.
 trace_mask=0x2a3000
-trace_fields="exits port_exits mmio_exits hypercalls halts notifications_sent dom0_hypercalls"
+trace_fields="exits port_exits mmio_exits hypercalls halts notifications_sent"
 cpu_fields="vcpu_cpu_ns dom0_cpu_ns back_end_cpu_ns"
 
-# process_ns PID...: of all their threads; nothing when there is no process.
-process_ns()
-{
-	local pid
+# A guest, and dom0, have work of their own now and then, of a hundredth of a second. So a
+# command is run until two runs agree, to 2 % in all that is counted or to what does not
+# matter, at most so often; the later of the two counts, else the median by the first field.
+rounds_max=4
 
-	[ $# -gt 0 ] || return 0
-	for pid in "$@"; do cat "/proc/$pid"/task/*/schedstat; done 2>/dev/null |
-		awk '{ ns += $1 } END { printf "%.0f\n", ns }'
+# settle FLOORS FUNCTION ARGUMENTS...: the function prints numbers into $figures, or "-".
+settle()
+{
+	local floors=$1 all=() i other
+	shift
+
+	for ((i = 0; i < rounds_max; i++)); do
+		"$@"
+		for other in "${all[@]}"; do
+			! agree "$floors" "$figures" "$other" || return 0
+		done
+		all+=("$figures")
+	done
+	figures=$(printf '%s\n' "${all[@]}" | sort -n | sed -n "$(((rounds_max + 1) / 2))p")
+}
+
+# agree FLOORS A B
+agree()
+{
+	awk -v floors="$1" -v a="$2" -v b="$3" 'BEGIN {
+		n = split(a, x, " "); split(b, y, " "); m = split(floors, f, " ")
+		for (i = 1; i <= n; i++) {
+			d = x[i] > y[i] ? x[i] - y[i] : y[i] - x[i]
+			floor = f[i < m ? i : m]
+			if (x[i] != y[i] && d > floor && d > 0.02 * x[i]) exit 1
+		}
+	}'
 }
 
 # cpu_now: guest, dom0, back end; the last is "-" when no process of its own serves.
 cpu_now()
 {
-	local back
-
-	back=$(process_ns $back_end_pids)
-	"$domain_cpu" | awk -v guest="$guest_domid" -v back="${back:--}" '
+	"$domain_cpu" $back_end_pids | awk -v guest="$guest_domid" '
+		$1 == "processes" { back = $2; next }
 		{ ns[$1] = $2 }
-		END { printf "%s %s %s\n", ns[guest], ns[0], back }'
+		END { printf "%s %s %s\n", ns[guest], ns[0], (back == "" ? "-" : back) }'
 }
 
-# counted_run CMD: runs it in the guest. Sets run_output, and the counters of cpu_fields
-# in the array cost, "-" for what is not known.
-declare -A cost baseline
-counted_run()
+# counted_once CMD: into figures: the counters of cpu_fields, and what the command prints.
+counted_once()
 {
-	local before after field status=0
+	local before after status=0
 
 	before=$(cpu_now) || fail "$domain_cpu does not work"
 	guest_send "$1"
@@ -48,32 +68,49 @@ counted_run()
 	after=$(cpu_now)
 	[ "$status" -eq 0 ] || fail "in the guest: $(tail -n 3 <<<"$run_output")"
 	set -- $before $after
-	cost=([vcpu_cpu_ns]=$(($4 - $1)) [dom0_cpu_ns]=$(($5 - $2)))
-	cost[back_end_cpu_ns]=-
-	[ "$3" = - ] || cost[back_end_cpu_ns]=$(($6 - $3))
+	figures="$(($4 - $1)) $(($5 - $2)) $([ "$3" = - ] && echo - || echo $(($6 - $3))) $run_output"
+}
+
+# counted_run CMD: runs it in the guest. Sets run_output, and the counters of cpu_fields
+# in the array cost, "-" for what is not known.
+declare -A cost baseline
+counted_run()
+{
+	local field
+
+	settle "1e6 1e6 1e6 2" counted_once "$1"
+	set -- $figures
+	for field in $cpu_fields; do cost[$field]=$1; shift; done
+	run_output="$*"
 }
 
 # traced_run CMD: the same with tracing; sets the counters of trace_fields.
 traced_run()
 {
-	local pid field values status=0
+	local field
 
-	for field in $trace_fields; do cost[$field]=-; done
-	[ -n "$tracing" ] || return 0
+	figures=
+	[ -z "$tracing" ] || settle 8 traced_once "$1"
+	set -- $figures
+	for field in $trace_fields; do cost[$field]=${1:--}; [ $# -eq 0 ] || shift; done
+}
+
+traced_once()
+{
+	local pid status=0
+
 	rm -f "$work/trace"
 	xentrace -D -e $trace_mask -S 2048 "$work/trace" >"$work/xentrace.log" 2>&1 &
 	pid=$!
 	children+=("$pid")
-	trace_begun || { warn "xentrace does not work, nothing is traced: $(tail -n 1 "$work/xentrace.log")"; tracing=; return 0; }
+	trace_begun || { warn "xentrace does not work, nothing is traced: $(tail -n 1 "$work/xentrace.log")"; tracing= figures=; return 0; }
 	guest_send "$1"
 	guest_answer >/dev/null || status=$?
 	kill "$pid" && wait "$pid" 2>/dev/null
 	unset 'children[-1]'
 	[ "$status" -eq 0 ] || fail "a traced run failed in the guest"
-	values=$(xenalyze $svm_mode -s "$work/trace" 2>/dev/null | trace_counts)
+	figures=$(xenalyze $svm_mode -s "$work/trace" 2>/dev/null | trace_counts)
 	rm -f "$work/trace"
-	set -- $values
-	for field in $trace_fields; do cost[$field]=${1:--}; shift; done
 }
 
 # The daemon has set its mask when it says so.
@@ -112,10 +149,9 @@ trace_counts()
 		}
 		domain == guest && part == "pv" && /^    evtchn_op/ { sent += $NF }
 		domain == guest && part == "pv" && /^    sched_op/ { halt += $NF }
-		domain == 0 && part == "pv" && $1 == "hypercall" && $2 ~ /^[0-9]/ { dom0 += $2 }
 		END {
 			# a PV guest has neither ports nor device memory
-			print exits + 0, (hvm ? port + 0 : "-"), (hvm ? mmio + 0 : "-"), call + 0, halt + 0, sent + 0, dom0 + 0
+			print exits + 0, (hvm ? port + 0 : "-"), (hvm ? mmio + 0 : "-"), call + 0, halt + 0, sent + 0
 		}'
 }
 

@@ -118,9 +118,10 @@ disk_row()
 	wanted "$1" "$2" || return 0
 	progress "$1: $2"
 	ops=$(disk_operations "$4" "$5")
-	few=$((ops / 4))
-	[ -n "${baseline[$disk]:-}" ] || { baseline_of "$(fio_command "$disk" "$3" 4096 1 1)"; baseline[$disk]=done; }
+	few=$ops
+	[ "$model" != xen-pv ] || few=$((ops / 4))
 	guest_run "$(fio_command "$disk" "$3" "$4" "$5" $few)" >/dev/null || fail "fio failed in the guest"
+	[ -n "${baseline[$disk]:-}" ] || { baseline_of "$(fio_command "$disk" "$3" 4096 1 1)"; baseline[$disk]=done; }
 	counted_run "$(fio_command "$disk" "$3" "$4" "$5" "$ops")"
 	read -r runtime mean p50 p99 irqs <<<"$run_output"
 	traced_run "$(fio_command "$disk" "$3" "$4" "$5" $few)"

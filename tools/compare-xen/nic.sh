@@ -152,11 +152,11 @@ nic_row()
 		runs=("$(ping_command 50)" "$(ping_command 200)" "$(ping_command 1)")
 		few=$((few * segment_bytes)) ;;
 	esac
-	baseline_of "${runs[2]}"
 	if ! guest_run "${runs[0]}" >"$work/failed"; then
 		warn "left out: $3 does not get to its end: $(tail -n 1 "$work/failed")"
 		return 0
 	fi
+	baseline_of "${runs[2]}"
 	counted_run "${runs[1]}"
 	figures=($run_output)
 	traced_run "${runs[0]}"
