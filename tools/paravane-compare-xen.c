@@ -205,6 +205,20 @@ static int read_file(const char *path, json_t *json)
 	return status;
 }
 
+/* The script starts our other programs: those beside this one first, then installed ones. */
+static void extend_path(void)
+{
+	const char *old = getenv("PATH");
+	autofree char *path = NULL;
+	char own[PATH_MAX];
+
+	if (!realpath("/proc/self/exe", own))
+		return;
+	*strrchr(own, '/') = 0;
+	if (asprintf(&path, "%s:%s:%s", own, SBINDIR, old ? old : "/usr/bin:/bin") >= 0)
+		setenv("PATH", path, 1);
+}
+
 static int on_this(const char *script, const struct compare_xen_options *o, const char *dir,
 		   json_t *json)
 {
@@ -212,6 +226,7 @@ static int on_this(const char *script, const struct compare_xen_options *o, cons
 	autofree char *records = NULL;
 	int n = 1, fd, status;
 
+	extend_path();
 	if (o->quick)
 		args[n++] = "--quick";
 	if (o->only) {
