@@ -43,6 +43,7 @@ records()
 	line xen=4.17.7 "kernel=6.1 \"x\"" image_mib=64
 	line "table=T 1" "label=HVM, IDE" device=disk guest=hvm model=ide "back_end=device model" operation=read \
 		block_bytes=4096 depth=32 ops=100 ops_per_s=487.5 exits=3000 vcpu_cpu_ns=50000 latency_mean_ns=62944391
+	line "table=T 2" "label=HVM, IDE" device=disk guest=hvm model=ide operation=write ops=100 ops_per_s=488
 	line "table=T 1" "label=PV" device=disk guest=pv model=xen-pv back_end=paravane operation=read \
 		"not_equal=a = b" block_bytes=4096 depth=32 ops=1000 ops_per_s=26000
 }
@@ -55,10 +56,10 @@ import json, sys
 j = json.load(open(sys.argv[1]))
 assert j["where"] == "xenhost" and j["clock"] == "instructions" and j["image_mib"] == 64
 assert j["versions"]["xen"] == "4.17.7" and j["versions"]["kernel"] == '6.1 "x"'
-a, b = j["results"]
+a, b, c = j["results"]	# table by table
 assert a["exits"] == 3000 and a["ops_per_s"] == 487.5 and a["back_end"] == "device model"
 assert a["hypercalls"] is None and a["changed"] is None and b["not_equal"] == "a = b"
-assert set(a) == set(b)
+assert set(a) == set(b) and c["operation"] == "write"
 END
 grep -A 2 -xF -- 'COMPARE=--only' "$fake/arguments" | grep -qxF 'a "b" c' || bad "options: $(cat "$fake/arguments")"
 grep -qxF compare "$fake/arguments" || bad "which job: $(cat "$fake/arguments")"

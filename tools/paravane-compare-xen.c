@@ -99,6 +99,20 @@ static int read_record(char *line, const char *file, json_t *record)
 	return STATUS_OK;
 }
 
+/* They are measured device by device, and shown table by table, in the order of the first. */
+static void insert_record(json_t *results, json_t *record)
+{
+	const json_t *table = json_object_get(record, "table");
+	size_t at = json_array_size(results);
+
+	while (at > 0 && !json_equal(table, json_object_get(json_array_get(results, at - 1),
+							      "table")))
+		at--;
+	if (!at)
+		at = json_array_size(results);
+	json_array_insert_new(results, at, record);
+}
+
 /* Versions are texts; the image's size is a member of its own. */
 static void read_machine(char *line, json_t *json)
 {
@@ -135,7 +149,7 @@ int compare_xen_read(FILE *f, const char *file, json_t *json)
 			json_decref(record);
 		} else {
 			status = read_record(line, file, record);
-			json_array_append_new(results, record);
+			insert_record(results, record);
 		}
 		first = false;
 	}
