@@ -31,6 +31,9 @@ struct backend_device {
 	struct log_peer log;
 	bool pending;			/* to be looked at */
 	uint64_t look_at_ms;		/* the same, then; 0: only on a change */
+	/* backend.c's: how often its front end may have it looked at. */
+	uint32_t front_tokens;
+	uint64_t front_tokens_ms, front_due_ms;	/* due: 0, or when it is looked at again */
 	/* The rest is backend-device.c's. */
 	bool linked, was_alive;
 	XenbusState front_node;		/* what the front end's said at the last look */

@@ -19,6 +19,12 @@
 #define ROOT_TOKEN "root"
 #define DOMAINS_TOKEN "domains"
 #define EVENTS_PER_TURN 1024	/* then the devices have their turn */
+/*
+ * A front end that writes more often than this is looked at so often: each look asks the
+ * store several times, and other devices wait meanwhile.
+ */
+#define FRONT_LOOKS 64u
+#define FRONT_LOOK_MS 50u
 
 struct backend {
 	const struct device_kind *kind;
@@ -70,6 +76,8 @@ static struct backend_device *new_device(struct backend *b, uint32_t frontend_id
 		return NULL;
 	}
 	d->next = b->devices;
+	d->front_tokens = FRONT_LOOKS;
+	d->front_tokens_ms = now_ms();
 	b->devices = d;
 	return d;
 }
@@ -140,6 +148,25 @@ static void take_root_event(struct backend *b, const char *path)
 	mark_all(b);
 }
 
+/* Now if it may be, soon else. */
+static void mark_by_front(struct backend_device *d)
+{
+	uint64_t now = now_ms(), due = (now - d->front_tokens_ms) / FRONT_LOOK_MS;
+
+	if (d->pending || d->front_due_ms)
+		return;
+	d->front_tokens_ms += due * FRONT_LOOK_MS;
+	d->front_tokens = (uint32_t)MIN(d->front_tokens + due, FRONT_LOOKS);
+	if (d->front_tokens) {
+		d->front_tokens--;
+		d->pending = true;
+		return;
+	}
+	d->front_due_ms = now + FRONT_LOOK_MS;
+	log_peer_at(&d->log, LOG_LEVEL_WARNING, "its front end writes to XenStore without end: "
+		    "it is looked at %u times a second", 1000 / FRONT_LOOK_MS);
+}
+
 static void take_event(struct backend *b, const char *path, const char *token)
 {
 	uint32_t frontend_id, devid;
@@ -153,7 +180,7 @@ static void take_event(struct backend *b, const char *path, const char *token)
 		/* NULL: an event of a watch that has been removed since. */
 		d = find_device(b, frontend_id, devid);
 		if (d)
-			d->pending = true;
+			mark_by_front(d);
 	} else if (b->kind->event && !strncmp(token, KIND_TOKEN, strlen(KIND_TOKEN))) {
 		b->kind->event(b->common, path, token);
 	}
@@ -200,9 +227,12 @@ static void arm_tick(struct backend *b)
 	struct backend_device *d;
 	uint64_t now = now_ms(), first = UINT64_MAX;
 
-	for (d = b->devices; d; d = d->next)
+	for (d = b->devices; d; d = d->next) {
 		if (d->look_at_ms || d->pending)
 			first = MIN(first, d->pending ? now : d->look_at_ms);
+		if (d->front_due_ms)
+			first = MIN(first, d->front_due_ms);
+	}
 	evloop_set_timer(b->tick, first == UINT64_MAX ? -1 :
 			 first > now ? (int64_t)(first - now) : 0, 0);
 }
@@ -241,9 +271,13 @@ static void on_tick(void *arg, uint32_t events)
 	uint64_t now = now_ms();
 
 	(void)events;
-	for (d = b->devices; d; d = d->next)
-		if (d->look_at_ms && d->look_at_ms <= now)
+	for (d = b->devices; d; d = d->next) {
+		if ((d->look_at_ms && d->look_at_ms <= now) ||
+		    (d->front_due_ms && d->front_due_ms <= now))
 			d->pending = true;
+		if (d->front_due_ms <= now)
+			d->front_due_ms = 0;
+	}
 	run_pending(b);
 }
 

@@ -20,6 +20,7 @@ static void free_request(struct blkback *b, struct blk_request *req)
 	b->free = req;
 }
 
+/* syscalls disk: ioctl(IOCTL_EVTCHN_NOTIFY) */
 void blk_push(struct blkback *b)
 {
 	if (!b->nr_unpushed)

@@ -71,6 +71,7 @@ static uint32_t batch_segments(const struct blkback *b)
 	return MAX(BATCH_SEGMENTS, b->limits.max_indirect_segments);
 }
 
+/* syscalls disk: mmap(data) */
 static void *reserve(size_t bytes)
 {
 	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
@@ -117,6 +118,7 @@ int blk_data_open(struct blkback *b)
 	return err;
 }
 
+/* syscalls disk: munmap */
 void blk_data_close(struct blkback *b)
 {
 	if (b->cache)
@@ -169,6 +171,7 @@ static uint64_t until(uint64_t when_ms, uint64_t now)
 	return when_ms > now ? when_ms - now : 1;
 }
 
+/* syscalls disk: madvise */
 static void sweep_bounce(struct blkback *b, uint64_t now, int *wait_ms)
 {
 	if (now - b->swept_ms >= SWEEP_MS && !b->executing) {
@@ -526,6 +529,7 @@ static int fetch_all(struct blkback *b, struct blk_request *req, const uint32_t 
 	return b->fetch.nr ? grant_batch_flush(&b->fetch) : 0;
 }
 
+/* syscalls disk: poll ppoll */
 /* Until it is known what the request is, nothing can go past it: so it waits here. */
 int blk_data_fetch_segments(struct blkback *b, struct blk_request *req,
 			    const uint32_t *grefs)

@@ -96,6 +96,7 @@ int blkback_final(struct blkback *b)
 
 /* ---- starting ------------------------------------------------------------------- */
 
+/* syscalls disk: ioctl(IOCTL_EVTCHN_NOTIFY) */
 /*
  * Writes again, in their order, the responses that were not published. The
  * event is sent in any case: the predecessor may have died just before it.

@@ -33,6 +33,7 @@ static void tell_end(const struct bridge_captures *all, uint32_t number, int rc,
 	bridge_send(all->sock, &msg, -1);
 }
 
+/* syscalls bridge: fstat newfstatat */
 /* A file would make the data path wait for a disk: streams only. */
 static bool is_stream(int fd)
 {

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "crashes.h"
 #include "switch-config.h"
 #include "uplink.h"
 #include "util.h"
@@ -26,6 +27,7 @@ struct uplink_port {
 	bool wanted;
 	struct uplink *uplink;
 	struct bridge_port *port;	/* NULL: it does not take part */
+	struct crashes crashes;		/* of its workers */
 	char why[WHY_BYTES];		/* why it does not, as last said */
 };
 
@@ -81,14 +83,24 @@ static void on_added(void *arg)
 		 *u->is.bridge ? " in " : "", u->is.bridge);
 }
 
+static void close_device(struct uplink_port *u)
+{
+	uplink_close(u->uplink);
+	u->uplink = NULL;
+}
+
 static void on_gone(void *arg, const struct failure *why)
 {
 	struct uplink_port *u = arg;
 
 	bridge_port_free(u->port);
 	u->port = NULL;
-	uplink_close(u->uplink);
-	u->uplink = NULL;
+	/* Its device stays for the next worker: the kernel's bridge sees no change. */
+	if (why && why->err == EOWNERDEAD && crashes_note(&u->crashes, now_ms()) >= 0) {
+		look_again(u->all, 0);
+		return;
+	}
+	close_device(u);
 	if (why)
 		complain(u, why->reason);
 	/* A worker that dies at once must not be started as fast as it dies. */
@@ -100,14 +112,23 @@ static const struct bridge_port_events port_events = {
 	.gone = on_gone,
 };
 
+static bool same_device(const struct switch_uplink *a, const struct switch_uplink *b)
+{
+	return !strcmp(a->bridge, b->bridge) && a->mtu_bytes == b->mtu_bytes;
+}
+
 static void start(struct uplink_port *u)
 {
 	struct uplink_config cfg = { .ifname = u->want.ifname, .bridge = u->want.bridge,
 				     .mtu_bytes = u->want.mtu_bytes };
 	struct bridge_uplink msg = { .offloads = 0 };
 	char why[WHY_BYTES];
-	int rc = uplink_open(&cfg, &u->uplink, why, sizeof(why));
+	int rc = 0;
 
+	if (u->uplink && !same_device(&u->want, &u->is))
+		close_device(u);
+	if (!u->uplink)
+		rc = uplink_open(&cfg, &u->uplink, why, sizeof(why));
 	if (!rc) {
 		snprintf(msg.name, sizeof(msg.name), "%s", u->want.ifname);
 		msg.offloads = uplink_offloads(u->uplink);
@@ -120,16 +141,10 @@ static void start(struct uplink_port *u)
 		u->is = u->want;
 		return;
 	}
-	uplink_close(u->uplink);
-	u->uplink = NULL;
+	close_device(u);
 	u->port = NULL;
 	complain(u, why);
 	look_again(u->all, RETRY_MS);
-}
-
-static bool same_device(const struct switch_uplink *a, const struct switch_uplink *b)
-{
-	return !strcmp(a->bridge, b->bridge) && a->mtu_bytes == b->mtu_bytes;
 }
 
 /* Towards what is wanted, one step. */
@@ -161,6 +176,7 @@ static void step_all(struct bridge_config *c)
 			continue;
 		}
 		*at = u->next;
+		close_device(u);
 		free(u);
 	}
 }

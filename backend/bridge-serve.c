@@ -169,6 +169,11 @@ pid_t bridge_port_pid(const struct bridge_port *p)
 	return p->bridge ? process_pid(p->bridge->process) : 0;
 }
 
+const char *bridge_port_sandbox(const struct bridge_port *p)
+{
+	return p->bridge ? process_sandbox(p->bridge->process) : "";
+}
+
 /* ---- a bridge's end ------------------------------------------------------------------ */
 
 static void free_bridge(struct bridge *b)
@@ -201,8 +206,9 @@ static void on_ended(void *arg, bool killed, const char *how)
 	struct failure why = b->failure;
 	struct bridge_port *p;
 
+	b->stopping = true;	/* who joins anew from in here joins its successor */
 	if (!why.err) {
-		why.err = EIO;
+		why.err = EOWNERDEAD;
 		snprintf(why.reason, sizeof(why.reason), "bridge %s: %s%s", b->name, how,
 			 killed ? ", since it did not answer in time" : "");
 	}
@@ -363,6 +369,7 @@ static int start(struct bridge *b)
 	const struct process_options o = {
 		.program = config->program, .name = config->name, .title = title,
 		.log_level = config->log_level, .stop_ms = config->stop_ms,
+		.user = config->user, .seccomp = config->seccomp,
 	};
 	struct bridge_msg msg = bridge_message(BRIDGE_OPEN, BRIDGE_ITSELF);
 	int rc;
@@ -457,12 +464,12 @@ static int join(struct bridges *all, const char *name, struct bridge_msg *msg, i
 }
 
 int bridges_join(struct bridges *all, const char *name, const struct bridge_vif *vif,
-		 const struct bridge_port_events *events, void *arg, struct bridge_port **out)
+		 int journal_fd, const struct bridge_port_events *events, void *arg, struct bridge_port **out)
 {
 	struct bridge_msg msg = bridge_message(BRIDGE_ADD_VIF, 0);
 
 	msg.vif = *vif;
-	return join(all, name, &msg, -1, events, arg, out);
+	return join(all, name, &msg, journal_fd, events, arg, out);
 }
 
 int bridges_join_uplink(struct bridges *all, const char *name, const struct bridge_uplink *up,

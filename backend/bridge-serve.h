@@ -7,7 +7,8 @@
  * owner wants it for. The loop's thread.
  *
  * A bridge begins when a port names it and ends with its last port. A worker that
- * crashes takes its ports along: each is told.
+ * crashes takes its ports along: each is told, by EOWNERDEAD, and may join anew with its
+ * journal.
  */
 #ifndef PV_BRIDGE_SERVE_H
 #define PV_BRIDGE_SERVE_H
@@ -60,11 +61,12 @@ void bridges_configure(struct bridges *b, const char *name, uint32_t ageing_ms,
 void bridges_flip_ready(struct bridges *b);
 
 /*
- * Its answer is an event: added or gone. name: the bridge's. -ENOMEM, or -errno of
- * starting a process. events is kept, not copied.
+ * Its answer is an event: added or gone. name: the bridge's. journal_fd: as struct
+ * netback_vif says; stays the caller's. -ENOMEM, or -errno of starting a process. events
+ * is kept, not copied.
  */
 int bridges_join(struct bridges *b, const char *name, const struct bridge_vif *vif,
-		 const struct bridge_port_events *events, void *arg,
+		 int journal_fd, const struct bridge_port_events *events, void *arg,
 		 struct bridge_port **out);
 /* fd: a TAP device; stays the caller's. */
 int bridges_join_uplink(struct bridges *b, const char *name, const struct bridge_uplink *up,
@@ -83,6 +85,7 @@ bool bridges_find_owner(struct bridges *b, const char *name, const uint8_t *mac,
 			struct bridge_vif_name *out);
 /* The worker's; 0: it has ended. */
 pid_t bridge_port_pid(const struct bridge_port *p);
+const char *bridge_port_sandbox(const struct bridge_port *p);	/* as process_sandbox() */
 
 /* ---- questions -------------------------------------------------------------------- */
 

@@ -32,9 +32,12 @@
 /* A bridge that is never idle looks at its descriptors after so many microseconds. */
 #define LOOK_US 100u
 #define FLIP_ANSWER_S 5
-/* XSA-332: events that bring nothing are taken slower and slower. */
+/*
+ * XSA-332: an event channel that brings nothing so many times in a row is heard once in so
+ * long a time, until it brings something. Others are heard as before.
+ */
 #define SPURIOUS_FREE 16u
-#define SPURIOUS_DELAY_MS 4
+#define SPURIOUS_DELAY_US 16000u
 
 struct member {
 	struct member *next;
@@ -44,6 +47,12 @@ struct member {
 	int fd;				/* an uplink's */
 	struct evsource *source;	/* on it */
 	struct log_peer log;
+};
+
+/* An event channel that stays masked for a while. */
+struct held {
+	evtchn_port_t port;
+	uint64_t until_us;
 };
 
 struct bridge {
@@ -64,8 +73,9 @@ struct bridge {
 	uint64_t clock_us, clock_cycles, last_us;	/* see time_us() */
 	evtchn_port_t *masked;
 	uint32_t nr_masked, max_masked;
-	uint32_t spurious;
-	bool worked, stop;
+	struct held *held;		/* the first one's time is over first */
+	uint32_t nr_held, max_held;
+	bool stop;
 };
 
 /* ---- answers ------------------------------------------------------------------------- */
@@ -122,13 +132,13 @@ static void free_member(struct bridge *b, struct member *m)
 	free(m);
 }
 
-static void add_vif(struct bridge *b, const struct bridge_msg *msg)
+static void add_vif(struct bridge *b, const struct bridge_msg *msg, int journal_fd)
 {
 	struct member *m = new_member(b, msg->port);
 	struct netback_vif vif = {
 		.domid = msg->vif.domid, .front = &msg->vif.front,
 		.port = &msg->vif.port, .rate_bytes = msg->vif.rate.bytes,
-		.rate_usec = msg->vif.rate.usec,
+		.rate_usec = msg->vif.rate.usec, .journal_fd = journal_fd,
 	};
 	char why[200];
 	int rc;
@@ -315,6 +325,7 @@ static int transfer_pages(void *arg, const struct flip_batch *batch, struct flip
 	return rc;
 }
 
+/* syscalls bridge: setsockopt */
 static void take_flip(struct bridge *b, int *fd)
 {
 	const struct timeval limit = { .tv_sec = FLIP_ANSWER_S };
@@ -338,7 +349,7 @@ static void act(struct bridge *b, const struct bridge_msg *msg, int fd)
 
 	switch (msg->type) {
 	case BRIDGE_ADD_VIF:
-		add_vif(b, msg);
+		add_vif(b, msg, fd);
 		break;
 	case BRIDGE_ADD_UPLINK:
 		add_uplink(b, msg, fd);
@@ -392,15 +403,51 @@ static void hear_supervisor(void *arg, uint32_t events)
 
 /* ---- events ------------------------------------------------------------------------------ */
 
+/* False: no memory to remember it. */
+static bool hold(struct bridge *b, evtchn_port_t port)
+{
+	if (b->nr_held == b->max_held) {
+		uint32_t max = b->max_held ? 2 * b->max_held : 16;
+		struct held *more = realloc(b->held, max * sizeof(*more));
+
+		if (!more)
+			return false;
+		b->held = more;
+		b->max_held = max;
+	}
+	b->held[b->nr_held++] = (struct held){ port, b->last_us + SPURIOUS_DELAY_US };
+	return true;
+}
+
+/* syscalls bridge: write */
+static void release_held(struct bridge *b, uint64_t now_us)
+{
+	uint32_t nr = 0;
+
+	while (nr < b->nr_held && b->held[nr].until_us <= now_us)
+		xenevtchn_unmask(b->xce, b->held[nr++].port);
+	if (!nr)
+		return;
+	b->nr_held -= nr;
+	memmove(b->held, b->held + nr, b->nr_held * sizeof(*b->held));
+}
+
+/* syscalls bridge: read write */
 static void take_event(void *arg, uint32_t events)
 {
 	struct bridge *b = arg;
 	xenevtchn_port_or_error_t port = xenevtchn_pending(b->xce);
+	uint32_t empty;
 
 	(void)events;
 	if (port < 0)
 		return;
-	netback_event(b->nb, (evtchn_port_t)port);
+	empty = netback_event(b->nb, (evtchn_port_t)port);
+	if (empty == SPURIOUS_FREE + 1)
+		netback_complain(b->nb, (evtchn_port_t)port, "its event channel fires without "
+				 "work: it is heard 60 times a second now, until it brings some");
+	if (empty > SPURIOUS_FREE && hold(b, (evtchn_port_t)port))
+		return;
 	if (b->nr_masked == b->max_masked) {
 		uint32_t max = b->max_masked ? 2 * b->max_masked : 64;
 		evtchn_port_t *more = realloc(b->masked, max * sizeof(*more));
@@ -415,6 +462,7 @@ static void take_event(void *arg, uint32_t events)
 	b->masked[b->nr_masked++] = (evtchn_port_t)port;
 }
 
+/* syscalls bridge: write */
 /* An unbound port is not there any more; unmasking it is refused, and that is all. */
 static void unmask_all(struct bridge *b)
 {
@@ -492,20 +540,16 @@ static bool spin_for_work(struct bridge *b)
 
 static void sleep_for_work(struct bridge *b)
 {
-	uint32_t woken = b->nr_masked;
+	uint64_t now = time_us(b);
 
-	b->spurious = b->worked || !woken ? 0 : b->spurious + 1;
-	b->worked = false;
-	if (b->spurious > SPURIOUS_FREE) {
-		evloop_set_events(b->events, 0);
-		wait_for(b, SPURIOUS_DELAY_MS);
-		evloop_set_events(b->events, EPOLLIN);
-	}
 	unmask_all(b);
+	release_held(b, now);
 	/* The supervisor may have been heard since the loop asked. */
 	if (b->stop || netback_final(b->nb))
 		return;
-	start_timer(b, netback_timeout_us(b->nb, time_us(b)));
+	start_timer(b, netback_timeout_us(b->nb, now));
+	if (b->nr_held)
+		start_timer(b, (int64_t)(b->held[0].until_us - now));
 	wait_for(b, -1);
 	b->looked_cycles = spin_now_cycles();
 }
@@ -517,6 +561,7 @@ static void look_around(struct bridge *b)
 	if (now - b->looked_cycles < LOOK_US * b->cycles_per_us)
 		return;
 	b->looked_cycles = now;
+	release_held(b, b->last_us);
 	wait_for(b, 0);
 }
 
@@ -532,8 +577,7 @@ static void run(struct bridge *b)
 			vswitch_age(netback_switch(b->nb), now / 1000);
 			aged_us = now;
 		}
-		if (netback_pass(b->nb, now))
-			b->worked = true;
+		netback_pass(b->nb, now);
 		if (!netback_pending(b->nb) && !spin_for_work(b))
 			sleep_for_work(b);
 	}
@@ -541,6 +585,7 @@ static void run(struct bridge *b)
 
 /* ---- from OPEN to STOPPED --------------------------------------------------------------------- */
 
+/* syscalls start: fcntl */
 static int open_loop(struct bridge *b)
 {
 	int rc = evloop_open(&b->loop);
@@ -559,6 +604,7 @@ static int open_loop(struct bridge *b)
 	return rc;
 }
 
+/* syscalls start: openat */
 static int open_bridge(struct bridge *b, const struct bridge_msg *msg, char *why, size_t bytes)
 {
 	struct netback_config cfg = {
@@ -602,6 +648,7 @@ static int open_bridge(struct bridge *b, const struct bridge_msg *msg, char *why
 	return rc;
 }
 
+/* syscalls bridge: close */
 static void close_bridge(struct bridge *b)
 {
 	bridge_capture_stop_all(&b->captures);
@@ -621,9 +668,11 @@ static void close_bridge(struct bridge *b)
 	if (b->xgt)
 		xengnttab_close(b->xgt);
 	free(b->masked);
+	free(b->held);
 }
 
-int bridge_worker(int sock)
+/* syscalls start: rt_sigaction */
+int bridge_worker(int sock, const struct sandbox *sandbox)
 {
 	struct bridge b = { .sock = sock, .captures.sock = sock, .flip_sock = -1 };
 	char why[200] = "the supervisor did not begin with OPEN";
@@ -635,7 +684,9 @@ int bridge_worker(int sock)
 	if (!rc)
 		rc = msg.type == BRIDGE_OPEN ? open_bridge(&b, &msg, why, sizeof(why)) : -EPROTO;
 	if (!rc) {
-		rc = sandbox_before_loop(MAX_FDS);
+		rc = sandbox_before_loop(sandbox, MAX_FDS);
+		if (!rc)
+			rc = sandbox_final(sandbox, &sandbox_bridge, sock);
 		snprintf(why, sizeof(why), "privileges cannot be dropped: %s", strerror(-rc));
 	}
 	if (rc) {

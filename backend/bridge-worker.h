@@ -9,7 +9,10 @@
 #ifndef PV_BRIDGE_WORKER_H
 #define PV_BRIDGE_WORKER_H
 
-/* Serves the supervisor at sock until STOP or its end. Returns the exit status. */
-int bridge_worker(int sock);
+#include "sandbox.h"
+
+/* Serves the supervisor at sock until STOP or its end. Returns the exit status. sandbox: as
+ * worker_main()'s (worker-main.h). */
+int bridge_worker(int sock, const struct sandbox *sandbox);
 
 #endif

@@ -11,7 +11,8 @@
  *   supervisor                        worker
  *   OPEN                        ->
  *                               <-    READY or REFUSED (port BRIDGE_ITSELF)
- *   ADD_VIF, ADD_UPLINK (+ TAP) ->    maps, binds, joins the switch
+ *   ADD_VIF (+ journal),
+ *   ADD_UPLINK (+ TAP)          ->    maps, binds, joins the switch
  *                               <-    ADDED or REFUSED: reason
  *   SET_PORT, SET_RATE,
  *   SET_MULTICAST, CONFIGURE    ->    at once, without an answer
@@ -40,7 +41,7 @@
 #include "vif.h"
 
 #define BRIDGE_FD 3
-#define BRIDGE_VERSION 4u		/* raised with every change of a message: see below */
+#define BRIDGE_VERSION 5u		/* raised with every change of a message: see below */
 #define BRIDGE_ITSELF UINT32_MAX
 
 enum bridge_type {
@@ -131,7 +132,7 @@ struct bridge_msg {
  * one raises the version, then writes down the new layout.
  */
 #ifdef __LP64__
-_Static_assert(BRIDGE_VERSION == 4 && BRIDGE_STOPPED == 41 &&
+_Static_assert(BRIDGE_VERSION == 5 && BRIDGE_STOPPED == 41 &&
 	       sizeof(struct bridge_msg) == 1048 && sizeof(struct bridge_vif) == 848 &&
 	       offsetof(struct bridge_vif, port) == 300 &&
 	       sizeof(struct vswitch_port_config) == 528 &&

@@ -13,6 +13,7 @@
 #include "packet.h"
 #include "util.h"
 
+/* syscalls start: socket connect */
 int control_connect(const char *dir, int *out)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };

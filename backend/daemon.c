@@ -7,6 +7,7 @@
 #include "daemon.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdarg.h>
@@ -32,6 +33,10 @@ static const char common_usage[] =
 	"      --stop-timeout=S    seconds a worker may take to stop (default 30)\n"
 	"      --driver-domain     no tool stack runs here: no hotplug script is waited\n"
 	"                          for, detached devices' directories are removed\n"
+	"      --user=NAME         the user of workers; own (default): each has one of its\n"
+	"                          own, without a name\n"
+	"      --seccomp=ACTION    what a system call outside a worker's list brings: kill\n"
+	"                          (default), log, off\n"
 	"      --rundir=DIR        instead of $PARAVANE_RUNDIR or /run/paravane\n"
 	"      --log-level=LEVEL   error, warning, info (default), debug\n"
 	"      --help, --version\n"
@@ -95,12 +100,16 @@ static const char *const levels[] = {
 	[LOG_LEVEL_INFO] = "info", [LOG_LEVEL_DEBUG] = "debug", NULL,
 };
 
+static const char *const filters[] = { "kill", "log", "off", NULL };
+
 static const struct option common_options[] = {
 	{ "close-timeout", required_argument, NULL, 'c' },
 	{ "driver-domain", no_argument, NULL, 'd' },
 	{ "stop-timeout", required_argument, NULL, 's' },
 	{ "rundir", required_argument, NULL, 'r' },
 	{ "log-level", required_argument, NULL, 'l' },
+	{ "user", required_argument, NULL, 'u' },
+	{ "seccomp", required_argument, NULL, 'q' },
 	{ "worker", no_argument, NULL, 'w' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'v' },
@@ -131,6 +140,8 @@ static void take_option(struct run *run, int option, const char *value)
 		run->log_level = daemon_choose("log-level", value, levels);
 		config->log_level = levels[run->log_level];
 		break;
+	case 'u': config->user = value; break;
+	case 'q': config->seccomp = filters[daemon_choose("seccomp", value, filters)]; break;
 	case 'w': run->worker = true; break;
 	case 'h': say_help(run->program); break;
 	case 'v': printf("%s " PACKAGE_VERSION "\n", run->program->name); exit(EXIT_SUCCESS);
@@ -199,9 +210,13 @@ static void on_signal(void *arg, uint32_t signo)
 	backend_shutdown(arg);
 }
 
-static int work(const struct daemon_program *p)
+static int work(const struct daemon_program *p, const struct backend_config *config)
 {
+	struct sandbox sandbox;
 	int rc;
+
+	if (sandbox_parse(&sandbox, config->user, config->seccomp))
+		die("--user is '%s', expected a supervisor's word", config->user);
 
 	/* The supervisor's word ends a worker, not a terminal's Ctrl-C. */
 	signal(SIGINT, SIG_IGN);
@@ -209,7 +224,27 @@ static int work(const struct daemon_program *p)
 	rc = sandbox_early();
 	if (rc)
 		die("privileges cannot be dropped: %s", strerror(-rc));
-	return p->worker(PROCESS_FD);
+	return p->worker(PROCESS_FD, &sandbox);
+}
+
+/* Workers cannot look names up: they get numbers. */
+static void choose_user(struct backend_config *config)
+{
+	static char numbers[32];
+	const struct passwd *found;
+
+	if (!config->user || !strcmp(config->user, "own"))
+		return;
+	if (geteuid())
+		die("--user=%s: only root can start workers as another user", config->user);
+	found = getpwnam(config->user);
+	if (!found)
+		die("--user=%s: there is no such user; make it (adduser --system --group %s), or "
+		    "leave the option out: then each worker has a user of its own", config->user,
+		    config->user);
+	snprintf(numbers, sizeof(numbers), "%u:%u", (unsigned)found->pw_uid,
+		 (unsigned)found->pw_gid);
+	config->user = numbers;
 }
 
 static int serve(struct run *run)
@@ -221,6 +256,7 @@ static int serve(struct run *run)
 	char why[300];
 	int rc;
 
+	choose_user(config);
 	raise_fd_limit();
 	signal(SIGPIPE, SIG_IGN);
 	if (rundir_open(&config->rundir, run->rundir, run->program->run_directory,
@@ -261,5 +297,5 @@ int daemon_main(const struct daemon_program *p, struct backend_config *config,
 	config->stop_ms = STOP_MS_DEFAULT;
 	read_options(&run, argc, argv);
 	log_open(p->name, run.log_level);
-	return run.worker ? work(p) : serve(&run);
+	return run.worker ? work(p, config) : serve(&run);
 }

@@ -11,6 +11,7 @@
 
 #include <getopt.h>
 #include "device.h"
+#include "sandbox.h"
 
 struct daemon_program {
 	const char *name;		/* "paravane-blkback" */
@@ -19,7 +20,8 @@ struct daemon_program {
 	const struct option *options;	/* its own, ended by zeros; val: from 256 on */
 	void (*take)(struct backend_config *config, int option, const char *value);
 	const struct device_kind *kind;
-	int (*worker)(int sock);	/* a worker's life, after sandbox_early() */
+	/* a worker's life, after sandbox_early() */
+	int (*worker)(int sock, const struct sandbox *sandbox);
 };
 
 /* config has the program's defaults. Returns main()'s status. */

@@ -31,6 +31,7 @@ struct backend_config {
 	const char *program;		/* the worker's; /proc/self/exe */
 	const char *name;		/* "paravane-blkback" */
 	const char *log_level;		/* passed on to it */
+	const char *user, *seccomp;	/* passed on: sandbox_parse()'s words */
 	uint32_t stop_ms;		/* a worker's, from STOP to SIGKILL */
 	uint32_t close_ms;		/* a front end's, to detach; 0: no limit */
 	/* No tool stack runs in this domain: no script does, and directories of

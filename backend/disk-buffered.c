@@ -49,6 +49,7 @@ struct buffered {
 	struct iovec joined[JOIN_IOV];
 };
 
+/* syscalls start: fstatfs */
 /* Where there is no device behind the cache a plain call is the inline call. */
 static bool file_in_memory(int fd)
 {
@@ -66,6 +67,7 @@ static void buffered_close(struct disk *d)
 	free(b);
 }
 
+/* syscalls start: sched_getaffinity openat */
 static int buffered_open(const struct disk_config *cfg, struct disk **out,
 			 char *why, size_t why_bytes)
 {
@@ -88,6 +90,7 @@ static int buffered_open(const struct disk_config *cfg, struct disk **out,
 	return 0;
 }
 
+/* syscalls disk: pread64 preadv2 */
 /*
  * One piece without flags is the plain call's: the kernel then has no vector to
  * fetch and check, a tenth of what a small request costs it.
@@ -99,6 +102,7 @@ static ssize_t read_now(int fd, const struct disk_io *io, int flags)
 	return preadv2(fd, io->iov, (int)disk_iov_now(io), (off_t)io->offset_bytes, flags);
 }
 
+/* syscalls disk: pwrite64 pwritev2 */
 static ssize_t write_now(int fd, const struct disk_io *io, int flags)
 {
 	if (io->nr_iov == 1 && !flags)

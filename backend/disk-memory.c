@@ -18,6 +18,8 @@ struct memory {
 	struct disk_memory_faults faults;
 	uint8_t *data;
 	uint64_t bytes;
+	uint8_t *durable;		/* NULL: all of data is */
+	uint64_t random;
 	uint32_t nr_matched;		/* operations that a fault could have hit */
 	int timer_fd;
 	struct disk_io *waiting;	/* in order of completion */
@@ -38,6 +40,46 @@ static bool hit(struct memory *m, const struct disk_io *io)
 	return ++m->nr_matched % f->every == 0;
 }
 
+/* ---- the volatile cache -------------------------------------------------------------- */
+
+#define SECTOR_BYTES 512u
+
+static bool toss(struct memory *m, uint32_t one_in)
+{
+	m->random = m->random * 6364136223846793005u + 1442695040888963407u;
+	return (m->random >> 33) % one_in == 0;
+}
+
+/* Each sector of a range becomes durable, or not. */
+static void write_back(struct memory *m, uint64_t offset, uint64_t bytes, uint32_t one_in)
+{
+	for (uint64_t at = offset; m->durable && at < offset + bytes; at += SECTOR_BYTES)
+		if (toss(m, one_in))
+			memcpy(m->durable + at, m->data + at, SECTOR_BYTES);
+}
+
+int disk_memory_add_cache(struct disk *d, uint64_t seed)
+{
+	struct memory *m = (struct memory *)d;
+
+	m->random = seed;
+	m->durable = malloc(m->bytes);
+	if (!m->durable)
+		return -ENOMEM;
+	memcpy(m->durable, m->data, m->bytes);
+	return 0;
+}
+
+void disk_memory_power_cut(struct disk *d)
+{
+	struct memory *m = (struct memory *)d;
+
+	write_back(m, 0, m->bytes, 2);
+	memcpy(m->data, m->durable, m->bytes);
+}
+
+/* ---- operations ------------------------------------------------------------------------ */
+
 static void move(struct memory *m, struct disk_io *io)
 {
 	uint8_t *at = m->data + io->offset_bytes;
@@ -55,17 +97,22 @@ static int perform(struct memory *m, struct disk_io *io)
 {
 	if (hit(m, io))
 		return m->faults.err;
-	if (io->op == DISK_FLUSH)
+	if (io->op == DISK_FLUSH) {
+		write_back(m, 0, m->bytes, 1);
 		return 0;
+	}
 	if (io->offset_bytes > m->bytes || io->bytes > m->bytes - io->offset_bytes)
 		return -EIO;
 	if (io->op == DISK_DISCARD)
 		memset(m->data + io->offset_bytes, 0, io->bytes);
 	else
 		move(m, io);
+	if (io->op == DISK_WRITE)
+		write_back(m, io->offset_bytes, io->bytes, 8);
 	return 0;
 }
 
+/* syscalls start: timerfd_settime */
 /* A level-triggered alarm: due at once when something may complete. */
 static void arm(struct memory *m)
 {
@@ -103,6 +150,7 @@ static void memory_submit(struct disk *d, struct disk_io *chain)
 	}
 }
 
+/* syscalls start: read */
 static void memory_reap(struct disk *d)
 {
 	struct memory *m = (struct memory *)d;
@@ -129,9 +177,11 @@ static void memory_close(struct disk *d)
 
 	close_fd(&m->timer_fd);
 	free(m->data);
+	free(m->durable);
 	free(m);
 }
 
+/* syscalls start: timerfd_create */
 static int memory_open(const struct disk_config *cfg, struct disk **out,
 		       char *why, size_t why_bytes)
 {

@@ -3,7 +3,7 @@
  * An image in memory that fails and dawdles as told: for trying a guest, or a
  * back end, against a bad disk.
  *
- * Hides: when an operation completes and with what. Must not know: rings. Its
+ * Hides: when an operation completes and with what, and what of it a power cut leaves. Must not know: rings. Its
  * data is lost when it closes. Delayed operations complete in disk_reap(), in
  * the order of their time; disk_fd() is a timer.
  */
@@ -30,5 +30,16 @@ int disk_memory_open(uint64_t bytes, const struct disk_config *cfg, struct disk 
 void disk_memory_set_faults(struct disk *d, const struct disk_memory_faults *f);
 /* The bytes themselves, for comparing. */
 uint8_t *disk_memory_data(struct disk *d);
+
+/*
+ * From now on the disk has a volatile cache: what is written is durable after a flush,
+ * or earlier, a sector here and there, as seed has it. -ENOMEM.
+ */
+int disk_memory_add_cache(struct disk *d, uint64_t seed);
+/*
+ * The power goes, and comes back: of each sector that was written since the last flush
+ * the old contents are there, or the new. What waits has not been done.
+ */
+void disk_memory_power_cut(struct disk *d);
 
 #endif

@@ -69,6 +69,7 @@ static struct disk_io *next_work(struct disk_pool *p)
 	return list_take(p->todo.first ? &p->todo : &p->shared);
 }
 
+/* syscalls disk: clock_gettime */
 /* Waits for work, with the lock held. False: none came, or the pool closes. */
 static bool wait_for_work(struct disk_pool *p)
 {
@@ -84,6 +85,7 @@ static bool wait_for_work(struct disk_pool *p)
 	return p->nr_todo != 0;
 }
 
+/* syscalls disk: write */
 static void wake_disk(struct disk_pool *p)
 {
 	uint64_t one = 1;
@@ -115,7 +117,8 @@ static void *helper(void *arg)
 	return NULL;
 }
 
-/* Signals stay with the threads that expect them. */
+/* syscalls disk: clone(thread) rt_sigprocmask */
+/* Signals stay with the threads that expect them; but for the sandbox's (sandbox.h). */
 static int start_helper(struct disk_pool *p)
 {
 	pthread_attr_t attr;
@@ -127,6 +130,7 @@ static int start_helper(struct disk_pool *p)
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	sigfillset(&all);
+	sigdelset(&all, SIGSYS);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	err = pthread_create(&thread, &attr, helper, p);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -136,6 +140,7 @@ static int start_helper(struct disk_pool *p)
 
 /* ---- the disk's thread ------------------------------------------------------ */
 
+/* syscalls start: eventfd2 */
 int disk_pool_open(struct disk *d, const struct disk_config *cfg, struct disk_pool **out)
 {
 	struct disk_pool *p = calloc(1, sizeof(*p));
@@ -165,6 +170,7 @@ int disk_pool_open(struct disk *d, const struct disk_config *cfg, struct disk_po
 	return 0;
 }
 
+/* syscalls disk: close */
 void disk_pool_close(struct disk_pool *p)
 {
 	if (!p)
@@ -244,6 +250,7 @@ bool disk_pool_busy(const struct disk_pool *p)
 	return p->outstanding != 0;
 }
 
+/* syscalls disk: read */
 void disk_pool_reap(struct disk_pool *p)
 {
 	struct disk_io *io, *next;

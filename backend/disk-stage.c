@@ -12,6 +12,7 @@
 
 #define STAGE_BYTES ((size_t)DISK_STAGE_PAGES * DISK_STAGE_PAGE_BYTES)
 
+/* syscalls start: mmap */
 int disk_stage_open(struct disk_stage *s)
 {
 	void *at = mmap(NULL, STAGE_BYTES, PROT_READ | PROT_WRITE,
@@ -23,6 +24,7 @@ int disk_stage_open(struct disk_stage *s)
 	return 0;
 }
 
+/* syscalls disk: munmap */
 void disk_stage_close(struct disk_stage *s)
 {
 	if (s->memory)

@@ -50,6 +50,7 @@ struct direct {
 
 /* ---- opening ---------------------------------------------------------------- */
 
+/* syscalls start: statx ioctl */
 /* What O_DIRECT wants; where the kernel does not say, a sector is tried. */
 static void learn_alignment(struct direct *d, const struct disk_config *cfg)
 {
@@ -70,6 +71,7 @@ static void learn_alignment(struct direct *d, const struct disk_config *cfg)
 	d->offset_mask = offset - 1;
 }
 
+/* syscalls start: fcntl */
 static int set_o_direct(struct direct *d, char *why, size_t why_bytes)
 {
 	int err;
@@ -83,6 +85,7 @@ static int set_o_direct(struct direct *d, char *why, size_t why_bytes)
 	return err == EINVAL ? -EOPNOTSUPP : -err;
 }
 
+/* syscalls start: openat */
 static int reopen_without_direct(const struct direct *d)
 {
 	char path[40];
@@ -91,6 +94,7 @@ static int reopen_without_direct(const struct direct *d)
 	return open(path, (d->old_flags & O_ACCMODE) | O_CLOEXEC);
 }
 
+/* syscalls start: io_uring_setup */
 static int setup_ring(struct direct *d, uint32_t entries)
 {
 	/* The second line: before Linux 5.19. Disabled rings: 5.10. */
@@ -106,6 +110,7 @@ static int setup_ring(struct direct *d, uint32_t entries)
 	return err;
 }
 
+/* syscalls start: io_uring_register */
 /* Not liburing's own: 2.3 declares some of these and does not export them. */
 static int ring_register(struct direct *d, unsigned opcode, const void *arg, unsigned nr)
 {
@@ -162,6 +167,7 @@ static int open_ring(struct direct *d, bool staged, uint32_t entries, char *why,
 	return -EOPNOTSUPP;
 }
 
+/* syscalls start: epoll_create1 epoll_ctl */
 static int open_epoll(struct direct *d)
 {
 	int fds[] = { d->ring.ring_fd, disk_pool_fd(d->pool) };
@@ -187,6 +193,7 @@ static int open_pool(struct direct *d, const struct disk_config *cfg)
 	return disk_pool_open(&d->disk, &side, &d->pool);
 }
 
+/* syscalls disk: munmap close */
 static void direct_close(struct disk *disk)
 {
 	struct direct *d = (struct direct *)disk;
@@ -293,6 +300,7 @@ static void prepare(struct direct *d, struct disk_io *io)
 	io_uring_sqe_set_data(sqe, io);
 }
 
+/* syscalls disk: io_uring_enter clock_nanosleep */
 static void submit_ring(struct direct *d)
 {
 	int ret;
@@ -340,6 +348,7 @@ static void complete(struct direct *d, struct disk_io *io, int res)
 	}
 }
 
+/* syscalls disk: io_uring_enter */
 static void direct_reap(struct disk *disk)
 {
 	struct direct *d = (struct direct *)disk;

@@ -80,6 +80,7 @@ bool disk_releases_late(const struct disk *d)
 	return d->ops->late_release;
 }
 
+/* syscalls disk: membarrier */
 /*
  * Completions run where the scheduler does not interfere: in interrupts, or in
  * the kernel's threads without a break. Once every CPU has scheduled, those that
@@ -120,6 +121,7 @@ void disk_advance(struct disk_io *io, uint64_t moved_bytes)
 
 /* ---- blocking -------------------------------------------------------------- */
 
+/* syscalls disk: preadv2 pwritev2 */
 static int move_all(const struct disk_config *cfg, struct disk_io *io)
 {
 	while (io->bytes) {
@@ -139,6 +141,7 @@ static int move_all(const struct disk_config *cfg, struct disk_io *io)
 	return 0;
 }
 
+/* syscalls disk: fdatasync */
 static int flush(int fd)
 {
 	int ret;
@@ -155,6 +158,7 @@ static int flush(int fd)
 
 static const uint8_t zeros[4096] __attribute__((aligned(4096)));
 
+/* syscalls disk: lseek */
 /* A hole has nothing to overwrite, and filling it could fill the file system. */
 static int64_t next_data(int fd, uint64_t from)
 {
@@ -165,6 +169,7 @@ static int64_t next_data(int fd, uint64_t from)
 	return errno == ENXIO ? INT64_MAX : (int64_t)from;	/* no data; or it cannot tell */
 }
 
+/* syscalls disk: pwritev2 */
 static ssize_t write_zeros(int fd, uint64_t at, uint64_t bytes)
 {
 	struct iovec iov[ZERO_PAGES];
@@ -198,6 +203,7 @@ static int overwrite(int fd, uint64_t at, uint64_t bytes)
 	return flush(fd);
 }
 
+/* syscalls disk: ioctl(BLKDISCARD) ioctl(BLKSECDISCARD) */
 static int discard_device(int fd, const struct disk_io *io, bool secure)
 {
 	uint64_t range[2] = { io->offset_bytes, io->bytes };
@@ -205,6 +211,7 @@ static int discard_device(int fd, const struct disk_io *io, bool secure)
 	return ioctl(fd, secure ? BLKSECDISCARD : BLKDISCARD, range);
 }
 
+/* syscalls disk: fallocate */
 static int discard(const struct disk_config *cfg, const struct disk_io *io)
 {
 	bool secure = io->secure && !cfg->secure_overwrite;

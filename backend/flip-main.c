@@ -71,6 +71,7 @@ static void free_client(struct client *c)
 	end_if_idle(h);
 }
 
+/* syscalls flip: poll ppoll */
 /*
  * A worker that waits no longer has answered its senders, whose grants may be of
  * something else now: what it asked for is not begun.
@@ -109,6 +110,7 @@ static void on_client(void *arg, uint32_t events)
 	free_client(c);
 }
 
+/* syscalls flip: fcntl(F_SETFL) */
 static void add_client(struct helper *h, int fd)
 {
 	struct client *c = calloc(1, sizeof(*c));
@@ -149,7 +151,7 @@ static void on_supervisor(void *arg, uint32_t events)
 	}
 }
 
-static int start(struct helper *h, char *why, size_t why_bytes)
+static int start(struct helper *h, const struct sandbox *sandbox, char *why, size_t why_bytes)
 {
 	int rc = flip_pages_open(&h->pages, why, why_bytes);
 
@@ -160,7 +162,9 @@ static int start(struct helper *h, char *why, size_t why_bytes)
 		rc = evloop_add_fd(h->loop, PROCESS_FD, EPOLLIN, on_supervisor, h,
 				   &h->supervisor);
 	if (!rc)
-		rc = sandbox_before_loop(MAX_FDS);
+		rc = sandbox_before_loop(sandbox, MAX_FDS);
+	if (!rc)
+		rc = sandbox_final(sandbox, &sandbox_flip, PROCESS_FD);
 	if (rc)
 		snprintf(why, why_bytes, "cannot start: %s", strerror(-rc));
 	return rc;
@@ -169,10 +173,14 @@ static int start(struct helper *h, char *why, size_t why_bytes)
 /* ---- main ---------------------------------------------------------------------------------- */
 
 /* What process.h starts a worker with; a person asks for help. */
-static void read_options(int argc, char **argv, enum log_level *level, bool *worker)
+static void read_options(int argc, char **argv, enum log_level *level, bool *worker,
+			 struct sandbox *sandbox)
 {
+	const char *user = NULL, *seccomp = NULL;
 	static const struct option options[] = {
 		{ "worker", no_argument, NULL, 'w' }, { "log-level", required_argument, NULL, 'l' },
+		{ "user", required_argument, NULL, 'u' },
+		{ "seccomp", required_argument, NULL, 's' },
 		{ "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'v' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -182,21 +190,27 @@ static void read_options(int argc, char **argv, enum log_level *level, bool *wor
 		switch (option) {
 		case 'w': *worker = true; break;
 		case 'l': *level = strcmp(optarg, "debug") ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG; break;
+		case 'u': user = optarg; break;
+		case 's': seccomp = optarg; break;
 		case 'h': fputs(usage, stdout); exit(EXIT_SUCCESS);
 		case 'v': puts(PROGRAM " " PACKAGE_VERSION); exit(EXIT_SUCCESS);
 		default: exit(2);
 		}
+	if (sandbox_parse(sandbox, user, seccomp))
+		exit(2);
 }
 
+/* syscalls start: rt_sigaction */
 int main(int argc, char **argv)
 {
 	struct flip_hello hello = { .version = FLIP_VERSION, .type = FLIP_READY };
 	enum log_level level = LOG_LEVEL_INFO;
 	struct helper h = { .loop = NULL };
+	struct sandbox sandbox;
 	bool worker = false;
 	int rc;
 
-	read_options(argc, argv, &level, &worker);
+	read_options(argc, argv, &level, &worker, &sandbox);
 	if (!worker) {
 		fputs(PROGRAM ": is started by paravane-netback --page-flip; try --help\n", stderr);
 		return 2;
@@ -208,7 +222,7 @@ int main(int argc, char **argv)
 	signal(SIGTERM, SIG_IGN);
 	rc = sandbox_early();
 	if (!rc)
-		rc = start(&h, hello.failure.reason, sizeof(hello.failure.reason));
+		rc = start(&h, &sandbox, hello.failure.reason, sizeof(hello.failure.reason));
 	if (rc) {
 		hello.type = FLIP_REFUSED;
 		hello.failure.err = -rc;

@@ -41,6 +41,7 @@ struct head {
 	uint32_t version, type, nr_ops, nr_more;
 };
 
+/* syscalls bridge, flip: sendmsg */
 static int send_parts(int sock, struct iovec *iov, size_t nr)
 {
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = nr };
@@ -52,6 +53,7 @@ static int send_parts(int sock, struct iovec *iov, size_t nr)
 	return n < 0 ? -errno : 0;
 }
 
+/* syscalls bridge, flip: recvmsg */
 /* Returns the octets behind head, which went to data; or -errno. */
 static ssize_t receive_parts(int sock, struct head *head, void *data, size_t bytes)
 {

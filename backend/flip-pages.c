@@ -39,6 +39,7 @@ struct flip_pages {
 
 /* ---- the reservation ------------------------------------------------------------------ */
 
+/* syscalls flip: ioctl(IOCTL_PRIVCMD_HYPERCALL) */
 /* Of nr pages in args->extent. Returns how many it was done for; -errno: none. */
 static int reserve(struct flip_pages *p, unsigned int op, uint32_t nr)
 {
@@ -76,6 +77,7 @@ void flip_pages_empty(struct flip_pages *p, struct flip_pool *pool)
 	pool->nr = 0;
 }
 
+/* syscalls start: ioctl */
 static long reservation_pages(struct flip_pages *p, unsigned int op)
 {
 	p->args->self = DOMID_SELF;
@@ -122,6 +124,7 @@ static uint32_t add_page(struct flip_pages *p, struct gnttab_copy *c, xen_pfn_t 
 	return nr + 1;
 }
 
+/* syscalls flip: ioctl(IOCTL_PRIVCMD_HYPERCALL) */
 static int grant_op(struct flip_pages *p, unsigned int op, void *ops, uint32_t nr)
 {
 	errno = 0;
@@ -210,6 +213,7 @@ void flip_pages_transfer(struct flip_pages *p, struct flip_pool *pool,
 
 /* ---- opening -------------------------------------------------------------------------------- */
 
+/* syscalls start: openat */
 static int open_handles(struct flip_pages *p, char *why, size_t bytes)
 {
 	size_t pages = (sizeof(*p->args) + FLIP_PAGE_BYTES - 1) / FLIP_PAGE_BYTES;
@@ -319,6 +323,7 @@ int flip_pages_open(struct flip_pages **out, char *why, size_t why_bytes)
 	return 0;
 }
 
+/* syscalls flip: munmap madvise close */
 void flip_pages_close(struct flip_pages *p)
 {
 	size_t pages = (sizeof(*p->args) + FLIP_PAGE_BYTES - 1) / FLIP_PAGE_BYTES;

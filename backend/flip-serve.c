@@ -103,6 +103,7 @@ static void start(struct flip_helper *h)
 	const struct process_options o = {
 		.program = path, .name = PROGRAM, .title = "page-flip",
 		.log_level = h->config->log_level, .stop_ms = h->config->stop_ms,
+		.user = h->config->user, .seccomp = h->config->seccomp,
 	};
 	int rc = helper_path(path, sizeof(path));
 
@@ -154,7 +155,9 @@ static void hear_first_word(struct flip_helper *h)
 	if (!h->process)
 		return;
 	fd.fd = process_sock(h->process);
-	if (poll(&fd, 1, FIRST_WORD_MS) > 0)
+	while (poll(&fd, 1, FIRST_WORD_MS) > 0 && process_take_note(h->process))
+		;
+	if (poll(&fd, 1, 0) > 0)
 		on_heard(h, fd.fd);	/* an end of the stream stays one, for the loop */
 }
 

@@ -393,6 +393,7 @@ int image_share_lock(int fd, enum vbd_share share, char *why, size_t why_bytes)
 	return -EBUSY;
 }
 
+/* syscalls start: fcntl clock_nanosleep */
 /*
  * A descriptor that cannot write can only take a shared lock, which excludes
  * nobody: it waits until nobody else has one, then takes its own. Devices have
@@ -416,6 +417,7 @@ static int fence_read_only(int fd, struct flock *lock)
 	return fcntl(fd, F_OFD_SETLK, lock) ? -errno : 0;
 }
 
+/* syscalls start: fcntl */
 int image_fence(int fd, uint32_t frontend_id, uint32_t devid)
 {
 	struct flock lock = {

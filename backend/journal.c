@@ -71,6 +71,7 @@ static size_t file_bytes(uint32_t nr_queues, uint32_t nr_slots)
 	return FILE_PAGE_BYTES + nr_queues * queue_bytes(nr_slots);
 }
 
+/* syscalls start: ftruncate fallocate pwrite64 */
 /* Space is reserved now: a full tmpfs would otherwise be a SIGBUS later. */
 static int format_file(int fd, uint32_t nr_queues, uint32_t nr_slots)
 {
@@ -91,6 +92,7 @@ static int format_file(int fd, uint32_t nr_queues, uint32_t nr_slots)
 	return 0;
 }
 
+/* syscalls start: newfstatat pread64 */
 static int read_header(int fd, struct file_header *h, size_t *bytes)
 {
 	struct stat st;
@@ -151,6 +153,7 @@ static int open_queue(struct journal *j, uint32_t index, uint32_t nr_slots)
 	return 0;
 }
 
+/* syscalls start: mmap */
 int journal_open(int fd, uint32_t nr_queues, uint32_t nr_slots, struct journal **out)
 {
 	struct journal *j;
@@ -178,6 +181,7 @@ int journal_open(int fd, uint32_t nr_queues, uint32_t nr_slots, struct journal *
 	return 0;
 }
 
+/* syscalls disk: munmap */
 void journal_close(struct journal *j)
 {
 	if (!j)
@@ -387,6 +391,7 @@ static void add_counters(struct journal_counters *sum, const struct journal_coun
 		to[i] += from[i];
 }
 
+/* syscalls start: pread64 */
 int journal_read_counters(int fd, struct journal_counters *out)
 {
 	struct file_header h;

@@ -119,6 +119,7 @@ void nb_mirror_take(struct netback *nb, const struct nb_frame *f)
 	r->copy_nr = m->copies.nr - r->copy_first;
 }
 
+/* syscalls bridge: clock_gettime */
 static uint64_t time_ns(void)
 {
 	struct timespec t;

@@ -37,13 +37,13 @@ static uint32_t set_algorithm(struct nb_port *p, uint32_t algorithm)
 	if (algorithm != XEN_NETIF_CTRL_HASH_ALGORITHM_NONE &&
 	    algorithm != XEN_NETIF_CTRL_HASH_ALGORITHM_TOEPLITZ)
 		return XEN_NETIF_CTRL_STATUS_INVALID_PARAMETER;
-	p->hash.algorithm = algorithm;
+	p->hash->algorithm = algorithm;
 	return XEN_NETIF_CTRL_STATUS_SUCCESS;
 }
 
 static uint32_t get_types(struct nb_port *p, uint32_t *data)
 {
-	if (p->hash.algorithm == XEN_NETIF_CTRL_HASH_ALGORITHM_NONE)
+	if (p->hash->algorithm == XEN_NETIF_CTRL_HASH_ALGORITHM_NONE)
 		return XEN_NETIF_CTRL_STATUS_NOT_SUPPORTED;
 	*data = ALL_HASH_TYPES;
 	return XEN_NETIF_CTRL_STATUS_SUCCESS;
@@ -52,9 +52,9 @@ static uint32_t get_types(struct nb_port *p, uint32_t *data)
 static uint32_t set_types(struct nb_port *p, uint32_t types)
 {
 	if (types & ~(uint32_t)ALL_HASH_TYPES ||
-	    p->hash.algorithm == XEN_NETIF_CTRL_HASH_ALGORITHM_NONE)
+	    p->hash->algorithm == XEN_NETIF_CTRL_HASH_ALGORITHM_NONE)
 		return XEN_NETIF_CTRL_STATUS_INVALID_PARAMETER;
-	p->hash.types = types;
+	p->hash->types = types;
 	return XEN_NETIF_CTRL_STATUS_SUCCESS;
 }
 
@@ -66,7 +66,7 @@ static uint32_t set_key(struct nb_port *p, uint32_t gref, uint32_t bytes)
 		return XEN_NETIF_CTRL_STATUS_BUFFER_OVERFLOW;
 	if (bytes && copy_in(p, gref, key, bytes))
 		return XEN_NETIF_CTRL_STATUS_INVALID_PARAMETER;
-	memcpy(p->hash.key, key, sizeof(key));
+	memcpy(p->hash->key, key, sizeof(key));
 	return XEN_NETIF_CTRL_STATUS_SUCCESS;
 }
 
@@ -74,8 +74,8 @@ static uint32_t set_map_size(struct nb_port *p, uint32_t nr)
 {
 	if (nr > NB_HASH_MAP_MAX)
 		return XEN_NETIF_CTRL_STATUS_INVALID_PARAMETER;
-	p->hash.nr_map = nr;
-	memset(p->hash.map, 0, sizeof(p->hash.map));
+	p->hash->nr_map = nr;
+	memset(p->hash->map, 0, sizeof(p->hash->map));
 	return XEN_NETIF_CTRL_STATUS_SUCCESS;
 }
 
@@ -83,7 +83,7 @@ static uint32_t set_map(struct nb_port *p, uint32_t gref, uint32_t nr, uint32_t 
 {
 	uint32_t part[NB_HASH_MAP_MAX];
 
-	if (nr > p->hash.nr_map || at > p->hash.nr_map - nr)
+	if (nr > p->hash->nr_map || at > p->hash->nr_map - nr)
 		return XEN_NETIF_CTRL_STATUS_BUFFER_OVERFLOW;
 	if (!nr)
 		return XEN_NETIF_CTRL_STATUS_SUCCESS;
@@ -92,7 +92,7 @@ static uint32_t set_map(struct nb_port *p, uint32_t gref, uint32_t nr, uint32_t 
 	for (uint32_t i = 0; i < nr; i++)
 		if (part[i] >= p->nr_queues)
 			return XEN_NETIF_CTRL_STATUS_INVALID_PARAMETER;
-	memcpy(p->hash.map + at, part, nr * sizeof(part[0]));
+	memcpy(p->hash->map + at, part, nr * sizeof(part[0]));
 	return XEN_NETIF_CTRL_STATUS_SUCCESS;
 }
 
@@ -199,7 +199,33 @@ bool nb_control_rests(const struct nb_port *p)
 	return p->ctrl_rest_until_ms > p->nb->now_ms;
 }
 
-uint32_t nb_control(struct netback *nb, struct nb_port *p)
+/* syscalls bridge: ioctl(IOCTL_EVTCHN_NOTIFY) */
+/* One message, from the ring to its answer there: netback-journal.h. */
+static void answer(struct nb_port *p)
+{
+	struct nb_journal_file *f = p->journal.file;
+	struct xen_netif_ctrl_response rsp;
+
+	ring_back_take(&p->ctrl, &f->ctrl_taken, sizeof(f->ctrl_taken));
+	NB_STEP();
+	f->ctrl_req_cons = p->ctrl.req_cons;
+	NB_STEP();
+	memset(&rsp, 0, sizeof(rsp));
+	rsp.id = f->ctrl_taken.id;
+	rsp.type = f->ctrl_taken.type;
+	rsp.status = act(p, &f->ctrl_taken, &rsp.data);
+	NB_STEP();
+	ring_back_put(&p->ctrl, &rsp, sizeof(rsp));
+	NB_STEP();
+	f->ctrl_rsp_prod = p->ctrl.rsp_prod_pvt;
+	NB_STEP();
+	if (ring_back_push(&p->ctrl)) {
+		p->nb->stats.notifies++;
+		xenevtchn_notify(p->nb->cfg.xce, p->ctrl_evtchn);
+	}
+}
+
+uint32_t nb_control(struct nb_port *p)
 {
 	int nr = ring_back_pending(&p->ctrl);
 	uint32_t i;
@@ -208,28 +234,15 @@ uint32_t nb_control(struct netback *nb, struct nb_port *p)
 		nb_break(p, "the control ring's producer is impossible");
 		return 0;
 	}
-	for (i = 0; i < (uint32_t)nr && i < MESSAGES_AT_A_TIME && !nb_control_rests(p); i++) {
-		struct xen_netif_ctrl_request req;
-		struct xen_netif_ctrl_response rsp;
-
-		ring_back_take(&p->ctrl, &req, sizeof(req));
-		memset(&rsp, 0, sizeof(rsp));
-		rsp.id = req.id;
-		rsp.type = req.type;
-		rsp.status = act(p, &req, &rsp.data);
-		ring_back_put(&p->ctrl, &rsp, sizeof(rsp));
-	}
-	if (ring_back_push(&p->ctrl)) {
-		nb->stats.notifies++;
-		xenevtchn_notify(nb->cfg.xce, p->ctrl_evtchn);
-	}
+	for (i = 0; i < (uint32_t)nr && i < MESSAGES_AT_A_TIME && !nb_control_rests(p); i++)
+		answer(p);
 	return i;
 }
 
 uint32_t nb_choose_queue(const struct nb_port *p, struct nb_frame *f, uint32_t *hash,
 			 uint32_t *type)
 {
-	const struct nb_hash *h = &p->hash;
+	const struct nb_hash *h = p->hash;
 
 	*hash = *type = 0;
 	if (h->algorithm == XEN_NETIF_CTRL_HASH_ALGORITHM_NONE || !h->types) {

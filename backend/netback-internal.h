@@ -21,11 +21,10 @@
 #include "grant.h"
 #include "moderation.h"
 #include "netback.h"
+#include "netback-journal.h"
 #include "ring.h"
 #include "shaper.h"
 
-#define NB_RING_SLOTS 256u
-#define NB_SLOTS_FATAL 20u		/* of one frame: no front end means that */
 #define NB_GATHER 64u			/* frames of one queue in one pass */
 #define NB_TAKEN 256u			/* frames of all queues in one pass */
 #define NB_FIFO 512u			/* frames that wait for one rx queue */
@@ -39,7 +38,6 @@
 #define NB_BUFFER_BYTES (65536u + GRANT_PAGE_BYTES)	/* whole pages: a copy seldom straddles two */
 #define NB_OWN_BUFFERS 8u		/* of them in pages of our own, and taken first */
 #define NB_HOLD_SLOTS (NB_RING_SLOTS * 3 / 4)
-#define NB_MAPPED_MAX 512u		/* static grants of a queue: a page of a list names so many */
 #define NB_TICK_US 10000		/* while frames wait */
 #define NB_OLD_TICK_US 1000		/* for front ends that do not tell of new slots */
 
@@ -76,10 +74,10 @@ struct nb_frame {
 	const char *fault;		/* NULL: none yet */
 	bool group;			/* not a frame: joins or leaves a group */
 	bool lost;			/* a copy to some receiver failed */
-	uint16_t nr_slots, nr_extras, nr_pieces;
+	struct nb_record *record;	/* its slots */
+	uint16_t nr_pieces;
 	uint32_t copy_first, copy_nr;	/* of its header, in nb->heads */
 	struct nb_piece piece[NETBACK_SLOTS_MAX];
-	uint16_t id[NB_SLOTS_FATAL];
 	uint8_t header[NETBACK_HEADER_BYTES];
 };
 
@@ -109,17 +107,10 @@ struct nb_queue {
 	struct moderation tx_told;
 	uint32_t fifo_head, fifo_nr;
 	struct nb_delivery fifo[NB_FIFO];
+	struct nb_queue_journal *journal;
+	struct nb_frame *answered;	/* since the last push */
 	struct nb_frame *free;
 	struct nb_frame frames[NB_RING_SLOTS];
-};
-
-#define NB_HASH_MAP_MAX 128u
-
-struct nb_hash {
-	uint32_t algorithm, types;
-	uint8_t key[FRAME_HASH_KEY_BYTES];
-	uint32_t nr_map;		/* 0: modulo */
-	uint32_t map[NB_HASH_MAP_MAX];
 };
 
 struct nb_port {
@@ -138,7 +129,8 @@ struct nb_port {
 	uint32_t frame_bytes_max;	/* it takes; of a large packet, its segments */
 	struct shaper rate;
 	uint64_t wait_until_us;		/* the limit is used up until then */
-	struct nb_hash hash;
+	struct nb_journal journal;
+	struct nb_hash *hash;		/* in the journal */
 	void *ctrl_page;
 	struct ring_back ctrl;
 	evtchn_port_t ctrl_evtchn;
@@ -175,6 +167,8 @@ struct nb_slot {
 struct nb_evtchn {
 	struct nb_queue *queue;
 	struct nb_port *ctrl;		/* of the control ring */
+	uint32_t published;		/* requests on its rings when the last event came */
+	uint32_t nr_empty;		/* events in a row that brought none */
 };
 
 struct netback {
@@ -222,6 +216,8 @@ void nb_tx_gather(struct netback *nb, struct nb_queue *q);
 /* The copies of heads have run: notes which failed. */
 void nb_tx_headed(struct netback *nb);
 void nb_tx_answer(struct nb_frame *f, int16_t status);
+/* Publishes the answers. True: the front end wants to be told. */
+bool nb_tx_push(struct nb_queue *q);
 /* Gives up a reference; the last one answers or frees. */
 void nb_frame_put(struct nb_frame *f);
 
@@ -296,7 +292,7 @@ void nb_mirror_flush(struct netback *nb);
 void nb_mirror_close(struct netback *nb);
 
 /* netback-control.c */
-uint32_t nb_control(struct netback *nb, struct nb_port *p);
+uint32_t nb_control(struct nb_port *p);
 uint32_t nb_choose_queue(const struct nb_port *p, struct nb_frame *f, uint32_t *hash,
 			 uint32_t *type);
 
@@ -322,6 +318,8 @@ uint32_t nb_mapping_mark(const struct nb_queue *q, struct xen_netif_gref *list, 
  * gone too, and are copied by grant from then on.
  */
 int nb_mapping_del(struct nb_queue *q, const struct xen_netif_gref *list, uint32_t nr);
+/* Maps again what a predecessor had mapped; what cannot be is copied by grant. */
+void nb_mapping_resume(struct nb_queue *q);
 /* Unmaps all. */
 void nb_mapping_close(struct nb_queue *q);
 uint8_t *nb_mapping_find(const struct nb_mapping *m, uint32_t gref, bool write);

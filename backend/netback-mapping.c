@@ -122,6 +122,30 @@ void nb_mapping_close(struct nb_queue *q)
 	q->mapping = NULL;
 }
 
+/* For a successor: what is not to be in the list any more goes before it is unmapped. */
+static void note(const struct nb_queue *q, const struct nb_mapping *m)
+{
+	struct nb_queue_journal *j = q->journal;
+	uint32_t nr = 0;
+
+	j->nr_mapped = 0;
+	NB_STEP();
+	for (uint32_t kind = 0; kind < RUN_NR; kind++)
+		for (uint32_t i = 0; i < m->run[kind].nr; i++) {
+			uint32_t gref = m->run[kind].gref[i];
+
+			if (m->slot[search(m, gref)].at & DOOMED)
+				continue;
+			j->mapped[nr++] = (struct xen_netif_gref){
+				.ref = gref,
+				.flags = kind == RUN_READ ? XEN_NETIF_CTRLF_GREF_readonly : 0,
+			};
+		}
+	NB_STEP();
+	j->nr_mapped = nr;
+	NB_STEP();
+}
+
 uint32_t nb_mapping_max(const struct nb_port *p)
 {
 	return MIN(NB_MAPPED_MAX, PAGES_PER_VIF / p->nr_queues);
@@ -161,7 +185,7 @@ static int map_grown(struct nb_port *p, struct nb_mapping *next, const struct nb
 	return rc;
 }
 
-int nb_mapping_add(struct nb_queue *q, const struct xen_netif_gref *list, uint32_t nr)
+static int add(struct nb_queue *q, const struct xen_netif_gref *list, uint32_t nr)
 {
 	struct nb_mapping *next, *old = q->mapping ? q->mapping : new_mapping(q);
 	int rc;
@@ -188,6 +212,29 @@ out:
 	if (old != q->mapping)
 		free(old);
 	return rc;
+}
+
+int nb_mapping_add(struct nb_queue *q, const struct xen_netif_gref *list, uint32_t nr)
+{
+	int rc = add(q, list, nr);
+
+	if (!rc)
+		note(q, q->mapping);
+	return rc;
+}
+
+void nb_mapping_resume(struct nb_queue *q)
+{
+	const struct nb_queue_journal *j = q->journal;
+	int rc = 0;
+
+	if (j->nr_mapped)
+		rc = j->nr_mapped > NB_MAPPED_MAX ? -EBADMSG :
+		     add(q, j->mapped, j->nr_mapped);
+	if (rc)
+		log_peer_at(q->port->log, LOG_LEVEL_WARNING,
+			    "static grants cannot be mapped again, and are copied by grant: %s",
+			    strerror(-rc));
 }
 
 /* ---- deleting ---------------------------------------------------------------------- */
@@ -240,6 +287,7 @@ int nb_mapping_del(struct nb_queue *q, const struct xen_netif_gref *list, uint32
 	for (uint32_t i = 0; i < nr; i++)
 		if (list[i].status == XEN_NETIF_CTRL_STATUS_SUCCESS)
 			m->slot[search(m, list[i].ref)].at |= DOOMED;
+	note(q, m);
 	for (uint32_t kind = 0; kind < RUN_NR; kind++) {
 		int err = shrink(q->port, m, kind);
 

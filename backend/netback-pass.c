@@ -65,10 +65,19 @@ static void forward(struct netback *nb, struct nb_frame *f)
 
 /* ---- rings ---------------------------------------------------------------------------- */
 
+/* syscalls bridge: ioctl(IOCTL_EVTCHN_NOTIFY) */
 static void tell(struct netback *nb, evtchn_port_t port)
 {
 	nb->stats.notifies++;
 	xenevtchn_notify(nb->cfg.xce, port);
+}
+
+static bool push_rx(struct nb_queue *q)
+{
+	if (!ring_back_unpushed(&q->rx))
+		return false;
+	nb_journal_push_rx(q->journal, &q->rx);
+	return ring_back_push(&q->rx);
 }
 
 /*
@@ -79,7 +88,7 @@ static void push(struct netback *nb, struct nb_queue *q)
 {
 	struct moderation *m = &q->tx_told;
 	uint32_t answers = ring_back_unpushed(&q->tx);
-	bool tx = ring_back_push(&q->tx), rx = ring_back_push(&q->rx), late = false;
+	bool tx = nb_tx_push(q), rx = push_rx(q), late = false;
 
 	if (tx)
 		tx = moderation_answered(m, answers, nb->now_us);
@@ -229,7 +238,7 @@ static uint32_t control(struct netback *nb)
 		p->ctrl_active = false;
 		if (p->broken)
 			continue;
-		moved += nb_control(nb, p);
+		moved += nb_control(p);
 		if (nb_control_rests(p) || ring_back_final(&p->ctrl))
 			nb_activate_ctrl(p);
 	}

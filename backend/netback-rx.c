@@ -231,7 +231,7 @@ static struct nb_plan *draft(struct netback *nb, struct nb_queue *q, struct nb_f
 	plan->flags = 0;
 	plan->gso = XEN_NETIF_GSO_TYPE_NONE;
 	plan->hash_type = 0;
-	if (q->port->hash.algorithm && q->port->hash.types)
+	if (q->port->hash->algorithm && q->port->hash->types)
 		nb_choose_queue(q->port, f, &plan->hash, &plan->hash_type);
 	return plan;
 }
@@ -282,11 +282,13 @@ static bool take_slots(struct netback *nb, struct nb_plan *plan, uint32_t nr_slo
 		netif_rx_request_t req;
 
 		ring_back_take(&q->rx, &req, sizeof(req));
+		nb_journal_post(q->journal, q->rx.req_cons - 1, &req);
 		/* Extra infos lie behind the first slot; their pages stay unused. */
 		if (i && i <= extras)
 			continue;
 		nb->slots[nb->nr_slots++] = (struct nb_slot){ .gref = req.gref, .id = req.id };
 	}
+	nb_journal_posted(q->journal, &q->rx);
 	plan->frame->refs++;
 	nb->nr_plans++;
 	return true;
@@ -528,6 +530,7 @@ static void respond(struct netback *nb, const struct nb_plan *plan, bool failed)
 		rsp->status = failed ? NETIF_RSP_ERROR : (int16_t)slot->bytes;
 		if (!i)
 			put_extras(q, plan);
+		NB_STEP();
 	}
 }
 

@@ -44,6 +44,9 @@ static void change_group(struct nb_frame *f, const netif_extra_info_t *x)
 		 vswitch_multicast_del(sw, f->port->number, x->u.mcast.addr);
 
 	f->group = true;
+	if (!rc)
+		nb_journal_group(&f->port->journal, x->u.mcast.addr,
+				 x->type == XEN_NETIF_EXTRA_TYPE_MCAST_ADD);
 	if (rc == -ENOSPC)
 		fault(f, "the multicast list is full");
 	else if (rc)
@@ -80,7 +83,7 @@ static bool take_extras(struct nb_queue *q, struct nb_frame *f, int *nr)
 	do {
 		if (!take(q, nr, &s))
 			return false;
-		f->nr_extras++;
+		f->record->nr_extras++;
 		take_extra(f, &s.extra);
 	} while (s.extra.flags & XEN_NETIF_EXTRA_FLAG_MORE);
 	return true;
@@ -129,13 +132,18 @@ static const char *take_rest(struct nb_queue *q, struct nb_frame *f, int *nr, ui
 	do {
 		if (!take(q, nr, &s))
 			return "a frame has no end";
-		if (f->nr_slots == NB_SLOTS_FATAL)
+		if (f->record->nr_slots == NB_SLOTS_FATAL)
 			return "a frame has 20 slots and more";
-		f->id[f->nr_slots++] = s.req.id;
+		f->record->id[f->record->nr_slots++] = s.req.id;
 		*rest += s.req.size;
 		add_piece(f, &s.req, s.req.size);
 	} while (s.req.flags & NETTXF_more_data);
 	return NULL;
+}
+
+static uint32_t slots_of(const struct nb_frame *f)
+{
+	return (uint32_t)f->record->nr_slots + f->record->nr_extras;
 }
 
 static struct nb_frame *new_frame(struct nb_queue *q)
@@ -157,18 +165,24 @@ static struct nb_frame *new_frame(struct nb_queue *q)
 	f->parsed = false;
 	f->fault = NULL;
 	f->group = f->lost = false;
-	f->nr_slots = f->nr_extras = f->nr_pieces = 0;
+	f->record->nr_slots = 0;
+	f->record->nr_extras = f->nr_pieces = 0;
 	f->copy_nr = 0;
 	return f;
 }
 
-static void free_frame(struct nb_frame *f)
+static void free_area(struct nb_frame *f)
 {
 	struct netback *nb = f->port->nb;
 
 	if (f->area)
 		nb->free_areas[nb->nr_areas++] =
 			(uint16_t)((size_t)(f->area - nb->areas) / NB_AREA_BYTES);
+	f->area = NULL;
+}
+
+static void free_frame(struct nb_frame *f)
+{
 	f->next = f->from->free;
 	f->from->free = f;
 }
@@ -183,7 +197,7 @@ static struct nb_frame *take_frame(struct nb_queue *q, int *nr, const char **why
 
 	take(q, nr, &s);
 	first = s.req;
-	f->id[f->nr_slots++] = first.id;
+	f->record->id[f->record->nr_slots++] = first.id;
 	f->bytes = first.size;
 	f->csum_blank = first.flags & NETTXF_csum_blank;
 	f->csum_validated = first.flags & (NETTXF_csum_blank | NETTXF_data_validated);
@@ -199,7 +213,8 @@ static struct nb_frame *take_frame(struct nb_queue *q, int *nr, const char **why
 	}
 	if (!f->group)
 		first_piece(f, &first, rest);
-	q->tx_used += f->nr_slots + f->nr_extras;
+	q->tx_used += slots_of(f);
+	nb_journal_take(f->record, q->tx.req_cons);
 	return f;
 }
 
@@ -299,27 +314,33 @@ void nb_tx_headed(struct netback *nb)
 
 /* ---- answers ------------------------------------------------------------------------ */
 
-static void answer(struct nb_queue *q, uint16_t id, int16_t status)
-{
-	netif_tx_response_t *rsp = ring_back_next(&q->tx);
-
-	rsp->id = id;
-	rsp->status = status;
-}
-
 void nb_tx_answer(struct nb_frame *f, int16_t status)
 {
 	struct nb_queue *q = f->from;
 
-	for (uint32_t i = 0; i < f->nr_slots; i++) {
-		answer(q, f->id[i], status);
-		/* An extra info has no id: its answer follows its frame's first. */
-		for (uint32_t j = 0; !i && j < f->nr_extras; j++)
-			answer(q, 0, NETIF_RSP_NULL);
-	}
-	q->tx_used -= f->nr_slots + f->nr_extras;
+	nb_journal_answer(f->record, &q->tx, status);
+	q->tx_used -= slots_of(f);
+	free_area(f);
+	f->next = q->answered;
+	q->answered = f;
 	nb_activate(q);
-	free_frame(f);
+}
+
+bool nb_tx_push(struct nb_queue *q)
+{
+	struct nb_frame *f;
+	bool tell;
+
+	if (!q->answered)
+		return false;
+	nb_journal_push_tx(q->journal, &q->tx);
+	tell = ring_back_push(&q->tx);
+	while ((f = q->answered)) {
+		q->answered = f->next;
+		nb_journal_free(f->record);
+		free_frame(f);
+	}
+	return tell;
 }
 
 void nb_frame_put(struct nb_frame *f)
@@ -370,16 +391,16 @@ void nb_tx_gather(struct netback *nb, struct nb_queue *q)
 	}
 	if (nr)
 		moderation_heard(&q->tx_told, nb->now_us);
-	for (uint32_t i = 0; nr && i < NB_GATHER && has_room(nb); i++) {
+	for (uint32_t i = 0; nr && i < NB_GATHER && q->free && has_room(nb); i++) {
 		struct nb_frame *f;
 		uint16_t bytes = 0;
 
 		if (p->rate.bytes && !may_go(p, q, &bytes))
-			return;
+			break;
 		f = take_frame(q, &nr, &why);
 		if (!f) {
 			nb_break(p, why);
-			return;
+			break;
 		}
 		if (p->rate.bytes && f->bytes != bytes)
 			fault(f, "a slot changed while it was read");
@@ -387,4 +408,5 @@ void nb_tx_gather(struct netback *nb, struct nb_queue *q)
 			copy_head(nb, f);
 		nb->taken[nb->nr_taken++] = f;
 	}
+	nb_journal_taken(q->journal, &q->tx);
 }

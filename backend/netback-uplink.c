@@ -59,6 +59,7 @@ static bool take_wishes(struct nb_frame *m, const struct virtio_net_hdr *h)
 	return sum_up(m, h->csum_start, h->csum_offset);
 }
 
+/* syscalls bridge: readv */
 void nb_uplink_gather(struct netback *nb, struct nb_port *p)
 {
 	for (uint32_t i = 0; i < UPLINK_GATHER && nb->nr_taken < NB_TAKEN; i++) {
@@ -134,6 +135,7 @@ static bool put_wishes(struct nb_frame *m, int tag_bytes, struct virtio_net_hdr 
 	return true;
 }
 
+/* syscalls bridge: writev */
 static bool write_parts(struct nb_port *p, const struct virtio_net_hdr *h,
 			const struct nb_part *part, uint32_t nr, const void *more, size_t bytes)
 {

@@ -79,6 +79,7 @@ uint32_t nb_head_parts(const struct nb_frame *f, uint8_t tag, uint16_t tci,
 
 /* ---- open and close -------------------------------------------------------------------- */
 
+/* syscalls start: mmap */
 /* Address space for the largest frames; memory comes with use. */
 static int open_buffers(struct netback *nb)
 {
@@ -106,6 +107,7 @@ static int open_buffers(struct netback *nb)
 	return 0;
 }
 
+/* syscalls start: mmap */
 static int open_areas(struct netback *nb)
 {
 	const struct grant_own *own = nb->cfg.own;
@@ -123,6 +125,7 @@ static int open_areas(struct netback *nb)
 	return 0;
 }
 
+/* syscalls start: getrandom */
 static int open_parts(struct netback *nb)
 {
 	xengnttab_handle *xgt = nb->cfg.xgt;
@@ -164,6 +167,7 @@ int netback_open(const struct netback_config *cfg, struct netback **out)
 	return 0;
 }
 
+/* syscalls bridge: munmap */
 void netback_close(struct netback *nb)
 {
 	if (!nb)
@@ -217,6 +221,7 @@ static int note_evtchn(struct netback *nb, evtchn_port_t evtchn, struct nb_evtch
 	return 0;
 }
 
+/* syscalls bridge: ioctl(IOCTL_EVTCHN_BIND_INTERDOMAIN) ioctl(IOCTL_EVTCHN_UNBIND) */
 static int bind(struct netback *nb, uint32_t domid, uint32_t remote, struct nb_evtchn what,
 		evtchn_port_t *out)
 {
@@ -236,6 +241,7 @@ static int bind(struct netback *nb, uint32_t domid, uint32_t remote, struct nb_e
 	return 0;
 }
 
+/* syscalls bridge: ioctl(IOCTL_EVTCHN_UNBIND) */
 static void unbind(struct netback *nb, bool bound, evtchn_port_t evtchn)
 {
 	if (!bound)
@@ -244,14 +250,45 @@ static void unbind(struct netback *nb, bool bound, evtchn_port_t evtchn)
 	xenevtchn_unbind(nb->cfg.xce, evtchn);
 }
 
-void netback_event(struct netback *nb, evtchn_port_t evtchn)
+/* Up to where requests were published, as far as that can be. */
+static uint32_t published(const struct ring_back *ring)
 {
+	return ring->req_cons + (uint32_t)MAX(ring_back_pending(ring), 0);
+}
+
+/* Since the last event, whether they were taken meanwhile or cannot be yet. */
+static bool brings_requests(struct nb_evtchn *e)
+{
+	uint32_t before = e->published;
+
+	e->published = e->queue ? published(&e->queue->tx) + published(&e->queue->rx) :
+				  published(&e->ctrl->ctrl);
+	return e->published != before;
+}
+
+uint32_t netback_event(struct netback *nb, evtchn_port_t evtchn)
+{
+	struct nb_evtchn *e;
+
 	if (evtchn >= nb->nr_evtchn)
-		return;
-	if (nb->evtchn[evtchn].queue)
-		nb_activate(nb->evtchn[evtchn].queue);
-	if (nb->evtchn[evtchn].ctrl)
-		nb_activate_ctrl(nb->evtchn[evtchn].ctrl);
+		return 0;
+	e = &nb->evtchn[evtchn];
+	if (!e->queue && !e->ctrl)
+		return 0;
+	e->nr_empty = brings_requests(e) ? 0 : e->nr_empty + 1;
+	if (e->queue)
+		nb_activate(e->queue);
+	if (e->ctrl)
+		nb_activate_ctrl(e->ctrl);
+	return e->nr_empty;
+}
+
+void netback_complain(struct netback *nb, evtchn_port_t evtchn, const char *what)
+{
+	const struct nb_evtchn *e = &nb->evtchn[evtchn];
+	const struct nb_port *p = e->queue ? e->queue->port : e->ctrl;
+
+	log_peer_at(p->log, LOG_LEVEL_WARNING, "%s", what);
 }
 
 /* ---- guests -------------------------------------------------------------------------------- */
@@ -262,17 +299,9 @@ static int fail(char *why, size_t bytes, int rc, const char *what, uint32_t inde
 	return rc;
 }
 
-static int map_ring(struct nb_port *p, uint32_t gref, size_t slot_bytes, void **page,
-		    struct ring_back *ring)
+static int map_ring(const struct nb_port *p, uint32_t gref, void **page)
 {
-	int rc = grant_map(p->nb->cfg.xgt, p->domid, &gref, 1, PROT_READ | PROT_WRITE, page);
-	uint32_t start;
-
-	if (rc)
-		return rc;
-	start = ring_back_start(*page);
-	ring_back_init(ring, *page, GRANT_PAGE_BYTES, slot_bytes, start);
-	return ring_back_pending(ring) < 0 ? -EPROTO : 0;
+	return grant_map(p->nb->cfg.xgt, p->domid, &gref, 1, PROT_READ | PROT_WRITE, page);
 }
 
 static int bind_queue(struct nb_queue *q, const struct vif_queue *ask, char *why, size_t bytes)
@@ -305,16 +334,23 @@ static int open_queue(struct nb_port *p, uint32_t index, const struct vif_queue 
 	p->queue[p->nr_queues++] = q;
 	q->port = p;
 	q->index = index;
+	q->journal = &p->journal.file->queue[index];
 	for (uint32_t i = NB_RING_SLOTS; i--;) {
+		q->frames[i].record = &q->journal->record[i];
 		q->frames[i].next = q->free;
 		q->free = &q->frames[i];
 	}
-	rc = map_ring(p, ask->tx_gref, sizeof(netif_tx_request_t), &q->tx_page, &q->tx);
+	rc = map_ring(p, ask->tx_gref, &q->tx_page);
+	if (!rc)
+		rc = nb_journal_start_tx(&p->journal, index, q->tx_page, &q->tx);
 	if (rc)
 		return fail(why, bytes, rc, "cannot map the tx ring", index);
-	rc = map_ring(p, ask->rx_gref, sizeof(netif_rx_request_t), &q->rx_page, &q->rx);
+	rc = map_ring(p, ask->rx_gref, &q->rx_page);
+	if (!rc)
+		rc = nb_journal_start_rx(&p->journal, index, q->rx_page, &q->rx);
 	if (rc)
 		return fail(why, bytes, rc, "cannot map the rx ring", index);
+	nb_mapping_resume(q);
 	return bind_queue(q, ask, why, bytes);
 }
 
@@ -325,8 +361,9 @@ static int open_ctrl(struct nb_port *p, const struct vif_frontend *f, char *why,
 
 	if (!f->ctrl_ring)
 		return 0;
-	rc = map_ring(p, f->ctrl_gref, sizeof(struct xen_netif_ctrl_request), &p->ctrl_page,
-		      &p->ctrl);
+	rc = map_ring(p, f->ctrl_gref, &p->ctrl_page);
+	if (!rc)
+		rc = nb_journal_start_ctrl(&p->journal, p->ctrl_page, &p->ctrl);
 	if (!rc)
 		rc = bind(p->nb, p->domid, f->ctrl_port, what, &p->ctrl_evtchn);
 	if (rc) {
@@ -335,6 +372,25 @@ static int open_ctrl(struct nb_port *p, const struct vif_frontend *f, char *why,
 	}
 	p->ctrl_bound = true;
 	nb_activate_ctrl(p);
+	return 0;
+}
+
+/* With what a predecessor was told by the front end. */
+static int open_journal(struct nb_port *p, const struct netback_vif *cfg, char *why,
+			size_t bytes)
+{
+	int rc = nb_journal_open(&p->journal, cfg->journal_fd, cfg->front->nr_queues);
+
+	if (!rc)
+		rc = nb_journal_check_settings(&p->journal);
+	if (rc) {
+		snprintf(why, bytes, "the journal of what is in flight is not usable: %s",
+			 strerror(-rc));
+		return rc;
+	}
+	p->hash = &p->journal.file->hash;
+	for (uint32_t i = 0; i < p->journal.file->nr_groups; i++)
+		vswitch_multicast_add(p->nb->sw, p->number, p->journal.file->group[i]);
 	return 0;
 }
 
@@ -388,6 +444,7 @@ static void take_wishes(struct nb_port *p, const struct netback_vif *cfg)
 	p->flips = f->rx_flip && !f->rx_copy && nb_flip_is_there(p->nb->flip);
 }
 
+/* syscalls bridge: ioctl(IOCTL_EVTCHN_NOTIFY) */
 int netback_add_vif(struct netback *nb, const struct netback_vif *cfg, uint32_t *out,
 		    char *why, size_t why_bytes)
 {
@@ -402,6 +459,8 @@ int netback_add_vif(struct netback *nb, const struct netback_vif *cfg, uint32_t 
 		return rc;
 	}
 	take_wishes(p, cfg);
+	netback_set_multicast_control(nb, p->number, cfg->front->multicast_control);
+	rc = open_journal(p, cfg, why, why_bytes);
 	for (uint32_t i = 0; !rc && i < cfg->front->nr_queues; i++)
 		rc = open_queue(p, i, &cfg->front->queue[i], why, why_bytes);
 	if (!rc)
@@ -416,7 +475,7 @@ int netback_add_vif(struct netback *nb, const struct netback_vif *cfg, uint32_t 
 		netback_remove_port(nb, p->number);
 		return rc;
 	}
-	netback_set_multicast_control(nb, p->number, cfg->front->multicast_control);
+	nb_journal_begin(&p->journal);
 	/* What was sent before we came had its event then; what was answered may not have. */
 	for (uint32_t i = 0; i < p->nr_queues; i++) {
 		nb_activate(p->queue[i]);
@@ -504,11 +563,12 @@ static void purge(struct netback *nb, struct nb_port *p)
 	}
 }
 
+/* syscalls bridge: ioctl(IOCTL_EVTCHN_NOTIFY) */
 static void close_queue(struct netback *nb, struct nb_queue *q)
 {
 	if (q->tx_bound) {
 		/* What was answered while purging. */
-		ring_back_push(&q->tx);
+		nb_tx_push(q);
 		xenevtchn_notify(nb->cfg.xce, q->tx_evtchn);
 	}
 	unbind(nb, q->rx_bound, q->rx_evtchn);
@@ -529,6 +589,7 @@ void netback_remove_port(struct netback *nb, uint32_t port)
 		close_queue(nb, p->queue[i]);
 	unbind(nb, p->ctrl_bound, p->ctrl_evtchn);
 	grant_unmap(nb->cfg.xgt, p->ctrl_page, 1);
+	nb_journal_close(&p->journal);
 	vswitch_remove_port(nb->sw, port);
 	nb->port[port] = NULL;
 	free(p->fifo);

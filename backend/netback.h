@@ -97,11 +97,12 @@ struct netback_vif {
 	uint64_t rate_bytes;			/* per rate_usec, from the guest; 0: no limit */
 	uint32_t rate_usec;
 	struct log_peer *log;			/* outlives the port */
+	int journal_fd;				/* netback-journal.h; the caller's; -1: none */
 };
 
 /*
- * Maps the rings, binds the event channels. *out is the switch's port number. On
- * failure why names the ring or port, and nothing stays. -EADDRINUSE: the switch has
+ * Maps the rings, binds the event channels; with a predecessor's journal it goes on where
+ * that has stopped, whatever stopped it. *out is the switch's port number. On failure why names the ring or port, and nothing stays. -EADDRINUSE: the switch has
  * the port's address on another one.
  */
 int netback_add_vif(struct netback *nb, const struct netback_vif *cfg, uint32_t *out,
@@ -155,8 +156,13 @@ void netback_capture_stop(struct netback *nb, int capture);
 
 /* ---- work --------------------------------------------------------------------------- */
 
-/* An event came on this event channel port of ours; unmasking is the caller's. */
-void netback_event(struct netback *nb, evtchn_port_t evtchn);
+/*
+ * An event came on this event channel port of ours; unmasking is the caller's. Returns how
+ * many events in a row brought no request.
+ */
+uint32_t netback_event(struct netback *nb, evtchn_port_t evtchn);
+/* Logs a line about the interface whose port that is; netback_event() has returned more than 0. */
+void netback_complain(struct netback *nb, evtchn_port_t evtchn, const char *what);
 /* One pass. Returns how many frames, messages and answers moved; 0: nothing to do. */
 uint32_t netback_pass(struct netback *nb, uint64_t now_us);
 /* Whether some ring has work; reads a word of each ring that was active lately. */

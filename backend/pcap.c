@@ -57,6 +57,7 @@ static bool config_is_odd(const struct pcap_config *cfg)
 	       (cfg->max_bytes && cfg->max_bytes < FILE_HEADER_BYTES);
 }
 
+/* syscalls bridge: fcntl(F_GETFL) fcntl(F_SETFL) */
 int pcap_writer_open(int fd, const struct pcap_config *cfg, struct pcap_writer **out)
 {
 	struct pcap_writer *w;
@@ -136,6 +137,7 @@ bool pcap_writer_frame(struct pcap_writer *w, uint64_t time_ns, const struct iov
 
 /* ---- writing -------------------------------------------------------------------------- */
 
+/* syscalls bridge: writev */
 static ssize_t write_some(struct pcap_writer *w)
 {
 	uint32_t size = w->cfg.buffer_bytes, at = (uint32_t)(w->out % size);

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "sandbox.h"
 #include "util.h"
 
 #define REAP_EVERY_MS 2
@@ -26,6 +27,7 @@ struct process {
 	int sock, theirs;
 	uint32_t stop_ms;
 	bool stopping, killed;
+	char sandbox[64], refused[48];	/* its layers; the call that ended it */
 	const struct process_events *events;
 	void *arg;
 	struct evsource *on_socket, *reaper, *deadline;
@@ -85,8 +87,11 @@ int process_open(struct evloop *loop, const struct process_options *o,
  */
 int process_start(struct process *p, const struct process_options *o)
 {
-	char *const argv[] = { (char *)o->name, (char *)"--worker", (char *)"--log-level",
-			       (char *)o->log_level, (char *)o->title, NULL };
+	const char *const argv[] = {
+		o->name, "--worker", "--log-level", o->log_level,
+		"--user", o->user ? o->user : "own",
+		"--seccomp", o->seccomp ? o->seccomp : "kill", o->title, NULL,
+	};
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	sigset_t none, all;
@@ -103,7 +108,7 @@ int process_start(struct process *p, const struct process_options *o)
 	if (!rc)
 		rc = posix_spawn_file_actions_addclosefrom_np(&actions, PROCESS_FD + 1);
 	if (!rc)
-		rc = posix_spawn(&p->pid, o->program, &actions, &attr, argv, environ);
+		rc = posix_spawn(&p->pid, o->program, &actions, &attr, (char *const *)argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attr);
 	if (rc)
@@ -124,11 +129,52 @@ pid_t process_pid(const struct process *p)
 
 /* ---- end ------------------------------------------------------------------ */
 
+/* Said once, since all workers of a daemon are in the same place. */
+static void say_layers(const struct process *p, uint32_t layers)
+{
+	static bool said;
+
+	if (said || layers == SANDBOX_WHOLE_LAYERS)
+		return;
+	said = true;
+	log_info("the sandbox of workers is not whole here (it has: %s), see docs/security.md",
+		 p->sandbox);
+}
+
+static void take_note(struct process *p, const struct sandbox_note *note)
+{
+	if (note->refused) {
+		sandbox_name_call(note->value, p->refused, sizeof(p->refused));
+		return;
+	}
+	sandbox_describe(note->value, p->sandbox, sizeof(p->sandbox));
+	say_layers(p, note->value);
+}
+
+bool process_take_note(struct process *p)
+{
+	struct sandbox_note note;
+	ssize_t got = recv(p->sock, &note, sizeof(note), MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC);
+
+	if (got != sizeof(note) || note.magic != SANDBOX_NOTE_MAGIC)
+		return false;
+	recv(p->sock, &note, sizeof(note), MSG_DONTWAIT);
+	take_note(p, &note);
+	return true;
+}
+
+const char *process_sandbox(const struct process *p)
+{
+	return p->sandbox;
+}
+
 static void on_socket(void *arg, uint32_t events)
 {
 	struct process *p = arg;
 
 	(void)events;
+	if (process_take_note(p))
+		return;
 	if (p->events->heard(p->arg, p->sock))
 		return;
 	/* Its last words have been read: they come before the end. */
@@ -157,9 +203,12 @@ static void on_deadline(void *arg, uint32_t events)
 		kill(p->pid, SIGKILL);
 }
 
-static void say_how(char *how, size_t bytes, const siginfo_t *si)
+static void say_how(const struct process *p, char *how, size_t bytes, const siginfo_t *si)
 {
-	if (si->si_code == CLD_EXITED)
+	if (p->refused[0])
+		snprintf(how, bytes, "the worker was ended by its sandbox: it called %s, which is "
+			 "not in its list of system calls", p->refused);
+	else if (si->si_code == CLD_EXITED)
 		snprintf(how, bytes, "the worker exited with status %d", si->si_status);
 	else
 		snprintf(how, bytes, "the worker was ended by signal %d (%s)", si->si_status,
@@ -170,7 +219,7 @@ static void on_reap(void *arg, uint32_t events)
 {
 	struct process *p = arg;
 	siginfo_t si = { 0 };
-	char how[120];
+	char how[160];
 
 	(void)events;
 	if (waitid(P_PID, (id_t)p->pid, &si, WEXITED | WNOHANG) < 0)
@@ -179,7 +228,7 @@ static void on_reap(void *arg, uint32_t events)
 		return;
 	p->pid = 0;
 	evloop_set_timer(p->reaper, -1, 0);
-	say_how(how, sizeof(how), &si);
+	say_how(p, how, sizeof(how), &si);
 	p->events->ended(p->arg, p->killed, how);
 }
 

@@ -20,10 +20,12 @@
 struct process;
 
 struct process_options {
-	const char *program;	/* path to execute; argv: NAME --worker --log-level L TITLE */
+	/* path to execute; argv: NAME --worker --log-level L --user U --seccomp S TITLE */
+	const char *program;
 	const char *name;	/* "paravane-blkback" */
 	const char *title;	/* for ps: "vbd-3-51712" */
 	const char *log_level;
+	const char *user, *seccomp;	/* sandbox_parse()'s words; NULL: its default */
 	uint32_t stop_ms;	/* from process_stopping() to SIGKILL */
 };
 
@@ -50,6 +52,13 @@ int process_open(struct evloop *loop, const struct process_options *o,
 /* Executes the program. -errno of posix_spawn. */
 int process_start(struct process *p, const struct process_options *o);
 int process_sock(const struct process *p);
+/*
+ * Takes a note about its sandbox if one is next on its socket, which else has messages
+ * alone. For who reads the socket before the loop does.
+ */
+bool process_take_note(struct process *p);
+/* "user files network calls capabilities", what of its sandbox it has; "" before it says so. */
+const char *process_sandbox(const struct process *p);
 pid_t process_pid(const struct process *p);	/* 0 once it is reaped */
 /* It has been asked to end: starts the deadline. Again is fine. */
 void process_stopping(struct process *p);

@@ -7,7 +7,7 @@
  * a journal holds, XenStore. Supervisor's thread.
  *
  *   BASE/DAEMON/KIND.lock			held by the one who serves KIND
- *   BASE/DAEMON/KIND-DOMID-DEVID.journal	from connect to close (disks only)
+ *   BASE/DAEMON/KIND-DOMID-DEVID.journal	from connect to close
  *   BASE/DAEMON/KIND-DOMID-DEVID.info		the same time; lines key=value
  *
  * DAEMON is blkback or netback; BASE is --rundir, else $PARAVANE_RUNDIR, else /run/paravane. Directories are

@@ -125,6 +125,11 @@ int worker_resize(struct worker *w, uint64_t sectors)
 	return worker_send(process_sock(w->process), &msg, NULL, 0);
 }
 
+const char *worker_sandbox(const struct worker *w)
+{
+	return process_sandbox(w->process);
+}
+
 pid_t worker_pid(const struct worker *w)
 {
 	return process_pid(w->process);

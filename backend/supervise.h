@@ -53,6 +53,8 @@ int worker_start(struct evloop *loop, const struct process_options *o,
 /* Sends STOP and starts the deadline. Again is fine. */
 void worker_stop(struct worker *w);
 int worker_resize(struct worker *w, uint64_t sectors);
+/* As process_sandbox(). */
+const char *worker_sandbox(const struct worker *w);
 pid_t worker_pid(const struct worker *w);
 /* Before the end: kills and reaps it. Accepts NULL. */
 void worker_free(struct worker *w);

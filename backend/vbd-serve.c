@@ -13,13 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "crashes.h"
 #include "image.h"
 #include "predecessor.h"
 #include "util.h"
 
-#define CRASHES_MAX 5u
-#define CRASH_WINDOW_MS 10000u
-#define CRASH_DELAY_MS 50
 
 #define INFO_VERSION "1"
 #define INFO_BYTES 4096
@@ -36,8 +34,8 @@ struct vbd_serve {
 	bool journal_used;		/* a worker has been ready with it */
 	/* What the worker has been started with, and holds requests against now. */
 	uint64_t started_sectors, sectors;
-	uint32_t restarts, nr_crashes;
-	uint64_t crash_ms[CRASHES_MAX];
+	uint32_t restarts;
+	struct crashes crashes;
 	struct worker_report gone;	/* for ended without a worker */
 };
 
@@ -90,11 +88,12 @@ static void write_info(const struct vbd_serve *s, const char *engine)
 	ring_text(f, ring, sizeof(ring));
 	rundir_journal_path(&w->config->base.rundir, &w->name, journal, sizeof(journal));
 	n = snprintf(text, sizeof(text), "version=" INFO_VERSION "\n"
-		     "pid=%d\nstarted=%llu\nrestarts=%u\nengine=%s\n"
+		     "pid=%d\nstarted=%llu\nrestarts=%u\nengine=%s\nsandbox=%s\n"
 		     "image=%s\nmode=%s\ncache=%s\nabi=%s\nqueues=%u\nring-pages=%u\n"
 		     "grants=%s\npersistent=%d\nindirect-segments=%u\n"
 		     "journal=%s\nfrontend=%s\nring=%s\n", (int)pid,
 		     (unsigned long long)predecessor_start_time(pid), s->restarts, engine,
+		     worker_sandbox(s->worker),
 		     w->image, w->mode, cache_name(w->start.cache), abi_name(f->abi),
 		     f->nr_queues, 1u << f->queue[0].order,
 		     vbd_grants_name(w->start.grants),
@@ -181,6 +180,8 @@ static int start_worker(struct vbd_serve *s)
 	struct process_options o = { .name = s->what.config->base.name,
 				    .program = s->what.config->base.program,
 				    .log_level = s->what.config->base.log_level,
+				    .user = s->what.config->base.user,
+				    .seccomp = s->what.config->base.seccomp,
 				    .stop_ms = s->what.config->base.stop_ms };
 	char title[80];
 	int fds[2], rc;
@@ -245,41 +246,21 @@ static int start_later(struct vbd_serve *s, int64_t after_ms)
 	return rc;
 }
 
-/* True when there were too many of late. */
-static bool count_crash(struct vbd_serve *s)
-{
-	uint64_t now = now_ms();
-
-	s->crash_ms[s->nr_crashes++ % CRASHES_MAX] = now;
-	return s->nr_crashes >= CRASHES_MAX &&
-	       now - s->crash_ms[s->nr_crashes % CRASHES_MAX] < CRASH_WINDOW_MS;
-}
-
-/* The first successor comes at once: the guest waits. */
-static int64_t successor_delay(const struct vbd_serve *s)
-{
-	uint32_t recent = 0, i;
-	uint64_t now = now_ms();
-
-	for (i = 0; i < MIN(s->nr_crashes, CRASHES_MAX); i++)
-		recent += now - s->crash_ms[i] < CRASH_WINDOW_MS;
-	return recent <= 1 ? 0 : (int64_t)CRASH_DELAY_MS << (recent - 2);
-}
-
 static void succeed(struct vbd_serve *s, const struct worker_report *report)
 {
+	int64_t delay_ms = crashes_note(&s->crashes, now_ms());
 	struct worker_report last = *report;
 
 	log_peer_at(s->what.log, LOG_LEVEL_ERROR, "%s", report->failure.reason);
-	if (count_crash(s)) {
+	if (delay_ms < 0) {
 		snprintf(last.failure.reason, sizeof(last.failure.reason),
 			 "gave up after %u crashes in %u s: %.120s", CRASHES_MAX,
-			 CRASH_WINDOW_MS / 1000, report->failure.reason);
+			 CRASHES_WINDOW_MS / 1000, report->failure.reason);
 		finish(s, &last);
 		return;
 	}
 	s->restarts++;
-	if (start_later(s, successor_delay(s)))
+	if (start_later(s, delay_ms))
 		finish(s, report);
 }
 

@@ -9,6 +9,7 @@
 #define PV_VIF_DEVICE_INTERNAL_H
 
 #include "bridge-serve.h"
+#include "crashes.h"
 #include "vif-device.h"
 
 /* What all interfaces share. */
@@ -39,6 +40,8 @@ struct vif_device {
 	struct bridge_rate rate;
 	bool multicast, watches_multicast;
 	bool is_ready, stopping, keep, failed;
+	bool journal_used;		/* a worker has taken part with it */
+	struct crashes crashes;
 	/* For its address. 0: it does not wait; it is not to be tried by time. */
 	uint64_t waits_since_ms, retry_at_ms;
 	struct failure failure;

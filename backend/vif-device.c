@@ -7,8 +7,9 @@
  * directories, workers.
  *
  * A vif whose bridge changes leaves one switch and joins another; so does one whose
- * daemon is started anew. In both cases the rings are given back with every request
- * answered, and taken up where they are: its front end sees a pause.
+ * daemon is started anew: the rings are given back with every request answered, and
+ * taken up where they are. One whose worker or daemon was killed goes on by its journal.
+ * Its front end sees a pause.
  */
 #include "vif-device-internal.h"
 
@@ -372,7 +373,7 @@ static void vif_device_closed(struct device *d)
 {
 	struct vif_device *v = of(d);
 
-	v->failed = false;
+	v->failed = v->journal_used = false;
 	rundir_remove(&v->env.config->rundir, &v->env.name);
 }
 
@@ -386,9 +387,10 @@ static void write_info(struct vif_device *v)
 
 	ring_text(&v->front, ring);
 	vif_format_mac(v->ts.mac, mac, sizeof(mac));
-	n = snprintf(text, sizeof(text), "version=1\npid=%d\nstarted=%llu\nbridge=%s\n"
+	n = snprintf(text, sizeof(text), "version=1\npid=%d\nstarted=%llu\nsandbox=%s\nbridge=%s\n"
 		     "mac=%s\nqueues=%u\nsplit=%d\nfrontend=%s\nring=%s\n", (int)pid,
-		     (unsigned long long)predecessor_start_time(pid), v->bridge, mac,
+		     (unsigned long long)predecessor_start_time(pid),
+		     bridge_port_sandbox(v->port), v->bridge, mac,
 		     v->front.nr_queues, v->front.queue[0].tx_port != v->front.queue[0].rx_port,
 		     v->env.bus->otherend, ring);
 	rc = n < (int)sizeof(text) ?
@@ -398,19 +400,37 @@ static void write_info(struct vif_device *v)
 			    v->env.config->rundir.path, strerror(-rc));
 }
 
+/* A predecessor of before there were journals has left none, and nothing in flight. */
+static int open_journal(const struct vif_device *v, int *fd)
+{
+	const struct rundir *r = &v->env.config->rundir;
+	int rc = rundir_open_journal(r, &v->env.name, !v->journal_used, fd);
+
+	if (rc == -ENOENT)
+		rc = rundir_open_journal(r, &v->env.name, true, fd);
+	if (rc)
+		log_peer_at(v->env.log, LOG_LEVEL_ERROR, "its journal in %s: %s", r->path,
+			    strerror(-rc));
+	return rc;
+}
+
 static int join(struct vif_device *v)
 {
+	autoclose int journal_fd = -1;
 	struct bridge_vif vif = {
 		.domid = v->env.frontend_id, .devid = v->env.devid, .front = v->front,
 		.port = port_of(v), .rate = rate_of(v),
 	};
-	int rc;
+	int rc = open_journal(v, &journal_fd);
 
+	if (rc)
+		return rc;
 	v->set = vif.port;
 	v->rate = vif.rate;
 	v->multicast = v->front.multicast_control;
 	snprintf(v->bridge, sizeof(v->bridge), "%s", bridge_of(v));
-	rc = bridges_join(v->common->bridges, v->bridge, &vif, &port_events, v, &v->port);
+	rc = bridges_join(v->common->bridges, v->bridge, &vif, journal_fd, &port_events, v,
+			  &v->port);
 	if (rc)
 		v->port = NULL;
 	return rc;
@@ -420,7 +440,7 @@ static void on_added(void *arg)
 {
 	struct vif_device *v = arg;
 
-	v->is_ready = true;
+	v->is_ready = v->journal_used = true;
 	vif_wait_end(v);
 	write_info(v);
 	changed(v);
@@ -435,6 +455,23 @@ static void take_failure(struct vif_device *v, const struct failure *why)
 		vif_wait_owner(v, v->failure.reason, sizeof(v->failure.reason));
 }
 
+/* Its worker has died: lifecycle.h resumes it, unless that was too often. */
+static bool goes_on(struct vif_device *v, const struct failure *why)
+{
+	if (why->err != EOWNERDEAD)
+		return false;
+	if (crashes_note(&v->crashes, now_ms()) >= 0) {
+		log_peer_at(v->env.log, LOG_LEVEL_WARNING, "goes on with another worker");
+		return true;
+	}
+	v->failed = true;
+	v->failure.err = EIO;
+	snprintf(v->failure.reason, sizeof(v->failure.reason),
+		 "gave up after %u crashes in %u s: %.120s", CRASHES_MAX,
+		 CRASHES_WINDOW_MS / 1000, why->reason);
+	return true;
+}
+
 static void on_gone(void *arg, const struct failure *why)
 {
 	struct vif_device *v = arg;
@@ -445,7 +482,7 @@ static void on_gone(void *arg, const struct failure *why)
 		vif_wait_retry(v->common, v->bridge);
 	v->is_ready = false;
 	watch_multicast(v, false);
-	if (why && !v->stopping && !vif_wait_begin(v, why))
+	if (why && !v->stopping && !goes_on(v, why) && !vif_wait_begin(v, why))
 		take_failure(v, why);
 	if (v->stopping) {
 		vif_wait_end(v);
@@ -501,7 +538,7 @@ static int vif_device_connect(struct device *d, char *why, size_t why_bytes)
 
 static int vif_device_resume(struct device *d, char *why, size_t why_bytes)
 {
-	of(d)->is_open = true;
+	of(d)->is_open = of(d)->journal_used = true;
 	return vif_device_connect(d, why, why_bytes);
 }
 

@@ -11,6 +11,7 @@
 
 /* ---- keys to numbers --------------------------------------------------------- */
 
+/* syscalls bridge: getrandom */
 int mac_map_open(struct mac_map *m, uint32_t max)
 {
 	uint64_t nr = 4, at;

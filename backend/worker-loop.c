@@ -29,6 +29,7 @@
 
 /* ---- control -------------------------------------------------------------------- */
 
+/* syscalls disk: write */
 static void kick_fd(int fd)
 {
 	uint64_t one = 1;
@@ -107,6 +108,7 @@ static void hear_supervisor(struct worker *w)
 		resize(w, msg.sectors);
 }
 
+/* syscalls disk: read */
 static void hear_kick(struct worker_queue *q)
 {
 	struct worker *w = q->w;
@@ -125,6 +127,7 @@ static void hear_kick(struct worker_queue *q)
 
 enum { WAIT_KICK, WAIT_DISK, WAIT_EVENT, WAIT_SUPERVISOR, WAIT_NR };
 
+/* syscalls disk: poll ppoll read */
 /* Polls; timeout_ms 0 only looks. A negative descriptor is not looked at. */
 static void wait_for(struct worker_queue *q, bool events, int timeout_ms)
 {
@@ -151,6 +154,7 @@ static void wait_for(struct worker_queue *q, bool events, int timeout_ms)
 	}
 }
 
+/* syscalls disk: write */
 /*
  * Unmasks, so that the next event wakes us; or says for how long not to. An
  * event that came while the port was masked is delivered by the unmask.
@@ -169,6 +173,10 @@ static int unmask_or_delay_ms(struct worker_queue *q)
 	}
 	over = q->spurious - SPURIOUS_FREE;
 	q->masked = true;
+	if (over == 5)
+		log_peer_at(&q->w->log, LOG_LEVEL_WARNING, "queue %u: its event channel fires "
+			    "without work: it is heard 60 times a second now, until it brings some",
+			    q->index);
 	return over < 5 ? 1 << (over - 1) : SPURIOUS_DELAY_MAX_MS;
 }
 
@@ -270,6 +278,7 @@ void worker_queue_run(struct worker_queue *q)
 	drain(q);
 }
 
+/* syscalls disk: poll ppoll */
 void worker_drain_all(struct worker *w)
 {
 	struct pollfd p[VBD_QUEUES_MAX];

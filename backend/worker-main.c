@@ -103,6 +103,7 @@ static const struct disk_ops *wanted_engine(const struct worker_start *s)
 		&disk_direct : &disk_buffered;
 }
 
+/* syscalls start: openat read */
 /* Not there: this is no Xen domain as Linux knows it. */
 static bool domain_is_pv(void)
 {
@@ -136,6 +137,7 @@ static int open_disk(struct worker *w, struct worker_queue *q,
 	return err ? fail(why, err, "%s", text[0] ? text : "cannot use the image") : 0;
 }
 
+/* syscalls start: eventfd2 openat */
 static int open_queue(struct worker *w, uint32_t index, const struct disk_ops **ops,
 		      struct failure *why)
 {
@@ -153,6 +155,10 @@ static int open_queue(struct worker *w, uint32_t index, const struct disk_ops **
 	q->xce = xenevtchn_open(NULL, 0);
 	if (!q->xce)
 		return fail(why, errno ? -errno : -EIO, "cannot open the event channel device");
+	/* No channel to any other domain; old kernels know no such restriction. */
+	if (xenevtchn_restrict(q->xce, (domid_t)w->start.frontend_id))
+		log_debug("%s: its event channels are not restricted: %s", w->log.who,
+			  strerror(errno));
 	return open_disk(w, q, ops, why);
 }
 
@@ -173,16 +179,7 @@ static int open_all(struct worker *w, const struct disk_ops **ops,
 	return blkback_gate_open(w->nr_queues, &w->gate);
 }
 
-/* ---- stage 3: privileges ------------------------------------------------------------- */
-
-static int drop_privileges(struct failure *why)
-{
-	int err = sandbox_before_loop(MAX_FDS);
-
-	return err ? fail(why, err, "cannot drop privileges") : 0;
-}
-
-/* ---- stage 4: the fence --------------------------------------------------------------- */
+/* ---- stage 3: the fence --------------------------------------------------------------- */
 
 /* After this no predecessor's write can land any more. */
 static int wait_for_fence(struct worker *w, struct failure *why)
@@ -190,6 +187,19 @@ static int wait_for_fence(struct worker *w, struct failure *why)
 	int err = image_fence(w->image, w->start.frontend_id, w->start.devid);
 
 	return err ? fail(why, err, "cannot lock the image against a predecessor") : 0;
+}
+
+/* ---- stage 4: privileges ------------------------------------------------------------- */
+
+static int drop_privileges(struct worker *w, const struct sandbox *sandbox,
+			   struct failure *why)
+{
+	int err = sandbox_before_loop(sandbox, MAX_FDS);
+
+	if (err)
+		return fail(why, err, "cannot drop privileges");
+	err = sandbox_final(sandbox, &sandbox_disk, w->sock);
+	return err ? fail(why, err, "cannot restrict system calls") : 0;
 }
 
 /* ---- stage 5: the front end's ring ------------------------------------------------------ */
@@ -225,6 +235,7 @@ static int map_rings(struct worker *w, struct failure *why)
 	return err;
 }
 
+/* syscalls disk: poll ppoll */
 /* 0: go on waiting. The supervisor's word, or its end, ends a wait. */
 static int wait_a_while(struct worker *w, int timeout_ms)
 {
@@ -254,6 +265,7 @@ static void say_waiting(struct worker *w)
 		    w->log.who, pages);
 }
 
+/* syscalls disk: getpid */
 /*
  * Other devices give entries back when they are done, or idle, or short of them
  * themselves (grant.h). Not in step with others that wait.
@@ -274,6 +286,7 @@ static int map_rings_when_possible(struct worker *w, struct failure *why)
 	return err;
 }
 
+/* syscalls disk: ioctl(IOCTL_EVTCHN_BIND_INTERDOMAIN) */
 static int bind_port(struct worker *w, struct worker_queue *q, struct failure *why)
 {
 	uint32_t remote = w->start.front.queue[q->index].port;
@@ -443,6 +456,7 @@ static void *queue_thread(void *arg)
 	return NULL;
 }
 
+/* syscalls disk: clone(thread) */
 static int start_threads(struct worker *w, const struct stopwatch *watch,
 			 struct failure *why)
 {
@@ -515,6 +529,7 @@ static void report_broken(struct worker *w)
 
 /* ---- stage 8: the end, from any stage -------------------------------------------------------- */
 
+/* syscalls disk: ioctl(IOCTL_EVTCHN_UNBIND) close */
 static void close_queue(struct worker_queue *q)
 {
 	blkback_close(q->b);
@@ -550,7 +565,7 @@ static void init(struct worker *w, int sock)
 	mallopt(M_ARENA_MAX, 1);	/* one heap, whatever the number of threads */
 }
 
-static int start(struct worker *w, const struct disk_ops **ops,
+static int start(struct worker *w, const struct sandbox *sandbox, const struct disk_ops **ops,
 		 const struct stopwatch *watch, struct failure *why)
 {
 	int err = receive_start(w, why);
@@ -558,21 +573,19 @@ static int start(struct worker *w, const struct disk_ops **ops,
 	if (!err)
 		err = open_all(w, ops, why);
 	if (!err)
-		err = drop_privileges(why);
-	if (!err)
 		err = wait_for_fence(w, why);
+	if (!err)
+		err = drop_privileges(w, sandbox, why);
 	if (!err)
 		err = connect_all(w, why);
 	if (!err)
 		err = start_and_replay(w, why);
 	if (!err)
-		err = sandbox_final() ? fail(why, -EPERM, "no sandbox") : 0;
-	if (!err)
 		err = start_threads(w, watch, why);
 	return err;
 }
 
-int worker_main(int sock)
+int worker_main(int sock, const struct sandbox *sandbox)
 {
 	struct stopwatch watch = { .ns = now_ns(), .cycles = spin_now_cycles() };
 	struct worker_msg failed = { .version = WORKER_VERSION, .type = WORKER_FAILED };
@@ -581,7 +594,7 @@ int worker_main(int sock)
 	int err;
 
 	init(&w, sock);
-	err = start(&w, &ops, &watch, &failed.failure);
+	err = start(&w, sandbox, &ops, &watch, &failed.failure);
 	if (err) {
 		if (w.threads_run)
 			give_up_threads(&w);

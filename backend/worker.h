@@ -12,10 +12,10 @@
  *
  *   supervisor                          worker
  *   START (+ image, journal)      ->
- *                                       opens gnttab and evtchn, drops
- *                                       privileges, takes the fence (an OFD
- *                                       lock on the image: waits until the
- *                                       predecessor's last I/O has ended),
+ *                                       opens gnttab and evtchn, takes the
+ *                                       fence (an OFD lock on the image:
+ *                                       waits until the predecessor's last
+ *                                       I/O has ended), goes into its sandbox,
  *                                       maps the ring, binds the port,
  *                                       replays what the journal holds
  *                                 <-    READY         (supervisor: state 4)

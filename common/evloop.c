@@ -37,6 +37,7 @@ struct evloop {
 	struct evsource *dead;		/* freed when the turn's events are done */
 };
 
+/* syscalls start: epoll_create1 */
 int evloop_open(struct evloop **out)
 {
 	struct evloop *loop = calloc(1, sizeof(*loop));
@@ -64,6 +65,7 @@ static void free_dead(struct evloop *loop)
 	}
 }
 
+/* syscalls bridge, flip: close */
 void evloop_close(struct evloop *loop)
 {
 	if (!loop)
@@ -75,6 +77,7 @@ void evloop_close(struct evloop *loop)
 	free(loop);
 }
 
+/* syscalls bridge, flip: epoll_ctl */
 /* Takes fd over, for kinds that own theirs, also when it fails. */
 static int add_source(struct evloop *loop, enum source_kind kind, int fd,
 		      uint32_t events, evloop_fn *fn, void *arg,
@@ -124,6 +127,7 @@ int evloop_set_events(struct evsource *src, uint32_t events)
 	return 0;
 }
 
+/* syscalls start: timerfd_create */
 int evloop_add_timer(struct evloop *loop, evloop_fn *fn, void *arg,
 		     struct evsource **out)
 {
@@ -142,6 +146,7 @@ static struct timespec timespec_of_ms(int64_t ms)
 	};
 }
 
+/* syscalls bridge, flip: timerfd_settime */
 int evloop_set_timer(struct evsource *src, int64_t after_ms, int64_t every_ms)
 {
 	struct itimerspec it = { 0 };
@@ -169,6 +174,7 @@ int evloop_set_timer_us(struct evsource *src, uint64_t after_us)
 	return timerfd_settime(src->fd, 0, &it, NULL) ? -errno : 0;
 }
 
+/* syscalls start: rt_sigprocmask signalfd4 */
 int evloop_add_signal(struct evloop *loop, int signo, evloop_fn *fn, void *arg,
 		      struct evsource **out)
 {
@@ -212,6 +218,7 @@ void evloop_remove(struct evsource *src)
 	loop->dead = src;
 }
 
+/* syscalls bridge, flip: read */
 /* Runs one source's callback; returns whether there was something to run. */
 static bool run_source(struct evsource *src, uint32_t events)
 {
@@ -234,6 +241,7 @@ static bool run_source(struct evsource *src, uint32_t events)
 	return true;
 }
 
+/* syscalls bridge, flip: epoll_wait epoll_pwait */
 int evloop_turn(struct evloop *loop, int timeout_ms)
 {
 	struct epoll_event ev[EVLOOP_BATCH];

@@ -53,6 +53,7 @@ static int library_error(void)
 	return errno > 0 ? -errno : -EIO;
 }
 
+/* syscalls start: openat */
 int grant_open(xengnttab_handle **out)
 {
 	xengnttab_handle *xgt = xengnttab_open(&quiet_logger, 0);
@@ -63,6 +64,8 @@ int grant_open(xengnttab_handle **out)
 	return 0;
 }
 
+/* syscalls disk, bridge: ioctl(IOCTL_GNTDEV_MAP_GRANT_REF) ioctl(IOCTL_GNTDEV_UNMAP_GRANT_REF) */
+/* syscalls disk, bridge: mmap(data) */
 static void *map_refs(xengnttab_handle *xgt, uint32_t domid, const uint32_t *grefs,
 		      uint32_t nr, int prot)
 {
@@ -71,6 +74,7 @@ static void *map_refs(xengnttab_handle *xgt, uint32_t domid, const uint32_t *gre
 	return xengnttab_map_domain_grant_refs(xgt, nr, domid, (uint32_t *)grefs, prot);
 }
 
+/* syscalls disk, bridge: ioctl(IOCTL_GNTDEV_GRANT_COPY) */
 /* Whether a byte of each can be read, by copies: they need no maptrack entry. */
 static bool all_granted(xengnttab_handle *xgt, uint32_t domid, const uint32_t *grefs,
 			uint32_t nr)
@@ -141,6 +145,8 @@ int grant_map(xengnttab_handle *xgt, uint32_t domid, const uint32_t *grefs,
 	return 0;
 }
 
+/* syscalls disk, bridge: ioctl(IOCTL_GNTDEV_GET_OFFSET_FOR_VADDR) ioctl(IOCTL_GNTDEV_UNMAP_GRANT_REF) */
+/* syscalls disk, bridge: munmap */
 void grant_unmap(xengnttab_handle *xgt, void *addr, uint32_t nr)
 {
 	if (addr)
@@ -149,6 +155,7 @@ void grant_unmap(xengnttab_handle *xgt, void *addr, uint32_t nr)
 
 /* ---- pages of our own ---------------------------------------------------- */
 
+/* syscalls start: openat ioctl mmap */
 int grant_own_open(struct grant_own *own, uint32_t domid, uint32_t nr_pages)
 {
 	int rc = -ENOMEM;
@@ -171,6 +178,7 @@ fail:
 	return rc;
 }
 
+/* syscalls bridge: munmap close */
 void grant_own_close(struct grant_own *own)
 {
 	if (own->pages)
@@ -319,6 +327,7 @@ static int fail_all(struct grant_batch *b, uint32_t nr, int16_t status, int err)
 	return err;
 }
 
+/* syscalls disk, bridge: ioctl(IOCTL_GNTDEV_GRANT_COPY) */
 int grant_batch_flush(struct grant_batch *b)
 {
 	uint32_t i, nr = b->nr;

@@ -16,6 +16,7 @@ union control {
 	char bytes[CMSG_SPACE(PACKET_FDS_MAX * sizeof(int))];
 };
 
+/* syscalls all: sendmsg */
 int packet_send(int sock, const void *packet, size_t bytes, const int *fds, unsigned nr_fds)
 {
 	struct iovec iov = { .iov_base = (void *)packet, .iov_len = bytes };
@@ -44,6 +45,7 @@ int packet_send(int sock, const void *packet, size_t bytes, const int *fds, unsi
 	return (size_t)sent == bytes ? 0 : -EPROTO;
 }
 
+/* syscalls all: close */
 void packet_close_fds(const int *fds, unsigned nr)
 {
 	while (nr)
@@ -70,6 +72,7 @@ static unsigned take_fds(struct msghdr *mh, int *fds, unsigned max)
 	return nr;
 }
 
+/* syscalls all: recvmsg */
 int packet_receive(int sock, void *packet, size_t bytes, int flags, int *fds, unsigned *nr_fds)
 {
 	struct iovec iov = { .iov_base = packet, .iov_len = bytes };

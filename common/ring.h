@@ -172,6 +172,16 @@ static inline void ring_back_take(struct ring_back *r, void *to, size_t bytes)
 }
 
 /*
+ * Writes a request back that was taken and not answered, as if it had not been: for a
+ * successor, whose predecessor may have begun to write a response there.
+ */
+static inline void ring_back_untake(struct ring_back *r, uint32_t index, const void *req,
+				    size_t bytes)
+{
+	memcpy(r->slots + (size_t)(index & (r->nr_slots - 1)) * r->slot_bytes, req, bytes);
+}
+
+/*
  * The next response's slot, to be written where it is: every octet of it, once. For
  * those that are written often: a copy of what has just been put together from smaller
  * parts makes the CPU wait for all its stores, and the last ring slot's among them.

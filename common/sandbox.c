@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A worker's privileges, given up in three visible stages.
- *
- * Hides: prctl, rlimits, capabilities, the list of system calls. Must not
- * know: which program it is in.
+ * A worker's privileges, given up in three visible stages (sandbox.h): limits,
+ * capabilities and their order. The rest is in sandbox-place.c, the user and the
+ * namespaces, and sandbox-filter.c, the system calls.
  */
 #include <errno.h>
 #include <linux/capability.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "sandbox.h"
+#include "packet.h"
+#include "sandbox-internal.h"
 
+uint32_t sandbox_layers;
+
+/* syscalls start: prlimit64 */
 /* Lowers a limit, never raises it. */
 static int lower_limit(int resource, rlim_t max)
 {
@@ -30,6 +34,7 @@ static int lower_limit(int resource, rlim_t max)
 	return 0;
 }
 
+/* syscalls start: prctl capset */
 /* The leak checker attaches to its own process, which needs this on. */
 static int forbid_dumps(void)
 {
@@ -37,6 +42,27 @@ static int forbid_dumps(void)
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
 		return -errno;
 #endif
+	return 0;
+}
+
+int sandbox_parse(struct sandbox *s, const char *user, const char *filter)
+{
+	static const char *const filters[] = {
+		[SANDBOX_KILL] = "kill", [SANDBOX_LOG] = "log", [SANDBOX_OFF] = "off",
+	};
+	unsigned uid = 0, gid = 0;
+	char rest;
+	int i = 0;
+
+	while (i <= SANDBOX_OFF && filter && strcmp(filters[i], filter))
+		i++;
+	s->user.own = !user || !strcmp(user, "own");
+	if (i > SANDBOX_OFF ||
+	    (!s->user.own && sscanf(user, "%u:%u%c", &uid, &gid, &rest) != 2))
+		return -EINVAL;
+	s->filter = (enum sandbox_filter)i;
+	s->user.uid = uid;
+	s->user.gid = gid;
 	return 0;
 }
 
@@ -57,38 +83,78 @@ int sandbox_early(void)
  * no_new_privs has already made harmless: best effort, since dropping from
  * the bounding set is itself privileged.
  */
+static void drop_inheritable(void)
+{
+	int cap;
+
+	for (cap = 0; cap <= CAP_LAST_CAP; cap++)
+		prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+}
+
 static int drop_capabilities(void)
 {
 	struct __user_cap_header_struct head = {
 		.version = _LINUX_CAPABILITY_VERSION_3,
 	};
 	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3];
-	int cap;
 
-	for (cap = 0; cap <= CAP_LAST_CAP; cap++)
-		prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
-	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	memset(none, 0, sizeof(none));
 	if (syscall(SYS_capset, &head, none))
 		return -errno;
 	return 0;
 }
 
-int sandbox_before_loop(uint32_t max_fds)
+int sandbox_before_loop(const struct sandbox *s, uint32_t max_fds)
 {
-	int rc = lower_limit(RLIMIT_NOFILE, max_fds);
+	int rc;
 
-	if (rc)
-		return rc;
-	return drop_capabilities();
+	if (!s)
+		return 0;
+	rc = lower_limit(RLIMIT_NOFILE, max_fds);
+	sandbox_layers = 0;
+	drop_inheritable();
+	if (!rc)
+		rc = sandbox_leave_host(&s->user);
+	if (!rc)
+		rc = drop_capabilities();
+	/* Another user's process is one that may be looked at. */
+	if (!rc)
+		rc = forbid_dumps();
+	if (!rc)
+		sandbox_layers |= SANDBOX_HAS_NO_CAPABILITIES;
+	return rc;
 }
 
-int sandbox_final(void)
+int sandbox_final(const struct sandbox *s, const struct sandbox_list *list, int sock)
 {
-	/*
-	 * The list of system calls belongs here, beside a seccomp filter that
-	 * every thread started from now on inherits. Rings of io_uring must be
-	 * restricted before: their operations do not pass the filter.
-	 */
-	return 0;
+	struct sandbox_note note = { .magic = SANDBOX_NOTE_MAGIC };
+	int rc;
+
+	if (!s)
+		return 0;
+	rc = sandbox_filter_calls(s->filter, list, sock);
+	note.value = sandbox_layers;
+	if (!rc)
+		packet_send(sock, &note, sizeof(note), NULL, 0);
+	return rc;
+}
+
+/* syscalls start: execve */
+void sandbox_end(void)
+{
+	for (;;)
+		syscall(SYS_execve, NULL, NULL, NULL);
+}
+
+void sandbox_describe(uint32_t layers, char *buf, size_t bytes)
+{
+	static const char *const names[] = { "user", "files", "network", "calls", "capabilities" };
+	size_t used = 0;
+
+	snprintf(buf, bytes, "none");
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && used < bytes; i++)
+		if (layers & 1u << i)
+			used += (size_t)snprintf(buf + used, bytes - used, "%s%s",
+						 used ? " " : "", names[i]);
 }

@@ -23,6 +23,7 @@ static const char *log_program = "paravane";
 static enum log_level log_max = LOG_LEVEL_INFO;
 static bool log_priorities;
 
+/* syscalls start: newfstatat */
 /* systemd names the socket behind stderr; only then it parses "<N>". */
 static bool stderr_is_journal(void)
 {
@@ -66,6 +67,7 @@ static size_t add_text(char *line, size_t used, const char *fmt, ...)
 	return used;
 }
 
+/* syscalls all: write */
 /* One write for the whole line, so that threads and processes do not mix. */
 static void write_line(char *line, size_t used)
 {
@@ -172,6 +174,7 @@ void die(const char *fmt, ...)
 	exit(1);
 }
 
+/* syscalls all: clock_gettime */
 uint64_t now_ns(void)
 {
 	struct timespec ts;
@@ -208,6 +211,7 @@ int parse_u64(const char *text, uint64_t max, uint64_t *out)
 	return 0;
 }
 
+/* syscalls all: close */
 void close_fd(int *fd)
 {
 	int saved_errno = errno;

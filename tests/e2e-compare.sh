@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # The comparison's virtual machine: by each model the guest copies the first half of a
-# disk onto the second, and the halves are compared here. Then the command itself: its
-# table and JSON, and that nothing is left when it is interrupted.
+# disk onto the second, and the halves are compared here; by each network card frames of
+# all lengths and a stream go both ways, and whoever receives one compares every octet. Then
+# the command itself: its table and JSON, and that nothing is left when it is interrupted.
 set -u -o pipefail
 
 top=${abs_top_builddir:-$PWD}
@@ -11,7 +12,10 @@ if [ -z "${E2E_COMPARE_INSIDE:-}" ]; then
 	[ -x "$top/tools/compare/paravane-compare-vm" ] ||
 		{ echo "skipped: tools/compare/paravane-compare-vm is for x86_64"; exit 77; }
 	{ : <>/dev/kvm; } 2>/dev/null || { echo "skipped: /dev/kvm does not open"; exit 77; }
-	E2E_COMPARE_INSIDE=1 exec "$top/tools/localxen/localxen" run -- bash "$0"
+	own=(unshare --net)
+	[ "$(id -u)" = 0 ] || own+=(--user --map-root-user)
+	"${own[@]}" true 2>/dev/null && [ -c /dev/net/tun ] || own=()
+	E2E_COMPARE_INSIDE=${own[0]:-no} exec "${own[@]}" "$top/tools/localxen/localxen" run -- bash "$0"
 fi
 
 PATH=$top:$top/tools/localxen:$top/tools/compare:$PATH
@@ -72,10 +76,107 @@ for flags in '' '--flag exits' '--flag no-persistent --flag no-indirect' '--flag
 	done
 done
 
+# frames NAME COMMAND...: all that was sent has arrived, and was as it was sent
+frames()
+{
+	local name=$1
+
+	shift
+	"$@" --ms 60 --deadline 300 --flag verify >"$work/out" 2>&1 ||
+		{ bad "$name: $(cat "$work/out")"; return; }
+	grep -q '^sent=[1-9]' "$work/out" || bad "$name: nothing was sent: $(cat "$work/out")"
+	has lost 0 "$name"
+	has wall_ns '[1-9][0-9]*' "$name"
+}
+
+# card_frames NAME DEPTH COMMAND...: every operation of a card
+card_frames()
+{
+	local name=$1 op bs
+
+	shift
+	for bs in 60 1514; do
+		for op in send receive; do
+			frames "$name $op $bs" "$@" --op $op --bs $bs --depth 256
+		done
+		frames "$name ping $bs" "$@" --op ping --bs $bs --depth 1
+	done
+	for op in stream-out stream-in; do
+		frames "$name $op" "$@" --op $op --bs 1514 --depth 256
+	done
+}
+
+large() { has offloads 1 "$1"; has frame_bytes 64294 "$1"; }
+
+if [ "$E2E_COMPARE_INSIDE" = unshare ]; then
+	vm=(paravane-compare-vm --ifname tap0 --model)
+	card_frames rtl8139 "${vm[@]}" rtl8139
+	has offloads 0 rtl8139
+	frames "rtl8139 poll" "${vm[@]}" rtl8139 --op receive --bs 1514 --depth 64 --flag poll
+	card_frames virtio-net "${vm[@]}" virtio-net
+	large virtio-net
+	for flags in every-event every-kick exits poll same-cpu; do
+		for op in receive stream-out; do
+			frames "virtio-net $op $flags" "${vm[@]}" virtio-net --op $op --bs 1514 \
+				--depth 256 --flag $flags
+		done
+		large "virtio-net $flags"
+	done
+	for op in stream-in stream-out; do
+		frames "virtio-net $op" "${vm[@]}" virtio-net --op $op --bs 1514 --depth 256 \
+			--flag no-offloads
+		has offloads 0 'virtio-net no-offloads'
+	done
+
+	paravane-netback >"$work/netback.log" 2>&1 &
+	paravane bridge uplink add br xen0 >/dev/null || bad "no uplink"
+	paravane attach-nic g bridge=br mac=00:16:3e:00:00:01 --no-wait >/dev/null || bad "no interface"
+	vm=(localxen exec g -- paravane-compare-vm --ifname xen0 --model xen-net)
+	card_frames xen-net "${vm[@]}"
+	large xen-net
+	has persistent 1 'xen-net, static grants'
+	has back_ns '[1-9][0-9]*' xen-net
+	for flags in every-kick exits no-static-grants bounce poll same-cpu; do
+		for op in receive stream-out; do
+			frames "xen-net $op $flags" "${vm[@]}" --op $op --bs 1514 --depth 256 --flag $flags
+		done
+	done
+	for op in stream-in stream-out; do
+		frames "xen-net $op" "${vm[@]}" --op $op --bs 1514 --depth 256 --flag no-offloads
+		has offloads 0 'xen-net no-offloads'
+	done
+else
+	echo "no network namespace of its own: network cards are not tested"
+fi
+
 # The command.
 paravane compare --ms 20 --quick --only virtio >"$work/table" 2>"$work/err" ||
 	bad "paravane compare: $(cat "$work/err")"
 grep -q '^virtio ' "$work/table" || bad "no row for virtio: $(cat "$work/table")"
+if [ "$E2E_COMPARE_INSIDE" = unshare ]; then
+	grep -q '^virtio-net ' "$work/table" || bad "no row for virtio-net: $(cat "$work/table")"
+	paravane compare --ms 20 --quick --nic --json >"$work/json" 2>"$work/err" ||
+		bad "paravane compare --nic: $(cat "$work/err")"
+	python3 -c '
+import json, sys
+r = json.load(open(sys.argv[1]))["results"]
+assert {(x["model"], x["operation"]) for x in r} == {
+    (m, o) for m in ("rtl8139", "virtio-net", "xen-net")
+    for o in ("send", "receive", "ping", "stream-out", "stream-in")}, r
+for x in r:
+    assert x["device"] == "nic" and x["frame_bytes"] > 0 and x["ops"] > 0, x
+    assert x["largest_frame_bytes"] >= x["frame_bytes"], x
+    assert 0 <= x["frames_lost"] <= x["frames_sent"], x
+' "$work/json" || bad "JSON of network cards: $(cat "$work/json")"
+fi
+# Without a namespace the network cards are left out by name, the disks are measured.
+paravane compare --inside='no namespace' --ms 20 --quick --only 'virtio' >"$work/table" 2>"$work/err" ||
+	bad "paravane compare without network: $(cat "$work/err")"
+grep -q '^virtio ' "$work/table" && ! grep -q '^virtio-net ' "$work/table" &&
+	grep -q 'NIC: 64-byte frames sent' "$work/table" && grep -q 'because no namespace' "$work/table" ||
+	bad "without network: $(cat "$work/table")"
+paravane compare --inside='no namespace' --nic >"$work/out" 2>&1
+[ $? = 77 ] || bad "--nic without network: $(cat "$work/out")"
 paravane compare --ms 20 --quick --only 'Xen ring' --json >"$work/json" 2>"$work/err" ||
 	bad "paravane compare --json: $(cat "$work/err")"
 python3 -c '
@@ -86,19 +187,38 @@ assert r and all(x["model"] == "xen" and x["ops"] > 0 and x["persistent_grants"]
 paravane compare --only nonsense >"$work/out" 2>&1
 [ $? = 2 ] || bad "--only nonsense: $(cat "$work/out")"
 
-# Interrupted in the middle: its local Xen, image and processes go.
-mkdir "$work/run"
-XDG_RUNTIME_DIR=$work/run setsid paravane compare >"$work/out" 2>&1 &
-pid=$!
-for ((i = 0; i < 600; i++)); do
-	grep -q '^2 of' "$work/out" && break
-	sleep 0.1
-done
-grep -q '^2 of' "$work/out" || bad "it does not begin: $(cat "$work/out")"
-kill -INT $pid
-wait $pid
-[ $? -ge 125 ] || bad "interrupted, but its status does not say so"
-[ -z "$(ls "$work/run")" ] || bad "left behind: $(ls -R "$work/run")"
+# interrupted AT ARGUMENT...: in the middle of measurement AT; its local Xen, image,
+# namespace and processes go
+interrupted()
+{
+	local at=$1 pid i
+
+	shift
+	mkdir "$work/run"
+	XDG_RUNTIME_DIR=$work/run setsid paravane compare "$@" >"$work/out" 2>&1 &
+	pid=$!
+	for ((i = 0; i < 600; i++)); do
+		grep -q "^$at of" "$work/out" && break
+		sleep 0.1
+	done
+	grep -q "^$at of" "$work/out" || bad "it does not begin: $(cat "$work/out")"
+	kill -INT $pid
+	wait $pid
+	[ $? -ge 125 ] || bad "interrupted, but its status does not say so"
+	[ -z "$(ls "$work/run")" ] || bad "left behind: $(ls -R "$work/run")"
+	for ((i = 0; i < 100; i++)); do
+		grep -qs "XDG_RUNTIME_DIR=$work/run" /proc/[0-9]*/environ || break
+		sleep 0.1
+	done
+	[ $i -lt 100 ] || bad "processes are left: $(grep -ls "$work/run" /proc/[0-9]*/environ)"
+	rmdir "$work/run"
+}
+
+interrupted 2
+if [ "$E2E_COMPARE_INSIDE" = unshare ]; then
+	interrupted 2 --nic --only 'frames sent'
+	interrupted 2 --nic --only 'Xen netif'
+fi
 
 [ $failures = 0 ] || exit 1
-echo "verified data by ATA, virtio and Xen's ring"
+echo "verified data by ATA, virtio and Xen's rings"

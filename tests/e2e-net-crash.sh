@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # What ends without goodbye while guests talk, beside two on another switch that must not
-# lose a frame by it: a worker with pages mapped (LIFE-2), a domain whose number another
+# lose a frame by it: a worker with pages mapped (LIFE-2), which its guests must not notice,
+# alone and together with its daemon; a worker that dies again and again; a domain whose number another
 # has afterwards while its vif's nodes linger (XS-5), a domain that is saved and restored
 # as another (LIFE-3; local Xen has no save, so that domain is stopped, destroyed as xl
 # does it, and made anew).
@@ -43,29 +44,95 @@ streams()
 		>"$tmp/stream-$streamer" 2>&1
 }
 
-give_nic "$a" bridge=br0 mac=$mac
-give_nic "$b" bridge=br0 mac=$peer
-for turn in 1 2 3 4 5; do
-	say "a worker is killed with pages mapped ($turn)"
-	streams "$b" rx & receiver=$!
-	back_reaches "$b" 4
-	streams "$a" tx --mac $peer --size 1500 & sender=$!
-	back_reaches "$a" 4
-	wait_for $wait_s held "$a" && wait_for $wait_s held "$b" || fail "nothing is mapped"
+# succeeded GUEST...: each has a worker that is not the one before, and pages are mapped.
+succeeded()
+{
+	for guest; do
+		now=$(info "$guest" pid)
+		[ -n "$now" ] && [ "$now" != "$worker" ] && held "$guest" || return 1
+	done
+}
+
+# kills [COMMAND]: the worker of a and b, and what COMMAND says; both go on in state 4.
+kills()
+{
 	worker=$(info "$a" pid)
 	[ "$worker" = "$(info "$b" pid)" ] && [ "$worker" != "$others" ] || fail "workers: $worker, $others"
-	sleep 0.$turn
 	kill -9 "$worker"
+	"$@"
+	wait_for $wait_s succeeded "$a" "$b" || fail "no successor: $(tail -5 "$tmp/log")"
 	for guest in $a $b; do
-		back_reaches "$guest" 6
-		error_says "$guest" "bridge br0: the worker was ended by signal 9"
+		node_is "$(back_dir "$guest")/state" 4 || fail "$guest has seen it: $(tail -3 "$tmp/log")"
 	done
-	wait $sender $receiver
-	for guest in $a $b; do
-		nothing_held "$guest" || fail "held of $guest: $("$LOCALXEN" status)"
-	done
-	node_is "$(back_dir "$p")/state" 4 && [ "$(info "$p" pid)" = "$others" ] || fail "the others suffer"
+	node_is "$(back_dir "$p")/state" 4 || fail "the others suffer"
+}
+
+give_nic "$a" bridge=br0 mac=$mac
+give_nic "$b" bridge=br0 mac=$peer
+streams "$b" rx & receiver=$!
+back_reaches "$b" 4
+streams "$a" tx --mac $peer --size 1500 & sender=$!
+back_reaches "$a" 4
+wait_for $wait_s held "$a" && wait_for $wait_s held "$b" || fail "nothing is mapped"
+for turn in 1 2 3; do
+	say "a worker is killed with pages mapped ($turn)"
+	kills true
+	sleep 0.$turn
 done
+kill -0 $sender && kill -0 $receiver || fail "a front end has ended: $(cat "$tmp/stream-$a" "$tmp/stream-$b")"
+
+say "it dies again and again"
+gave_up() { node_is "$(back_dir "$a")/state" 6 && node_is "$(back_dir "$b")/state" 6; }
+dies_again() { kill -9 "$(info "$a" pid)" 2>/dev/null; gave_up; }
+wait_for $wait_s dies_again || fail "nobody gives up"
+for guest in $a $b; do
+	error_says "$guest" "gave up after 5 crashes in 10 s: bridge br0: the worker was ended by signal 9"
+done
+wait $sender $receiver
+for guest in $a $b; do
+	nothing_held "$guest" || fail "held of $guest: $("$LOCALXEN" status)"
+done
+node_is "$(back_dir "$p")/state" 4 && [ "$(info "$p" pid)" = "$others" ] || fail "the others suffer"
+
+guest "$a" "$netfront" info >"$tmp/out" 2>&1 || fail "it does not connect again: $(cat "$tmp/out")"
+back_reaches "$a" 6
+detach_nic "$a"
+detach_nic "$b"
+
+# ---- a TCP stream goes on ------------------------------------------------------------------
+
+say "a TCP stream goes through the deaths of its worker, and of its daemon"
+give_nic "$a" bridge=br0 mac=$mac
+give_nic "$b" bridge=br0 mac=$peer
+boot_net "$a"
+boot_net "$b"
+wait_for $wait_s meets "$a" "$b" || fail "a and b do not talk"
+# Bytes per 50 ms: 20 MB/s, so that it lasts.
+xenstore-write "$(back_dir "$a")/rate" 1000000,50000
+wait_for $wait_s grep -q "vif $a/0: limited" "$tmp/log" || fail "no rate"
+again() { kill -9 "$daemon"; wait "$daemon"; start_daemon; others=$(info "$p" pid); }
+mib=80
+[ -z "${PV_FULL:-}" ] || mib=1000
+compares "$a" "$b" $mib &
+comparing=$!
+deaths=0
+sleep 0.5
+while kill -0 $comparing 2>/dev/null; do
+	case $((deaths % 3)) in
+	1) kills again ;;
+	*) kills true ;;
+	esac
+	deaths=$((deaths + 1))
+	# Five in ten seconds would be too often.
+	sleep 2.1
+done
+wait $comparing || fail "the stream did not survive: $(tail -5 "$tmp/log")"
+[ $deaths -ge 2 ] || fail "it was over after $deaths deaths"
+say "$deaths deaths"
+halt_net "$a"
+back_reaches "$a" 6
+halt_net "$b"
+back_reaches "$b" 6
 
 # ---- a domain's number is used again -------------------------------------------------------
 

@@ -136,23 +136,6 @@ for d in $a $b; do
 	detach_nic "$d"
 done
 
-say "its worker is killed: closed, with a reason, and taken up again as new"
-give_nic "$a" bridge=br0
-give_nic "$b" bridge=br1
-boot_net "$b"
-boot_net "$a"
-kill -9 "$(info "$a" pid)"
-wait_for $wait_s node_is "$(back_dir "$a")/state" 6 || fail "it is $(xenstore-read "$(back_dir "$a")/state")"
-xenstore-read "/local/domain/0/error/backend/vif/$a/0/error" >"$tmp/out"
-says "$tmp/out" "bridge br0"
-eval "wait \$front_$a"
-reads 4 xenstore-read "$(back_dir "$b")/state"
-guest "$a" "$netfront" info >"$tmp/out" 2>&1 || fail "not again: $(cat "$tmp/out")"
-detach_nic "$a"
-halt_net "$b"
-back_reaches "$b" 6
-detach_nic "$b"
-
 say "a limit, and another while in use"
 # sends: bits per second of what a guest sends, in $tmp/bits.
 sends()

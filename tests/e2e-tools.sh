@@ -175,8 +175,9 @@ assert d["agreed"] is True, d
 assert d["requests_in_flight_max"] == 32 * pages * queues, d
 assert d["request_bytes_max"] == 4096 * d["offered"]["max_indirect_segments"], d
 told = {e["topic"]: e for e in d["explanation"]}
-assert len(told) == len(d["explanation"]) == 10, told
+assert len(told) == len(d["explanation"]) == 11, told
 assert told["engine"]["is"] == "buffered, cache mode writeback", told
+assert told["sandbox"]["is"] in ("whole", "not whole; it has: capabilities") or "calls" in told["sandbox"]["is"], told
 assert told["grants"]["is"].startswith("persistent"), told
 assert all(e["is"] for e in told.values()), told
 END

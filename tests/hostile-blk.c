@@ -16,7 +16,7 @@
 #include "hostile-blk.h"
 
 #define LOAD_MS 2000
-#define STORM_MS 2000
+#define STORM_MS_DEFAULT 2000u
 #define IDS 0x10000u
 
 /* ---- noise: what a thread does while the other works --------------------------- */
@@ -369,12 +369,14 @@ static void grant_ring(struct hostile *h)
 
 /* ---- events and death ------------------------------------------------------------- */
 
+static uint64_t storm_ms = STORM_MS_DEFAULT;
+
 static void storm(struct hostile *h)
 {
 	uint64_t start, nr = 0;
 
 	hostile_open(h);
-	for (start = hostile_now_ms(); hostile_now_ms() - start < STORM_MS; nr++)
+	for (start = hostile_now_ms(); hostile_now_ms() - start < storm_ms; nr++)
 		hostile_notify(h);
 	hostile_good(h);
 	hostile_close(h);
@@ -427,7 +429,7 @@ static const struct hostile_case {
 static void usage(void)
 {
 	fprintf(stderr, "Usage: hostile-blk [--device N] [--abi native|x86_32|x86_64] "
-		"[--persistent] [--log FILE] CASE...\nCases:");
+		"[--persistent] [--log FILE] [--seconds N] CASE...\nCases:");
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		fprintf(stderr, " %s", cases[i].name);
 	fputc('\n', stderr);
@@ -451,6 +453,7 @@ static void parse(int argc, char **argv, struct hostile_options *o)
 		{ "device", required_argument, NULL, 'd' },
 		{ "abi", required_argument, NULL, 'a' },
 		{ "persistent", no_argument, NULL, 'p' },
+		{ "seconds", required_argument, NULL, 's' },
 		{ "log", required_argument, NULL, 'l' }, { NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -459,6 +462,7 @@ static void parse(int argc, char **argv, struct hostile_options *o)
 		switch (c) {
 		case 'd': o->devid = (uint32_t)strtoul(optarg, NULL, 10); break;
 		case 'a': o->abi = abi_named(optarg); break;
+		case 's': storm_ms = 1000 * strtoul(optarg, NULL, 10); break;
 		case 'p': o->persistent = true; break;
 		case 'l': o->log = optarg; break;
 		default: usage();

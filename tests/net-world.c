@@ -30,7 +30,7 @@ static void add_guest(struct world *w, uint32_t i)
 	struct net_guest *g = &w->guest[i];
 	struct netback_vif vif = {
 		.domid = FAKE_DOMID, .front = &g->front,
-		.port = &w->config[i], .log = &w->log[i],
+		.port = &w->config[i], .log = &w->log[i], .journal_fd = -1,
 	};
 	char why[200] = "";
 

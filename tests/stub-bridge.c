@@ -8,7 +8,7 @@
  *	crash		ends after ADDED	deaf	does not hear REMOVE
  *	flip-ended	FLIP_ENDED, thrice, after ADDED, of uplinks too
  *
- * An address is refused, as of a switch, to the second who comes with it.
+ * A vif's journal is marked, and "again" noted when it was. An address is refused, as of a switch, to the second who comes with it.
  *
  * Must not know: rings.
  */
@@ -22,6 +22,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "bridge.h"
+#include "util.h"
 
 static const char *stub = "";
 static char name[VIF_NAME_BYTES];
@@ -94,9 +95,22 @@ static void added(uint32_t port)
 		say(BRIDGE_FLIP_ENDED, port, "it takes none");
 }
 
-static void add(const struct bridge_msg *msg)
+/* Whether another worker has had this journal; it has now. */
+static bool was_used(int journal)
 {
-	note("%s add %u/%u\n", name, msg->vif.domid, msg->vif.devid);
+	char mark;
+
+	if (read(journal, &mark, 1) == 1)
+		return true;
+	if (write(journal, "x", 1) != 1)
+		exit(1);
+	return false;
+}
+
+static void add(const struct bridge_msg *msg, int journal)
+{
+	note("%s add %u/%u%s\n", name, msg->vif.domid, msg->vif.devid,
+	     was_used(journal) ? " again" : "");
 	if (is_taken(msg->vif.port.mac)) {
 		say_error(BRIDGE_REFUSED, msg->port, EADDRINUSE, "it is taken");
 		return;
@@ -113,11 +127,11 @@ static void add(const struct bridge_msg *msg)
 		say(BRIDGE_BROKEN, msg->port, "its tx ring is nonsense");
 }
 
-static void act(const struct bridge_msg *msg)
+static void act(const struct bridge_msg *msg, int fd)
 {
 	switch (msg->type) {
 	case BRIDGE_ADD_VIF:
-		add(msg);
+		add(msg, fd);
 		break;
 	case BRIDGE_ADD_UPLINK:
 		added(msg->port);
@@ -166,7 +180,9 @@ int main(void)
 		return 1;
 	}
 	say(BRIDGE_READY, BRIDGE_ITSELF, NULL);
-	while (!bridge_receive(BRIDGE_FD, &msg, &fd))
-		act(&msg);
+	while (!bridge_receive(BRIDGE_FD, &msg, &fd)) {
+		act(&msg, fd);
+		close_fd(&fd);
+	}
 	return 0;
 }

@@ -31,7 +31,7 @@ static void *run(void *arg)
 {
 	struct rig *r = arg;
 
-	r->status = bridge_worker(r->theirs);
+	r->status = bridge_worker(r->theirs, NULL);
 	close(r->theirs);
 	return NULL;
 }

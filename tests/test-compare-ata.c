@@ -5,42 +5,19 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define MEMORY_BYTES (256u << 10)
+#define COMPARE_GUEST_BYTES MEMORY_BYTES
 #include "abi.h"
 #include "ata.h"
+#include "ata-regs.h"
+#include "compare-guest.h"
 #include "unit.h"
 
-#define MEMORY_BYTES (256u << 10)
 #define IMAGE_BYTES (1u << 20)
-#define S_ERR 1
-#define S_DRQ 8
-#define BMS_ERROR 2
-
-static uint8_t guest[MEMORY_BYTES];
-static unsigned int interrupts;
 static int image;
 static struct ata *ata;
-static uint64_t seed = 7;
-
-static uint32_t rnd(uint32_t below)
-{
-	seed = seed * 6364136223846793005ull + 1442695040888963407ull;
-	return (uint32_t)(seed >> 33) % below;
-}
-
-static void *memory(void *ctx, uint64_t gpa, uint64_t bytes)
-{
-	(void)ctx;
-	return gpa > MEMORY_BYTES || bytes > MEMORY_BYTES - gpa ? NULL : guest + gpa;
-}
-
-static void interrupt(void *ctx)
-{
-	(void)ctx;
-	interrupts++;
-}
-
-static struct ata_host host = { .bytes = IMAGE_BYTES, .memory = memory,
-				.interrupt = interrupt };
+static struct ata_host host = { .bytes = IMAGE_BYTES, .memory = guest_memory,
+				.interrupt = guest_interrupt };
 
 static uint8_t pattern(uint64_t at)
 {

@@ -10,11 +10,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define MEMORY_BYTES (64u << 10)
+#define COMPARE_GUEST_BYTES MEMORY_BYTES
+#include "compare-guest.h"
 #include "unit.h"
 #include "virtio-blk.h"
-#include "virtqueue.h"
 
-#define MEMORY_BYTES (64u << 10)
 #define IMAGE_BYTES (64u << 10)
 #define SIZE 8u
 #define DESC 0x1000u
@@ -22,30 +23,10 @@
 #define USED 0x3000u
 #define DATA 0x4000u
 
-static _Alignas(16) uint8_t guest[MEMORY_BYTES];
 static struct vring_desc *const desc = (void *)(guest + DESC);
 static struct vring_avail *const avail = (void *)(guest + AVAIL);
 static struct vring_used *const used = (void *)(guest + USED);
-static unsigned int interrupts, notified;
-static uint64_t seed = 11;
-
-static uint32_t rnd(uint32_t below)
-{
-	seed = seed * 6364136223846793005ull + 1442695040888963407ull;
-	return (uint32_t)(seed >> 33) % below;
-}
-
-static void *memory(void *ctx, uint64_t gpa, uint64_t bytes)
-{
-	(void)ctx;
-	return gpa > MEMORY_BYTES || bytes > MEMORY_BYTES - gpa ? NULL : guest + gpa;
-}
-
-static void interrupt(void *ctx)
-{
-	(void)ctx;
-	interrupts++;
-}
+static unsigned int notified;
 
 static void was_notified(void *ctx)
 {
@@ -68,7 +49,7 @@ static void offer(uint16_t head)
 
 static struct virtqueue queue(void)
 {
-	struct virtqueue vq = { .memory = memory, .size = SIZE, .desc_gpa = DESC,
+	struct virtqueue vq = { .memory = guest_memory, .size = SIZE, .desc_gpa = DESC,
 				.avail_gpa = AVAIL, .used_gpa = USED };
 
 	memset(guest, 0, sizeof(guest));
@@ -188,20 +169,20 @@ static void test_broken(void)
 
 /* ---- the disk ------------------------------------------------------------------------- */
 
-static struct virtio_blk_host host = { .bytes = IMAGE_BYTES, .memory = memory,
-	.interrupt = interrupt, .notified = was_notified };
+static struct virtio_blk_host host = { .bytes = IMAGE_BYTES, .memory = guest_memory,
+	.interrupt = guest_interrupt, .notified = was_notified };
 static struct virtio_blk *disk;
 
 static void reg(unsigned int at, uint32_t v)
 {
-	virtio_blk_write(disk, at, &v, 4);
+	virtio_mmio_write(virtio_blk_mmio(disk), at, &v, 4);
 }
 
 static uint32_t get(unsigned int at)
 {
 	uint32_t v;
 
-	virtio_blk_read(disk, at, &v, 4);
+	virtio_mmio_read(virtio_blk_mmio(disk), at, &v, 4);
 	return v;
 }
 

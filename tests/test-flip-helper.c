@@ -12,6 +12,7 @@
 #include "flip.h"
 #include "lxguest.h"
 #include "process.h"
+#include "sandbox.h"
 #include "unit.h"
 
 #define PROGRAM "paravane-flip"
@@ -34,6 +35,7 @@ static void limit(int sock, int option, int seconds)
 static void start(void)
 {
 	struct flip_hello hello = { 0 };
+	struct sandbox_note note = { 0 };
 	int pair[2], fd = -1;
 
 	UNIT_NEED(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair));
@@ -46,6 +48,9 @@ static void start(void)
 	close(pair[1]);
 	supervisor = pair[0];
 	limit(supervisor, SO_RCVTIMEO, ANSWER_S);
+	UNIT_EQ(recv(supervisor, &note, sizeof(note), 0), sizeof(note));
+	UNIT_EQ(note.magic, SANDBOX_NOTE_MAGIC);
+	UNIT_EQ(note.refused, 0);
 	UNIT_EQ(flip_receive_hello(supervisor, &hello, &fd), 0);
 	UNIT_EQ(hello.type, FLIP_READY);
 }

@@ -159,6 +159,22 @@ static void test_grants(void)
 	UNIT_OK(says(&v, "grants", "QEMU has the data"));
 }
 
+static void test_sandbox(void)
+{
+	struct disk_view v = connected();
+	struct meaning m[MEANINGS_MAX];
+	unsigned n = disk_meanings(&v, m);
+
+	while (n--)	/* a daemon that did not say */
+		UNIT_OK(strcmp(m[n].topic, "sandbox"));
+	strcpy(v.base.sandbox, "user files network calls capabilities");
+	UNIT_OK(says(&v, "sandbox", "whole. "));
+	UNIT_OK(silent(&v, "sandbox", "not whole"));
+	strcpy(v.base.sandbox, "user calls capabilities");
+	UNIT_OK(says(&v, "sandbox", "not whole; it has: user calls capabilities"));
+	UNIT_OK(says(&v, "sandbox", "start the daemon as root"));
+}
+
 static void test_engine(void)
 {
 	struct disk_view v = connected();
@@ -278,6 +294,7 @@ static const struct unit_test tests[] = {
 	{ "largest request", test_request },
 	{ "grants", test_grants },
 	{ "engine", test_engine },
+		{ "the worker's sandbox", test_sandbox },
 	{ "flush, barrier, read-only", test_safety },
 	{ "discard", test_discard },
 	{ "sharing", test_sharing },

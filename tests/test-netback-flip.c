@@ -370,7 +370,7 @@ static void add_again(struct world *w, uint32_t guest)
 {
 	const struct netback_vif vif = {
 		.domid = FAKE_DOMID, .front = &w->guest[guest].front,
-		.port = &w->config[guest], .log = &w->log[guest],
+		.port = &w->config[guest], .log = &w->log[guest], .journal_fd = -1,
 	};
 	char why[200];
 

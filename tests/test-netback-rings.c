@@ -95,7 +95,8 @@ static void test_connect(void)
 			struct vswitch_port_config port = { .any_source = true };
 			struct log_peer log;
 			struct netback_vif vif = { .domid = FAKE_DOMID, .front = &late.front,
-						   .port = &port, .log = &log };
+						   .port = &port, .log = &log,
+						   .journal_fd = -1 };
 			uint32_t before, number;
 			char why[200] = "";
 			struct world w;

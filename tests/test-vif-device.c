@@ -178,7 +178,7 @@ static void test_life(void)
 	UNIT_OK(connects("3", "br0"));
 	UNIT_STREQ(fake_xs_get(BACK("3") "feature-rx-copy"), "1");
 	UNIT_STREQ(fake_xs_get(BACK("3") "multi-queue-max-queues"), "4");
-	UNIT_EQ(run_files("netback"), 1);
+	UNIT_EQ(run_files("netback"), 2);
 	put_front("3", "state", "5");
 	UNIT_OK(back_reaches("3", "6"));
 	UNIT_OK(pump_until_idle());
@@ -269,11 +269,11 @@ static void test_moves(void)
 	UNIT_OK(connects("3", "br0"));
 	put_back("3", "bridge", "br1");
 	pump_quiet();
-	UNIT_OK(will_be_told("br0 stop\n") && will_be_told("br1 add 3/0\n"));
+	UNIT_OK(will_be_told("br0 stop\n") && will_be_told("br1 add 3/0 again\n"));
 	/* The end of the one and the start of the other are two processes' doing. */
 	got = told();
-	if (strcmp(got, "br0 add 3/0\nbr0 remove\nbr1 add 3/0\nbr0 stop\n"))
-		UNIT_STREQ(got, "br0 add 3/0\nbr0 remove\nbr0 stop\nbr1 add 3/0\n");
+	if (strcmp(got, "br0 add 3/0\nbr0 remove\nbr1 add 3/0 again\nbr0 stop\n"))
+		UNIT_STREQ(got, "br0 add 3/0\nbr0 remove\nbr0 stop\nbr1 add 3/0 again\n");
 	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
 	put_back("3", "online", "0");
 	put_back("3", "state", "5");
@@ -340,6 +340,38 @@ static void test_failures(void)
 		UNIT_OK(error_has("3", row[i].words));
 		teardown();
 	}
+}
+
+static pid_t worker_of(const char *id)
+{
+	const struct rundir_name name = { "vif", (uint32_t)atoi(id), 0 };
+	char text[16];
+
+	return rundir_read_info(&config.base.rundir, &name, "pid", text, sizeof(text)) ? 0 :
+	       (pid_t)atoi(text);
+}
+
+/* Its ports join a successor, each with its journal, and the guests are not told. */
+static void test_killed(void)
+{
+	pid_t before;
+
+	setup("");
+	UNIT_OK(connects("3", "br0"));
+	UNIT_OK(connects("4", "br0"));
+	told();
+	before = worker_of("3");
+	UNIT_OK(before > 0 && before == worker_of("4"));
+	UNIT_EQ(kill(before, SIGKILL), 0);
+	for (uint64_t until = now_ms() + DEADLINE_MS; now_ms() < until &&
+	     (worker_of("3") == before || worker_of("4") == before);)
+		evloop_turn(loop, 10);
+	UNIT_OK(worker_of("3") != before && worker_of("3") == worker_of("4"));
+	UNIT_OK(will_be_told("br0 add 3/0 again\n") && will_be_told("br0 add 4/0 again\n"));
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	UNIT_STREQ(fake_xs_get(BACK("4") "state"), "4");
+	UNIT_EQ(run_files("netback"), 4);
+	teardown();
 }
 
 /* A worker that does not answer is killed, and the detach goes on. */
@@ -421,13 +453,13 @@ static void test_next_daemon(void)
 	backend_shutdown(backend);
 	UNIT_EQ(evloop_run(loop), 0);
 	UNIT_OK(!has_children());
-	UNIT_EQ(run_files("netback"), 1);
+	UNIT_EQ(run_files("netback"), 2);
 	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
 	world_end(&world);
 	UNIT_STREQ(told(), "br0 add 3/0\nbr0 remove\nbr0 stop\n");
 	world_start(&world);
 	pump_quiet();
-	UNIT_STREQ(told(), "br0 add 3/0\n");
+	UNIT_STREQ(told(), "br0 add 3/0 again\n");
 	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
 	teardown();
 }
@@ -646,6 +678,7 @@ int main(void)
 		{ "bad words of tool stack and front end", test_bad_words },
 		{ "waits for the address", test_waits_for_mac },
 		{ "a worker refuses, breaks, crashes", test_failures },
+		{ "a worker is killed", test_killed },
 		{ "a worker that does not answer", test_deaf },
 		{ "the end of flip", test_flip_ended },
 		{ "the end of flip, of an uplink", test_flip_ended_of_uplink },

@@ -42,7 +42,7 @@ static void *run_worker(void *arg)
 {
 	struct rig *r = arg;
 
-	r->status = worker_main(r->worker_sock);
+	r->status = worker_main(r->worker_sock, NULL);
 	close(r->worker_sock);
 	return NULL;
 }
@@ -570,7 +570,7 @@ static pid_t start_process(struct rig *r)
 	pid = fork();
 	if (pid == 0) {
 		close(r->sock);
-		_exit(worker_main(r->worker_sock));
+		_exit(worker_main(r->worker_sock, NULL));
 	}
 	close(r->worker_sock);
 	return pid;

@@ -23,7 +23,11 @@
 #define LANE_HEIGHT 13.0
 #define AXIS_HEIGHT 44.0
 #define TOP 6.0
-#define CHAR_WIDTH 6.6
+#define CHAR_WIDTH 7.0
+#define LABEL_CHAR_WIDTH 7.4	/* of any text: they may be wide ones */
+/* Beyond is nothing that was measured, and an axis that gnuplot cannot make. */
+#define AXIS_MIN 1e-9
+#define AXIS_MAX 1e24
 
 bool chart_program_found(void)
 {
@@ -42,12 +46,13 @@ bool chart_program_found(void)
 
 struct axis {
 	double min, max;
+	double least, most;		/* that is drawn */
 };
 
 /* For the labels, left of the axis. */
 static double label_width(const struct chart *c)
 {
-	size_t most = 4;
+	size_t most = 6;
 
 	for (unsigned int i = 0; i < c->nr_rows; i++) {
 		size_t n = 0;
@@ -56,40 +61,38 @@ static double label_width(const struct chart *c)
 			n += ((unsigned char)*s & 0xc0) != 0x80;
 		most = MAX(most, n);
 	}
-	return MIN((double)most * CHAR_WIDTH + 8, WIDTH * 0.45);
+	return MIN((double)most * LABEL_CHAR_WIDTH + 8, WIDTH * 0.53);
 }
 
-/* Of the axis, for the text beside the longest bar. */
+/* Of the axis, for the text beside the longest bar; on both sides if they go both ways. */
 static double text_part(const struct chart *c)
 {
 	size_t most = 4;
 
 	for (unsigned int i = 0; i < c->nr_bars; i++)
 		most = MAX(most, strlen(c->bars[i].text));
-	return MIN(((double)most * CHAR_WIDTH + 6) / (WIDTH - label_width(c)), 0.6);
+	return MIN(((double)most * CHAR_WIDTH + 6) / (WIDTH - label_width(c)),
+		   isnan(c->base) ? 0.6 : 0.35);
 }
 
 static double row_height(const struct chart *c)
 {
-	double lanes = 1;
-
-	for (unsigned int i = 0; i < c->nr_bars; i++)
-		lanes = fmax(lanes, round(0.8 / (c->bars[i].bottom - c->bars[i].top + 0.04)));
-	return lanes > 1 && c->nr_bars > c->nr_rows ? fmin(lanes, 3) * LANE_HEIGHT : ROW_HEIGHT;
+	return c->lanes > 1 ? c->lanes * LANE_HEIGHT : ROW_HEIGHT;
 }
 
 static bool drawn(const struct chart *c, const struct chart_bar *b)
 {
-	if (isnan(b->from) || isnan(b->to) || b->from == b->to)
+	if (!(fabs(b->from) < AXIS_MAX) || !(fabs(b->to) < AXIS_MAX) ||
+	    fabs(b->to - b->from) < AXIS_MIN)
 		return false;
-	return !c->log || (b->to > 0 && b->from >= 0);
+	return !c->log || (b->to > AXIS_MIN && (b->from > AXIS_MIN || !b->from));
 }
 
 /* The range of what is drawn; a logarithmic axis begins at a power of ten. */
 static struct axis axis_of(const struct chart *c)
 {
-	struct axis a = { INFINITY, -INFINITY };
-	double part = text_part(c);
+	struct axis a = { INFINITY, -INFINITY, 0, 0 };
+	double part = text_part(c), more;
 
 	for (unsigned int i = 0; i < c->nr_bars; i++) {
 		const struct chart_bar *b = &c->bars[i];
@@ -104,39 +107,86 @@ static struct axis axis_of(const struct chart *c)
 		a.max = fmax(a.max, c->base * 1.25);
 	}
 	if (!(a.min <= a.max))
-		return (struct axis){ c->log ? 1 : 0, 10 };
+		return (struct axis){ c->log ? 1 : 0, 10, 1, 10 };
+	a.least = a.min;
+	a.most = a.max;
 	if (!c->log)
-		return (struct axis){ 0, a.max / (1 - part) };
-	if (isnan(c->base))
+		return (struct axis){ 0, a.max / (1 - part), 0, a.max };
+	if (isnan(c->base)) {
 		a.min = pow(10, floor(log10(a.min * 0.7)));
-	else
-		a.min /= pow(a.max / a.min, part);
-	a.max *= pow(a.max / a.min, part / (1 - part));
+		a.max *= pow(a.max / a.min, part / (1 - part));
+	} else {
+		more = pow(a.max / a.min, part / (1 - 2 * part));
+		a.min /= more;
+		a.max *= more;
+	}
 	return a;
 }
 
-/* As few marks on the axis as fit. */
+/* Around 100 %: each ten times, or 1, 2, 5 where the axis is short. */
+static void put_percent_tics(FILE *f, const struct axis *a)
+{
+	const char *comma = "";
+
+	fputs("set format x '%g%%'\nset xtics (", f);
+	for (double ten = 1e-4; ten < 1e9; ten *= 10) {
+		for (int digit = 1; digit <= 5; digit = digit * 2 + digit / 2) {
+			double at = ten * digit;
+
+			if (at < a->least / 3.2 || at > a->most * 3.2 || at < a->min ||
+			    at > a->max || (digit > 1 && a->most / a->least > 10))
+				continue;
+			fprintf(f, "%s%g", comma, at);
+			comma = ",";
+		}
+	}
+	fputs(")\n", f);
+}
+
+static void put_tic(FILE *f, double at, bool first)
+{
+	static const char *const units[] = { "", "k", "M", "G", "T" };
+	unsigned int unit = 0;
+	double n = at;
+
+	for (; n >= 1000 && unit < 4; unit++)
+		n /= 1000;
+	fprintf(f, "%s'%g%s' %.9g", first ? "" : ",", n, units[unit], at);
+}
+
+/* The next of 1, 2, 5 and their tens. */
+static double round_step(double least)
+{
+	double ten = pow(10, floor(log10(least)));
+
+	return least <= ten ? ten : least <= 2 * ten ? 2 * ten : least <= 5 * ten ? 5 * ten : 10 * ten;
+}
+
+/* As few marks on the axis as fit; none so near to its end that it would be cut. */
 static void put_tics(FILE *f, const struct chart *c, const struct axis *a)
 {
 	double decades = log10(a->max / a->min), step;
+	bool first = true;
 
 	if (!isnan(c->base)) {
-		fputs("set format x '%g%%'\nset xtics (", f);
-		for (double t = 1e-6, n = 0; t < 1e7; t *= 10)
-			if (t * 100 >= a->min && t * 100 <= a->max)
-				fprintf(f, "%s%g", n++ > 0 ? "," : "", t * 100);
-		fputs(")\n", f);
-	} else if (c->log) {
-		step = decades > 8 ? 1000 : decades > 4 ? 100 : 10;
-		fprintf(f, "set format x '%s'\nset xtics %g,%g\n",
-			a->min < 1 ? "%g" : "%.0s%c", a->min, step);
-	} else {
-		step = pow(10, floor(log10(a->max / 3)));
-		while (a->max / step > 5)
-			step *= a->max / step > 10 ? 2.5 : 2;
-		fprintf(f, "set format x '%s'\nset xtics 0,%g\n",
-			a->max > 9999 ? "%.0s%c" : "%g", step);
+		put_percent_tics(f, a);
+		return;
 	}
+	fputs("set xtics (", f);
+	if (c->log) {
+		step = decades > 8 ? 1000 : decades > 4 ? 100 : 10;
+		for (double at = a->min; at <= a->max / pow(10, 0.03 * decades); at *= step) {
+			put_tic(f, at, first);
+			first = false;
+		}
+	} else {
+		step = round_step(a->max / 5);
+		for (double at = 0; at <= a->max * 0.97; at += step) {
+			put_tic(f, at, first);
+			first = false;
+		}
+	}
+	fputs(")\n", f);
 }
 
 static void put_labels(FILE *f, const struct chart *c, const struct axis *a)
@@ -174,6 +224,7 @@ static void put_bars(FILE *f, const struct chart *c, const struct axis *a)
 	fputs("plot $d using 1:3:1:2:3:4:5 with boxxyerror fs solid 1 noborder lc rgb variable\n", f);
 }
 
+/* The axis begins a little early, or rounding can take its first mark. */
 static void put_script(FILE *f, const struct chart *c)
 {
 	struct axis a = axis_of(c);
@@ -184,9 +235,10 @@ static void put_script(FILE *f, const struct chart *c)
 		"set lmargin at screen %.5f\nset rmargin at screen %.5f\n"
 		"set bmargin at screen %.5f\nset tmargin at screen %.5f\n"
 		"set grid xtics lt 1 lw 1 lc rgb 0x0000ff\nset xlabel '%s' offset 0,0.6\n"
-		"set xrange [%.9g:%.9g]\nset yrange [%.3f:-0.5]\n%s",
-		WIDTH, height, label_width(c) / WIDTH, 1 - 6 / WIDTH, AXIS_HEIGHT / height,
-		1 - TOP / height, c->unit, a.min, a.max, c->nr_rows - 0.5,
+		"set xrange [%.12g:%.9g]\nset yrange [%.3f:-0.5]\n%s",
+		WIDTH, height, label_width(c) / WIDTH, 1 - 14 / WIDTH, AXIS_HEIGHT / height,
+		1 - TOP / height, c->unit, a.min * (1 - 1e-9),
+		a.max, c->nr_rows - 0.5,
 		c->log ? "set logscale x\n" : "");
 	put_tics(f, c, &a);
 	if (!isnan(c->base))

@@ -31,7 +31,7 @@ struct chart {
 	const char *unit;		/* under the axis; no text from a file */
 	bool log;
 	double base;			/* where bars that go both ways begin, else NAN */
-	unsigned int nr_rows, nr_bars;
+	unsigned int nr_rows, nr_bars, lanes;	/* bars beside each other in a row */
 	char labels[CHART_ROWS_MAX][CHART_LABEL_BYTES];
 	struct chart_bar bars[CHART_BARS_MAX];
 	char *svg;			/* owned; NULL until drawn */

@@ -41,7 +41,8 @@ static const struct field record_fields[] = {
 	RECORD(port_exits, NUMBER, false), RECORD(mmio_exits, NUMBER, false),
 	RECORD(call_exits, NUMBER, false), RECORD(hypercalls, NUMBER, false),
 	RECORD(halts, NUMBER, false), RECORD(notifications_sent, NUMBER, false),
-	RECORD(interrupts, NUMBER, false), RECORD(vcpu_cpu_ns, NUMBER, false),
+	RECORD(interrupts, NUMBER, false), RECORD(frames_sent, NUMBER, false),
+	RECORD(frames_lost, NUMBER, false), RECORD(vcpu_cpu_ns, NUMBER, false),
 	RECORD(vcpu_guest_cpu_ns, NUMBER, false), RECORD(dom0_cpu_ns, NUMBER, false),
 	RECORD(back_end_cpu_ns, NUMBER, false),
 };
@@ -277,7 +278,7 @@ void comparison_close(struct comparison *c)
 
 double compare_per_op(const struct compare_record *r, double total)
 {
-	return counted(r->ops) && r->ops > 0 ? total / r->ops : NAN;
+	return r->ops >= 1 ? total / r->ops : NAN;
 }
 
 bool compare_is_nic(const struct compare_record *r)

@@ -32,6 +32,7 @@ struct compare_record {
 	double latency_mean_ns, latency_p50_ns, latency_p99_ns;
 	double exits, port_exits, mmio_exits, call_exits, hypercalls, halts;
 	double notifications_sent, interrupts;
+	double frames_sent, frames_lost;	/* of the whole run, warming up included */
 	double vcpu_cpu_ns, vcpu_guest_cpu_ns, dom0_cpu_ns, back_end_cpu_ns;
 };
 

@@ -14,15 +14,25 @@
 /* More than this for an instruction: KVM does not let the CPU execute it. */
 #define INTERPRETED_PS 20000u
 
-/* Xen's back end reads and writes the guest's pages; the others count it themselves. */
+static bool is_xen(const struct compare_row *row)
+{
+	return !strncmp(row->model, "xen", 3);
+}
+
+/*
+ * Xen's back ends read and write the guest's pages, once for a disk; for a network the
+ * frame is in the switch's memory, on its way to or from the TAP device, too. The others
+ * count it themselves. A round trip moves its frame twice.
+ */
 static double copies_per_byte(const struct compare_row *row, const struct compare_result *r)
 {
-	double moved = (double)r->ops * row->block_bytes;
+	double op_bytes = row->nic ? (double)r->unit_bytes : row->block_bytes;
+	double moved = (double)r->ops * op_bytes * (strcmp(row->op, "ping") ? 1 : 2);
 	double copied = (double)r->copied_bytes + (double)r->guest_copied_bytes;
 
 	if (!r->ops)
 		return 0;
-	return copied / moved + (strcmp(row->model, "xen") ? 0 : 1);
+	return copied / moved + (!is_xen(row) ? 0 : row->nic ? 2 : 1);
 }
 
 static void set_text(json_t *o, const char *key, const char *text)
@@ -40,31 +50,45 @@ static void set_bool(json_t *o, const char *key, bool known, bool value)
 	json_object_set_new(o, key, known ? json_boolean(value) : json_null());
 }
 
+/* frame_bytes: what an operation stands for; of a stream, many travel in one frame. */
+static void set_nic(json_t *o, const struct compare_result *r)
+{
+	set_count(o, "frame_bytes", r->unit_bytes);
+	set_count(o, "largest_frame_bytes", r->frame_bytes);
+	set_count(o, "frames_sent", r->sent);
+	set_count(o, "frames_lost", r->lost);
+	set_bool(o, "offloads", true, r->offloads);
+}
+
 static json_t *make_record(const struct compare_row *row, const struct compare_result *r)
 {
-	bool xen = !strcmp(row->model, "xen");
+	bool xen = is_xen(row);
 	json_t *o = json_object();
 
 	set_text(o, "table", row->table);
 	set_text(o, "label", row->label);
-	set_text(o, "device", "disk");
+	set_text(o, "device", row->nic ? "nic" : "disk");
 	set_text(o, "model", row->model);
 	set_text(o, "operation", row->op);
 	set_text(o, "changed", row->flags[0]);
 	set_text(o, "not_equal", row->unequal);
 	set_text(o, "guest", NULL);
-	set_text(o, "back_end", xen ? "paravane-blkback" : NULL);
-	set_count(o, "block_bytes", row->block_bytes);
-	set_text(o, "frame_bytes", NULL);
+	set_text(o, "back_end", !xen ? NULL : row->nic ? "paravane-netback" : "paravane-blkback");
+	if (row->nic)
+		set_nic(o, r);
+	else
+		set_count(o, "block_bytes", row->block_bytes);
 	set_count(o, "depth", r->depth);
 	json_object_set_new(o, "ops_per_s",
 			    json_real((double)r->ops * 1e9 / (double)r->wall_ns));
 	json_object_set_new(o, "bytes_copied_per_byte", json_real(copies_per_byte(row, r)));
 	set_count(o, "ops", r->ops);
 	set_count(o, "wall_ns", r->wall_ns);
-	set_count(o, "latency_mean_ns", r->latency_mean_ns);
-	set_count(o, "latency_p50_ns", r->latency_p50_ns);
-	set_count(o, "latency_p99_ns", r->latency_p99_ns);
+	if (r->latency_mean_ns) {	/* of a network only round trips have it */
+		set_count(o, "latency_mean_ns", r->latency_mean_ns);
+		set_count(o, "latency_p50_ns", r->latency_p50_ns);
+		set_count(o, "latency_p99_ns", r->latency_p99_ns);
+	}
 	set_count(o, "exits", r->exits);
 	set_count(o, "port_exits", r->port_exits);
 	set_count(o, "mmio_exits", r->mmio_exits);
@@ -78,7 +102,7 @@ static json_t *make_record(const struct compare_row *row, const struct compare_r
 	set_count(o, "back_end_cpu_ns", r->back_ns);
 	set_count(o, "max_segments", r->segments);
 	set_bool(o, "persistent_grants", xen, r->persistent);
-	set_bool(o, "indirect_requests", xen, r->indirect);
+	set_bool(o, "indirect_requests", xen && !row->nic, r->indirect);
 	return o;
 }
 

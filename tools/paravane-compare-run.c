@@ -6,11 +6,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/if_ether.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,11 +25,15 @@
 #define GUEST "compare"
 #define ARGS_MAX 32
 #define FILL_BYTES (1u << 20)
+#define BRIDGE "compare"
+#define UPLINK "compare-xen"	/* the way out of the switch, a TAP device of the back end's */
+#define TAP "compare-tap"	/* that of the other cards */
+#define MAC "mac=00:16:3e:00:00:01"	/* as tools/compare/frames.h has it */
 
 struct compare_world {
 	char image[PATH_MAX], log[PATH_MAX];
 	char localxen[PATH_MAX], monitor[PATH_MAX], self[PATH_MAX];
-	pid_t blkback;
+	pid_t blkback, netback;
 };
 
 /* ---- programs --------------------------------------------------------------------- */
@@ -65,23 +72,82 @@ int compare_find_program(const char *name, const char *in_build, const char *ins
 			" (the comparison's virtual machine is for x86_64)");
 }
 
+/* ---- a network of its own ------------------------------------------------------------ */
+
+static int write_text(const char *path, const char *text)
+{
+	autoclose int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -errno;
+}
+
+/* Root there is who we are here; nobody else is anybody. */
+static int become_root(uid_t uid, gid_t gid)
+{
+	char map[64];
+	int r = write_text("/proc/self/setgroups", "deny");
+
+	snprintf(map, sizeof(map), "0 %u 1", (unsigned int)uid);
+	if (!r)
+		r = write_text("/proc/self/uid_map", map);
+	snprintf(map, sizeof(map), "0 %u 1", (unsigned int)gid);
+	return r ? r : write_text("/proc/self/gid_map", map);
+}
+
+/* why stays "" when it succeeds. */
+static void leave_network(char why[static 128])
+{
+	uid_t uid = geteuid();
+	gid_t gid = getegid();
+	int r;
+
+	*why = 0;
+	if (!unshare(CLONE_NEWNET))
+		return;
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNET)) {
+		snprintf(why, 128, "no network namespace can be made here (%s)", strerror(errno));
+		return;
+	}
+	r = become_root(uid, gid);
+	if (r)
+		snprintf(why, 128, "no user namespace can be made here (%s)", strerror(-r));
+}
+
+bool compare_has_network(char why[static 128])
+{
+	autoclose int tun = open("/dev/net/tun", O_RDWR | O_CLOEXEC), packet = -1;
+
+	if (tun < 0) {
+		snprintf(why, 128, "/dev/net/tun does not open (%s)", strerror(errno));
+		return false;
+	}
+	packet = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	if (packet < 0)
+		snprintf(why, 128, "packet sockets are not allowed here (%s)", strerror(errno));
+	return packet >= 0;
+}
+
 int compare_enter_local_xen(int argc, char **argv)
 {
-	char localxen[PATH_MAX], self[PATH_MAX];
+	char localxen[PATH_MAX], self[PATH_MAX], why[128], inside[160];
 	char *args[ARGS_MAX] = { localxen, (char *)"run", (char *)"--", self,
-				 (char *)"compare", (char *)"--inside" };
+				 (char *)"compare", inside };
 	int nr = 6, status = compare_find_program("localxen", "tools/localxen/", BINDIR, localxen);
 
 	if (!status)
 		status = compare_find_program("paravane", "", BINDIR, self);
 	if (status)
 		return status;
+	leave_network(why);
+	snprintf(inside, sizeof(inside), "--inside=%s", why);
 	for (int i = 1; i < argc && nr < ARGS_MAX - 1; i++)
 		args[nr++] = argv[i];
 	args[nr] = NULL;
 	execv(localxen, args);
 	return complain(STATUS_ERROR, "%s: %s", localxen, strerror(errno));
 }
+
+/* ---- processes ------------------------------------------------------------------------- */
 
 /* Its output goes to fd, its errors to the log (or stay, with NULL); dies with us. */
 static pid_t start(char *const *args, int fd, const char *log)
@@ -162,26 +228,52 @@ static int make_image(const char *path, uint32_t size_mib)
 			path, size_mib, strerror(errno));
 }
 
-static int start_xen(struct compare_world *w, const char *blkback)
+static int start_disk(struct compare_world *w, uint32_t size_mib)
 {
-	char *domain[] = { w->localxen, (char *)"domain", (char *)"--name=" GUEST,
-			   (char *)"--memory=64", NULL };
-	char *daemon[] = { (char *)blkback, NULL };
+	char blkback[PATH_MAX];
+	char *daemon[] = { blkback, NULL };
 	char *attach[] = { w->self, (char *)"attach-disk", (char *)GUEST, w->image,
 			   (char *)"xvda", (char *)"--mode", (char *)"w!", (char *)"--no-wait", NULL };
-	int status = run_quietly(w, domain, "making a guest in local Xen");
+	int status = compare_find_program("paravane-blkback", "", SBINDIR, blkback);
 
+	if (!status)
+		status = make_image(w->image, size_mib);
 	if (status)
 		return status;
 	w->blkback = start(daemon, -1, w->log);
 	return run_quietly(w, attach, "attaching the disk");
 }
 
-int compare_world_open(uint32_t size_mib, struct compare_world **out)
+static int start_network(struct compare_world *w)
+{
+	char netback[PATH_MAX];
+	char *daemon[] = { netback, NULL };
+	char *uplink[] = { w->self, (char *)"bridge", (char *)"uplink", (char *)"add",
+			   (char *)BRIDGE, (char *)UPLINK, NULL };
+	char *attach[] = { w->self, (char *)"attach-nic", (char *)GUEST, (char *)"bridge=" BRIDGE,
+			   (char *)MAC, (char *)"--no-wait", NULL };
+	int status = compare_find_program("paravane-netback", "", SBINDIR, netback);
+
+	if (status)
+		return status;
+	w->netback = start(daemon, -1, w->log);
+	status = run_quietly(w, uplink, "giving the switch a way out");
+	return status ? status : run_quietly(w, attach, "attaching the interface");
+}
+
+static int start_xen(struct compare_world *w)
+{
+	char *domain[] = { w->localxen, (char *)"domain", (char *)"--name=" GUEST,
+			   (char *)"--memory=64", NULL };
+
+	return run_quietly(w, domain, "making a guest in local Xen");
+}
+
+int compare_world_open(uint32_t size_mib, bool disk, bool nic, struct compare_world **out)
 {
 	const char *dir = getenv("LOCALXEN_DIR");
 	struct compare_world *w = calloc(1, sizeof(*w));
-	char blkback[PATH_MAX], run[PATH_MAX];
+	char run[PATH_MAX];
 	int status;
 
 	if (!w || !dir)
@@ -198,23 +290,31 @@ int compare_world_open(uint32_t size_mib, struct compare_world **out)
 	if (!status)
 		status = compare_find_program("paravane", "", BINDIR, w->self);
 	if (!status)
-		status = compare_find_program("paravane-blkback", "", SBINDIR, blkback);
-	if (!status)
 		status = compare_find_program("paravane-compare-vm", "tools/compare/", LXLIBDIR,
 				      w->monitor);
 	if (!status)
-		status = make_image(w->image, size_mib);
-	return status ? status : start_xen(w, blkback);
+		status = start_xen(w);
+	if (!status && disk)
+		status = start_disk(w, size_mib);
+	if (!status && nic)
+		status = start_network(w);
+	return status;
+}
+
+static void stop(pid_t pid)
+{
+	if (pid <= 0)
+		return;
+	kill(pid, SIGTERM);
+	wait_status(pid);
 }
 
 void compare_world_close(struct compare_world *w)
 {
 	if (!w)
 		return;
-	if (w->blkback > 0) {
-		kill(w->blkback, SIGTERM);
-		wait_status(w->blkback);
-	}
+	stop(w->blkback);
+	stop(w->netback);
 	if (w->image[0])
 		unlink(w->image);
 	free(w);
@@ -232,7 +332,8 @@ static const struct {
 	FIELD(call_exits), FIELD(kick_exits), FIELD(halts), FIELD(kicks), FIELD(interrupts),
 	FIELD(copied_bytes), FIELD(guest_copied_bytes), FIELD(vcpu_ns), FIELD(vcpu_guest_ns),
 	FIELD(back_ns), FIELD(segments), FIELD(persistent), FIELD(indirect), FIELD(tsc_khz),
-	FIELD(instruction_ps),
+	FIELD(instruction_ps), FIELD(frame_bytes), FIELD(unit_bytes), FIELD(offloads),
+	FIELD(sent), FIELD(lost),
 };
 
 static void take_line(const char *line, struct compare_result *r)
@@ -249,9 +350,10 @@ static void take_line(const char *line, struct compare_result *r)
 static int add_args(struct compare_world *w, const struct compare_row *row, char **args,
 		    char numbers[3][16], uint32_t run_ms)
 {
+	bool xen = !strncmp(row->model, "xen", 3);
 	int n = 0;
 
-	if (!strcmp(row->model, "xen")) {
+	if (xen) {
 		args[n++] = w->localxen;
 		args[n++] = (char *)"exec";
 		args[n++] = (char *)GUEST;
@@ -261,8 +363,9 @@ static int add_args(struct compare_world *w, const struct compare_row *row, char
 	snprintf(numbers[1], 16, "%u", row->depth);
 	snprintf(numbers[2], 16, "%u", run_ms);
 	for (const char *const *a = (const char *const[]){
-			w->monitor, "--model", row->model, "--op", row->op, "--image", w->image,
-			"--bs", numbers[0], "--depth", numbers[1], "--ms", numbers[2], NULL }; *a; a++)
+			w->monitor, "--model", row->model, "--op", row->op,
+			row->nic ? "--ifname" : "--image",
+			!row->nic ? w->image : xen ? UPLINK : TAP, "--bs", numbers[0], "--depth", numbers[1], "--ms", numbers[2], NULL }; *a; a++)
 		args[n++] = (char *)*a;
 	for (int i = 0; i < COMPARE_FLAGS && row->flags[i]; i++) {
 		args[n++] = (char *)"--flag";

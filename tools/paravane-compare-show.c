@@ -40,6 +40,11 @@ static double copies(const struct compare_record *r)
 	return r->bytes_copied_per_byte;
 }
 
+static double lost(const struct compare_record *r)
+{
+	return r->frames_sent > 0 ? 100 * r->frames_lost / r->frames_sent : NAN;
+}
+
 #define PER_OP(name, member, unit)					\
 	static double name(const struct compare_record *r)		\
 	{								\
@@ -78,7 +83,13 @@ const struct compare_column compare_columns[] = {
 		     "connection", 8, 2, dom0 },
 	{ "back us", "CPU time of the thread or process that serves the device, per operation",
 	  8, 2, back },
+	{ "lost %", "of the frames that were sent, those that did not arrive", 6, 1, lost },
 	{ 0 } };
+
+int compare_digits(const struct compare_column *column, const struct compare_record *r)
+{
+	return column->digits + (column->digits == 2 && compare_is_nic(r));
+}
 
 bool compare_has_column(const struct compare_column *column,
 			const struct compare_record *records, unsigned int nr)
@@ -113,27 +124,29 @@ static int label_width(const struct comparison *c)
 	return (int)longest;
 }
 
-static void show_heading(const struct comparison *c, const struct compare_record *r, int width)
+/* The table begins with r and has nr records. */
+static void show_heading(const struct compare_record *r, unsigned int nr, int width)
 {
 	putchar('\n');
 	put_text(r->table, 0);
 	printf("\n%*s", width, "");
 	for (const struct compare_column *col = compare_columns; col->heading; col++)
-		if (compare_has_column(col, c->records, c->nr))
+		if (compare_has_column(col, r, nr))
 			printf(" %*s", col->width, col->heading);
 	puts("  not equal");
 }
 
-static void show_row(const struct comparison *c, const struct compare_record *r, int width)
+static void show_row(const struct compare_record *r, const struct compare_record *table,
+		     unsigned int nr, int width)
 {
 	put_text(r->label, width);
 	for (const struct compare_column *col = compare_columns; col->heading; col++) {
 		double value = col->value(r);
 
-		if (!compare_has_column(col, c->records, c->nr))
+		if (!compare_has_column(col, table, nr))
 			continue;
 		if (counted(value))
-			printf(" %*.*f", col->width, col->digits, value);
+			printf(" %*.*f", col->width, compare_digits(col, r), value);
 		else
 			printf(" %*s", col->width, "-");
 	}
@@ -164,11 +177,15 @@ static void show_attention(const struct comparison *c)
 void compare_show_tables(const struct comparison *c)
 {
 	int width = label_width(c);
+	unsigned int nr;
 
-	for (unsigned int i = 0; i < c->nr; i++) {
-		if (!i || strcmp(c->records[i].table, c->records[i - 1].table))
-			show_heading(c, &c->records[i], width);
-		show_row(c, &c->records[i], width);
+	for (unsigned int at = 0; at < c->nr; at += nr) {
+		const struct compare_record *table = &c->records[at];
+
+		nr = compare_table_rows(table, c->nr - at);
+		show_heading(table, nr, width);
+		for (unsigned int i = 0; i < nr; i++)
+			show_row(&table[i], table, nr, width);
 	}
 	show_attention(c);
 }

@@ -20,6 +20,8 @@ struct compare_column {
 /* Ends with a heading of NULL. */
 extern const struct compare_column compare_columns[];
 
+/* A frame's share of an exit or notification is smaller than a request's. */
+int compare_digits(const struct compare_column *column, const struct compare_record *r);
 /* Is it counted in one of these records? */
 bool compare_has_column(const struct compare_column *column,
 			const struct compare_record *records, unsigned int nr);

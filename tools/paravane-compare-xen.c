@@ -243,6 +243,8 @@ static int on_this(const char *script, const struct compare_xen_options *o, cons
 	extend_path();
 	if (o->quick)
 		args[n++] = "--quick";
+	if (o->disk || o->nic)
+		args[n++] = o->disk ? "--disk" : "--nic";
 	if (o->only) {
 		args[n++] = "--only";
 		args[n++] = o->only;
@@ -262,7 +264,8 @@ static char *job_options(const struct compare_xen_options *o)
 {
 	char *text = NULL;
 
-	if (asprintf(&text, "COMPARE=%s%s%s", o->quick ? "--quick\n" : "",
+	if (asprintf(&text, "COMPARE=%s%s%s%s", o->quick ? "--quick\n" : "",
+		     o->disk ? "--disk\n" : o->nic ? "--nic\n" : "",
 		     o->only ? "--only\n" : "", o->only ? o->only : "") < 0)
 		return NULL;
 	return text;

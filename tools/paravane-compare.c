@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * paravane compare: one disk, one guest, the same workload by emulated ATA, by virtio
- * and by Xen's ring.
+ * paravane compare: one disk, one network, one guest, the same workload by emulated
+ * devices, by virtio and by Xen's rings.
  *
- * Hides: which measurements there are, the command line. Must not know: how one is made
- * or shown.
+ * Hides: the command line, which of the measurements are wanted. Must not know: how one is
+ * made or shown.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,9 +25,11 @@
 static const char help_text[] =
 "Usage: paravane compare [OPTION]...\n"
 "\n"
-"Compares ways to give a guest a disk. A virtual machine of its own on /dev/kvm reads and\n"
-"writes one image in the page cache: by emulated ATA (PIO, and bus-master DMA), by a\n"
-"virtio virtqueue, and by Xen's ring with paravane-blkback in a local Xen. Exits,\n"
+"Compares ways to give a guest a disk and a network. A virtual machine of its own on\n"
+"/dev/kvm reads and writes one image in the page cache: by emulated ATA (PIO, and\n"
+"bus-master DMA), by a virtio virtqueue, and by Xen's ring with paravane-blkback in a\n"
+"local Xen. It sends frames to one program behind a TAP device, and receives them: by an\n"
+"emulated RTL8139, by virtio-net, and by Xen's rings with paravane-netback. Exits,\n"
 "notifications, copies and CPU time are counted, not computed.\n"
 "\n"
 "  --on WHERE       xen: this machine, the dom0 of a Xen host: HVM and PV guests, QEMU's\n"
@@ -35,10 +37,11 @@ static const char help_text[] =
 "                   QEMU's back ends, measured by fio, iperf3 and ping; kvm: the virtual\n"
 "                   machine described above; xenhost: as xen, on a host under QEMU whose\n"
 "                   clock counts instructions (from the source tree; a quarter of an hour).\n"
-"                   Default: xen on a dom0, else kvm\n"
+"                   Default: xen in a dom0, else kvm\n"
 "  --only TEXT      only measurements whose model or heading has TEXT in it\n"
-"  --quick          the first table with 4 KiB blocks only, one round of 0.2 s each\n"
-"  --ms N           length of each measurement in milliseconds (default 400)\n"
+"  --disk, --nic    only disks, only network cards\n"
+"  --quick          no large blocks, nothing changed at a time, one round of 0.2 s each\n"
+"  --ms N           length of each measurement in milliseconds (default 300)\n"
 "  --rounds N       how often all are made in turn (default 3); the median by op/s is shown\n"
 "  --size MIB       size of the image (default 64)\n"
 "  --json           for programs, with all counters as they are\n"
@@ -53,20 +56,25 @@ static const char help_text[] =
 "call); halt: KVM's halts; kick: notifications to the back end; irq: interrupts taken;\n"
 "copy: bytes copied per byte moved, the one between page cache and memory included;\n"
 "vcpu us, back us: CPU time of the CPU's thread, and of the thread or process that serves\n"
-"the disk. \"not equal\" says what could not be made equal.\n"
+"the device; lost: frames that were sent and did not arrive, in %; of a stream, a frame is\n"
+"a segment of 1460 bytes, however many travel as one. \"not equal\" says what could not be\n"
+"made equal.\n"
+"\n"
+"Network cards need a network namespace of their own (root, or user namespaces) and\n"
+"/dev/net/tun; without them they are left out, and the output says so.\n"
 "\n"
 "It runs in a local Xen of its own and leaves nothing behind, also when interrupted.\n"
 "docs/compare.md says how to read it.\n"
 "\n"
-"Exit status: 0 done, 1 error, 2 wrong usage, 77 /dev/kvm cannot be used.\n";
+"Exit status: 0 done, 1 error, 2 wrong usage, 77 /dev/kvm cannot be used, no dom0.\n";
 
 static const struct option options[] = {
 	{ "only", required_argument, NULL, 'o' }, { "quick", no_argument, NULL, 'q' },
 	{ "ms", required_argument, NULL, 'm' }, { "size", required_argument, NULL, 's' },
 	{ "rounds", required_argument, NULL, 'r' },
 	{ "json", no_argument, NULL, 'j' }, { "report", required_argument, NULL, 'p' },
-	{ "from", required_argument, NULL, 'f' }, { "on", required_argument, NULL, 'w' },
-	{ "inside", no_argument, NULL, 'i' },
+	{ "from", required_argument, NULL, 'f' }, { "inside", optional_argument, NULL, 'i' },
+	{ "on", required_argument, NULL, 'w' }, { "disk", no_argument, NULL, 'D' }, { "nic", no_argument, NULL, 'N' },
 	{ "help", no_argument, NULL, 'h' }, { 0 } };
 
 #define FROM_MAX 8
@@ -74,72 +82,27 @@ static const struct option options[] = {
 struct compare_options {
 	const char *only, *report, *from[FROM_MAX];
 	const char *measures;		/* an option that only a measurement needs, or NULL */
-	unsigned int nr_from;
-	enum compare_place { ON_ANY, ON_KVM, ON_XEN, ON_XENHOST } on;
+	const char *no_network;		/* why network cards cannot be measured, or NULL */
 	const char *kvm_only;		/* an option that is for kvm alone, or NULL */
-	bool quick, json, inside;
+	enum compare_place { ON_ANY, ON_KVM, ON_XEN, ON_XENHOST } on;
+	unsigned int nr_from;
+	bool quick, json, inside, disk, nic;	/* disk, nic: only these; neither: both */
 	uint32_t run_ms, size_mib, rounds;
 	int nr_cpus;
 };
 
 #define ROUNDS_MAX 15u
+#define ROWS_MAX 200u
 
 /* ---- measurements ---------------------------------------------------------------- */
 
 #define KIB 1024u
-#define DEPTH_ONE "depth 1: ATA has one command at a time"
-#define SEGMENTS_32 "32 grants a request; virtio, DMA: 1 address"
-
-/* Every model under one workload. */
-#define WORKLOAD(table, op, bytes, depth, ata, xen)					\
-	{ table, "ATA PIO", "ata-pio", op, { NULL }, bytes, depth, ata },		\
-	{ table, "ATA DMA", "ata-dma", op, { NULL }, bytes, depth, ata },		\
-	{ table, "virtio", "virtio", op, { NULL }, bytes, depth, "" },			\
-	{ table, "Xen ring", "xen", op, { NULL }, bytes, depth, xen }
-
-#define ONE_VIRTIO "virtio, one thing changed at a time: 4 KiB random read"
-#define ONE_XEN "Xen ring, one thing changed at a time: 4 KiB random read"
-#define ONE_BIG "Xen ring, large requests: 128 KiB random read"
-
-static const struct compare_row all_rows[] = {
-	WORKLOAD("4 KiB random read, depth 1", "read", 4 * KIB, 1, "", ""),
-	WORKLOAD("4 KiB random write, depth 1", "write", 4 * KIB, 1, "", ""),
-	WORKLOAD("4 KiB random read, depth 32", "read", 4 * KIB, 32, DEPTH_ONE, ""),
-	WORKLOAD("4 KiB random write, depth 32", "write", 4 * KIB, 32, DEPTH_ONE, ""),
-	WORKLOAD("128 KiB random read, depth 1", "read", 128 * KIB, 1, "", SEGMENTS_32),
-	WORKLOAD("128 KiB random read, depth 8", "read", 128 * KIB, 8, DEPTH_ONE, SEGMENTS_32),
-
-	{ ONE_VIRTIO, "depth 32", "virtio", "read", { NULL }, 4 * KIB, 32, "" },
-	{ ONE_VIRTIO, "depth 1", "virtio", "read", { NULL }, 4 * KIB, 1, "" },
-	{ ONE_VIRTIO, "a kick for each", "virtio", "read", { "every-kick" }, 4 * KIB, 32, "" },
-	{ ONE_VIRTIO, "no event index", "virtio", "read", { "every-event" }, 4 * KIB, 32, "" },
-	{ ONE_VIRTIO, "kick is an exit", "virtio", "read", { "exits" }, 4 * KIB, 32,
-	  "served on the guest's own CPU thread" },
-	{ ONE_VIRTIO, "polling", "virtio", "read", { "poll" }, 4 * KIB, 32, "" },
-
-	{ ONE_VIRTIO, "back end same CPU", "virtio", "read", { "same-cpu" }, 4 * KIB, 32, "" },
-	{ ONE_VIRTIO, "back end own CPU", "virtio", "read", { "own-cpu" }, 4 * KIB, 32, "" },
-
-	{ ONE_XEN, "depth 32", "xen", "read", { NULL }, 4 * KIB, 32, "" },
-	{ ONE_XEN, "depth 1", "xen", "read", { NULL }, 4 * KIB, 1, "" },
-	{ ONE_XEN, "a kick for each", "xen", "read", { "every-kick" }, 4 * KIB, 32, "" },
-	{ ONE_XEN, "kick is an exit", "xen", "read", { "exits" }, 4 * KIB, 32, "" },
-	{ ONE_XEN, "no persistent", "xen", "read", { "no-persistent" }, 4 * KIB, 32, "" },
-	{ ONE_XEN, "copied in guest", "xen", "read", { "bounce" }, 4 * KIB, 32, "" },
-	{ ONE_XEN, "grants each time", "xen", "read", { "fresh-grants" }, 4 * KIB, 32, "" },
-	{ ONE_XEN, "polling", "xen", "read", { "poll" }, 4 * KIB, 32, "" },
-
-	{ ONE_XEN, "back end same CPU", "xen", "read", { "same-cpu" }, 4 * KIB, 32, "" },
-	{ ONE_XEN, "back end own CPU", "xen", "read", { "own-cpu" }, 4 * KIB, 32, "" },
-
-	{ ONE_BIG, "depth 8", "xen", "read", { NULL }, 128 * KIB, 8, "" },
-	{ ONE_BIG, "no indirect", "xen", "read", { "no-indirect" }, 128 * KIB, 8, "" },
-	{ ONE_BIG, "no persistent", "xen", "read", { "no-persistent" }, 128 * KIB, 8, "" },
-};
 
 static bool wanted(const struct compare_row *row, const struct compare_options *o)
 {
 	if (row->flags[0] && !strcmp(row->flags[0], "own-cpu") && o->nr_cpus < 2)
+		return false;
+	if (row->nic ? o->disk : o->nic)
 		return false;
 	if (o->quick && (row->block_bytes > 4 * KIB || strstr(row->table, "at a time")))
 		return false;
@@ -174,23 +137,64 @@ static int measure_all(const struct compare_options *o, struct compare_world *w,
 	return STATUS_OK;
 }
 
-/* The medians become json's results. */
-static int measure(const struct compare_options *o, struct compare_world *w, json_t *json)
+/* What is wanted and can be measured here; *left_out: what cannot. */
+static unsigned int select_rows(const struct compare_options *o, struct compare_row *rows,
+				bool *left_out)
 {
-	static struct compare_row rows[ARRAY_LEN(all_rows)];
-	static struct compare_result results[ARRAY_LEN(all_rows)][ROUNDS_MAX];
-	static struct compare_result medians[ARRAY_LEN(all_rows)];
-	unsigned int nr = 0;
-	int status;
+	unsigned int nr_all, nr = 0;
+	const struct compare_row *all = compare_rows(&nr_all);
 
-	for (size_t i = 0; i < ARRAY_LEN(all_rows); i++)
-		if (wanted(&all_rows[i], o))
-			rows[nr++] = all_rows[i];
-	if (!nr)
-		return complain(STATUS_USAGE, "no measurement has \"%s\" in it; "
-				"expected a model such as xen, virtio, ata-dma or part of a heading",
-				o->only);
-	status = measure_all(o, w, rows, nr, results);
+	*left_out = false;
+	for (; nr_all && nr < ROWS_MAX; nr_all--, all++) {
+		if (!wanted(all, o))
+			continue;
+		if (!all->nic || !o->no_network)
+			rows[nr++] = *all;
+		else
+			*left_out = true;
+	}
+	return nr;
+}
+
+static int check_rows(const struct compare_options *o, unsigned int nr, bool left_out)
+{
+	if (nr)
+		return STATUS_OK;
+	if (left_out)
+		return complain(STATUS_SKIPPED, "%s, which network cards need: run as root, or where "
+				"user namespaces are allowed", o->no_network);
+	return complain(STATUS_USAGE, "no measurement has \"%s\" in it; "
+			"expected a model such as xen, virtio, ata-dma, rtl8139 or part of a heading",
+			o->only ? o->only : "");
+}
+
+/* By name, so that nobody takes a table that is not there for one that does not exist. */
+static void note_left_out(const struct compare_options *o, json_t *json)
+{
+	unsigned int nr;
+	const struct compare_row *row = compare_rows(&nr);
+	json_t *notes = json_array();
+	const char *last = "";
+
+	for (; nr; nr--, row++) {
+		if (!row->nic || !wanted(row, o))
+			continue;
+		if (strcmp(row->table, last))
+			json_array_append_new(notes, json_sprintf("Left out, because %s: %s",
+								  o->no_network, row->table));
+		last = row->table;
+	}
+	json_object_set_new(json, "notes", notes);
+}
+
+/* The medians become json's results. */
+static int measure(const struct compare_options *o, struct compare_world *w,
+		   const struct compare_row *rows, unsigned int nr, json_t *json)
+{
+	static struct compare_result results[ROWS_MAX][ROUNDS_MAX];
+	static struct compare_result medians[ROWS_MAX];
+	int status = measure_all(o, w, rows, nr, results);
+
 	if (status)
 		return status;
 	for (unsigned int i = 0; i < nr; i++) {
@@ -199,6 +203,29 @@ static int measure(const struct compare_options *o, struct compare_world *w, jso
 	}
 	compare_end(json, rows, medians, nr, o->size_mib, o->run_ms, o->rounds);
 	return STATUS_OK;
+}
+
+static int open_and_measure(const struct compare_options *o, json_t *json)
+{
+	static struct compare_row rows[ROWS_MAX];
+	struct compare_world *w = NULL;
+	bool disk = false, nic = false, left_out;
+	unsigned int nr = select_rows(o, rows, &left_out);
+	int status = check_rows(o, nr, left_out);
+
+	if (status)
+		return status;
+	for (unsigned int i = 0; i < nr; i++) {
+		nic = nic || rows[i].nic;
+		disk = disk || !rows[i].nic;
+	}
+	status = compare_world_open(o->size_mib, disk, nic, &w);
+	if (!status)
+		status = measure(o, w, rows, nr, json);
+	compare_world_close(w);
+	if (!status && left_out)
+		note_left_out(o, json);
+	return status;
 }
 
 /* ---- the command -------------------------------------------------------------------- */
@@ -275,7 +302,7 @@ static int parse(int argc, char **argv, struct compare_options *o)
 	while (!status && (c = getopt_long(argc, argv, "", options, &at)) != -1) {
 		if (strchr("mrs", c))
 			o->kvm_only = options[at].name;
-		if (strchr("oqmrsw", c))
+		if (strchr("oqmrswDN", c))
 			o->measures = options[at].name;
 		switch (c) {
 		case 'o':
@@ -307,8 +334,15 @@ static int parse(int argc, char **argv, struct compare_options *o)
 		case 'w':
 			status = take_place(command, optarg, o);
 			break;
+		case 'D':
+			o->disk = true;
+			break;
+		case 'N':
+			o->nic = true;
+			break;
 		case 'i':
 			o->inside = true;
+			o->no_network = optarg && *optarg ? optarg : NULL;
 			break;
 		case 'h':
 			fputs(command->help, stdout);
@@ -322,6 +356,8 @@ static int parse(int argc, char **argv, struct compare_options *o)
 					argv[optind]);
 	if (!status)
 		status = check_together(command, o);
+	if (o->disk && o->nic)
+		o->disk = o->nic = false;
 	return status ? status : -1;
 }
 
@@ -333,7 +369,7 @@ static void typed(int argc, char **argv, char *out, size_t bytes)
 	for (int i = 1; i < argc && n < bytes; i++) {
 		const char *quote = argv[i][strcspn(argv[i], " \t\"$&()*;<>?[]`|")] ? "'" : "";
 
-		if (strcmp(argv[i], "--inside"))
+		if (strncmp(argv[i], "--inside", 8))
 			n += (size_t)snprintf(out + n, bytes - n, " %s%s%s", quote, argv[i], quote);
 	}
 }
@@ -398,13 +434,9 @@ static int show_this(const struct compare_options *o, json_t *json)
 
 static int measure_and_show(const struct compare_options *o, const char *command)
 {
-	struct compare_world *w = NULL;
 	json_t *json = compare_begin(command);
-	int status = compare_world_open(o->size_mib, &w);
+	int status = open_and_measure(o, json);
 
-	if (!status)
-		status = measure(o, w, json);
-	compare_world_close(w);
 	if (!status)
 		return show_this(o, json);
 	json_decref(json);
@@ -413,24 +445,32 @@ static int measure_and_show(const struct compare_options *o, const char *command
 
 static int xen_and_show(const struct compare_options *o, const char *command)
 {
-	const struct compare_xen_options xen = { .emulated = o->on == ON_XENHOST,
-						 .quick = o->quick, .only = o->only };
+	const struct compare_xen_options xen = {
+		.emulated = o->on == ON_XENHOST, .quick = o->quick, .disk = o->disk, .nic = o->nic,
+		.only = o->only };
 	json_t *json;
 	int status = compare_on_xen(&xen, command, &json);
 
 	return status ? status : show_this(o, json);
 }
 
-static void announce_report(const struct compare_options *o)
+static int kvm_and_show(const struct compare_options *given, int argc, char **argv,
+			const char *command)
 {
-	if (o->report && !chart_program_found())
-		complain(STATUS_OK, "gnuplot is not installed (Debian package gnuplot-nox): the "
-			 "report will be without charts");
+	struct compare_options o = *given;
+	int status = check_kvm();
+	char why[128];
+
+	if (status)
+		return status;
+	if (o.inside && !o.no_network && !compare_has_network(why))
+		o.no_network = why;
+	return o.inside ? measure_and_show(&o, command) : compare_enter_local_xen(argc, argv);
 }
 
 static int run_compare(int argc, char **argv)
 {
-	struct compare_options o = { .run_ms = 400, .size_mib = 64, .rounds = 3 };
+	struct compare_options o = { .run_ms = 300, .size_mib = 64, .rounds = 3 };
 	char command[1024];
 	cpu_set_t cpus;
 	int status;
@@ -443,21 +483,18 @@ static int run_compare(int argc, char **argv)
 		return show_former(&o);
 	if (!sched_getaffinity(0, sizeof(cpus), &cpus))
 		o.nr_cpus = CPU_COUNT(&cpus);
-	if (!o.inside)
-		announce_report(&o);
+	if (!o.inside && o.report && !chart_program_found())
+		complain(STATUS_OK, "gnuplot is not installed (Debian package gnuplot-nox): the "
+			 "report will be without charts");
 	if (o.on == ON_ANY && !o.inside && !o.kvm_only && compare_is_dom0())
 		o.on = ON_XEN;
-	if (o.on == ON_XEN || o.on == ON_XENHOST)
-		return xen_and_show(&o, command);
-	status = check_kvm();
-	if (status)
-		return status;
-	return o.inside ? measure_and_show(&o, command) : compare_enter_local_xen(argc, argv);
+	return o.on == ON_XEN || o.on == ON_XENHOST ? xen_and_show(&o, command) :
+						      kvm_and_show(&o, argc, argv, command);
 }
 
 const struct subcommand compare_command = {
 	.name = "compare",
-	.summary = "measures emulated ATA, virtio and Xen's ring side by side",
+	.summary = "measures emulated devices, virtio and Xen's rings side by side",
 	.help = help_text,
 	.run = run_compare,
 };

@@ -3,9 +3,9 @@
  * Between the parts of paravane compare: a measurement, its counters, how it is run,
  * how it is shown.
  *
- * Hides: in paravane-compare-run.c, processes and where programs are; in
- * paravane-compare-record.c, which counter is which member of the JSON. Must not know:
- * virtual machines, how results are shown.
+ * Hides: in paravane-compare-rows.c, what is measured; in paravane-compare-run.c, processes,
+ * namespaces and where programs are; in paravane-compare-record.c, which counter is which
+ * member of the JSON. Must not know: virtual machines, how results are shown.
  */
 #ifndef PV_PARAVANE_COMPARE_H
 #define PV_PARAVANE_COMPARE_H
@@ -22,8 +22,9 @@ struct compare_row {
 	const char *label;
 	const char *model, *op;		/* words of paravane-compare-vm */
 	const char *flags[COMPARE_FLAGS];	/* NULL: none more */
-	uint32_t block_bytes, depth;
+	uint32_t block_bytes, depth;	/* of a NIC: a frame's; units that who sends is ahead */
 	const char *unequal;		/* what differs from the others in the table, or "" */
+	bool nic;
 };
 
 /* Of a counter that a row's run printed. */
@@ -34,7 +35,14 @@ struct compare_result {
 	uint64_t kicks, interrupts, copied_bytes, guest_copied_bytes;
 	uint64_t vcpu_ns, vcpu_guest_ns, back_ns, segments, persistent, indirect;
 	uint64_t tsc_khz, instruction_ps;
+	/*
+	 * Of a NIC; ops are units: frames that arrived, or segments of a stream of unit_bytes.
+	 * sent and lost are of the whole run, what came before the measurement included.
+	 */
+	uint64_t frame_bytes, unit_bytes, offloads, sent, lost;
 };
+
+const struct compare_row *compare_rows(unsigned int *nr);
 
 struct compare_world;
 
@@ -43,10 +51,15 @@ int compare_find_program(const char *name, const char *in_build, const char *ins
 			 char out[PATH_MAX]);
 
 /* All of these complain themselves and return a STATUS_. */
-/* Becomes this program in a local Xen of its own; returns only when that fails. */
+/*
+ * Becomes this program in a local Xen of its own, and a network namespace of its own if it
+ * can be made; --inside=WHY says why not. Returns only when that fails.
+ */
 int compare_enter_local_xen(int argc, char **argv);
-/* The image, the back end, the guest; ends with local Xen. */
-int compare_world_open(uint32_t size_mib, struct compare_world **out);
+/* Whether NICs can be measured here; else why is one line, which begins with what failed. */
+bool compare_has_network(char why[static 128]);
+/* The image, the guest, the back ends asked for; ends with local Xen. */
+int compare_world_open(uint32_t size_mib, bool disk, bool nic, struct compare_world **out);
 void compare_world_close(struct compare_world *w);
 /* status 77 of the monitor: STATUS_SKIPPED. */
 int compare_run(struct compare_world *w, const struct compare_row *row, uint32_t run_ms,

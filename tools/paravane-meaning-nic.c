@@ -244,6 +244,11 @@ static void control(const struct nic_view *v, struct meaning *m)
 		    "the back end chooses which queue a flow comes in");
 }
 
+static void sandbox(const struct nic_view *v, struct meaning *m)
+{
+	sandbox_meaning(&v->base, m);
+}
+
 static const struct {
 	const char *topic;
 	void (*say)(const struct nic_view *v, struct meaning *m);
@@ -261,6 +266,7 @@ static const struct {
 	{ "checksums", checksums },
 	{ "multicast", multicast },
 	{ "control", control },
+	{ "sandbox", sandbox },
 };
 _Static_assert(ARRAY_LEN(topics) <= MEANINGS_MAX, "room for every topic");
 

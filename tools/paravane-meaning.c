@@ -186,6 +186,27 @@ static void engine(const struct disk_view *v, struct meaning *m)
 		SAY(means, "no data is moved at all: for measurements only; what the guest writes is lost, what it reads is rubbish");
 }
 
+void sandbox_meaning(const struct device_view *v, struct meaning *m)
+{
+	static const char whole[] = "user files network calls capabilities";
+
+	if (!v->ours || !v->sandbox[0])
+		return;
+	if (!strcmp(v->sandbox, whole)) {
+		SAY(is, "whole");
+		SAY(means, "a guest that took over its worker would hold what the worker was given and no file, socket, capability or system call beyond");
+		return;
+	}
+	SAY(is, "not whole; it has: %s", v->sandbox);
+	SAY(means, "of: %s. What is missing the daemon was not permitted to do, or told not to", whole);
+	SAY(advice, "start the daemon as root, outside a container, without --seccomp=log or off");
+}
+
+static void sandbox(const struct disk_view *v, struct meaning *m)
+{
+	sandbox_meaning(&v->base, m);
+}
+
 /* ---- what the guest may do, and rely on ------------------------------------------ */
 
 static void safety(const struct disk_view *v, struct meaning *m)
@@ -271,6 +292,7 @@ static const struct {
 	{ "request", request },
 	{ "grants", grants },
 	{ "engine", engine },
+	{ "sandbox", sandbox },
 	{ "safety", safety },
 	{ "discard", discard },
 	{ "sharing", sharing },

@@ -30,6 +30,9 @@ bool view_is_agreed(const struct device_view *v);
 unsigned disk_meanings(const struct disk_view *v, struct meaning out[MEANINGS_MAX]);
 unsigned nic_meanings(const struct nic_view *v, struct meaning out[MEANINGS_MAX]);
 
+/* The row about a worker's sandbox, for both; is stays empty when nothing is known. */
+void sandbox_meaning(const struct device_view *v, struct meaning *m);
+
 /* Of a disk: most requests in flight, all queues together; most bytes of one request. */
 uint32_t view_requests_max(const struct disk_view *v);
 uint64_t view_request_bytes_max(const struct disk_view *v);

@@ -34,8 +34,9 @@ void runinfo_directory(const char *daemon, char buf[RUNINFO_PATH_BYTES])
 
 static void path_of(const struct inventory_device *disk, const char *suffix, char *buf)
 {
-	snprintf(buf, PATH_BYTES, "%s/blkback/%s-%u-%u.%s", base(), disk->kind, disk->domid,
-		 disk->devid, suffix);
+	snprintf(buf, PATH_BYTES, "%s/%s/%s-%u-%u.%s", base(),
+		 is_nic(disk->kind) ? "netback" : "blkback", disk->kind, disk->domid, disk->devid,
+		 suffix);
 }
 
 static void read_counters(const struct inventory_device *disk, struct runinfo *out)
@@ -59,6 +60,8 @@ static void take_line(char *line, struct runinfo *out)
 	*value++ = '\0';
 	if (!strcmp(line, "engine"))
 		snprintf(out->engine, sizeof(out->engine), "%s", value);
+	else if (!strcmp(line, "sandbox"))
+		snprintf(out->sandbox, sizeof(out->sandbox), "%s", value);
 	else if (!strcmp(line, "grants"))
 		snprintf(out->grants, sizeof(out->grants), "%s", value);
 	else if (!strcmp(line, "pid") && !parse_u64(value, UINT32_MAX, &n))

@@ -15,6 +15,7 @@
 struct runinfo {
 	bool found, has_counters;
 	char engine[64], grants[16];		/* empty: not known */
+	char sandbox[64];			/* sandbox_describe()'s words */
 	uint32_t worker_pid;
 	uint64_t restarts;
 	struct journal_counters counters;	/* all queues added up */
@@ -25,7 +26,7 @@ struct runinfo {
 /* The run directory of a daemon, "blkback" or "netback". */
 void runinfo_directory(const char *daemon, char buf[RUNINFO_PATH_BYTES]);
 
-/* Of a disk. */
+/* Of a disk; of an interface, the sandbox and the worker alone. */
 void runinfo_read(const struct inventory_device *disk, struct runinfo *out);
 /* Whether a back end of ours on this machine says that it serves kind. */
 bool runinfo_daemon_runs(const char *kind);

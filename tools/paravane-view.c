@@ -34,6 +34,7 @@ void disk_view_look(struct store *store, const struct inventory_device *dev,
 					       NULL);
 	if (dev->backend_domid == store->own_domid)
 		runinfo_read(dev, &v->run);
+	memcpy(v->base.sandbox, v->run.sandbox, sizeof(v->base.sandbox));
 	v->base.ours |= v->run.found;
 }
 
@@ -46,9 +47,14 @@ void nic_view_look(struct store *store, const struct inventory_device *dev,
 		   struct nic_view *v)
 {
 	struct xs_handle *xs = store->xs;
+	struct runinfo run;
 
 	memset(v, 0, sizeof(*v));
 	look(store, dev, &v->base);
+	if (dev->backend_domid == store->own_domid) {
+		runinfo_read(dev, &run);
+		memcpy(v->base.sandbox, run.sandbox, sizeof(v->base.sandbox));
+	}
 	v->ts_valid = !vif_read_toolstack(xs, dev->back_dir, &v->ts, NULL);
 	/* What is missing of features is off: their reader cannot tell. */
 	v->base.has_features = v->base.ends.back >= XenbusStateInitWait &&

@@ -20,6 +20,7 @@ struct device_view {
 	bool has_features;		/* the back end has published */
 	bool has_front;			/* and so has the front end */
 	char domain[64], device[32];	/* domain may be empty */
+	char sandbox[64];		/* of its worker, as runinfo.h; empty: not known */
 	char waits[512];		/* waits_for(); empty: both are connected */
 };
 

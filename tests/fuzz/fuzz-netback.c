@@ -86,6 +86,7 @@ static void add(struct fuzz_net *w, uint32_t i, const struct vif_frontend *front
 {
 	struct netback_vif vif = {
 		.domid = FAKE_DOMID, .front = front, .port = &w->config[i], .log = &w->log[i],
+		.journal_fd = -1,
 	};
 	char why[200];
 

@@ -11,36 +11,13 @@
 
 #include "abi.h"
 #include "ata.h"
-
-enum { R_DATA, R_ERROR, R_COUNT, R_LBA0, R_LBA1, R_LBA2, R_DEVICE, R_STATUS, NR_REGS };
-enum { S_ERR = 1, S_DRQ = 8, S_DSC = 16, S_DRDY = 64 };
-enum { E_ABRT = 4, E_IDNF = 16, E_UNC = 64 };
-enum { BM_COMMAND, BM_STATUS = 2, BM_TABLE = 4 };
-enum { BM_START = 1, BM_TO_MEMORY = 8 };
-enum { BMS_ACTIVE = 1, BMS_ERROR = 2, BMS_INTERRUPT = 4 };
-
-#define C_READ 0x20
-#define C_WRITE 0x30
-#define C_READ_MULTIPLE 0xc4
-#define C_WRITE_MULTIPLE 0xc5
-#define C_SET_MULTIPLE 0xc6
-#define C_READ_DMA 0xc8
-#define C_WRITE_DMA 0xca
-#define C_FLUSH 0xe7
-#define C_IDENTIFY 0xec
+#include "ata-regs.h"
 
 #define LBA28_SECTORS ((uint64_t)1 << 28)
 #define IOVS 64
 
 /* Who waits for the guest. */
 enum phase { IDLE, PIO_IN, PIO_OUT, DMA_IN, DMA_OUT };
-
-struct prd {
-	uint32_t addr;
-	uint16_t bytes;		/* 0: 64 KiB */
-	uint16_t flags;
-};
-#define PRD_LAST 0x8000u
 
 struct ata {
 	const struct ata_host *host;
@@ -86,7 +63,7 @@ static uint64_t nr_sectors(const struct ata *ata)
 static void interrupt(struct ata *ata)
 {
 	ata->bm_status |= BMS_INTERRUPT;
-	if (!(ata->control & 2))
+	if (!(ata->control & CONTROL_NO_INTERRUPT))
 		ata->host->interrupt(ata->host->ctx);
 }
 
@@ -422,7 +399,7 @@ static void write_bus_master(struct ata *ata, unsigned int at, uint8_t value)
 static void write_register(struct ata *ata, uint16_t port, uint8_t value)
 {
 	if (port == CMP_PORT_ATA_CONTROL) {
-		if (value & ~ata->control & 4)
+		if (value & ~ata->control & CONTROL_RESET)
 			reset(ata);
 		ata->control = value;
 	} else if (port >= CMP_PORT_BMIDE) {

@@ -13,9 +13,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define ATA_SECTOR 512u
-#define ATA_MULTIPLE_MAX 16u
-
 struct ata_host {
 	int fd;				/* the disk image, the caller's */
 	uint64_t bytes;			/* whole sectors; what LBA28 cannot reach is not seen */

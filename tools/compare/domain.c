@@ -18,6 +18,7 @@
 #include "localxen.h"
 
 #define TEXT_MAX 4096u
+#define PEER_PAGES 4u
 
 _Static_assert(LX_PORT_STRIDE == CMP_PORT_STRIDE && LX_PORT_WORD_PENDING == CMP_EVENT_PENDING &&
 	       LX_PORT_WORD_MASKED == CMP_EVENT_MASKED, "the guest's view of a port");
@@ -28,7 +29,9 @@ struct domain {
 	size_t memory_bytes;
 	xenevtchn_handle *xce;
 	struct xs_handle *xs;
-	bool exits, peer_mapped;
+	bool exits;
+	void *peer_page[PEER_PAGES];	/* mapped already, in the guest's order */
+	unsigned int nr_peer_pages;
 	pid_t peer;
 	int store_irq_fd, rearm_fd, stop_fd;	/* the latter two wake the watcher */
 	pthread_t watcher;
@@ -157,23 +160,37 @@ static int64_t negative_errno(int64_t r)
 	return r < 0 ? -errno : r;
 }
 
+/* Where the guest sees the page, as an offset from CMP_GPA_PEER; mapped once. */
+static int64_t map_peer(struct domain *d, void *page)
+{
+	unsigned int i = 0;
+	int r = 0;
+
+	while (i < d->nr_peer_pages && d->peer_page[i] != page)
+		i++;
+	if (i == PEER_PAGES)
+		return -ENOSPC;
+	if (i == d->nr_peer_pages) {
+		r = vm_map(d->vm, CMP_GPA_PEER + (uint64_t)i * CMP_PAGE, page, CMP_PAGE);
+		if (!r)
+			d->peer_page[d->nr_peer_pages++] = page;
+	}
+	return r ? r : (int64_t)i * CMP_PAGE;
+}
+
 static int64_t find_peer(struct domain *d, uint32_t port)
 {
 	struct lx_machine_peer p;
+	int64_t at;
 	int r;
 
 	if (lx_machine_peer(port, &p))
 		return -errno;
 	d->peer = p.pid;
-	r = d->exits || d->peer_mapped ? -EBUSY : 0;
-	if (!r)
-		r = vm_map(d->vm, CMP_GPA_PEER, p.page, CMP_PAGE);
-	if (!r)
-		r = vm_ioeventfd(d->vm, CMP_PORT_KICK, 4, true, p.event_fd);
-	if (!r)
-		d->peer_mapped = true;
+	at = d->exits ? -EBUSY : map_peer(d, p.page);
+	r = at < 0 ? (int)at : vm_ioeventfd(d->vm, CMP_PORT_KICK, 4, VM_PORT, port, p.event_fd);
 	close(p.event_fd);	/* KVM has its own hold on it */
-	return r ? r : (int64_t)p.offset;
+	return r ? r : at + (int64_t)p.offset;
 }
 
 void domain_kick(struct domain *d, uint32_t port)

@@ -19,6 +19,7 @@
 #include "counters.h"
 #include "domain.h"
 #include "machine.h"
+#include "nic.h"
 #include "pin.h"
 #include "virtio-blk.h"
 #include "vm.h"
@@ -34,6 +35,7 @@ struct machine {
 	struct ata_host ata_host;
 	struct virtio_blk *virtio;
 	struct virtio_blk_host virtio_host;
+	struct nic *nic;
 	int kick_fd, irq_fd;
 	pthread_t server;
 	bool serving, stopping;
@@ -53,18 +55,19 @@ static void on_alarm(int sig)
 
 /* ---- counting -------------------------------------------------------------------- */
 
+/* Of devices; the network's other end has one that no real machine has. */
 static uint64_t guest_interrupts(const struct machine *m)
 {
 	uint64_t n = 0;
 
-	for (unsigned int i = 0; i < CMP_NR_VECTORS; i++)
+	for (unsigned int i = 0; i < CMP_VECTOR_PEER - CMP_VECTOR_ATA; i++)
 		n += m->page->irqs[i];
 	return n;
 }
 
 static uint64_t copied_bytes(const struct machine *m)
 {
-	return m->ata ? ata_copied_bytes(m->ata) :
+	return m->ata ? ata_copied_bytes(m->ata) : m->nic ? nic_copied_bytes(m->nic) :
 	       m->virtio ? virtio_blk_copied_bytes(m->virtio) : 0;
 }
 
@@ -72,6 +75,8 @@ static uint64_t back_ns(const struct machine *m)
 {
 	if (m->serving)
 		return thread_cpu_ns(m->server);
+	if (m->nic && !m->domain)
+		return nic_back_ns(m->nic);
 	return m->domain && domain_peer(m->domain) ? process_cpu_ns(domain_peer(m->domain)) : 0;
 }
 
@@ -87,7 +92,7 @@ static void take_counts(const struct machine *m, struct machine_counts *c)
 		.kick_exits = m->kick_exits,
 		.halts = vm_kvm_counter(m->vm, "halt_exits"),
 		.interrupts = guest_interrupts(m), .kicks = m->page->kicks,
-		.copied_bytes = copied_bytes(m),
+		.copied_bytes = copied_bytes(m), .arrived = m->nic ? nic_arrived(m->nic) : 0,
 	};
 }
 
@@ -110,6 +115,9 @@ static void end_counts(struct machine *m)
 	DIFFERENCE(interrupts);
 	DIFFERENCE(kicks);
 	DIFFERENCE(copied_bytes);
+	DIFFERENCE(arrived);
+	if (m->nic)
+		nic_quiet(m->nic);
 }
 
 /* ---- which CPU --------------------------------------------------------------------- */
@@ -157,6 +165,11 @@ static void guest_call(struct machine *m, uint32_t gpa)
 		end_counts(m);
 		at->ret = 0;
 		break;
+	case CMP_CALL_READY:
+		if (m->nic)
+			nic_ready(m->nic);
+		at->ret = 0;
+		break;
 	case CMP_CALL_DONE:
 		m->done = true;
 		vm_stop(m->vm);
@@ -175,7 +188,7 @@ static void port_in(void *ctx, uint16_t port, void *data, unsigned int bytes,
 
 	if (m->ata && ata_has_port(port))
 		ata_in(m->ata, port, data, bytes, count);
-	else
+	else if (!m->nic || !nic_port_in(m->nic, port, data, bytes, count))
 		memset(data, 0xff, (size_t)bytes * count);
 }
 
@@ -189,7 +202,7 @@ static void port_out(void *ctx, uint16_t port, const void *data, unsigned int by
 		ata_out(m->ata, port, data, bytes, count);
 		return;
 	}
-	if (bytes != 4)
+	if ((m->nic && nic_port_out(m->nic, port, data, bytes, count)) || bytes != 4)
 		return;
 	memcpy(&value, data, 4);
 	if (port == CMP_PORT_CALL) {
@@ -202,7 +215,7 @@ static void port_out(void *ctx, uint16_t port, const void *data, unsigned int by
 
 static bool is_virtio(const struct machine *m, uint64_t gpa)
 {
-	return m->virtio && gpa - CMP_GPA_VIRTIO < VIRTIO_BLK_REGISTERS;
+	return m->virtio && gpa - CMP_GPA_VIRTIO < VIRTIO_REGISTERS;
 }
 
 static void mmio_read(void *ctx, uint64_t gpa, void *data, unsigned int bytes)
@@ -210,8 +223,8 @@ static void mmio_read(void *ctx, uint64_t gpa, void *data, unsigned int bytes)
 	struct machine *m = ctx;
 
 	if (is_virtio(m, gpa))
-		virtio_blk_read(m->virtio, gpa - CMP_GPA_VIRTIO, data, bytes);
-	else
+		virtio_mmio_read(virtio_blk_mmio(m->virtio), gpa - CMP_GPA_VIRTIO, data, bytes);
+	else if (!m->nic || !nic_mmio_read(m->nic, gpa, data, bytes))
 		memset(data, 0xff, bytes);
 }
 
@@ -220,7 +233,9 @@ static void mmio_write(void *ctx, uint64_t gpa, const void *data, unsigned int b
 	struct machine *m = ctx;
 
 	if (is_virtio(m, gpa))
-		virtio_blk_write(m->virtio, gpa - CMP_GPA_VIRTIO, data, bytes);
+		virtio_mmio_write(virtio_blk_mmio(m->virtio), gpa - CMP_GPA_VIRTIO, data, bytes);
+	else if (m->nic)
+		nic_mmio_write(m->nic, gpa, data, bytes);
 }
 
 /* ---- devices --------------------------------------------------------------------------- */
@@ -281,7 +296,8 @@ static int start_server(struct machine *m)
 		return -errno;
 	r = vm_irqfd(m->vm, m->irq_fd, CMP_VECTOR_VIRTIO);
 	if (!r)
-		r = vm_ioeventfd(m->vm, CMP_GPA_VIRTIO + VIRTIO_BLK_NOTIFY, 4, false, m->kick_fd);
+		r = vm_ioeventfd(m->vm, CMP_GPA_VIRTIO + VIRTIO_NOTIFY, 4, VM_MMIO, 0,
+				 m->kick_fd);
 	if (!r)
 		r = -pthread_create(&m->server, NULL, serve, m);
 	m->serving = !r;
@@ -303,10 +319,28 @@ static int open_virtio(struct machine *m)
 	return r || job->flags & CMP_EXITS ? r : start_server(m);
 }
 
+static bool is_xen(const struct machine *m)
+{
+	return m->job->model == CMP_XEN || m->job->model == CMP_XEN_NET;
+}
+
+static int open_nic(struct machine *m)
+{
+	const struct machine_job *job = m->job;
+	struct nic_config nic = { .model = job->model, .op = job->op, .flags = job->flags,
+				  .ifname = job->ifname, .vm = m->vm, .pinned = pinned(m),
+				  .back_cpu = back_cpu(m) };
+
+	return job->model < CMP_RTL8139 ? 0 : nic_open(&nic, &m->nic);
+}
+
 static int open_devices(struct machine *m)
 {
 	const struct machine_job *job = m->job;
+	int r = open_nic(m);
 
+	if (r)
+		return r;
 	m->ata_host = (struct ata_host){ job->fd, job->bytes, guest_memory, ata_interrupt, m };
 	switch (job->model) {
 	case CMP_ATA_PIO:
@@ -314,8 +348,11 @@ static int open_devices(struct machine *m)
 		return ata_open(&m->ata_host, &m->ata);
 	case CMP_VIRTIO:
 		return open_virtio(m);
-	default:
+	case CMP_XEN:
+	case CMP_XEN_NET:
 		return domain_attach(m->domain, m->vm, job->flags & CMP_EXITS);
+	default:
+		return 0;
 	}
 }
 
@@ -323,7 +360,7 @@ static int open_memory(struct machine *m)
 {
 	int r;
 
-	if (m->job->model == CMP_XEN) {
+	if (is_xen(m)) {
 		r = domain_open(&m->domain);
 		if (!r)
 			m->memory = domain_memory(m->domain, &m->memory_bytes);
@@ -355,6 +392,7 @@ static void write_job(struct machine *m)
 	m->page->seed = job->seed;
 	m->page->warm_ticks = khz * job->warm_ms;
 	m->page->run_ticks = khz * job->run_ms;
+	m->page->ticks_per_ms = khz;
 }
 
 static void stop_server(struct machine *m)
@@ -371,6 +409,7 @@ static void machine_close(struct machine *m)
 	if (m->serving)
 		stop_server(m);
 	pin_peer(m, PIN_ANY);
+	nic_close(m->nic);
 	vm_close(m->vm);
 	virtio_blk_close(m->virtio);
 	ata_close(m->ata);
@@ -402,6 +441,23 @@ static int run(struct machine *m)
 	return r == -EINTR ? -ETIMEDOUT : r;
 }
 
+static void take_result(struct machine *m, struct machine_result *result)
+{
+	if (m->nic && m->done)
+		nic_settle(m->nic);
+	memcpy(&result->job, m->page, sizeof(result->job));
+	result->job.text[sizeof(result->job.text) - 1] = 0;
+	result->counts = m->counts;
+	if (!m->nic)
+		return;
+	result->sent = nic_sent(m->nic);
+	result->lost = nic_lost(m->nic);
+	if (!result->job.status && nic_complaint(m->nic)) {
+		result->job.status = -EBADMSG;
+		snprintf(result->job.text, sizeof(result->job.text), "%s", nic_complaint(m->nic));
+	}
+}
+
 int machine_run(const struct machine_job *job, const void *elf, size_t elf_bytes,
 		struct machine_result *result)
 {
@@ -420,10 +476,11 @@ int machine_run(const struct machine_job *job, const void *elf, size_t elf_bytes
 	if (!r) {
 		write_job(&m);
 		result->tsc_khz = vm_tsc_khz(m.vm);
+		r = m.nic ? nic_start(m.nic, m.page) : 0;
+	}
+	if (!r) {
 		r = run(&m);
-		memcpy(&result->job, m.page, sizeof(result->job));
-		result->job.text[sizeof(result->job.text) - 1] = 0;
-		result->counts = m.counts;
+		take_result(&m, result);
 	}
 	if (!r && result->job.status)
 		r = -EIO;

@@ -22,6 +22,7 @@ struct machine_job {
 	unsigned int warm_ms, run_ms, deadline_s;
 	int fd;			/* the image; not used by CMP_XEN */
 	uint64_t bytes;		/* its size, or how much of the vbd is used */
+	const char *ifname;	/* of a network: the TAP device, see nic.h */
 };
 
 /* Between the guest's CMP_CALL_BEGIN and CMP_CALL_END. */
@@ -29,24 +30,27 @@ struct machine_counts {
 	uint64_t wall_ns;
 	uint64_t cpu_ns;		/* of the CPU's thread, all of it */
 	uint64_t guest_ns;		/* the part in the guest's own instructions */
-	uint64_t back_ns;		/* of the thread or process that serves the disk */
+	uint64_t back_ns;		/* of the thread or process that serves the device */
 	uint64_t exits;			/* all that KVM counts */
 	uint64_t port_exits, mmio_exits, call_exits, kick_exits;	/* to the monitor */
 	uint64_t halts;			/* KVM's; 0 if it does not say */
 	uint64_t interrupts;		/* that the guest's handlers took */
 	uint64_t kicks;			/* notifications the guest sent */
 	uint64_t copied_bytes;		/* of the back end or device model */
+	uint64_t arrived;		/* units, at the network's other end */
 };
 
 struct machine_result {
 	struct cmp_job job;		/* as the guest left it */
 	struct machine_counts counts;
+	uint64_t sent, lost;	/* units of a network, of the whole job */
 	uint32_t tsc_khz;
 };
 
 /*
- * -ETIMEDOUT: the deadline. -EIO: the guest gave up, result->job.text says why. Others
- * as vm_open() and domain_open(). elf is the guest's program.
+ * -ETIMEDOUT: the deadline. -EIO: the guest gave up, or a frame was not as it was sent:
+ * result->job.text says why. Others as vm_open(), domain_open() and nic_open(). elf is the
+ * guest's program.
  */
 int machine_run(const struct machine_job *job, const void *elf, size_t elf_bytes,
 		struct machine_result *result);

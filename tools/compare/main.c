@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,8 +22,10 @@
 
 extern const char guest_image[], guest_image_end[];
 
-static const char *const model_names[] = { "ata-pio", "ata-dma", "virtio", "xen" };
-static const char *const op_names[] = { "read", "write", "copy" };
+static const char *const model_names[] = {
+	"ata-pio", "ata-dma", "virtio", "xen", "rtl8139", "virtio-net", "xen-net" };
+static const char *const op_names[] = {
+	"read", "write", "copy", "send", "receive", "ping", "stream-out", "stream-in" };
 static const struct {
 	const char *name;
 	uint32_t flag;
@@ -32,12 +35,14 @@ static const struct {
 	{ "no-persistent", CMP_NO_PERSISTENT }, { "no-indirect", CMP_NO_INDIRECT },
 	{ "fresh-grants", CMP_FRESH_GRANTS }, { "bounce", CMP_BOUNCE },
 	{ "same-cpu", CMP_SAME_CPU }, { "own-cpu", CMP_OWN_CPU },
+	{ "no-offloads", CMP_NO_OFFLOADS }, { "no-static-grants", CMP_NO_STATIC },
+	{ "verify", CMP_VERIFY }, { "flood", CMP_FLOOD },
 };
 
 static _Noreturn void usage(const char *what, const char *value)
 {
-	fprintf(stderr, "paravane-compare-vm: %s \"%s\"; expected --model M --op O --image FILE"
-		" [--bs BYTES] [--depth N] [--ms N] [--flag F]...; "
+	fprintf(stderr, "paravane-compare-vm: %s \"%s\"; expected --model M --op O"
+		" --image FILE or --ifname NAME [--bs BYTES] [--depth N] [--ms N] [--flag F]...; "
 		"`paravane compare` is the program to run\n", what, value);
 	exit(2);
 }
@@ -72,6 +77,7 @@ static void parse(int argc, char **argv, struct machine_job *job, const char **i
 {
 	static const struct option options[] = {
 		{ "model", 1, NULL, 'm' }, { "op", 1, NULL, 'o' }, { "image", 1, NULL, 'i' },
+		{ "ifname", 1, NULL, 'n' },
 		{ "bs", 1, NULL, 'b' }, { "depth", 1, NULL, 'd' }, { "ms", 1, NULL, 's' },
 		{ "flag", 1, NULL, 'f' }, { "deadline", 1, NULL, 't' }, { 0 } };
 	int c;
@@ -79,19 +85,24 @@ static void parse(int argc, char **argv, struct machine_job *job, const char **i
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
 		case 'm':
-			job->model = (enum cmp_model)word("no such model", model_names, 4, optarg);
+			job->model = (enum cmp_model)word("no such model", model_names, CMP_NR_MODELS,
+						       optarg);
 			break;
 		case 'o':
-			job->op = (enum cmp_op)word("no such operation", op_names, 3, optarg);
+			job->op = (enum cmp_op)word("no such operation", op_names, CMP_NR_OPS,
+						 optarg);
 			break;
 		case 'i':
 			*image = optarg;
 			break;
 		case 'b':
-			job->block_bytes = number(optarg, 512, CMP_BLOCK_MAX) & ~511u;
+			job->block_bytes = number(optarg, CMP_FRAME_MIN, CMP_BLOCK_MAX);
+			break;
+		case 'n':
+			job->ifname = optarg;
 			break;
 		case 'd':
-			job->depth = number(optarg, 1, CMP_DEPTH_MAX);
+			job->depth = number(optarg, 1, CMP_WINDOW_MAX);
 			break;
 		case 's':
 			job->run_ms = number(optarg, 1, 600000);
@@ -131,12 +142,18 @@ static uint64_t ticks_to_ns(uint64_t ticks, uint32_t khz)
 	return khz ? (uint64_t)((double)ticks * 1e6 / khz) : 0;
 }
 
+/* What it sends counts where it arrives. */
+static bool is_sender(const struct cmp_job *j)
+{
+	return j->op == CMP_SEND || j->op == CMP_STREAM_OUT;
+}
+
 static void print(const struct machine_result *r)
 {
 	const struct machine_counts *c = &r->counts;
 	const struct cmp_job *j = &r->job;
 
-	show("ops", j->ops);
+	show("ops", is_sender(j) ? c->arrived : j->ops);
 	show("depth", j->depth);
 	show("wall_ns", c->wall_ns);
 	show("latency_mean_ns", j->ops ? ticks_to_ns(j->latency_ticks / j->ops, r->tsc_khz) : 0);
@@ -158,8 +175,32 @@ static void print(const struct machine_result *r)
 	show("segments", j->segments);
 	show("persistent", j->persistent);
 	show("indirect", j->indirect);
+	show("frame_bytes", j->frame_bytes);
+	show("unit_bytes", j->unit_bytes);
+	show("offloads", j->offloads);
+	show("sent", r->sent);
+	show("lost", r->lost);
 	show("tsc_khz", r->tsc_khz);
 	show("instruction_ps", 1000 * ticks_to_ns(j->loop_ticks, r->tsc_khz) / (2 * CMP_LOOP));
+}
+
+/* What the words are to each other. */
+static void check_job(struct machine_job *job)
+{
+	bool nic = job->model >= CMP_RTL8139;
+
+	if (nic != (job->op >= CMP_SEND))
+		usage("not an operation of this model:", op_names[job->op]);
+	if (nic && !job->ifname)
+		usage("no interface for", model_names[job->model]);
+	if (nic && job->block_bytes > CMP_FRAME_MAX)
+		usage("--bs is more than a frame has, for", model_names[job->model]);
+	if (!nic && (job->depth > CMP_DEPTH_MAX || job->block_bytes % 512))
+		usage("--depth or --bs is none for", model_names[job->model]);
+	if (nic)
+		job->devid = 0;
+	if (job->warm_ms > job->run_ms)
+		job->warm_ms = job->run_ms;
 }
 
 static void open_image(struct machine_job *job, const char *image)
@@ -190,7 +231,9 @@ int main(int argc, char **argv)
 	int r;
 
 	parse(argc, argv, &job, &image);
-	open_image(&job, image);
+	check_job(&job);
+	if (job.model < CMP_RTL8139)
+		open_image(&job, image);
 	r = machine_run(&job, guest_image, (size_t)(guest_image_end - guest_image), &result);
 	if (!r) {
 		print(&result);

@@ -2,7 +2,7 @@
 /*
  * A virtio block device behind virtio-mmio registers, with one queue.
  *
- * Hides: registers, negotiation, requests. Must not know: KVM, threads: somebody calls
+ * Hides: requests. Must not know: KVM, threads: somebody calls
  * virtio_blk_serve() when the queue was notified, and may do so on a thread of its own,
  * as long as only one serves at a time. The guest is not trusted. Source: VIRTIO 1.2,
  * 4.2 and 5.2.
@@ -13,8 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define VIRTIO_BLK_REGISTERS 0x200u
-#define VIRTIO_BLK_NOTIFY 0x50u		/* offset of the register that notifies */
+#include "virtio-mmio.h"
 
 struct virtio_blk_host {
 	int fd;				/* the image, the caller's */
@@ -33,10 +32,7 @@ struct virtio_blk;
 int virtio_blk_open(const struct virtio_blk_host *host, struct virtio_blk **out);
 void virtio_blk_close(struct virtio_blk *v);
 
-/* Registers are 4 bytes wide; other widths read as 0 and write nothing. */
-void virtio_blk_read(struct virtio_blk *v, uint64_t offset, void *data, unsigned int bytes);
-void virtio_blk_write(struct virtio_blk *v, uint64_t offset, const void *data,
-		      unsigned int bytes);
+struct virtio_mmio *virtio_blk_mmio(struct virtio_blk *v);
 
 /* Executes all there is, until the driver has been told to notify again. */
 void virtio_blk_serve(struct virtio_blk *v);

@@ -17,7 +17,7 @@
 #include "abi.h"
 #include "vm.h"
 
-#define SLOTS_MAX 8u
+#define SLOTS_MAX 12u
 #define TABLE(n) (CMP_GPA_TABLES + (n) * CMP_PAGE)
 #define TSS TABLE(7)
 #define TSS_PORTS 104u			/* a bit for each port, 0: user mode may use it */
@@ -321,11 +321,15 @@ void vm_interrupt(struct vm *vm, unsigned int vector)
 	ioctl(vm->vm_fd, KVM_SIGNAL_MSI, &msi);
 }
 
-int vm_ioeventfd(struct vm *vm, uint64_t addr, unsigned int bytes, bool port, int fd)
+int vm_ioeventfd(struct vm *vm, uint64_t addr, unsigned int bytes, enum vm_space space,
+		 uint32_t value, int fd)
 {
-	struct kvm_ioeventfd e = { .addr = addr, .len = bytes, .fd = fd,
-				   .flags = port ? KVM_IOEVENTFD_FLAG_PIO : 0 };
+	struct kvm_ioeventfd e = { .addr = addr, .len = bytes, .fd = fd };
 
+	if (space == VM_PORT) {
+		e.flags = KVM_IOEVENTFD_FLAG_PIO | KVM_IOEVENTFD_FLAG_DATAMATCH;
+		e.datamatch = value;
+	}
 	return vm_ioctl(vm->vm_fd, KVM_IOEVENTFD, &e);
 }
 

@@ -56,8 +56,13 @@ void *vm_memory(const struct vm *vm, uint64_t gpa, uint64_t bytes);
 int vm_irqfd(struct vm *vm, int fd, unsigned int vector);
 /* Injects it now. */
 void vm_interrupt(struct vm *vm, unsigned int vector);
-/* A write of bytes to the port or address signals fd and does not exit to the program. */
-int vm_ioeventfd(struct vm *vm, uint64_t addr, unsigned int bytes, bool port, int fd);
+/*
+ * A write of bytes to the address (VM_MMIO), or of value, 4 bytes, to the port (VM_PORT),
+ * signals fd and does not exit to the program.
+ */
+enum vm_space { VM_MMIO, VM_PORT };
+int vm_ioeventfd(struct vm *vm, uint64_t addr, unsigned int bytes, enum vm_space space,
+		 uint32_t value, int fd);
 
 /*
  * Runs until vm_stop(), which a vm_ops function calls. -EINTR: a signal came.

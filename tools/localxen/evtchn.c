@@ -98,6 +98,7 @@ xenevtchn_handle *xenevtchn_fdopen(struct xentoollog_logger *logger, int fd,
 	return new_handle(fd);
 }
 
+/* syscalls disk, bridge: close */
 int xenevtchn_close(xenevtchn_handle *xce)
 {
 	if (!xce)
@@ -191,6 +192,7 @@ static void forget_port(xenevtchn_handle *xce, uint32_t port)
 	}
 }
 
+/* syscalls disk, bridge: poll ppoll read */
 /*
  * The token of a port that was closed while deliverable. If its sender has not
  * written it yet this may take another port's, for which it then stands; if that
@@ -229,6 +231,7 @@ int xenevtchn_unbind(xenevtchn_handle *xce, evtchn_port_t port)
 
 /* ---- sending ---- */
 
+/* syscalls disk, bridge: write */
 static void write_token(int fd)
 {
 	uint64_t one = 1;
@@ -237,6 +240,7 @@ static void write_token(int fd)
 		return;	/* only if the program closed it behind our back */
 }
 
+/* syscalls disk, bridge: dup3 close */
 /*
  * The eventfd of another process's handle. A stale one is replaced under the
  * same number, because another thread may be about to write to it.
@@ -331,6 +335,7 @@ static int spurious(xenevtchn_handle *xce)
 	return xce->ports[0];
 }
 
+/* syscalls disk, bridge: read */
 xenevtchn_port_or_error_t xenevtchn_pending(xenevtchn_handle *xce)
 {
 	uint64_t token;

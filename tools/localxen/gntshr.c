@@ -45,6 +45,7 @@ struct xengntdev_handle *lx_gnthandle_open(void)
 	return h;
 }
 
+/* syscalls bridge: close */
 int lx_gnthandle_close(struct xengntdev_handle *h)
 {
 	if (h->fd >= 0)
@@ -223,6 +224,7 @@ static int note_unmapped(struct regions *rs, char *start, unsigned count,
 	return rc;
 }
 
+/* syscalls bridge: munmap */
 int xengntshr_unshare(xengntshr_handle *xgs, void *start_address, uint32_t count)
 {
 	struct region *r;

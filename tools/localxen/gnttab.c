@@ -150,6 +150,7 @@ static int grab_all(struct range *r, const uint32_t *domids, unsigned stride,
 	return 0;
 }
 
+/* syscalls disk, bridge: madvise */
 static int map_grabbed(struct range *r, int prot)
 {
 	uint64_t one, *pages = &one;
@@ -268,6 +269,7 @@ void *xengnttab_map_grant_ref_notify(xengnttab_handle *xgt, uint32_t domid,
 	return map_or_null(xgt, 1, &domid, 0, &ref, prot, notify_offset, notify_port);
 }
 
+/* syscalls disk, bridge: munmap */
 int xengnttab_unmap(xengnttab_handle *xgt, void *start_address, uint32_t count)
 {
 	struct range *r;

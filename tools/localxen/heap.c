@@ -39,6 +39,7 @@ int lx_heap_fd(void)
 	return rc;
 }
 
+/* syscalls bridge, flip: mmap(data) madvise */
 char *lx_heap_base(void)
 {
 	char *base = atomic_load_explicit(&heap_base, memory_order_acquire);

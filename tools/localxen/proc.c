@@ -36,6 +36,7 @@ struct self {
 };
 static __thread struct self self;
 
+/* syscalls all: write */
 void lx_say(const char *fmt, ...)
 {
 	char line[300];
@@ -65,6 +66,7 @@ union fd_control {
 	char buf[CMSG_SPACE(sizeof(int))];
 };
 
+/* syscalls all: sendmsg */
 ssize_t lx_send(int sock, const void *data, size_t len, int fd, int flags)
 {
 	struct iovec iov = { .iov_base = (void *)data, .iov_len = len };
@@ -89,6 +91,7 @@ ssize_t lx_send(int sock, const void *data, size_t len, int fd, int flags)
 	return n;
 }
 
+/* syscalls all: recvmsg */
 ssize_t lx_recv(int sock, void *data, size_t len, int *fd, int flags)
 {
 	struct iovec iov = { .iov_base = data, .iov_len = len };
@@ -113,6 +116,7 @@ static int send_packet(int sock, const void *data, size_t len, int fd)
 	return lx_send(sock, data, len, fd, 0) == (ssize_t)len ? 0 : -ENOTCONN;
 }
 
+/* syscalls all: close */
 static int recv_packet(int sock, void *data, size_t len, int *fd)
 {
 	int got;

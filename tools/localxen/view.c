@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "lx.h"
 
+/* syscalls disk, bridge: munmap close */
 static void forget(struct lx_view *v)
 {
 	if (v->base)
@@ -64,6 +65,7 @@ int lx_view_fd(unsigned slot)
 	return rc ? rc : v->fd;
 }
 
+/* syscalls disk, bridge: mmap(data) madvise */
 static char *map_view(struct lx_view *v)
 {
 	void *p = mmap(NULL, v->size_bytes, PROT_READ | PROT_WRITE,
@@ -114,6 +116,7 @@ static void *map_run(void *addr, uint64_t page, unsigned count, int prot, int fl
 		    (off_t)LX_PAGE_FRAME(page) * LX_PAGE_SIZE);
 }
 
+/* syscalls disk, bridge: mmap(data) munmap */
 int lx_map_pages(const uint64_t *pages, unsigned count, int prot, void **out)
 {
 	size_t len = (size_t)count * LX_PAGE_SIZE;

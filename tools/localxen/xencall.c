@@ -36,6 +36,7 @@ xencall_handle *xencall_open(struct xentoollog_logger *logger, unsigned flags)
 	return xcall;
 }
 
+/* syscalls flip: close */
 int xencall_close(xencall_handle *xcall)
 {
 	if (!xcall)

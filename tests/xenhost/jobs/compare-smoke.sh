@@ -31,7 +31,7 @@ done
 check "the back end's CPU time is counted" eval '[ $(value "PV, PV disk, paravane" back_end_cpu_ns) -gt 0 ]'
 check "nothing is left" equal "$before" "$(left)"
 
-"${compare[@]}" --pv --disks >/dev/null 2>$xh_run/interrupted &
+"${compare[@]}" --pv --disk >/dev/null 2>$xh_run/interrupted &
 pid=$!
 check "it gets to measuring" wait_for 200 grep -q "depth 32" $xh_run/interrupted
 kill $pid

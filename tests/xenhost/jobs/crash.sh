@@ -2,10 +2,10 @@
 # about: our back end's worker and supervisor killed under Debian's front end doing I/O: no error, no lost write
 # quick: yes
 # needs: paravane-blkback
-# timeout: 300
+# timeout: 1800
 
 [ "$XH_BACKEND" = ours ] || skip "only our back end survives this"
-rounds=6
+rounds=${DEATHS:-6}
 file=$(image crash 48)
 guest_start cr pv
 our_disk cr xvda "$file"

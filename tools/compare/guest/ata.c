@@ -3,25 +3,8 @@
  * An ATA driver, register by register: PIO by multiples, and bus-master DMA. Hides the
  * task file; one request at a time, as the interface wants it.
  */
+#include "ata-regs.h"
 #include "guest.h"
-
-enum { R_DATA, R_ERROR, R_COUNT, R_LBA0, R_LBA1, R_LBA2, R_DEVICE, R_STATUS };
-enum { S_ERR = 1, S_DRQ = 8, S_BSY = 128 };
-#define SECTOR 512u
-#define MULTIPLE 16u
-
-#define C_READ_MULTIPLE 0xc4
-#define C_WRITE_MULTIPLE 0xc5
-#define C_SET_MULTIPLE 0xc6
-#define C_READ_DMA 0xc8
-#define C_WRITE_DMA 0xca
-#define C_FLUSH 0xe7
-#define C_IDENTIFY 0xec
-
-struct prd {
-	uint32_t addr;
-	uint16_t bytes, flags;
-};
 
 static struct prd table[CMP_BLOCK_MAX / 65536u + 1] __attribute__((aligned(4096)));
 static uint64_t irqs_seen;
@@ -78,38 +61,38 @@ static void issue(uint8_t command, uint64_t lba, uint32_t sectors)
 
 static void ata_open(void)
 {
-	uint16_t id[SECTOR / 2];
+	uint16_t id[ATA_SECTOR / 2];
 
-	out8(CMP_PORT_ATA_CONTROL, job->flags & CMP_POLL ? 2 : 0);
+	out8(CMP_PORT_ATA_CONTROL, job->flags & CMP_POLL ? CONTROL_NO_INTERRUPT : 0);
 	issue(C_IDENTIFY, 0, 0);
 	if (!(await() & S_DRQ))
 		give_up(-6, "there is no ATA disk");
 	in16_string(CMP_PORT_ATA + R_DATA, id, ARRAY_NR(id));
-	if (((uint64_t)id[61] << 16 | id[60]) * SECTOR < job->disk_bytes)
+	if (((uint64_t)id[61] << 16 | id[60]) * ATA_SECTOR < job->disk_bytes)
 		give_up(-6, "the ATA disk is smaller than it should be");
-	issue(C_SET_MULTIPLE, 0, MULTIPLE);
+	issue(C_SET_MULTIPLE, 0, ATA_MULTIPLE_MAX);
 	await();
 }
 
 static void pio_submit(struct request *r)
 {
-	uint32_t left = r->bytes / SECTOR, n;
+	uint32_t left = r->bytes / ATA_SECTOR, n;
 	char *at = r->buf;
 
-	issue(r->write ? C_WRITE_MULTIPLE : C_READ_MULTIPLE, r->offset_bytes / SECTOR, left);
+	issue(r->write ? C_WRITE_MULTIPLE : C_READ_MULTIPLE, r->offset_bytes / ATA_SECTOR, left);
 	if (r->write)
 		while (!(reg_in(R_STATUS) & S_DRQ))
 			pause_cpu();
 	while (left) {
-		n = left < MULTIPLE ? left : MULTIPLE;
+		n = left < ATA_MULTIPLE_MAX ? left : ATA_MULTIPLE_MAX;
 		if (r->write) {
-			out16_string(CMP_PORT_ATA + R_DATA, at, n * SECTOR / 2);
+			out16_string(CMP_PORT_ATA + R_DATA, at, n * ATA_SECTOR / 2);
 			await();
 		} else {
 			await();
-			in16_string(CMP_PORT_ATA + R_DATA, at, n * SECTOR / 2);
+			in16_string(CMP_PORT_ATA + R_DATA, at, n * ATA_SECTOR / 2);
 		}
-		at += n * SECTOR;
+		at += n * ATA_SECTOR;
 		left -= n;
 	}
 	completed = r;
@@ -124,25 +107,25 @@ static void build_table(const struct request *r)
 		n = 65536 - at % 65536;		/* no piece crosses such a border */
 		if (n > left)
 			n = left;
-		*p = (struct prd){ (uint32_t)at, (uint16_t)n, n == left ? 0x8000 : 0 };
+		*p = (struct prd){ (uint32_t)at, (uint16_t)n, n == left ? PRD_LAST : 0 };
 	}
 }
 
 static void dma_submit(struct request *r)
 {
-	uint8_t direction = r->write ? 0 : 8, status;
+	uint8_t direction = r->write ? 0 : BM_TO_MEMORY, status;
 
 	build_table(r);
-	out32(CMP_PORT_BMIDE + 4, (uint32_t)(uint64_t)table);
+	out32(CMP_PORT_BMIDE + BM_TABLE, (uint32_t)(uint64_t)table);
 	out8(CMP_PORT_BMIDE, direction);
-	out8(CMP_PORT_BMIDE + 2, 6 | in8(CMP_PORT_BMIDE + 2));
-	issue(r->write ? C_WRITE_DMA : C_READ_DMA, r->offset_bytes / SECTOR,
-	      r->bytes / SECTOR);
-	out8(CMP_PORT_BMIDE, direction | 1);
+	out8(CMP_PORT_BMIDE + BM_STATUS, BMS_ERROR | BMS_INTERRUPT | in8(CMP_PORT_BMIDE + BM_STATUS));
+	issue(r->write ? C_WRITE_DMA : C_READ_DMA, r->offset_bytes / ATA_SECTOR,
+	      r->bytes / ATA_SECTOR);
+	out8(CMP_PORT_BMIDE, direction | BM_START);
 	irq_wait(job->flags & CMP_POLL ? not_busy : interrupted, NULL);
-	status = in8(CMP_PORT_BMIDE + 2);
+	status = in8(CMP_PORT_BMIDE + BM_STATUS);
 	out8(CMP_PORT_BMIDE, direction);
-	if (status & 2)
+	if (status & BMS_ERROR)
 		give_up(-5, "the bus master says that the transfer failed");
 	await();
 	completed = r;

@@ -11,6 +11,11 @@
 #include <xengnttab.h>
 #include <xenstore.h>
 
+#include "front.h"
+
+/* What the front ends are opened with. */
+struct front_env *xen_env(void);
+
 bool events_ready(void);
 bool store_ready(void);
 /*

@@ -30,6 +30,27 @@ static inline uint8_t in8(uint16_t port)
 	return v;
 }
 
+static inline void out16(uint16_t port, uint16_t v)
+{
+	__asm__ volatile("outw %0, %1" :: "a"(v), "Nd"(port) : "memory");
+}
+
+static inline uint16_t in16(uint16_t port)
+{
+	uint16_t v;
+
+	__asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(port) : "memory");
+	return v;
+}
+
+static inline uint32_t in32(uint16_t port)
+{
+	uint32_t v;
+
+	__asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port) : "memory");
+	return v;
+}
+
 static inline void out32(uint16_t port, uint32_t v)
 {
 	__asm__ volatile("outl %0, %1" :: "a"(v), "Nd"(port) : "memory");
@@ -117,6 +138,49 @@ struct model {
 };
 
 extern const struct model model_ata_pio, model_ata_dma, model_virtio, model_xen;
+
+/* ---- network cards ------------------------------------------------------------------- */
+
+#define NIC_PIECES 18u
+
+struct nic_frame {
+	unsigned int nr;
+	struct {
+		void *base;
+		uint32_t bytes;
+	} piece[NIC_PIECES];
+	uint32_t bytes;
+	/* Sent: the checksum is the pseudo header's. Received: it need not be looked at. */
+	bool blank;
+	uint16_t gso_bytes;		/* 0: a frame as it goes over a wire */
+	uint64_t handle;		/* the driver's */
+};
+
+#define NIC_RECEIVABLE 1u
+#define NIC_SENDABLE 2u
+
+struct nic_model {
+	/* give_up() themselves. True: checksums and large frames may be left to the card. */
+	bool (*open)(void);
+	/* Room for a frame of so many bytes, in memory that is sent from. False: none now. */
+	bool (*get)(struct nic_frame *f, uint32_t bytes);
+	/* A frame from get(), with its contents. */
+	void (*send)(struct nic_frame *f);
+	bool (*receive)(struct nic_frame *f);
+	void (*release)(struct nic_frame *f);	/* received: its memory may be used again */
+	void (*kick)(void);		/* tells of all that was sent and released */
+	void (*wait)(unsigned int what);	/* until one of what is likely */
+	unsigned int (*in_flight)(void);	/* frames sent and not known to be gone */
+	void (*close)(void);
+	uint64_t (*copied_bytes)(void);	/* by the guest, so far; NULL: never */
+};
+
+extern const struct nic_model nic_rtl8139, nic_virtio, nic_xen;
+
+/* The whole job, but for its end. */
+void net_run(const struct nic_model *nic);
+/* bytes of memory for frames at a page's border, once. */
+void *net_memory(size_t bytes);
 
 /* The models' report; err is 0 or -errno. */
 void request_done(struct request *r, int err);

@@ -48,6 +48,8 @@ HANDLER(irq_ata, 0)
 HANDLER(irq_virtio, 1)
 HANDLER(irq_event, 2)
 HANDLER(irq_store, 3)
+HANDLER(irq_rtl8139, 4)
+HANDLER(irq_peer, 5)
 
 static __attribute__((interrupt)) void spurious(struct frame *frame)
 {
@@ -64,7 +66,7 @@ static __attribute__((interrupt)) void fault(struct frame *frame)
 void irq_init(void)
 {
 	static void (*const handlers[])(struct frame *) = {
-		irq_ata, irq_virtio, irq_event, irq_store };
+		irq_ata, irq_virtio, irq_event, irq_store, irq_rtl8139, irq_peer };
 	struct {
 		uint16_t limit;
 		uint64_t base;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Xen's ring by our front-end library, unchanged, which the guest links. Hides the
- * library's environment: waiting. Must not know how pages are shared (xen-grants.c).
+ * A disk by Xen's ring, by our front-end library, unchanged, which the guest links. Must
+ * not know how pages are shared (xen-grants.c), how to wait (xen-env.c).
  */
 #include <string.h>
 
@@ -11,34 +11,10 @@
 
 #define POOL_PAGES 448u
 
-static struct front_env env;
 static struct blkfront *front;
 static struct blkfront_io ios[CMP_DEPTH_MAX];
 static struct blkfront_iov iovs[CMP_DEPTH_MAX];
 static int waited_for;
-
-static bool something(void *arg)
-{
-	unsigned int what = *(unsigned int *)arg;
-
-	return (what & FRONT_WAIT_STORE && store_ready()) ||
-	       (what & FRONT_WAIT_EVENT && events_ready());
-}
-
-/* Times out by the monitor's deadline for the whole job, never by this. */
-static int guest_wait(void *ctx, unsigned int what, int *left_ms)
-{
-	int r = 0;
-
-	(void)ctx;
-	if (*left_ms)
-		irq_wait(something, &what);
-	if (what & FRONT_WAIT_STORE && store_ready())
-		r |= FRONT_WAIT_STORE;
-	if (what & FRONT_WAIT_EVENT && events_ready())
-		r |= FRONT_WAIT_EVENT;
-	return r;
-}
 
 static void xen_open(void)
 {
@@ -54,11 +30,7 @@ static void xen_open(void)
 	struct blkfront_info info;
 	int r;
 
-	env.wait = guest_wait;
-	env.xs = xs_open(0);
-	env.xgs = xengntshr_open(NULL, 0);
-	env.xce = xenevtchn_open(NULL, 0);
-	r = blkfront_open(&env, job->devid, &opts, -1, &front, &problem);
+	r = blkfront_open(xen_env(), job->devid, &opts, -1, &front, &problem);
 	if (r)
 		give_up(r, problem.text);
 	blkfront_info(front, &info);

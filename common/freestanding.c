@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The functions of the C library that the front ends call, and those that the
- * compiler does. Hides nothing; words at a time where it is simple.
+ * compiler does, for guests without an operating system; a heap is their own. Hides
+ * nothing; words at a time where it is simple. Must not know: who links it.
  */
 #include <errno.h>
 #include <stdint.h>

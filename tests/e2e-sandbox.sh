@@ -1,0 +1,132 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# A worker that a guest has taken over: everything it tries beyond its work is refused, by
+# the list of system calls, by its io_uring's restrictions, and without the list by where
+# and who it is. Its guest is served on. Then what a worker is, seen from outside.
+. "$(dirname "$0")/lib-blk.sh"
+for p in tests/intruder-blkback tests/intruder-netback; do
+	[ -x "$PWD/$p" ] || skip "$p is not built; make check builds it"
+done
+! ldd "$PWD/tests/intruder-blkback" | grep -q -e libasan -e libtsan ||
+	skip "a sanitizer's worker keeps its system calls"
+own_xen "$@"
+truncate -s 16M "$tmp/image"
+
+# status_field PID NAME
+status_field() { sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"; }
+
+# all_refused COUNT: the intruder has made so many attempts, at least, and none succeeded.
+all_refused()
+{
+	line=$(grep '^intruder: .* succeeded$' "$tmp/log" | tail -n 1)
+	[ -n "$line" ] || fail "no intruder; $(tail "$tmp/log")"
+	say "${line#intruder: }"
+	! grep '^intruder: .*SUCCEEDED' "$tmp/log" || fail "see above"
+	list=${line#intruder: } list=${list%% *}
+	[ "$list" -ge "$1" ] || fail "the list refused $list attempts, expected $1 at least"
+}
+
+# is_served: the intruder's guest is, and the worker that it was in is the one.
+is_served()
+{
+	guest "$domid" "$blkfront" bench --ops 1000 >"$tmp/out" 2>&1 || fail "$(cat "$tmp/out")"
+}
+
+start_disk()
+{
+	: >"$tmp/log"
+	start_daemon "$@"
+	attach_by_hand "$domid" "$tmp/image" w
+	back_reaches "$domid" 2
+}
+
+stop_disk()
+{
+	detach_by_hand "$domid"
+	kill "$daemon"
+	wait "$daemon" || fail "the daemon ended with $?"
+}
+
+make_guest g1
+daemon_program=tests/intruder-blkback
+
+say "a disk's worker, page cache"
+start_disk --engine=buffered
+is_served
+all_refused 55
+stop_disk
+
+say "a disk's worker, io_uring"
+start_disk --engine=direct
+is_served
+if grep -q 'goes through the page cache' "$tmp/log"; then
+	say "no io_uring here"
+else
+	all_refused 55
+	[ "$(grep -c '^intruder: io_uring' "$tmp/log")" = 9 ] || fail "$(grep uring "$tmp/log")"
+fi
+stop_disk
+
+if [ "$(id -u)" = 0 ]; then
+	say "without a list, where and who it is"
+	export INTRUDE=place
+	start_disk --seccomp=off
+	is_served
+	all_refused 0
+	[ "$(grep -c '^intruder: ' "$tmp/log")" -ge 38 ] || fail "$(cat "$tmp/log")"
+	grep -q 'not whole here (it has: user files network capabilities)' "$tmp/log" ||
+		fail "the log does not say what is missing: $(cat "$tmp/log")"
+	stop_disk
+fi
+
+say "the end that belongs to it"
+export INTRUDE=die
+start_disk
+guest "$domid" "$blkfront" bench --ops 10 >"$tmp/out" 2>&1 &
+io=$!
+wait_for $wait_s grep -q 'gave up after 5 crashes' "$tmp/log" || fail "$(cat "$tmp/log")"
+grep -q 'vbd 1/51712: .*ended by its sandbox: it called openat (257)' "$tmp/log" ||
+	[ "$(uname -m)" != x86_64 ] || fail "the call is not named: $(cat "$tmp/log")"
+wait $io
+unset INTRUDE
+xenstore-write "$(front_dir "$domid")/state" 6
+stop_disk
+
+say "a bridge's worker"
+program=netback kind=vif daemon_program=tests/intruder-netback
+: >"$tmp/log"
+start_daemon
+make_guest g2
+for d in 1 2; do
+	"$PWD/paravane" attach-nic $d --no-wait --no-libxl >"$tmp/attached" || fail "attach-nic"
+done
+guest 1 "$PWD/paravane-netfront" ping --address 10.0.0.1 --serve >"$tmp/served" 2>&1 &
+wait_for $wait_s grep -q 'vif 1/0: InitWait -> Connected' "$tmp/log" || fail "$(tail -n 5 "$tmp/log")"
+guest 2 "$PWD/paravane-netfront" ping --address 10.0.0.2 10.0.0.1 >"$tmp/out" 2>&1 ||
+	fail "nobody answers: $(cat "$tmp/out"; tail -n 5 "$tmp/log")"
+all_refused 55
+worker=$(ps -o pid= --ppid "$daemon" | head -n 1 | tr -d ' ')
+[ -n "$worker" ] || fail "the bridge has no worker"
+
+say "what it is"
+[ "$(status_field "$worker" Seccomp)" = 2 ] || fail "Seccomp is $(status_field "$worker" Seccomp)"
+[ "$(status_field "$worker" NoNewPrivs)" = 1 ] || fail "it may get new privileges"
+[ "$(status_field "$worker" CapEff)$(status_field "$worker" CapPrm)" = \
+	00000000000000000000000000000000 ] || fail "it has capabilities"
+if [ "$(id -u)" = 0 ]; then
+	[ "$(status_field "$worker" Uid)" != "$(status_field "$daemon" Uid)" ] ||
+		fail "its user is the supervisor's"
+	[ "$(status_field "$worker" Uid | cut -f1)" = $((0x70000000 + worker)) ] ||
+		fail "its user is $(status_field "$worker" Uid)"
+	for ns in mnt net ipc uts; do
+		[ "$(readlink "/proc/$worker/ns/$ns")" != "$(readlink "/proc/$daemon/ns/$ns")" ] ||
+			fail "its $ns namespace is the supervisor's"
+	done
+	[ -z "$(ls -A "/proc/$worker/root/")" ] || fail "its root is $(ls -A "/proc/$worker/root/")"
+	[ "$(wc -l <"/proc/$worker/mountinfo")" = 1 ] || fail "$(cat "/proc/$worker/mountinfo")"
+	grep -q ' / / ro,nosuid,nodev,noexec' "/proc/$worker/mountinfo" ||
+		fail "$(cat "/proc/$worker/mountinfo")"
+fi
+kill "$daemon"
+wait "$daemon"
+say passed

@@ -1,0 +1,145 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# A guest that sends events or writes to XenStore without end is heard seldom, and named
+# in the log, for a disk and for an interface alike; the others are not named, and are
+# served on. How much of their rate they keep is measured and printed: beside the storm,
+# against beside a process that burns as much of a CPU and leaves us alone; and, since
+# machines have other things to do, for each second that the worker which serves the
+# others had a CPU.
+. "$(dirname "$0")/lib-net.sh"
+blkfront=$PWD/paravane-blkfront
+storm=$PWD/tests/state-storm
+for tool in hostile-blk hostile-net state-storm; do
+	[ -x "$PWD/tests/$tool" ] || skip "tests/$tool is not built; make check builds it"
+done
+own_xen "$@"
+wait_s=60
+turns=3
+storm_s=4
+
+back_dir() { echo "/local/domain/0/backend/$kind/$1/$devid"; }
+front_dir() { echo "/local/domain/$1/device/$kind/$devid"; }
+
+# ---- what is measured ------------------------------------------------------------------
+
+# rate_vbd: the bystander's reads a second, in $got.
+rate_vbd()
+{
+	guest "$east" "$blkfront" bench --seconds 2 --timeout 60 --json >"$tmp/out" 2>"$tmp/errors" ||
+		fail "the bystander: $(cat "$tmp/errors")"
+	got=$(sed -n 's/.*"iops":\([0-9]*\).*/\1/p' "$tmp/out")
+}
+
+# rate_vif: frames a second from the talker to the other bystander.
+rate_vif()
+{
+	guest "$west" "$netfront" bench rx --seconds 2 --timeout 60 --json >"$tmp/out" 2>"$tmp/errors" ||
+		fail "the bystander: $(cat "$tmp/errors")"
+	got=$(sed -n 's/.*"frames_per_s":\([0-9]*\).*/\1/p' "$tmp/out")
+}
+
+# worker_of DOMID: the process that serves its device.
+worker_of() { sed -n 's/^pid=//p' "$tmp/run/$program/$kind-$1-$devid.info"; }
+# Hundredths of a second that a process has had a CPU.
+ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'; }
+
+# $got, and $per_cpu: for each second of the worker's.
+rate()
+{
+	worker= before=0
+	[ $kind = vbd ] || { worker=$(worker_of "$east"); before=$(ticks "$worker"); }
+	rate_$kind
+	[ "${got:-0}" -gt 0 ] || fail "no rate in $(cat "$tmp/out")"
+	per_cpu=0
+	[ -z "$worker" ] || per_cpu=$((200 * got / ($(ticks "$worker") - before + 1)))
+}
+
+beside_burning()
+{
+	sh -c 'while :; do :; done' &
+	burns=$!
+	rate
+	kill $burns
+	wait $burns 2>/dev/null
+}
+
+beside_events()
+{
+	guest "$attacker" "$PWD/tests/hostile-$hostile" --seconds $storm_s storm >"$tmp/attack" 2>&1 &
+	attack=$!
+	back_reaches "$attacker" 4
+	wait_for $wait_s test -e "$tmp/run/$program/$kind-$attacker-$devid.info"
+	hears=$(worker_of "$attacker")
+	had=$(ticks "$hears")
+	rate
+	[ $kind = vif ] || say "the worker that hears the storm took $((($(ticks "$hears") - had) / 2)) % of a CPU"
+	wait $attack || fail "the storm: $(cat "$tmp/attack")"
+	back_reaches "$attacker" 6
+	sed "s/^\([0-9]\)/$name: \1/; /done$/d" "$tmp/attack"
+}
+
+beside_store()
+{
+	guest "$attacker" "$storm" "$(front_dir "$attacker")/state" 100000000 0 1 &
+	attack=$!
+	rate
+	kill $attack
+	wait $attack 2>/dev/null
+	guest "$attacker" xenstore-write "$(front_dir "$attacker")/state" 6
+}
+
+# measure WHAT TEXT: the others' rate, of several turns the best; then TEXT is said of the attacker alone.
+measure()
+{
+	with=0 without=0 turn=0 with_cpu=0 without_cpu=0
+	while [ $turn -lt $turns ]; do
+		beside_burning
+		[ "$got" -le $without ] || without=$got
+		[ "$per_cpu" -le $without_cpu ] || without_cpu=$per_cpu
+		beside_$1
+		[ "$got" -le $with ] || with=$got
+		[ "$per_cpu" -le $with_cpu ] || with_cpu=$per_cpu
+		turn=$((turn + 1))
+	done
+	grep -q "$kind $attacker/.*$2" "$tmp/log" || fail "nobody is named: $(tail "$tmp/log")"
+	! grep "$2" "$tmp/log" | grep -v "$kind $attacker/" || fail "a bystander is named"
+	say "$kind, $1: the others keep $((100 * with / without)) %: $with a second beside the storm, $without beside a busy process"
+	[ $without_cpu = 0 ] || say "$kind, $1: for a second of the worker's CPU time they keep $((100 * with_cpu / without_cpu)) %"
+}
+
+# ---- disks ---------------------------------------------------------------------------
+
+program=blkback kind=vbd devid=51712 hostile=blk
+start_daemon
+for guest in attacker east; do
+	make_guest $guest
+	eval "$guest=$domid"
+	truncate -s 16M "$tmp/$guest"
+	"$paravane" attach-disk "$domid" "$tmp/$guest" --no-wait --no-libxl >"$tmp/out" 2>&1 ||
+		fail "attach-disk: $(cat "$tmp/out")"
+	back_reaches "$domid" 2
+done
+measure events "its event channel fires without work"
+kill $daemon
+wait $daemon || fail "the daemon ended with $?"
+
+# ---- interfaces -----------------------------------------------------------------------
+
+program=netback kind=vif devid=0 hostile=net
+: >"$tmp/log"
+start_daemon
+make_guest west
+west=$domid
+"$paravane" attach-nic "$attacker" bridge=s --no-wait --no-libxl >"$tmp/out" || fail "attach-nic"
+"$paravane" attach-nic "$east" bridge=s mac=00:16:3e:00:00:01 --no-wait --no-libxl >"$tmp/out" || fail "attach-nic"
+"$paravane" attach-nic "$west" bridge=s mac=00:16:3e:00:00:02 --no-wait --no-libxl >"$tmp/out" || fail "attach-nic"
+guest "$east" "$netfront" bench tx --mac 00:16:3e:00:00:02 --size 1000 --seconds 3600 \
+	--timeout 60 >"$tmp/talker" 2>&1 &
+back_reaches "$east" 4
+wait_for $wait_s test -e "$tmp/run/netback/vif-$east-0.info"
+measure events "its event channel fires without work"
+measure store "writes to XenStore without end"
+kill $daemon
+wait $daemon || fail "the daemon ended with $?"
+! grep -E 'Sanitizer|Assertion' "$tmp/log" || fail "see above"
+say passed

@@ -1,0 +1,41 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# docs/hostile.md names tests and jobs that exist, and has a line for every attack.
+set -u
+: "${srcdir:=$(dirname "$0")/..}"
+table=$srcdir/docs/hostile.md
+bad=0
+say() { echo "hostile-table: $*"; bad=1; }
+
+# ---- every test there is ---------------------------------------------------------------
+
+for name in $(grep -o '\(test\|e2e\|fuzz\)-[a-z0-9-]*[a-z0-9]' "$table" | sort -u); do
+	for file in "$srcdir/tests/$name.c" "$srcdir/tests/$name.sh" "$srcdir/tests/fuzz/$name.c" ''; do
+		[ ! -e "$file" ] || break
+	done
+	[ -n "$file" ] || say "$name is named, but there is no such test"
+done
+for name in $(grep -o '\[X\] [a-z-]*[a-z]' "$table" | cut -c5- | sort -u); do
+	[ -e "$srcdir/tests/xenhost/jobs/$name.sh" ] || say "[X] $name is named, but there is no such job"
+done
+# A case in brackets after an end-to-end test is one of its list.
+for test in e2e-blk-hostile e2e-net-hostile; do
+	for case in $(grep -o "$test ([^)]*)" "$table" | sed 's/.*(//; s/[,)]/ /g'); do
+		grep -q "^#  *$case\b\|^#   ring-jump/.*${case#ring-}" "$srcdir/tests/$test.sh" ||
+			say "$test has no case $case"
+	done
+done
+
+# ---- every attack is there ---------------------------------------------------------------
+
+for id in 39 90 142 155 197 216 229 270 300 316 318 331 332 349 350 361 362 365 367 371 374 376 391 \
+	392 396 403 405 423 424 432 441 448 457 465; do
+	grep -q "^|[^|]*XSA-$id\b" "$table" || say "no line for XSA-$id"
+done
+for id in RING-1 RING-2 RING-3 RING-4 RING-5 RING-6 BLK-1 BLK-2 BLK-3 BLK-4 BLK-5 BLK-6 BLK-7 BLK-8 BLK-9 \
+	BLK-10 BLK-11 NET-1 NET-5 NET-6 NET-7 NET-8 NET-9 NET-10 NET-11 NET-12 XS-1 XS-2 XS-3 XS-4 XS-5 XS-6 \
+	EV-1 LIFE-1 LIFE-2 LIFE-3 LIFE-4 CVE-2026-45890 CVE-2026-99286 CVE-2026-100080; do
+	grep -q "^|[^|]*$id\b" "$table" || say "no line for $id"
+done
+[ $bad = 0 ] && echo "hostile-table: passed"
+exit $bad
