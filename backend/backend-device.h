@@ -31,7 +31,7 @@ struct backend_device {
 	struct log_peer log;
 	bool pending;			/* to be looked at */
 	uint64_t look_at_ms;		/* the same, then; 0: only on a change */
-	/* backend.c's: how often its front end may have it looked at. */
+	/* backend.c's: how often its front end may write and be looked at each time. */
 	uint32_t front_tokens;
 	uint64_t front_tokens_ms, front_due_ms;	/* due: 0, or when it is looked at again */
 	/* The rest is backend-device.c's. */

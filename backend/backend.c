@@ -20,10 +20,10 @@
 #define DOMAINS_TOKEN "domains"
 #define EVENTS_PER_TURN 1024	/* then the devices have their turn */
 /*
- * A front end that writes more often than this is looked at so often: each look asks the
- * store several times, and other devices wait meanwhile.
+ * A front end that writes its state more often than this, after so many times, is looked at
+ * so often: each look asks the store several times, and other devices wait meanwhile.
  */
-#define FRONT_LOOKS 64u
+#define FRONT_WRITES 64u
 #define FRONT_LOOK_MS 50u
 
 struct backend {
@@ -76,7 +76,7 @@ static struct backend_device *new_device(struct backend *b, uint32_t frontend_id
 		return NULL;
 	}
 	d->next = b->devices;
-	d->front_tokens = FRONT_LOOKS;
+	d->front_tokens = FRONT_WRITES;
 	d->front_tokens_ms = now_ms();
 	b->devices = d;
 	return d;
@@ -153,10 +153,10 @@ static void mark_by_front(struct backend_device *d)
 {
 	uint64_t now = now_ms(), due = (now - d->front_tokens_ms) / FRONT_LOOK_MS;
 
-	if (d->pending || d->front_due_ms)
-		return;
 	d->front_tokens_ms += due * FRONT_LOOK_MS;
-	d->front_tokens = (uint32_t)MIN(d->front_tokens + due, FRONT_LOOKS);
+	d->front_tokens = (uint32_t)MIN(d->front_tokens + due, FRONT_WRITES);
+	if (d->front_due_ms)
+		return;
 	if (d->front_tokens) {
 		d->front_tokens--;
 		d->pending = true;

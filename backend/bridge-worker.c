@@ -403,6 +403,25 @@ static void hear_supervisor(void *arg, uint32_t events)
 
 /* ---- events ------------------------------------------------------------------------------ */
 
+/*
+ * From the CPU's counter; in a PV domain a reading of the kernel's clock can be a system
+ * call and more, and there are several for each time that we are woken.
+ */
+static uint64_t time_us(struct bridge *b)
+{
+	uint64_t now = spin_now_cycles(), us;
+
+	/* Also when it jumps back, as between CPUs that disagree. */
+	if (now - b->clock_cycles >= 1000 * b->cycles_per_us) {
+		b->clock_us = now_ns() / 1000;
+		b->clock_cycles = now;
+	}
+	us = b->clock_us + (now - b->clock_cycles) / b->cycles_per_us;
+	if (us > b->last_us)
+		b->last_us = us;
+	return b->last_us;
+}
+
 /* False: no memory to remember it. */
 static bool hold(struct bridge *b, evtchn_port_t port)
 {
@@ -415,7 +434,7 @@ static bool hold(struct bridge *b, evtchn_port_t port)
 		b->held = more;
 		b->max_held = max;
 	}
-	b->held[b->nr_held++] = (struct held){ port, b->last_us + SPURIOUS_DELAY_US };
+	b->held[b->nr_held++] = (struct held){ port, time_us(b) + SPURIOUS_DELAY_US };
 	return true;
 }
 
@@ -497,25 +516,6 @@ static void start_timer(struct bridge *b, int64_t after_us)
 		return;
 	evloop_set_timer_us(b->timer, (uint64_t)after_us);
 	b->timer_us = until;
-}
-
-/*
- * From the CPU's counter; in a PV domain a reading of the kernel's clock can be a system
- * call and more, and there are several for each time that we are woken.
- */
-static uint64_t time_us(struct bridge *b)
-{
-	uint64_t now = spin_now_cycles(), us;
-
-	/* Also when it jumps back, as between CPUs that disagree. */
-	if (now - b->clock_cycles >= 1000 * b->cycles_per_us) {
-		b->clock_us = now_ns() / 1000;
-		b->clock_cycles = now;
-	}
-	us = b->clock_us + (now - b->clock_cycles) / b->cycles_per_us;
-	if (us > b->last_us)
-		b->last_us = us;
-	return b->last_us;
 }
 
 /* ---- the loop ------------------------------------------------------------------------------ */
@@ -687,7 +687,8 @@ int bridge_worker(int sock, const struct sandbox *sandbox)
 		rc = sandbox_before_loop(sandbox, MAX_FDS);
 		if (!rc)
 			rc = sandbox_final(sandbox, &sandbox_bridge, sock);
-		snprintf(why, sizeof(why), "privileges cannot be dropped: %s", strerror(-rc));
+		snprintf(why, sizeof(why), "privileges cannot be dropped, or system calls "
+			 "restricted (--seccomp=off goes without): %s", strerror(-rc));
 	}
 	if (rc) {
 		say_failure(&b, BRIDGE_REFUSED, BRIDGE_ITSELF, rc, why);

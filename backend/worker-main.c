@@ -199,7 +199,7 @@ static int drop_privileges(struct worker *w, const struct sandbox *sandbox,
 	if (err)
 		return fail(why, err, "cannot drop privileges");
 	err = sandbox_final(sandbox, &sandbox_disk, w->sock);
-	return err ? fail(why, err, "cannot restrict system calls") : 0;
+	return err ? fail(why, err, "cannot restrict system calls (--seccomp=off goes without)") : 0;
 }
 
 /* ---- stage 5: the front end's ring ------------------------------------------------------ */

@@ -136,7 +136,8 @@ static int fill(scmp_filter_ctx ctx, const struct sandbox_list *list)
 	if (!rc)
 		rc = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 	for (size_t i = 0; !rc && i < list->nr; i++)
-		rc = add_call(ctx, &list->calls[i]);
+		if (list->calls[i].nr >= 0)	/* else this kind of CPU has no such call */
+			rc = add_call(ctx, &list->calls[i]);
 	if (!rc)
 		rc = add_unknown(ctx);
 	return rc;

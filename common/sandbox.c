@@ -105,6 +105,13 @@ static int drop_capabilities(void)
 	return 0;
 }
 
+/* syscalls start: getuid */
+/* Who is nobody else has no processes but its own threads, so that they can be counted. */
+static int limit_threads(void)
+{
+	return getuid() >= SANDBOX_UID_BASE ? lower_limit(RLIMIT_NPROC, SANDBOX_THREADS_MAX) : 0;
+}
+
 int sandbox_before_loop(const struct sandbox *s, uint32_t max_fds)
 {
 	int rc;
@@ -118,6 +125,8 @@ int sandbox_before_loop(const struct sandbox *s, uint32_t max_fds)
 		rc = sandbox_leave_host(&s->user);
 	if (!rc)
 		rc = drop_capabilities();
+	if (!rc)
+		rc = limit_threads();
 	/* Another user's process is one that may be looked at. */
 	if (!rc)
 		rc = forbid_dumps();

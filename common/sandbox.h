@@ -70,6 +70,9 @@ struct sandbox {
  */
 int sandbox_parse(struct sandbox *s, const char *user, const char *filter);
 
+/* Of such a process, the kernel's io_uring workers included; far more than any has. */
+#define SANDBOX_THREADS_MAX 1024u
+
 /* ---- lists, made from the notes ------------------------------------------------ */
 
 enum sandbox_rule {

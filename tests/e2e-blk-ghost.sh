@@ -38,7 +38,7 @@ wait_for $wait_s has_worker "$domid" || fail "no worker"
 
 successor() { now=$(worker_of "$domid") && [ -n "$now" ] && [ "$now" != "$worker" ]; }
 for turn in 1 2; do
-	sleep 1
+	sleep 0.5
 	worker=$(worker_of "$domid")
 	for task in /proc/"$worker"/task/*; do
 		echo "${task##*/}" >"$group/tasks" || skip "a task cannot join $group"
@@ -51,7 +51,7 @@ for turn in 1 2; do
 	say "turn $turn: the successor served after $((($(date +%s%N) - started) / 1000000)) ms"
 done
 # The last of what a dead worker could have written has landed by now.
-sleep 5
+sleep 3
 kill "$guest_pid"
 wait "$guest_pid" || fail "$(cat "$tmp/torture"; tail -3 "$tmp/log")"
 say "$(cat "$tmp/torture")"

@@ -70,7 +70,7 @@ data_under_load()
 	wait $nbd
 }
 
-if grep -q '^PV_SANITIZE = .' "${abs_top_builddir:-.}/Makefile"; then
+if sanitized; then
 	say "data under load: not here, nbdkit cannot load a plugin built with sanitizers"
 else
 	say "data, with requests under way"

@@ -4,7 +4,7 @@
 # through our front end, and a detach is followed when none of them is there.
 . "$(dirname "$0")/lib-blk.sh"
 . "$(dirname "$0")/lib-disk.sh"
-! grep -q '^PV_SANITIZE = .' "${abs_top_builddir:-.}/Makefile" ||
+! sanitized ||
 	skip "nbdkit cannot load a plugin built with sanitizers"
 need nbdkit nbdkit
 need nbdcopy libnbd-bin

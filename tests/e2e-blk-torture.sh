@@ -7,7 +7,8 @@
 . "$(dirname "$0")/lib-blk.sh"
 torture=$PWD/tests/torture-blk
 [ -x "$torture" ] || skip "tests/torture-blk is not built; make check builds it"
-disks=8 kills=40 supervisors=2
+disks=8 kills=32 supervisors=2
+! sanitized || kills=16
 if [ -n "${PV_FULL:-}" ]; then
 	kills=1000 supervisors=10
 fi

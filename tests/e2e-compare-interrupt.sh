@@ -33,8 +33,9 @@ mounts() { wc -l </proc/self/mountinfo; }
 # interrupt SIGNAL AFTER OPTIONS...: AFTER is milliseconds, or a line of its progress to wait for
 interrupt()
 {
-	local signal=$1 after=$2 pid status before=$(mounts)
+	local signal=$1 after=$2 pid status
 
+	before=$(mounts)
 	shift 2
 	# A shell has its background ignore SIGINT, which would be inherited.
 	COMPARE_MARK=$mark XDG_RUNTIME_DIR=$work/run TMPDIR=$work/tmp \
@@ -52,14 +53,49 @@ interrupt()
 	wait $pid
 	status=$?
 	[ $status -ge 125 ] || fail "$signal after $after: status $status: $(tail -n 3 "$work/out")"
-	wait_for 30 none_left || fail "$signal after $after: these run on: $(ours)"
+	clean "$signal after $after"
+}
+
+# clean WHAT: nothing that was marked is left
+clean()
+{
+	wait_for 30 none_left || fail "$1: these run on: $(ours)"
 	[ -z "$(ls -A "$work/run" "$work/tmp" | grep -v ':$')" ] ||
-		fail "$signal after $after left: $(ls -AR "$work/run" "$work/tmp")"
-	shared && fail "$signal after $after: that is left in /dev/shm"
-	[ "$(mounts)" = "$before" ] || fail "$signal after $after: mounts are left"
+		fail "$1 left: $(ls -AR "$work/run" "$work/tmp")"
+	shared && fail "$1: that is left in /dev/shm"
+	[ "$(mounts)" = "$before" ] || fail "$1: mounts are left"
+}
+
+# As from a terminal, where all its processes get the signal.
+control_c()
+{
+	before=$(mounts)
+	COMPARE_MARK=$mark XDG_RUNTIME_DIR=$work/run TMPDIR=$work/tmp timeout 120 python3 -c '
+import os, pty, sys
+pid, fd = pty.fork()
+if not pid:
+    os.execv(sys.argv[1], ["paravane", "compare", "--ms", "20", "--rounds", "15", "--size", "8"])
+out = b""
+while True:
+    try:
+        data = os.read(fd, 65536)
+    except OSError:
+        break
+    if not data:
+        break
+    if b"2 of" in out + data and b"2 of" not in out:
+        os.write(fd, b"\x03")
+    out += data
+status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+print(status, out.decode(errors="replace"))
+sys.exit(not (status < 0 or status >= 125))' "$top/paravane" >"$work/out" 2>&1 ||
+		fail "Control-C: $(tail -n 3 "$work/out")"
+	clean Control-C
 }
 
 interrupt INT '^1 of'
+need python3 python3
+control_c
 interrupt TERM '^3 of' --report "$work/report"
 [ ! -e "$work/report" ] || fail "a report of half a comparison"
 moments="20 150 700"

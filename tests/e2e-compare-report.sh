@@ -66,7 +66,7 @@ for x in r:
     if x["table"].startswith("4 KiB random read, depth 1"):
         x["ops_per_s"] = {"virtio": 36000, "xen": 18000}.get(x["model"], 2000 if x["model"] == "ata-dma" else 1000)'
 report --from fast.json --report fast
-says fast/index.html 'The fastest emulated, ATA DMA, does 2.00k operations a second; virtio 36.0k (18 times that), Xen ring 18.0k (9.0 times that). Not equal:'
+says fast/index.html 'The fastest emulated, ATA DMA, does 2.00k operations a second; virtio: 36.0k (18 times that); Xen ring: 18.0k (9.0 times that). Not equal:'
 says fast/index.html '<td>18 &#215;</td>'
 changed kvm.json busy.json 'c["machine"]["load_average"] = [7.5, 1, 1]; r[0]["not_equal"] = "the moon was full"'
 report --from busy.json --report busy
@@ -85,8 +85,12 @@ for x in r:
     x["table"] = x["table"].replace("KiB", "frames")'
 report --from kvm.json --from xen.json --from kvm.json --from nic.json --report many
 [ -s many/compare-4.json ] || fail "no data of the fourth run: $(ls many)"
-says many/index.html 'Two of five boots were left out.'
+says many/index.html '<p>[B] Two of five boots were left out.</p>'
+says many/index.html 'depth 1 [B]</th>'
 says many/index.html 'ATA DMA [C]'
+report --from fast.json --from kvm.json --report two
+grep -q '<p>\[A\] The fastest emulated, ATA DMA, does 2.00k .* \[B\] The fastest emulated, ATA PIO, does 3.88k' two/index.html ||
+	fail "two runs of one kind: $(grep -m 1 'The fastest' two/index.html)"
 says many/index.html 'Mbit/s'
 says many/index.html 'disk and network'
 "$paravane" compare --from kvm.json --from xen.json --json >out 2>err

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib-net.sh"
 need_namespaces
 need python3 python3
-! grep -q '^PV_SANITIZE = .' "${abs_top_builddir:-.}/Makefile" ||
+! sanitized ||
 	skip "its floods, built with sanitizers, leave other tests of the machine no time"
 
 # ---- hosts that cannot: one line says why, and copies are made --------------------

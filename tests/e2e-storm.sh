@@ -3,9 +3,8 @@
 # A guest that sends events or writes to XenStore without end is heard seldom, and named
 # in the log, for a disk and for an interface alike; the others are not named, and are
 # served on. How much of their rate they keep is measured and printed: beside the storm,
-# against beside a process that burns as much of a CPU and leaves us alone; and, since
-# machines have other things to do, for each second that the worker which serves the
-# others had a CPU.
+# against beside a process that burns as much of a CPU and leaves us alone; the best of
+# several turns, since machines have other things to do.
 . "$(dirname "$0")/lib-net.sh"
 blkfront=$PWD/paravane-blkfront
 storm=$PWD/tests/state-storm
@@ -43,15 +42,10 @@ worker_of() { sed -n 's/^pid=//p' "$tmp/run/$program/$kind-$1-$devid.info"; }
 # Hundredths of a second that a process has had a CPU.
 ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'; }
 
-# $got, and $per_cpu: for each second of the worker's.
 rate()
 {
-	worker= before=0
-	[ $kind = vbd ] || { worker=$(worker_of "$east"); before=$(ticks "$worker"); }
 	rate_$kind
 	[ "${got:-0}" -gt 0 ] || fail "no rate in $(cat "$tmp/out")"
-	per_cpu=0
-	[ -z "$worker" ] || per_cpu=$((200 * got / ($(ticks "$worker") - before + 1)))
 }
 
 beside_burning()
@@ -91,20 +85,17 @@ beside_store()
 # measure WHAT TEXT: the others' rate, of several turns the best; then TEXT is said of the attacker alone.
 measure()
 {
-	with=0 without=0 turn=0 with_cpu=0 without_cpu=0
+	with=0 without=0 turn=0
 	while [ $turn -lt $turns ]; do
 		beside_burning
 		[ "$got" -le $without ] || without=$got
-		[ "$per_cpu" -le $without_cpu ] || without_cpu=$per_cpu
 		beside_$1
 		[ "$got" -le $with ] || with=$got
-		[ "$per_cpu" -le $with_cpu ] || with_cpu=$per_cpu
 		turn=$((turn + 1))
 	done
 	grep -q "$kind $attacker/.*$2" "$tmp/log" || fail "nobody is named: $(tail "$tmp/log")"
 	! grep "$2" "$tmp/log" | grep -v "$kind $attacker/" || fail "a bystander is named"
 	say "$kind, $1: the others keep $((100 * with / without)) %: $with a second beside the storm, $without beside a busy process"
-	[ $without_cpu = 0 ] || say "$kind, $1: for a second of the worker's CPU time they keep $((100 * with_cpu / without_cpu)) %"
 }
 
 # ---- disks ---------------------------------------------------------------------------

@@ -16,6 +16,9 @@ fail() { say "FAILED: $*"; exit 1; }
 skip() { say "skipped: $*"; exit 77; }
 need() { command -v "$1" >/dev/null || skip "$1 is not installed (Debian package $2)"; }
 
+# sanitized: the build is one with sanitizers, which are slow and need memory.
+sanitized() { grep -q '^PV_SANITIZE = .' "${abs_top_builddir:-$PWD}/Makefile" 2>/dev/null; }
+
 # own_xen "$@": from here on the script runs in dom0 of a fresh local Xen. What
 # it finds there: $tmp (a directory that goes with it). $xen_options: of localxen run.
 own_xen()

@@ -24,7 +24,7 @@
 #define AXIS_HEIGHT 44.0
 #define TOP 6.0
 #define CHAR_WIDTH 7.0
-#define LABEL_CHAR_WIDTH 8.0	/* of any text: they may be wide ones */
+#define LABEL_CHAR_WIDTH 7.4	/* of any text: they may be wide ones */
 /* Beyond is nothing that was measured, and an axis that gnuplot cannot make. */
 #define AXIS_MIN 1e-9
 #define AXIS_MAX 1e24
@@ -61,7 +61,7 @@ static double label_width(const struct chart *c)
 			n += ((unsigned char)*s & 0xc0) != 0x80;
 		most = MAX(most, n);
 	}
-	return MIN((double)most * LABEL_CHAR_WIDTH + 8, WIDTH * 0.47);
+	return MIN((double)most * LABEL_CHAR_WIDTH + 8, WIDTH * 0.53);
 }
 
 /* Of the axis, for the text beside the longest bar; on both sides if they go both ways. */
@@ -82,7 +82,8 @@ static double row_height(const struct chart *c)
 
 static bool drawn(const struct chart *c, const struct chart_bar *b)
 {
-	if (!(fabs(b->from) < AXIS_MAX) || !(fabs(b->to) < AXIS_MAX) || b->from == b->to)
+	if (!(fabs(b->from) < AXIS_MAX) || !(fabs(b->to) < AXIS_MAX) ||
+	    fabs(b->to - b->from) < AXIS_MIN)
 		return false;
 	return !c->log || (b->to > AXIS_MIN && (b->from > AXIS_MIN || !b->from));
 }
@@ -142,24 +143,50 @@ static void put_percent_tics(FILE *f, const struct axis *a)
 	fputs(")\n", f);
 }
 
-/* As few marks on the axis as fit. */
+static void put_tic(FILE *f, double at, bool first)
+{
+	static const char *const units[] = { "", "k", "M", "G", "T" };
+	unsigned int unit = 0;
+	double n = at;
+
+	for (; n >= 1000 && unit < 4; unit++)
+		n /= 1000;
+	fprintf(f, "%s'%g%s' %.9g", first ? "" : ",", n, units[unit], at);
+}
+
+/* The next of 1, 2, 5 and their tens. */
+static double round_step(double least)
+{
+	double ten = pow(10, floor(log10(least)));
+
+	return least <= ten ? ten : least <= 2 * ten ? 2 * ten : least <= 5 * ten ? 5 * ten : 10 * ten;
+}
+
+/* As few marks on the axis as fit; none so near to its end that it would be cut. */
 static void put_tics(FILE *f, const struct chart *c, const struct axis *a)
 {
 	double decades = log10(a->max / a->min), step;
+	bool first = true;
 
 	if (!isnan(c->base)) {
 		put_percent_tics(f, a);
-	} else if (c->log) {
-		step = decades > 8 ? 1000 : decades > 4 ? 100 : 10;
-		fprintf(f, "set format x '%s'\nset xtics %g,%g\n",
-			a->min < 1 ? "%g" : "%.0s%c", a->min, step);
-	} else {
-		step = pow(10, floor(log10(a->max / 3)));
-		while (a->max / step > 5)
-			step *= a->max / step > 10 ? 2.5 : 2;
-		fprintf(f, "set format x '%s'\nset xtics 0,%g\n",
-			a->max > 9999 ? "%.0s%c" : "%g", step);
+		return;
 	}
+	fputs("set xtics (", f);
+	if (c->log) {
+		step = decades > 8 ? 1000 : decades > 4 ? 100 : 10;
+		for (double at = a->min; at <= a->max / pow(10, 0.03 * decades); at *= step) {
+			put_tic(f, at, first);
+			first = false;
+		}
+	} else {
+		step = round_step(a->max / 5);
+		for (double at = 0; at <= a->max * 0.97; at += step) {
+			put_tic(f, at, first);
+			first = false;
+		}
+	}
+	fputs(")\n", f);
 }
 
 static void put_labels(FILE *f, const struct chart *c, const struct axis *a)
@@ -197,6 +224,7 @@ static void put_bars(FILE *f, const struct chart *c, const struct axis *a)
 	fputs("plot $d using 1:3:1:2:3:4:5 with boxxyerror fs solid 1 noborder lc rgb variable\n", f);
 }
 
+/* The axis begins a little early, or rounding can take its first mark. */
 static void put_script(FILE *f, const struct chart *c)
 {
 	struct axis a = axis_of(c);
@@ -207,9 +235,10 @@ static void put_script(FILE *f, const struct chart *c)
 		"set lmargin at screen %.5f\nset rmargin at screen %.5f\n"
 		"set bmargin at screen %.5f\nset tmargin at screen %.5f\n"
 		"set grid xtics lt 1 lw 1 lc rgb 0x0000ff\nset xlabel '%s' offset 0,0.6\n"
-		"set xrange [%.9g:%.9g]\nset yrange [%.3f:-0.5]\n%s",
+		"set xrange [%.12g:%.9g]\nset yrange [%.3f:-0.5]\n%s",
 		WIDTH, height, label_width(c) / WIDTH, 1 - 14 / WIDTH, AXIS_HEIGHT / height,
-		1 - TOP / height, c->unit, a.min, a.max, c->nr_rows - 0.5,
+		1 - TOP / height, c->unit, a.min * (1 - 1e-9),
+		a.max, c->nr_rows - 0.5,
 		c->log ? "set logscale x\n" : "");
 	put_tics(f, c, &a);
 	if (!isnan(c->base))

@@ -43,7 +43,8 @@ static const struct field record_fields[] = {
 	RECORD(halts, NUMBER, false), RECORD(notifications_sent, NUMBER, false),
 	RECORD(interrupts, NUMBER, false), RECORD(frames_sent, NUMBER, false),
 	RECORD(frames_lost, NUMBER, false), RECORD(vcpu_cpu_ns, NUMBER, false),
-	RECORD(vcpu_guest_cpu_ns, NUMBER, false), RECORD(back_end_cpu_ns, NUMBER, false),
+	RECORD(vcpu_guest_cpu_ns, NUMBER, false), RECORD(dom0_cpu_ns, NUMBER, false),
+	RECORD(back_end_cpu_ns, NUMBER, false),
 };
 
 #define RUN(key, type, required) { #key, type, required, offsetof(struct comparison, key) }

@@ -33,7 +33,7 @@ struct compare_record {
 	double exits, port_exits, mmio_exits, call_exits, hypercalls, halts;
 	double notifications_sent, interrupts;
 	double frames_sent, frames_lost;	/* of the whole run, warming up included */
-	double vcpu_cpu_ns, vcpu_guest_cpu_ns, back_end_cpu_ns;
+	double vcpu_cpu_ns, vcpu_guest_cpu_ns, dom0_cpu_ns, back_end_cpu_ns;
 };
 
 struct comparison {

@@ -49,90 +49,18 @@ static const char *time_text(double us, char buf[24])
 	return buf;
 }
 
-/* ---- groups ------------------------------------------------------------------------- */
-
-static struct compare_group *find_group(struct compare_group *groups, unsigned int nr,
-					const struct comparison *run, const char *table)
-{
-	for (unsigned int i = 0; i < nr; i++)
-		if (!strcmp(groups[i].records[0]->table, table) &&
-		    !strcmp(groups[i].run->where, run->where) &&
-		    !strcmp(groups[i].run->clock, run->clock))
-			return &groups[i];
-	return NULL;
-}
-
-static int add_to_group(struct compare_group *g, const struct compare_record *records,
-			unsigned int nr, unsigned int run)
-{
-	const struct compare_record **all = realloc(g->records, (g->nr + nr) * sizeof(*all));
-	unsigned int *of = all ? realloc(g->runs, (g->nr + nr) * sizeof(*of)) : NULL;
-
-	if (all)
-		g->records = all;
-	if (!of)
-		return -1;
-	g->runs = of;
-	g->several = g->nr && (g->several || g->runs[0] != run);
-	for (unsigned int i = 0; i < nr; i++) {
-		g->records[g->nr] = &records[i];
-		g->runs[g->nr++] = run;
-		g->changes = g->changes || *records[i].changed;
-	}
-	return 0;
-}
-
-static int group_run(const struct comparison *run, unsigned int index,
-		     struct compare_group *groups, unsigned int *nr)
-{
-	for (unsigned int i = 0, n; i < run->nr; i += n) {
-		const struct compare_record *r = &run->records[i];
-		struct compare_group *g = find_group(groups, *nr, run, r->table);
-
-		n = compare_table_rows(r, run->nr - i);
-		if (!g) {
-			g = &groups[(*nr)++];
-			g->run = run;
-		}
-		if (add_to_group(g, r, n, index))
-			return -1;
-	}
-	return 0;
-}
-
-int compare_make_groups(struct comparison *const *runs, unsigned int nr,
-			struct compare_group **out, unsigned int *nr_out)
-{
-	size_t most = 0;
-	int r = 0;
-
-	*nr_out = 0;
-	for (unsigned int i = 0; i < nr; i++)
-		most += runs[i]->nr;
-	*out = calloc(most, sizeof(**out));
-	if (!*out)
-		return -1;
-	for (unsigned int i = 0; !r && i < nr; i++)
-		r = group_run(runs[i], i, *out, nr_out);
-	return r;
-}
-
-void compare_free_groups(struct compare_group *groups, unsigned int nr)
-{
-	for (unsigned int i = 0; i < nr; i++) {
-		free(groups[i].records);
-		free(groups[i].runs);
-	}
-	free(groups);
-}
-
 /* ---- what is said ----------------------------------------------------------------------- */
+
+/* Who serves: all of dom0 where that is counted, and the back end is a part of it. */
+static double server_ns(const struct compare_record *r)
+{
+	return counted(r->dom0_cpu_ns) ? r->dom0_cpu_ns :
+	       counted(r->back_end_cpu_ns) ? r->back_end_cpu_ns : 0;
+}
 
 double compare_cpu_us(const struct compare_record *r)
 {
-	double back = counted(r->back_end_cpu_ns) ? r->back_end_cpu_ns : 0;
-
-	return compare_per_op(r, r->vcpu_cpu_ns + back) / 1e3;
+	return compare_per_op(r, r->vcpu_cpu_ns + server_ns(r)) / 1e3;
 }
 
 static double exits_per_op(const struct compare_record *r)
@@ -244,8 +172,8 @@ static void end_unequal(FILE *f, const struct compare_group *g,
 #define NAMED_MAX 4
 
 /*
- * "; virtio 36.0k (9.3 times that), Xen ring 24.3k (6.3 times that)", or "times less" of
- * what had better be little.
+ * "; virtio: 36.0k (9.3 times that); Xen ring: 24.3k (6.3 times that)", or "times less"
+ * of what had better be little.
  */
 static void say_others(FILE *f, const struct compare_group *g, const struct compare_record *base,
 		       measure_fn of, bool less, const char *(*show)(double n, char buf[24]))
@@ -259,7 +187,8 @@ static void say_others(FILE *f, const struct compare_group *g, const struct comp
 
 		if (!is_other(g, i, base, of))
 			continue;
-		fprintf(f, "%s %s %s (%s times %s)", named++ ? "," : ";", r->label,
+		named++;
+		fprintf(f, "; %s: %s (%s times %s)", r->label,
 			show(of(r), n), factor_text(less && times < 1 ? 1 / times : times, factor),
 			less && times < 1 ? "less" : "that");
 	}
@@ -271,6 +200,20 @@ static const char *plain(double n, char buf[24])
 	return short_number(n, buf);
 }
 
+/* "The fastest emulated, ATA PIO," or, where there is no choice, "ATA PIO". */
+static void put_base(FILE *f, const struct compare_group *g, const struct compare_record *base,
+		     const char *best)
+{
+	unsigned int emulated = 0;
+
+	for (unsigned int i = 0; i < g->nr; i++)
+		emulated += compare_is_emulated(g->records[i]);
+	if (compare_is_emulated(base) && emulated > 1)
+		fprintf(f, "The %s emulated, %s,", best, base->label);
+	else
+		fputs(base->label, f);
+}
+
 static void say_rate(FILE *f, const struct compare_group *g)
 {
 	const struct compare_record *base = compare_reference(g);
@@ -280,9 +223,8 @@ static void say_rate(FILE *f, const struct compare_group *g)
 		fputs("Nothing moved.", f);
 		return;
 	}
-	fprintf(f, "%s%s%s does %s operations a second",
-		compare_is_emulated(base) ? "The fastest emulated, " : "", base->label,
-		compare_is_emulated(base) ? "," : "",
+	put_base(f, g, base, "fastest");
+	fprintf(f, " does %s operations a second",
 		short_number(rate(base), n));
 	say_others(f, g, base, rate, false, plain);
 	end_unequal(f, g, base, rate);
@@ -290,7 +232,7 @@ static void say_rate(FILE *f, const struct compare_group *g)
 
 static double back_share(const struct compare_record *r)
 {
-	return compare_per_op(r, r->back_end_cpu_ns) / 1e3 / compare_cpu_us(r);
+	return compare_per_op(r, server_ns(r)) / 1e3 / compare_cpu_us(r);
 }
 
 static void say_cpu(FILE *f, const struct compare_group *g)
@@ -303,14 +245,14 @@ static void say_cpu(FILE *f, const struct compare_group *g)
 		fputs("CPU time was not counted.", f);
 		return;
 	}
-	fprintf(f, "%s%s%s takes %s for an operation",
-		compare_is_emulated(base) ? "The cheapest emulated, " : "", base->label,
-		compare_is_emulated(base) ? "," : "",
+	put_base(f, g, base, "cheapest");
+	fprintf(f, " takes %s for an operation",
 		time_text(compare_cpu_us(base), n));
 	say_others(f, g, base, compare_cpu_us, true, time_text);
 	if (back.most)
-		fprintf(f, " The back end's part is largest for %s, %.0f %%.", back.most->label,
-			100 * back_share(back.most));
+		fprintf(f, " The part of %s is largest for %s, %.0f %%.",
+			counted(back.most->dom0_cpu_ns) ? "dom0" : "the back end",
+			back.most->label, 100 * back_share(back.most));
 	end_unequal(f, g, base, compare_cpu_us);
 }
 
@@ -492,7 +434,7 @@ static void draw_rate(struct chart *c, const struct compare_record *r, unsigned 
 static void draw_cpu(struct chart *c, const struct compare_record *r, unsigned int row)
 {
 	double vcpu = compare_per_op(r, r->vcpu_cpu_ns) / 1e3;
-	double back = compare_per_op(r, r->back_end_cpu_ns) / 1e3;
+	double back = compare_per_op(r, server_ns(r)) / 1e3;
 	char a[16], b[16], text[40];
 
 	short_number(vcpu, a);
@@ -548,7 +490,7 @@ static void draw_change(struct chart *c, const struct compare_group *g, unsigned
 static void put_label(char label[CHART_LABEL_BYTES], const struct compare_group *g, unsigned int i)
 {
 	const char *text = g->records[i]->label, *end = text;
-	unsigned int left = 20;
+	unsigned int left = 25;
 
 	while (*end && (((unsigned char)*end & 0xc0) == 0x80 || left--))
 		end++;
@@ -596,7 +538,21 @@ static void draw(struct chart *c, const struct compare_group *g, enum picture_ki
 	}
 }
 
-struct chart *compare_picture(const struct compare_group *g, enum picture_kind kind)
+/* Of each run by itself: across machines nothing is equal. */
+static void say(FILE *f, const struct compare_group *g, enum picture_kind kind)
+{
+	for (unsigned int first = 0; first < g->nr;) {
+		struct compare_group one = compare_group_run(g, first);
+
+		if (g->several)
+			fprintf(f, "%s[%c] ", first ? " " : "", 'A' + (int)g->runs[first]);
+		kinds[kind].say(f, &one);
+		first += one.nr;
+	}
+}
+
+struct chart *compare_picture(const struct compare_group *g, enum picture_kind kind,
+			      const char *letter)
 {
 	struct chart *c;
 	size_t bytes;
@@ -610,9 +566,10 @@ struct chart *compare_picture(const struct compare_group *g, enum picture_kind k
 		chart_free(c);
 		return NULL;
 	}
-	kinds[kind].say(f, g);
+	say(f, g, kind);
 	fclose(f);
-	c->title = strdup(g->records[0]->table);
+	if (asprintf(&c->title, "%s%s", g->records[0]->table, letter) < 0)
+		c->title = NULL;
 	c->unit = kinds[kind].unit;
 	c->log = kinds[kind].log;
 	c->lanes = kinds[kind].lanes;

@@ -35,6 +35,15 @@ struct report {
 	bool no_gnuplot;
 };
 
+/* " [B]" where a reader has to know of which run a group is, and its rows do not say so. */
+static const char *letter_of(const struct report *r, const struct compare_group *g, char buf[8])
+{
+	*buf = 0;
+	if (r->nr_runs > 1 && !g->several)
+		snprintf(buf, 8, " [%c]", 'A' + (int)g->runs[0]);
+	return buf;
+}
+
 /* ---- charts ------------------------------------------------------------------------- */
 
 static const struct {
@@ -50,7 +59,8 @@ static const struct {
 	[PICTURE_CPU] = { "cpu", "Where the CPU time of an operation goes",
 		"Bars are as long as the time is: what is too short to be seen is too short to matter. "
 		"A device model that runs inside the exit is on the guest's side.",
-		{ { 4, "the guest's side" }, { 5, "back end" } } },
+		{ { 4, "the guest's side" },
+		  { 5, "who serves: the back end; on a Xen host all of dom0" } } },
 	[PICTURE_EXITS] = { "exits", "Exits, notifications, interrupts for one operation",
 		"A logarithmic axis; below 1 means that one stands for several operations.",
 		{ { 6, "exits of the CPU" }, { 7, "notifications by the guest" },
@@ -70,11 +80,14 @@ static int make_charts(struct report *r)
 {
 	struct chart *all[PICTURE_KINDS * CHARTS_MAX];
 	unsigned int nr = 0;
+	char letter[8];
 	int e;
 
 	for (unsigned int k = 0; k < PICTURE_KINDS; k++) {
 		for (unsigned int i = 0; i < r->nr_groups && nr < CHARTS_MAX; i++) {
-			struct chart *c = compare_picture(&r->groups[i], (enum picture_kind)k);
+			const struct compare_group *g = &r->groups[i];
+			struct chart *c = compare_picture(g, (enum picture_kind)k,
+							  letter_of(r, g, letter));
 
 			if (c)
 				all[nr++] = r->charts[k][r->nr_charts[k]++] = c;
@@ -172,26 +185,26 @@ static void put_subtitle(FILE *f, const struct report *r)
 	}
 }
 
-static void put_notes(FILE *f, const struct comparison *c)
+static void put_notes(FILE *f, const struct comparison *c, const char *letter)
 {
 	json_t *note;
 	size_t i;
 
 	if (c->guest_is_interpreted)
-		fprintf(f, "<p>This machine's KVM interprets the guest, at %.0f ns an instruction. "
+		fprintf(f, "<p>%sThis machine's KVM interprets the guest, at %.0f ns an instruction. "
 			"What is counted is right; times and rates are too bad for all, and most for "
 			"those whose driver has more instructions for an exit (Xen, virtio).</p>\n",
-			c->guest_instruction_ns);
+			letter, c->guest_instruction_ns);
 	if (c->load_average > c->cpus / 2 && !strcmp(c->clock, "real"))
-		fprintf(f, "<p>The machine was busy when this began, with a load of %.1f on %.0f CPUs: "
-			"rates and latencies are a busy machine's. Counts per operation and, mostly, "
-			"CPU time hold.</p>\n", c->load_average, c->cpus);
+		fprintf(f, "<p>%sThe machine was busy when this began, with a load of %.1f on %.0f "
+			"CPUs: rates and latencies are a busy machine's. Counts per operation and, "
+			"mostly, CPU time hold.</p>\n", letter, c->load_average, c->cpus);
 	if (!strcmp(c->clock, "instructions"))
-		fputs("<p>Its clock counts instructions, one for a nanosecond: figures repeat, "
-		      "whatever else the machine does, and compare as ratios inside this run. They "
-		      "are no seconds.</p>\n", f);
+		fprintf(f, "<p>%sThe clock of this run counts instructions, one for a nanosecond: "
+			"figures repeat, whatever else the machine does, and compare as ratios inside "
+			"the run. They are no seconds.</p>\n", letter);
 	json_array_foreach(c->notes, i, note) {
-		fputs("<p>", f);
+		fprintf(f, "<p>%s", letter);
 		html_text(f, json_string_value(note));
 		fputs("</p>\n", f);
 	}
@@ -199,7 +212,7 @@ static void put_notes(FILE *f, const struct comparison *c)
 
 static void put_attention(FILE *f, const struct report *r)
 {
-	char *text = NULL;
+	char *text = NULL, letter[8] = "";
 	size_t bytes = 0;
 	FILE *m = open_memstream(&text, &bytes);
 
@@ -209,11 +222,9 @@ static void put_attention(FILE *f, const struct report *r)
 		fputs("<p>Without charts, because gnuplot was not installed "
 		      "(Debian package gnuplot-nox).</p>\n", m);
 	for (unsigned int i = 0; i < r->nr_runs; i++) {
-		long before = ftell(m);
-
-		put_notes(m, r->runs[i]);
-		if (r->nr_runs > 1 && ftell(m) > before)
-			fprintf(m, "<p class=\"soft\">This was about [%c].</p>\n", 'A' + (int)i);
+		if (r->nr_runs > 1)
+			snprintf(letter, sizeof(letter), "[%c] ", 'A' + (int)i);
+		put_notes(m, r->runs[i], letter);
 	}
 	fclose(m);
 	if (bytes)
@@ -263,7 +274,7 @@ static void put_name(FILE *f, const struct compare_group *g, unsigned int i)
 }
 
 static void put_factor_row(FILE *f, const struct compare_group *g, unsigned int base,
-			   unsigned int i)
+			   unsigned int i, const char *letter)
 {
 	const struct compare_record *a = g->records[base], *b = g->records[i];
 	char *unequal = NULL;
@@ -276,7 +287,7 @@ static void put_factor_row(FILE *f, const struct compare_group *g, unsigned int 
 	fclose(m);
 	fputs("<tr><th scope=\"row\">", f);
 	html_text(f, a->table);
-	fputs("</th>", f);
+	fprintf(f, "%s</th>", letter);
 	fputs("<td class=\"name\">", f);
 	put_name(f, g, i);
 	fputs(" <span class=\"soft\">against ", f);
@@ -291,28 +302,27 @@ static void put_factor_row(FILE *f, const struct compare_group *g, unsigned int 
 }
 
 /* Every other against the fastest emulated of its own run: across runs machines differ. */
-static void put_group_factors(FILE *f, const struct compare_group *g)
+static void put_group_factors(FILE *f, const struct compare_group *g, const char *letter)
 {
 	for (unsigned int first = 0, n; first < g->nr; first += n) {
-		struct compare_group one = { .records = g->records + first };
-		const struct compare_record *base;
+		struct compare_group one = compare_group_run(g, first);
+		const struct compare_record *base = compare_reference(&one);
 		unsigned int at = first;
 
-		for (n = 0; first + n < g->nr && g->runs[first + n] == g->runs[first]; n++)
-			;
-		one.nr = n;
-		base = compare_reference(&one);
+		n = one.nr;
 		while (base && g->records[at] != base)
 			at++;
 		for (unsigned int i = first; base && i < first + n; i++)
 			if (i != at && (!compare_is_emulated(base) ||
 					!compare_is_emulated(g->records[i])))
-				put_factor_row(f, g, at, i);
+				put_factor_row(f, g, at, i, letter);
 	}
 }
 
 static void put_factors(FILE *f, const struct report *r)
 {
+	char letter[8];
+
 	fputs("<div class=\"table\" tabindex=\"0\" role=\"group\" aria-label=\"Factors\"><table>\n"
 	      "<caption>Against the fastest emulated device of the same run</caption>\n<thead><tr>"
 	      "<th scope=\"col\">workload</th><th scope=\"col\" class=\"name\">who</th>"
@@ -321,7 +331,7 @@ static void put_factors(FILE *f, const struct report *r)
 	      "<th scope=\"col\" class=\"name\">not equal</th></tr></thead>\n<tbody>\n", f);
 	for (unsigned int i = 0; i < r->nr_groups; i++)
 		if (!r->groups[i].changes && r->groups[i].nr > 1)
-			put_group_factors(f, &r->groups[i]);
+			put_group_factors(f, &r->groups[i], letter_of(r, &r->groups[i], letter));
 	fputs("</tbody></table></div>\n", f);
 }
 
@@ -427,6 +437,14 @@ static bool said_before(const struct comparison *c, unsigned int i)
 	return false;
 }
 
+static bool measured_by_kvm(const struct report *r)
+{
+	for (unsigned int i = 0; i < r->nr_runs; i++)
+		if (!strcmp(r->runs[i]->where, "kvm"))
+			return true;
+	return false;
+}
+
 static void put_unequal(FILE *f, const struct report *r)
 {
 	fputs("<ul>\n", f);
@@ -443,9 +461,11 @@ static void put_unequal(FILE *f, const struct report *r)
 			fputs("</li>\n", f);
 		}
 	}
-	fputs("<li>All rows: a device model that answers inside the exit needs no other thread to be "
-	      "woken, which favours emulation where the medium is memory.</li>\n"
-	      "<li>All rows: a Xen ring's back end sees the pages granted to it and no others; a virtio "
+	if (measured_by_kvm(r))
+		fputs("<li>All rows of the tool's own virtual machine: an emulated device answers "
+		      "inside the exit and needs no other thread to be woken, which favours emulation "
+		      "where the medium is memory.</li>\n", f);
+	fputs("<li>All rows: a Xen ring's back end sees the pages granted to it and no others; a virtio "
 	      "or emulated device's can reach all of the guest's memory. What grants cost is in the "
 	      "ring's rows, what they protect from is in no figure.</li>\n"
 	      "<li>docs/compare.md has the whole list, and the reasons.</li>\n</ul>\n", f);

@@ -3,8 +3,8 @@
  * A report of one or more comparisons: one page of HTML that needs nothing else, and the
  * JSON beside it.
  *
- * Hides: in paravane-compare-report.c the page's parts and files, in
- * paravane-compare-pictures.c which pictures answer a reader's questions and what is
+ * Hides: in paravane-compare-report.c the page's parts and files, in -group.c which rows
+ * belong together, in -pictures.c which pictures answer a reader's questions and what is
  * said under them. The page's frame and looks are tools/compare/report.html. Must not
  * know: who measured.
  */
@@ -22,7 +22,7 @@
 int compare_write_report(struct comparison *const *runs, unsigned int nr,
 			 const char *directory);
 
-/* ---- between the two files ---------------------------------------------------------- */
+/* ---- between these files ---------------------------------------------------------- */
 
 /* Rows that belong into one picture: of one table, measured alike, of one or more runs. */
 struct compare_group {
@@ -41,9 +41,15 @@ enum picture_kind {
 
 int compare_make_groups(struct comparison *const *runs, unsigned int nr,
 			struct compare_group **out, unsigned int *nr_out);
+/* The part of one run, from the first record on; borrowed, not to be freed. */
+struct compare_group compare_group_run(const struct compare_group *g, unsigned int first);
 void compare_free_groups(struct compare_group *groups, unsigned int nr);
-/* NULL: there is nothing to draw for it, or no memory. Not drawn yet; chart_free(). */
-struct chart *compare_picture(const struct compare_group *g, enum picture_kind kind);
+/*
+ * NULL: there is nothing to draw for it, or no memory. Not drawn yet; chart_free(). letter:
+ * after its title, to tell runs apart, or "".
+ */
+struct chart *compare_picture(const struct compare_group *g, enum picture_kind kind,
+			      const char *letter);
 
 /* The one that others are measured by: the fastest emulated, else the slowest of all. */
 const struct compare_record *compare_reference(const struct compare_group *g);

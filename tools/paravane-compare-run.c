@@ -51,8 +51,8 @@ static int own_directory(char dir[PATH_MAX])
 }
 
 /* Beside this program, in the build tree, where it was installed. */
-static int find_program(const char *name, const char *in_build, const char *installed,
-			char out[PATH_MAX])
+int compare_find_program(const char *name, const char *in_build, const char *installed,
+			 char out[PATH_MAX])
 {
 	const char *where[] = { in_build, "" };
 	char dir[PATH_MAX];
@@ -132,10 +132,10 @@ int compare_enter_local_xen(int argc, char **argv)
 	char localxen[PATH_MAX], self[PATH_MAX], why[128], inside[160];
 	char *args[ARGS_MAX] = { localxen, (char *)"run", (char *)"--", self,
 				 (char *)"compare", inside };
-	int nr = 6, status = find_program("localxen", "tools/localxen/", BINDIR, localxen);
+	int nr = 6, status = compare_find_program("localxen", "tools/localxen/", BINDIR, localxen);
 
 	if (!status)
-		status = find_program("paravane", "", BINDIR, self);
+		status = compare_find_program("paravane", "", BINDIR, self);
 	if (status)
 		return status;
 	leave_network(why);
@@ -234,7 +234,7 @@ static int start_disk(struct compare_world *w, uint32_t size_mib)
 	char *daemon[] = { blkback, NULL };
 	char *attach[] = { w->self, (char *)"attach-disk", (char *)GUEST, w->image,
 			   (char *)"xvda", (char *)"--mode", (char *)"w!", (char *)"--no-wait", NULL };
-	int status = find_program("paravane-blkback", "", SBINDIR, blkback);
+	int status = compare_find_program("paravane-blkback", "", SBINDIR, blkback);
 
 	if (!status)
 		status = make_image(w->image, size_mib);
@@ -252,7 +252,7 @@ static int start_network(struct compare_world *w)
 			   (char *)BRIDGE, (char *)UPLINK, NULL };
 	char *attach[] = { w->self, (char *)"attach-nic", (char *)GUEST, (char *)"bridge=" BRIDGE,
 			   (char *)MAC, (char *)"--no-wait", NULL };
-	int status = find_program("paravane-netback", "", SBINDIR, netback);
+	int status = compare_find_program("paravane-netback", "", SBINDIR, netback);
 
 	if (status)
 		return status;
@@ -286,11 +286,11 @@ int compare_world_open(uint32_t size_mib, bool disk, bool nic, struct compare_wo
 	/* Not one that an outer back end serves from. */
 	if (mkdir(run, 0700) || setenv("PARAVANE_RUNDIR", run, 1))
 		return complain(STATUS_ERROR, "%s: %s", run, strerror(errno));
-	status = find_program("localxen", "tools/localxen/", BINDIR, w->localxen);
+	status = compare_find_program("localxen", "tools/localxen/", BINDIR, w->localxen);
 	if (!status)
-		status = find_program("paravane", "", BINDIR, w->self);
+		status = compare_find_program("paravane", "", BINDIR, w->self);
 	if (!status)
-		status = find_program("paravane-compare-vm", "tools/compare/", LXLIBDIR,
+		status = compare_find_program("paravane-compare-vm", "tools/compare/", LXLIBDIR,
 				      w->monitor);
 	if (!status)
 		status = start_xen(w);

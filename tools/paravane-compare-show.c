@@ -59,6 +59,7 @@ PER_OP(halts, halts, 1)
 PER_OP(kicks, notifications_sent, 1)
 PER_OP(irqs, interrupts, 1)
 PER_OP(vcpu, vcpu_cpu_ns, 1e3)
+PER_OP(dom0, dom0_cpu_ns, 1e3)
 PER_OP(back, back_end_cpu_ns, 1e3)
 
 const struct compare_column compare_columns[] = {
@@ -78,6 +79,8 @@ const struct compare_column compare_columns[] = {
 	{ "copy", "bytes copied per byte moved", 5, 2, copies },
 	{ "vcpu us", "CPU time on the guest's side, per operation: guest, hypervisor, and a "
 		     "device model that runs inside the exit", 8, 2, vcpu },
+	{ "dom0 us", "CPU time of dom0, per operation: back end, kernel, the other end of a "
+		     "connection", 8, 2, dom0 },
 	{ "back us", "CPU time of the thread or process that serves the device, per operation",
 	  8, 2, back },
 	{ "lost %", "of the frames that were sent, those that did not arrive", 6, 1, lost },

@@ -18,6 +18,7 @@
 #include "paravane-compare-data.h"
 #include "paravane-compare-report.h"
 #include "paravane-compare-show.h"
+#include "paravane-compare-xen.h"
 #include "paravane.h"
 #include "util.h"
 
@@ -31,6 +32,12 @@ static const char help_text[] =
 "emulated RTL8139, by virtio-net, and by Xen's rings with paravane-netback. Exits,\n"
 "notifications, copies and CPU time are counted, not computed.\n"
 "\n"
+"  --on WHERE       xen: this machine, the dom0 of a Xen host: HVM and PV guests, QEMU's\n"
+"                   emulated disks and network cards, and Paravane's, the kernel's and\n"
+"                   QEMU's back ends, measured by fio, iperf3 and ping; kvm: the virtual\n"
+"                   machine described above; xenhost: as xen, on a host under QEMU whose\n"
+"                   clock counts instructions (from the source tree; a quarter of an hour).\n"
+"                   Default: xen in a dom0, else kvm\n"
 "  --only TEXT      only measurements whose model or heading has TEXT in it\n"
 "  --disk, --nic    only disks, only network cards\n"
 "  --quick          no large blocks, nothing changed at a time, one round of 0.2 s each\n"
@@ -59,7 +66,7 @@ static const char help_text[] =
 "It runs in a local Xen of its own and leaves nothing behind, also when interrupted.\n"
 "docs/compare.md says how to read it.\n"
 "\n"
-"Exit status: 0 done, 1 error, 2 wrong usage, 77 /dev/kvm cannot be used.\n";
+"Exit status: 0 done, 1 error, 2 wrong usage, 77 /dev/kvm cannot be used, no dom0.\n";
 
 static const struct option options[] = {
 	{ "only", required_argument, NULL, 'o' }, { "quick", no_argument, NULL, 'q' },
@@ -67,7 +74,7 @@ static const struct option options[] = {
 	{ "rounds", required_argument, NULL, 'r' },
 	{ "json", no_argument, NULL, 'j' }, { "report", required_argument, NULL, 'p' },
 	{ "from", required_argument, NULL, 'f' }, { "inside", optional_argument, NULL, 'i' },
-	{ "disk", no_argument, NULL, 'D' }, { "nic", no_argument, NULL, 'N' },
+	{ "on", required_argument, NULL, 'w' }, { "disk", no_argument, NULL, 'D' }, { "nic", no_argument, NULL, 'N' },
 	{ "help", no_argument, NULL, 'h' }, { 0 } };
 
 #define FROM_MAX 8
@@ -76,6 +83,8 @@ struct compare_options {
 	const char *only, *report, *from[FROM_MAX];
 	const char *measures;		/* an option that only a measurement needs, or NULL */
 	const char *no_network;		/* why network cards cannot be measured, or NULL */
+	const char *kvm_only;		/* an option that is for kvm alone, or NULL */
+	enum compare_place { ON_ANY, ON_KVM, ON_XEN, ON_XENHOST } on;
 	unsigned int nr_from;
 	bool quick, json, inside, disk, nic;	/* disk, nic: only these; neither: both */
 	uint32_t run_ms, size_mib, rounds;
@@ -227,8 +236,8 @@ static int check_kvm(void)
 
 	if (fd < 0)
 		return complain(STATUS_SKIPPED, "/dev/kvm: %s; this comparison needs a virtual "
-				"machine of its own. Without one, tools/bench-xen of the source tree "
-				"compares back ends with real Xen under QEMU, which needs no /dev/kvm",
+				"machine of its own. --on xenhost measures on a Xen host under QEMU, "
+				"which needs no /dev/kvm",
 				strerror(errno));
 	close(fd);
 	return STATUS_OK;
@@ -256,6 +265,21 @@ static int take_from(const struct subcommand *command, const char *path,
 	return STATUS_OK;
 }
 
+static int take_place(const struct subcommand *command, const char *word,
+		      struct compare_options *o)
+{
+	static const char *const words[] = { [ON_KVM] = "kvm", [ON_XEN] = "xen",
+					     [ON_XENHOST] = "xenhost" };
+
+	for (unsigned int i = ON_KVM; i < ARRAY_LEN(words); i++) {
+		if (strcmp(word, words[i]))
+			continue;
+		o->on = (enum compare_place)i;
+		return STATUS_OK;
+	}
+	return complain_usage(command, "--on \"%s\": expected xen, kvm or xenhost", word);
+}
+
 static int check_together(const struct subcommand *command, const struct compare_options *o)
 {
 	if (o->nr_from && o->measures)
@@ -263,6 +287,9 @@ static int check_together(const struct subcommand *command, const struct compare
 				      o->measures);
 	if (o->nr_from > 1 && o->json)
 		return complain_usage(command, "--json prints one run: expected one --from");
+	if (o->kvm_only && (o->on == ON_XEN || o->on == ON_XENHOST))
+		return complain_usage(command, "--%s is for --on kvm: on Xen the number of operations "
+				      "is fixed", o->kvm_only);
 	return STATUS_OK;
 }
 
@@ -273,7 +300,9 @@ static int parse(int argc, char **argv, struct compare_options *o)
 	int c, at = 0, status = STATUS_OK;
 
 	while (!status && (c = getopt_long(argc, argv, "", options, &at)) != -1) {
-		if (strchr("oqmrsDN", c))
+		if (strchr("mrs", c))
+			o->kvm_only = options[at].name;
+		if (strchr("oqmrswDN", c))
 			o->measures = options[at].name;
 		switch (c) {
 		case 'o':
@@ -301,6 +330,9 @@ static int parse(int argc, char **argv, struct compare_options *o)
 			break;
 		case 'f':
 			status = take_from(command, optarg, o);
+			break;
+		case 'w':
+			status = take_place(command, optarg, o);
 			break;
 		case 'D':
 			o->disk = true;
@@ -388,27 +420,58 @@ static int show_former(const struct compare_options *o)
 	return status;
 }
 
-static int measure_and_show(const struct compare_options *o, const char *command)
+/* Takes json over. */
+static int show_this(const struct compare_options *o, json_t *json)
 {
 	struct comparison *run = NULL;
-	json_t *json = compare_begin(command);
-	int status = open_and_measure(o, json);
+	int status = comparison_open(json, "this run", &run);
 
-	if (status) {
-		json_decref(json);
-		return status;
-	}
-	status = comparison_open(json, "this run", &run);
 	if (!status)
 		status = show(o, &run, 1);
 	comparison_close(run);
 	return status;
 }
 
+static int measure_and_show(const struct compare_options *o, const char *command)
+{
+	json_t *json = compare_begin(command);
+	int status = open_and_measure(o, json);
+
+	if (!status)
+		return show_this(o, json);
+	json_decref(json);
+	return status;
+}
+
+static int xen_and_show(const struct compare_options *o, const char *command)
+{
+	const struct compare_xen_options xen = {
+		.emulated = o->on == ON_XENHOST, .quick = o->quick, .disk = o->disk, .nic = o->nic,
+		.only = o->only };
+	json_t *json;
+	int status = compare_on_xen(&xen, command, &json);
+
+	return status ? status : show_this(o, json);
+}
+
+static int kvm_and_show(const struct compare_options *given, int argc, char **argv,
+			const char *command)
+{
+	struct compare_options o = *given;
+	int status = check_kvm();
+	char why[128];
+
+	if (status)
+		return status;
+	if (o.inside && !o.no_network && !compare_has_network(why))
+		o.no_network = why;
+	return o.inside ? measure_and_show(&o, command) : compare_enter_local_xen(argc, argv);
+}
+
 static int run_compare(int argc, char **argv)
 {
 	struct compare_options o = { .run_ms = 300, .size_mib = 64, .rounds = 3 };
-	char command[1024], why[128];
+	char command[1024];
 	cpu_set_t cpus;
 	int status;
 
@@ -420,15 +483,13 @@ static int run_compare(int argc, char **argv)
 		return show_former(&o);
 	if (!sched_getaffinity(0, sizeof(cpus), &cpus))
 		o.nr_cpus = CPU_COUNT(&cpus);
-	status = check_kvm();
-	if (status)
-		return status;
-	if (o.inside && !o.no_network && !compare_has_network(why))
-		o.no_network = why;
 	if (!o.inside && o.report && !chart_program_found())
 		complain(STATUS_OK, "gnuplot is not installed (Debian package gnuplot-nox): the "
 			 "report will be without charts");
-	return o.inside ? measure_and_show(&o, command) : compare_enter_local_xen(argc, argv);
+	if (o.on == ON_ANY && !o.inside && !o.kvm_only && compare_is_dom0())
+		o.on = ON_XEN;
+	return o.on == ON_XEN || o.on == ON_XENHOST ? xen_and_show(&o, command) :
+						      kvm_and_show(&o, argc, argv, command);
 }
 
 const struct subcommand compare_command = {

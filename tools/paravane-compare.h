@@ -11,6 +11,7 @@
 #define PV_PARAVANE_COMPARE_H
 
 #include <jansson.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -44,6 +45,10 @@ struct compare_result {
 const struct compare_row *compare_rows(unsigned int *nr);
 
 struct compare_world;
+
+/* A program beside this one, in_build ("tools/") of it, or installed there. */
+int compare_find_program(const char *name, const char *in_build, const char *installed,
+			 char out[PATH_MAX]);
 
 /* All of these complain themselves and return a STATUS_. */
 /*

@@ -12,7 +12,7 @@ cpu_model=max,la57=off,pku=off,smap=off,smep=off,rdtscp=off,erms=off,fsrm=off
 # boot_arguments DIR: fills the array qemu_args; DIR is shared with dom0.
 boot_arguments()
 {
-	local xen_args accel
+	local xen_args accel kernel_args=
 
 	xen_args="dom0_mem=${dom0_mib}M,max:${dom0_max_mib}M dom0_max_vcpus=$vcpus dom0=pv"
 	# Without eager-fpu Xen trusts a trap that QEMU 7.2 does not raise for SSE and AVX,
@@ -21,13 +21,16 @@ boot_arguments()
 	# One virtual nanosecond an instruction, on one CPU: a clock that repeats.
 	if [ "$clock" = count ]; then
 		accel=(-accel "tcg,thread=single,tb-size=1024" -icount "shift=0,sleep=off")
+		# Nor may chance or the date differ: hashes, and places in memory.
+		accel+=(-seed 1 -rtc "base=2024-01-01,clock=vm")
+		kernel_args="norandmaps random.trust_cpu=on"
 	else
 		accel=(-accel "tcg,thread=single,tb-size=1024")
 	fi
 	qemu_args=(-nodefaults -no-user-config -no-reboot -display none -net none
 		-machine q35 -smp "$vcpus" -m "$memory_mib" -cpu "$cpu_model" "${accel[@]}"
 		-kernel "$packages/xen" -append "$xen_args"
-		-initrd "$packages/vmlinux console=hvc0 quiet mitigations=off panic=1,$images/dom0.cpio.gz"
+		-initrd "$packages/vmlinux console=hvc0 quiet mitigations=off panic=1 $kernel_args,$images/dom0.cpio.gz"
 		-virtfs "local,path=/,mount_tag=hostroot,security_model=none,readonly=on,multidevs=remap"
 		-virtfs "local,path=$1,mount_tag=results,security_model=none")
 }

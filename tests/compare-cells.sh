@@ -1,0 +1,80 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# That two runs of paravane compare agree can be told (tests/compare-cells), what dom0
+# prints becomes JSON and tables, and, in the long form, that two runs on a Xen host with
+# the clock that counts instructions do agree: less than 5 % in every cell.
+set -u -o pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+top=${abs_top_builddir:-$PWD}
+command -v python3 >/dev/null || { echo "skipped: no python3"; exit 77; }
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+failures=0
+bad() { printf 'FAILED: %s\n' "$*"; failures=$((failures + 1)); }
+
+# run FILE WORD...: two measurements, with members changed by NUMBER.KEY=VALUE
+run()
+{
+	python3 - "$@" <<-'END'
+	import json, sys
+	base = {"table": "T", "ops": 1000, "ops_per_s": 5000.0, "latency_mean_ns": 200000,
+	        "exits": 30000, "halts": None, "interrupts": 20, "vcpu_cpu_ns": 5000000}
+	rs = [dict(base, label="a"), dict(base, label="b")]
+	for word in sys.argv[2:]:
+	    key, value = word.split("=", 1)
+	    n, key = key.split(".", 1)
+	    rs[int(n)][key] = json.loads(value)
+	json.dump({"results": rs}, open(sys.argv[1], "w"))
+	END
+}
+
+# told STATUS PATTERN WHAT WORD...: against the unchanged run
+told()
+{
+	local status=0 wanted=$1 pattern=$2 what=$3
+	shift 3
+
+	run "$work/a"
+	run "$work/b" "$@"
+	"$here/compare-cells" "$work/a" "$work/b" >"$work/out" 2>&1 || status=$?
+	[ $status = "$wanted" ] || bad "$what: status $status: $(cat "$work/out")"
+	grep -qE "$pattern" "$work/out" || bad "$what: expected $pattern: $(cat "$work/out")"
+}
+
+told 0 '^10 cells, 0 differ' "the same"
+told 0 'worst by 4\.[0-9] %' "a little less than 5 %" 0.ops_per_s=5240
+told 1 '^T: b: ops_per_s: 5000.0 and 5300.0, 5\.7 %' "more" 1.ops_per_s=5300
+told 1 'exits: 30.0 and 28.0' "per operation" 0.exits=28000
+told 0 ' 0 differ' "the same per operation" 0.ops=2000 0.exits=60000 0.interrupts=40 0.vcpu_cpu_ns=10000000
+told 0 ' 0 differ' "too little to matter" 0.interrupts=39
+told 1 'interrupts: 0.02 and 0.06' "enough to matter" 0.interrupts=60
+told 1 'halts: None and 1.0, 100' "counted in one alone" 0.halts=1000
+told 1 'T: b: only in the first' "a measurement is missing" '1.label="c"'
+told 2 'no comparison' "no number" '0.ops="x"'
+"$here/compare-cells" "$work/a" 2>/dev/null
+[ $? = 2 ] || bad "one file is too few"
+
+# In dom0 alone; the host under QEMU shows the rest.
+"$top/paravane" compare --on xen >"$work/out" 2>&1
+[ $? = 77 ] && grep -q 'not the dom0.*--on xenhost' "$work/out" ||
+	grep -qs control_d /proc/xen/capabilities || bad "not refused here: $(cat "$work/out")"
+"$top/paravane" compare --on nowhere >"$work/out" 2>&1
+[ $? = 2 ] && grep -q 'expected xen, kvm or xenhost' "$work/out" || bad "--on nowhere: $(cat "$work/out")"
+"$top/paravane" compare --on xen --ms 100 >"$work/out" 2>&1
+[ $? = 2 ] && grep -q 'number of operations' "$work/out" || bad "--ms: $(cat "$work/out")"
+
+if [ "${PV_FULL:-0}" != 1 ]; then
+	echo "deferred: two runs of paravane compare on a Xen host, which must agree to 5 % in every cell"
+else
+	for n in 1 2; do
+		"$top/paravane" compare --on xenhost --json >"$work/$n" 2>"$work/err"
+		status=$?
+		[ $status != 77 ] || { tail -n 1 "$work/err"; exit 77; }
+		[ $status = 0 ] || bad "run $n: $(tail -n 30 "$work/err")"
+	done
+	"$here/compare-cells" "$work/1" "$work/2" 5 || bad "two runs differ"
+fi
+[ $failures = 0 ]

@@ -1,0 +1,100 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# paravane compare --on xenhost without a host: a stand-in for tests/xenhost/run leaves
+# what dom0 would have printed. What becomes of it: JSON, tables, refusals; that an
+# interrupt reaches it and nothing is left. The host itself is shown by the jobs compare
+# and compare-smoke.
+set -u -o pipefail
+
+top=${abs_top_builddir:-$PWD}
+command -v python3 >/dev/null || { echo "skipped: no python3"; exit 77; }
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+failures=0
+bad() { printf 'FAILED: %s\n' "$*"; failures=$((failures + 1)); }
+
+mkdir -p "$work/tools/compare-xen" "$work/tests/xenhost" || exit 1
+cp "$top/paravane" "$work/paravane" || exit 1
+: >"$work/tools/compare-xen/compare-xen"
+chmod +x "$work/tools/compare-xen/compare-xen"
+cat >"$work/tests/xenhost/run" <<'RUN'
+#!/bin/bash
+here=$(dirname "$0")
+printf '%s\n' "$@" >"$here/arguments"
+while [ $# -gt 0 ]; do
+	case $1 in --keep) keep=$2 ;; esac
+	shift
+done
+echo "$keep" >"$here/keep"
+mkdir -p "$keep/boot.1/compare"
+cp "$here/records" "$keep/boot.1/compare/records"
+[ ! -e "$here/sleeps" ] || { trap 'echo >"$here/ended"; exit 143' TERM; echo >"$here/started"; sleep 60 & wait; }
+exit "$(cat "$here/status" 2>/dev/null || echo 0)"
+RUN
+chmod +x "$work/tests/xenhost/run"
+fake=$work/tests/xenhost
+
+# line KEY=VALUE...: with tabs between
+line() { local IFS=$'\t'; echo "$*"; }
+records()
+{
+	line xen=4.17.7 "kernel=6.1 \"x\"" image_mib=64
+	line "table=T 1" "label=HVM, IDE" device=disk guest=hvm model=ide "back_end=device model" operation=read \
+		block_bytes=4096 depth=32 ops=100 ops_per_s=487.5 exits=3000 vcpu_cpu_ns=50000 latency_mean_ns=62944391
+	line "table=T 2" "label=HVM, IDE" device=disk guest=hvm model=ide operation=write ops=100 ops_per_s=488
+	line "table=T 1" "label=PV" device=disk guest=pv model=xen-pv back_end=paravane operation=read \
+		"not_equal=a = b" block_bytes=4096 depth=32 ops=1000 ops_per_s=26000
+}
+compare() { "$work/paravane" compare --on xenhost "$@" >"$work/out" 2>"$work/err"; }
+
+records >"$fake/records"
+compare --json --only 'a "b" c' || bad "--json: $(cat "$work/err")"
+python3 - "$work/out" <<'END' || bad "JSON: $(cat "$work/out")"
+import json, sys
+j = json.load(open(sys.argv[1]))
+assert j["where"] == "xenhost" and j["clock"] == "instructions" and j["image_mib"] == 64
+assert j["versions"]["xen"] == "4.17.7" and j["versions"]["kernel"] == '6.1 "x"'
+a, b, c = j["results"]	# table by table
+assert a["exits"] == 3000 and a["ops_per_s"] == 487.5 and a["back_end"] == "device model"
+assert a["hypercalls"] is None and a["changed"] is None and b["not_equal"] == "a = b"
+assert set(a) == set(b) and c["operation"] == "write"
+END
+grep -A 2 -xF -- 'COMPARE=--only' "$fake/arguments" | grep -qxF 'a "b" c' || bad "options: $(cat "$fake/arguments")"
+grep -qxF compare "$fake/arguments" || bad "which job: $(cat "$fake/arguments")"
+[ ! -e "$(cat "$fake/keep")" ] || bad "$(cat "$fake/keep") is left"
+compare || bad "table: $(cat "$work/err")"
+grep -qE '^HVM, IDE +488 .* 30\.00 ' "$work/out" || bad "the table: $(cat "$work/out")"
+
+# refused STATUS PATTERN WHAT
+refused()
+{
+	compare
+	[ $? = "$1" ] && grep -qE "$2" "$work/err" || bad "$3: $(cat "$work/err")"
+	[ ! -e "$(cat "$fake/keep")" ] || bad "$3: $(cat "$fake/keep") is left"
+}
+{ records; line table=T ops=x; } >"$fake/records"
+refused 1 '"ops=x": expected KEY=VALUE' "no number"
+{ records; line table=T nonsense=1; } >"$fake/records"
+refused 1 '"nonsense=1": expected' "no known key"
+records | head -n 1 >"$fake/records"
+refused 1 'nothing was measured' "no records"
+records >"$fake/records"
+echo 1 >"$fake/status"
+refused 1 'run failed' "a job that failed"
+echo 77 >"$fake/status"
+refused 77 '' "what cannot run is skipped"
+rm "$fake/status"
+
+# The host gets to know of an interrupt, and we wait for it.
+: >"$fake/sleeps"
+"$work/paravane" compare --on xenhost >"$work/out" 2>"$work/err" &
+pid=$!
+for try in $(seq 300); do [ ! -e "$fake/started" ] || break; sleep 0.1; done
+kill $pid
+wait $pid
+[ $? != 0 ] || bad "interrupted, and status 0"
+[ -e "$fake/ended" ] || bad "the interrupt did not get through"
+[ ! -e "$(cat "$fake/keep")" ] || bad "interrupted: $(cat "$fake/keep") is left"
+[ $failures = 0 ]

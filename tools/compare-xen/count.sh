@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# What a run cost: CPU time of the guest and of dom0 as the hypervisor counts it
+# (domain-cpu), of the process that serves the device as its kernel does (the same), and
+# in a run of its own the guest's entries into Xen, from Xen's trace buffers
+# (xentrace, xenalyze). Does not know what runs. Sourced by compare-xen.
+#
+# A run is a command in the guest, which has a fixed cost: the program's start and end, the
+# shell's, ours. baseline_* hold what a run of next to nothing costs, to be taken off.
+
+# Scheduler, HVM and PV events: what xenalyze wants to tell domains apart, and what a
+# guest enters Xen for.
+trace_mask=0x2a3000
+trace_fields="exits port_exits mmio_exits hypercalls halts notifications_sent"
+cpu_fields="vcpu_cpu_ns dom0_cpu_ns back_end_cpu_ns"
+
+# A guest, and dom0, have work of their own now and then, of a hundredth of a second. So a
+# command is run until two runs agree, to 2 % in all that is counted or to what does not
+# matter, at most so often; the later of the two counts, else the median by the first field.
+rounds_max=4
+
+# settle FLOORS FUNCTION ARGUMENTS...: the function prints numbers into $figures, or "-".
+settle()
+{
+	local floors=$1 all=() i other
+	shift
+
+	for ((i = 0; i < rounds_max; i++)); do
+		"$@"
+		for other in "${all[@]}"; do
+			! agree "$floors" "$figures" "$other" || return 0
+		done
+		all+=("$figures")
+	done
+	figures=$(printf '%s\n' "${all[@]}" | sort -n | sed -n "$(((rounds_max + 1) / 2))p")
+}
+
+# agree FLOORS A B
+agree()
+{
+	awk -v floors="$1" -v a="$2" -v b="$3" 'BEGIN {
+		n = split(a, x, " "); split(b, y, " "); m = split(floors, f, " ")
+		for (i = 1; i <= n; i++) {
+			d = x[i] > y[i] ? x[i] - y[i] : y[i] - x[i]
+			floor = f[i < m ? i : m]
+			if (x[i] != y[i] && d > floor && d > 0.02 * x[i]) exit 1
+		}
+	}'
+}
+
+# cpu_now: guest, dom0, back end; the last is "-" when no process of its own serves.
+cpu_now()
+{
+	"$domain_cpu" $back_end_pids | awk -v guest="$guest_domid" '
+		$1 == "processes" { back = $2; next }
+		{ ns[$1] = $2 }
+		END { printf "%s %s %s\n", ns[guest], ns[0], (back == "" ? "-" : back) }'
+}
+
+# counted_once CMD: into figures: the counters of cpu_fields, and what the command prints.
+counted_once()
+{
+	local before after status=0
+
+	before=$(cpu_now) || fail "$domain_cpu does not work"
+	guest_send "$1"
+	run_output=$(guest_answer) || status=$?
+	after=$(cpu_now)
+	[ "$status" -eq 0 ] || fail "in the guest: $(tail -n 3 <<<"$run_output")"
+	set -- $before $after
+	figures="$(($4 - $1)) $(($5 - $2)) $([ "$3" = - ] && echo - || echo $(($6 - $3))) $run_output"
+}
+
+# counted_run CMD: runs it in the guest. Sets run_output, and the counters of cpu_fields
+# in the array cost, "-" for what is not known.
+declare -A cost baseline
+counted_run()
+{
+	local field
+
+	settle "1e6 1e6 1e6 2" counted_once "$1"
+	set -- $figures
+	for field in $cpu_fields; do cost[$field]=$1; shift; done
+	run_output="$*"
+}
+
+# traced_run CMD: the same with tracing; sets the counters of trace_fields.
+traced_run()
+{
+	local field
+
+	figures=
+	[ -z "$tracing" ] || settle 8 traced_once "$1"
+	set -- $figures
+	for field in $trace_fields; do cost[$field]=${1:--}; [ $# -eq 0 ] || shift; done
+}
+
+traced_once()
+{
+	local pid status=0
+
+	rm -f "$work/trace"
+	xentrace -D -e $trace_mask -S 2048 "$work/trace" >"$work/xentrace.log" 2>&1 &
+	pid=$!
+	children+=("$pid")
+	trace_begun || { warn "xentrace does not work, nothing is traced: $(tail -n 1 "$work/xentrace.log")"; tracing= figures=; return 0; }
+	guest_send "$1"
+	guest_answer >/dev/null || status=$?
+	kill "$pid" && wait "$pid" 2>/dev/null
+	unset 'children[-1]'
+	[ "$status" -eq 0 ] || fail "a traced run failed in the guest"
+	figures=$(xenalyze $svm_mode -s "$work/trace" 2>/dev/null | trace_counts)
+	rm -f "$work/trace"
+}
+
+# The daemon has set its mask when it says so.
+trace_begun()
+{
+	local try
+
+	for try in $(seq 100); do
+		grep -q "change evtmask" "$work/xentrace.log" && return 0
+		sleep 0.1
+	done
+	return 1
+}
+
+# trace_counts: from a summary of xenalyze; in the order of trace_fields. For an HVM guest
+# the CPU's exits by reason, for a PV guest what it entered Xen for: hypercalls, and
+# faults that Xen handles. Names are AMD's or Intel's.
+trace_counts()
+{
+	awk -v guest="$guest_domid" '
+		/^\|-- Domain / { domain = $3; part = ""; next }
+		/^Exit reasons/ { part = "exits"; next }
+		/^PV events/ { part = "pv"; next }
+		/^[^ ]/ { part = ""; next }
+		domain == guest && part == "exits" && /^ [A-Z]/ {
+			hvm = 1; exits += $2
+			if ($1 ~ /IOIO|IO_INSTRUCTION/) port += $2
+			if ($1 ~ /NPF|EPT_/) mmio += $2
+			if ($1 ~ /VMMCALL|VMCALL/) call += $2
+			if ($1 ~ /HLT/) halt += $2
+		}
+		domain == guest && part == "exits" && /\[ *evtchn_op\]/ { sub(/.*\]/, ""); sent += $1 }
+		domain == guest && part == "pv" && /^  [a-z]/ {
+			if ($1 == "hypercall" && $2 ~ /^[0-9]/) call += $2
+			if ($2 != "(subcall)") exits += $NF
+		}
+		domain == guest && part == "pv" && /^    evtchn_op/ { sent += $NF }
+		domain == guest && part == "pv" && /^    sched_op/ { halt += $NF }
+		END {
+			# a PV guest has neither ports nor device memory
+			print exits + 0, (hvm ? port + 0 : "-"), (hvm ? mmio + 0 : "-"), call + 0, halt + 0, sent + 0
+		}'
+}
+
+# baseline_of CMD: what a run of next to nothing costs.
+baseline_of()
+{
+	local field
+
+	counted_run "$1"
+	for field in $cpu_fields; do baseline[$field]=${cost[$field]}; done
+	traced_run "$1"
+	for field in $trace_fields; do baseline[$field]=${cost[$field]}; done
+}
+
+# net_cost FIELD NUMERATOR DENOMINATOR: less the baseline, times a ratio; never negative.
+net_cost()
+{
+	case ${cost[$1]}${baseline[$1]} in *-*) echo -; return ;; esac
+	awk -v a="${cost[$1]}" -v b="${baseline[$1]}" -v n="$2" -v d="$3" \
+		'BEGIN { v = (a - b) * n / d; printf "%.0f\n", (v > 0 ? v : 0) }'
+}

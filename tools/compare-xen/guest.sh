@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# The guests that are measured: made by xl without disks or interfaces (what is measured
+# is attached later, or belongs to the device model), told what to do through their Xen
+# console, and removed. Hides xl's configuration and the console. Does not know what is
+# measured. Sourced by compare-xen.
+#
+# One guest at a time: $guest_domid is its number.
+
+guest_name=paravane-compare
+guest_domid=
+
+# guest_create TYPE [LINE...]: TYPE is pv or hvm; more lines of xl.cfg.
+guest_create()
+{
+	local type=$1
+	shift
+
+	say "starting a guest, type $type"
+	{
+		printf '%s\n' "name='$guest_name'" "memory=$memory_mib" "vcpus=1" "tsc_mode='$tsc'" \
+			"on_poweroff='destroy'" "on_crash='destroy'" "on_reboot='destroy'" \
+			"ramdisk='$ramdisk'" "disk=[]" "vif=[]" "type='$type'"
+		case $type in
+		pv)	printf '%s\n' "kernel='$pv_kernel'" "extra='$(guest_command_line)'" ;;
+		hvm)	printf '%s\n' "kernel='$kernel'" "vga='none'" "vnc=0" \
+				"cmdline='$(guest_command_line) xen_emul_unplug=unnecessary'" ;;
+		esac
+		printf '%s\n' "$@"
+	} >"$work/guest.cfg"
+	xl create -q "$work/guest.cfg" >"$work/xl.log" 2>&1 ||
+		fail "xl create failed: $(tail -n 3 "$work/xl.log")"
+	guest_domid=$(xl domid "$guest_name") || fail "the guest ended at once; see xl dmesg"
+	console_open
+}
+
+# Not "unplug": this one guest is to see emulated and paravirtual devices alike. No
+# randomized addresses: two runs are to be the same.
+guest_command_line()
+{
+	local modules=xen-blkfront,xen-netfront,ata_piix,ahci,nvme,sd_mod,e1000,8139cp
+
+	echo "console=hvc0 quiet panic=1 mitigations=off nokaslr norandmaps guest_modules=$modules"
+}
+
+console_open()
+{
+	local tty try
+
+	for try in $(seq 50); do
+		tty=$(xenstore-read "/local/domain/$guest_domid/console/tty" 2>/dev/null) && break
+		sleep 0.2
+	done
+	[ -n "$tty" ] || fail "the guest has no console: does xenconsoled run?"
+	exec {console}<>"$tty"
+	stty raw -echo <&"$console"
+	guest_number=0
+	console_await 0 >/dev/null || fail "the guest did not boot within $patience_s s: xl console $guest_name, xl dmesg"
+}
+
+# console_await NUMBER: prints the output of that command, returns its status. Sleeps in
+# the kernel between lines: what dom0 executes is measured with the rest.
+console_await()
+{
+	local line
+
+	while IFS= read -r -t "$patience_s" line <&"$console"; do
+		line=${line%$'\r'}
+		case $line in
+		"@$1| "*) echo "${line#*| }" ;;
+		"@$1= "*) return "${line#*= }" ;;
+		esac
+	done
+	return 124
+}
+
+# guest_send CMD; guest_answer: its output and status.
+guest_send()
+{
+	guest_number=$((guest_number + 1))
+	printf '@%d %s\n' "$guest_number" "$(base64 -w 0 <<<"$1")" >&"$console"
+}
+
+guest_answer() { console_await "$guest_number"; }
+
+# guest_run CMD
+guest_run()
+{
+	guest_send "$1"
+	guest_answer
+}
+
+guest_destroy()
+{
+	[ -n "$guest_domid" ] || return 0
+	[ -z "${console:-}" ] || { exec {console}>&-; console=; }
+	xl destroy "$guest_domid" >/dev/null 2>&1
+	xenstore-rm "/local/domain/$guest_domid" 2>/dev/null
+	guest_domid=
+}
+
+# The device model of an HVM guest, which is its qdisk back end as well.
+device_model_pid() { pgrep -f "[x]en-domid $guest_domid " | head -n 1; }
+
+# device_attach BACKEND FRONTEND [KEY=VALUE...]: both directories of a device, as a
+# tool stack writes them; front:KEY=VALUE goes to the front end's.
+device_attach()
+{
+	local be=$1 fe=$2 word
+	shift 2
+
+	for word in frontend="$fe" frontend-id="$guest_domid" online=1 "$@" \
+		front:backend="$be" front:backend-id=0; do
+		case $word in
+		front:*) word=${word#front:}; xenstore-write "$fe/${word%%=*}" "${word#*=}" ;;
+		*) xenstore-write "$be/${word%%=*}" "${word#*=}" ;;
+		esac
+	done
+	attached+=("$be" "$fe")
+	xenstore-chmod -r "$be" n0 "r$guest_domid"
+	xenstore-chmod -r "$fe" "n$guest_domid" r0
+	xenstore-write "$be/state" 1 "$fe/state" 1
+	xenstore-chmod "$be/state" n0 "r$guest_domid"
+	xenstore-chmod "$fe/state" "n$guest_domid" r0
+}
+
+# device_await BACKEND FRONTEND STATE: until both ends are there.
+device_await()
+{
+	local deadline=$((SECONDS + patience_s))
+
+	until [ "$(state_of "$1")" = "$3" ] && [ "$(state_of "$2")" = "$3" ]; do
+		[ "$SECONDS" -lt "$deadline" ] || return 1
+		sleep 0.2
+	done
+}
+
+# QEMU removes its node, which is as good as Closed.
+state_of() { xenstore-read "$1/state" 2>/dev/null || echo 6; }
+
+device_detach()
+{
+	xenstore-write "$1/online" 0 "$1/state" 5 2>/dev/null
+	device_await "$1" "$2" 6 || warn "a device did not close: $1"
+	devices_forget
+}
+
+# What has been attached leaves no nodes.
+devices_forget()
+{
+	local node
+
+	for node in "${attached[@]}"; do xenstore-rm "$node" 2>/dev/null; done
+	attached=()
+}

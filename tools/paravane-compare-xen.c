@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Runs tools/compare-xen in dom0. See paravane-compare-xen.h.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "paravane-compare.h"
+#include "paravane-compare-data.h"
+#include "paravane-compare-xen.h"
+#include "paravane.h"
+#include "util.h"
+
+#define ARGS_MAX 16
+#define LINE_BYTES 4096
+
+bool compare_is_dom0(void)
+{
+	FILE *f = fopen("/proc/xen/capabilities", "re");
+	char line[64] = "";
+	bool is = f && fgets(line, sizeof(line), f) && strstr(line, "control_d");
+
+	if (f)
+		fclose(f);
+	return is;
+}
+
+/* ---- what is printed ------------------------------------------------------------- */
+
+static const char *const text_fields[] = {
+	"table", "label", "device", "guest", "model", "back_end", "operation", "changed",
+	"not_equal", NULL };
+static const char *const number_fields[] = {
+	"block_bytes", "frame_bytes", "depth", "ops", "ops_per_s", "mib_per_s", "mbit_per_s",
+	"wall_ns", "latency_mean_ns", "latency_p50_ns", "latency_p99_ns", "exits",
+	"port_exits", "mmio_exits", "hypercalls", "halts", "notifications_sent", "interrupts",
+	"vcpu_cpu_ns", "dom0_cpu_ns", "back_end_cpu_ns", "retransmits",
+	NULL };
+
+static bool is_among(const char *key, const char *const *keys)
+{
+	while (*keys && strcmp(*keys, key))
+		keys++;
+	return *keys;
+}
+
+/* NULL: it is none. */
+static json_t *number_value(const char *text)
+{
+	bool whole = !text[strspn(text, "0123456789")];
+	char *end;
+	double n = strtod(text, &end);
+
+	if (!*text || *end || !(n >= 0 && n < 1e18))
+		return NULL;
+	return whole ? json_integer((json_int_t)n) : json_real(n);
+}
+
+/* Everything that is not in the line is null: not counted. */
+static json_t *empty_record(void)
+{
+	json_t *o = json_object();
+
+	for (const char *const *k = text_fields; *k; k++)
+		json_object_set_new(o, *k, json_null());
+	for (const char *const *k = number_fields; *k; k++)
+		json_object_set_new(o, *k, json_null());
+	return o;
+}
+
+static int read_record(char *line, const char *file, json_t *record)
+{
+	char *rest = NULL;
+
+	for (char *word = strtok_r(line, "\t", &rest); word; word = strtok_r(NULL, "\t", &rest)) {
+		char *value = strchr(word, '=');
+		json_t *json = NULL;
+
+		if (value)
+			*value++ = 0;
+		if (value && is_among(word, text_fields))
+			json = json_string(value);
+		else if (value && is_among(word, number_fields))
+			json = number_value(value);
+		if (!json)
+			return complain(STATUS_ERROR, "%s: \"%s%s%s\": expected KEY=VALUE of a "
+					"measurement; are paravane and compare-xen of one version?",
+					file, word, value ? "=" : "", value ? value : "");
+		json_object_set_new(record, word, json);
+	}
+	return STATUS_OK;
+}
+
+/* They are measured device by device, and shown table by table, in the order of the first. */
+static void insert_record(json_t *results, json_t *record)
+{
+	const json_t *table = json_object_get(record, "table");
+	size_t at = json_array_size(results);
+
+	while (at > 0 && !json_equal(table, json_object_get(json_array_get(results, at - 1),
+							      "table")))
+		at--;
+	if (!at)
+		at = json_array_size(results);
+	json_array_insert_new(results, at, record);
+}
+
+/* Versions are texts; the image's size is a member of its own. */
+static void read_machine(char *line, json_t *json)
+{
+	json_t *versions = json_object_get(json, "versions");
+	char *rest = NULL;
+
+	for (char *word = strtok_r(line, "\t", &rest); word; word = strtok_r(NULL, "\t", &rest)) {
+		char *value = strchr(word, '=');
+
+		if (!value)
+			continue;
+		*value++ = 0;
+		if (!strcmp(word, "image_mib"))
+			json_object_set_new(json, word, number_value(value));
+		else
+			json_object_set_new(versions, word, json_string(value));
+	}
+}
+
+int compare_xen_read(FILE *f, const char *file, json_t *json)
+{
+	json_t *results = json_array();
+	char line[LINE_BYTES];
+	bool first = true;
+	int status = STATUS_OK;
+
+	json_object_set_new(json, "results", results);
+	while (!status && fgets(line, sizeof(line), f)) {
+		json_t *record = empty_record();
+
+		line[strcspn(line, "\n")] = 0;
+		if (first) {
+			read_machine(line, json);
+			json_decref(record);
+		} else {
+			status = read_record(line, file, record);
+			insert_record(results, record);
+		}
+		first = false;
+	}
+	if (!status && !json_array_size(results))
+		status = complain(STATUS_ERROR, "nothing was measured; see above");
+	return status;
+}
+
+/* ---- what is run ------------------------------------------------------------------ */
+
+static volatile sig_atomic_t child;
+
+/* It has guests to destroy; we wait for its end. */
+static void pass_on(int sig)
+{
+	(void)sig;
+	if (child > 0)
+		kill(-(pid_t)child, SIGTERM);
+	child = 0;	/* once: what it runs to clean up is to live */
+}
+
+static void catch_signals(void (*handler)(int))
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART };
+
+	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+		sigaction(signals[i], &action, NULL);
+}
+
+/* Its standard output becomes fd. */
+static int run(const char *const *args, int fd)
+{
+	int status = 0;
+	pid_t pid;
+
+	catch_signals(pass_on);
+	pid = fork();
+	if (!pid) {
+		catch_signals(SIG_DFL);
+		setpgid(0, 0);
+		dup2(fd, STDOUT_FILENO);
+		execv(args[0], (char *const *)(uintptr_t)args);
+		fprintf(stderr, "paravane: %s: %s\n", args[0], strerror(errno));
+		_exit(127);
+	}
+	child = pid;
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	child = 0;
+	catch_signals(SIG_DFL);
+	if (pid > 0 && WIFEXITED(status) && !WEXITSTATUS(status))
+		return STATUS_OK;
+	if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == STATUS_SKIPPED)
+		return STATUS_SKIPPED;
+	return complain(STATUS_ERROR, "%s failed or was interrupted", args[0]);
+}
+
+static int read_file(const char *path, json_t *json)
+{
+	FILE *f = fopen(path, "re");
+	int status = f ? compare_xen_read(f, path, json) :
+		     complain(STATUS_ERROR, "%s: %s", path, strerror(errno));
+
+	if (f)
+		fclose(f);
+	return status;
+}
+
+/* The script starts our other programs: those beside this one first, then installed ones. */
+static void extend_path(void)
+{
+	const char *old = getenv("PATH");
+	autofree char *path = NULL;
+	char own[PATH_MAX];
+
+	if (!realpath("/proc/self/exe", own))
+		return;
+	*strrchr(own, '/') = 0;
+	if (asprintf(&path, "%s:%s:%s", own, SBINDIR, old ? old : "/usr/bin:/bin") >= 0)
+		setenv("PATH", path, 1);
+}
+
+static int on_this(const char *script, const struct compare_xen_options *o, const char *dir,
+		   json_t *json)
+{
+	const char *args[ARGS_MAX] = { script };
+	autofree char *records = NULL;
+	int n = 1, fd, status;
+
+	extend_path();
+	if (o->quick)
+		args[n++] = "--quick";
+	if (o->disk || o->nic)
+		args[n++] = o->disk ? "--disk" : "--nic";
+	if (o->only) {
+		args[n++] = "--only";
+		args[n++] = o->only;
+	}
+	if (asprintf(&records, "%s/records", dir) < 0)
+		return complain(STATUS_ERROR, "no memory");
+	fd = open(records, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	status = fd < 0 ? complain(STATUS_ERROR, "%s: %s", records, strerror(errno)) :
+		 run(args, fd);
+	if (fd >= 0)
+		close(fd);
+	return status ? status : read_file(records, json);
+}
+
+/* One to a line for the job. */
+static char *job_options(const struct compare_xen_options *o)
+{
+	char *text = NULL;
+
+	if (asprintf(&text, "COMPARE=%s%s%s%s", o->quick ? "--quick\n" : "",
+		     o->disk ? "--disk\n" : o->nic ? "--nic\n" : "",
+		     o->only ? "--only\n" : "", o->only ? o->only : "") < 0)
+		return NULL;
+	return text;
+}
+
+static int read_kept(const char *dir, json_t *json)
+{
+	autofree char *pattern = NULL;
+	glob_t found = { 0 };
+	int status;
+
+	if (asprintf(&pattern, "%s/boot.*/compare/records", dir) < 0 ||
+	    glob(pattern, 0, NULL, &found))
+		return complain(STATUS_ERROR, "the job left no measurements in %s", dir);
+	status = read_file(found.gl_pathv[0], json);
+	globfree(&found);
+	return status;
+}
+
+/* The script's real place is in the source tree, or there is none. */
+static int on_emulated(const char *script, const struct compare_xen_options *o,
+		       const char *dir, json_t *json)
+{
+	char real[PATH_MAX], build[PATH_MAX], runner[PATH_MAX + 32];
+	autofree char *options = job_options(o);
+	const char *args[] = { runner, "--build", build, "--keep", dir, "--env", options,
+			       "--verbose", "compare", NULL };
+	int status;
+
+	if (!options || !realpath(script, real) || !realpath("/proc/self/exe", build))
+		return complain(STATUS_ERROR, "%s: %s", script, strerror(errno));
+	for (int i = 0; i < 3; i++)
+		*strrchr(real, '/') = 0;
+	/* libtool's program lies one directory deeper. */
+	*strrchr(build, '/') = 0;
+	if (strlen(build) > 6 && !strcmp(build + strlen(build) - 6, "/.libs"))
+		build[strlen(build) - 6] = 0;
+	snprintf(runner, sizeof(runner), "%s/tests/xenhost/run", real);
+	if (access(runner, X_OK))
+		return complain(STATUS_SKIPPED, "the Xen host under QEMU is part of the source "
+				"tree (docs/xenhost.md): run paravane from where it was built");
+	fprintf(stderr, "a Xen host boots under QEMU; all of it takes a quarter of an hour\n");
+	status = run(args, STDERR_FILENO);
+	return status ? status : read_kept(dir, json);
+}
+
+static void remove_directory(const char *dir)
+{
+	const char *args[] = { "/bin/rm", "-rf", dir, NULL };
+
+	run(args, STDERR_FILENO);
+}
+
+static json_t *notes(const struct compare_xen_options *o)
+{
+	json_t *n = json_array();
+
+	if (o->emulated)
+		json_array_append_new(n, json_string(
+			"The clock counts instructions: a nanosecond is one instruction of the "
+			"emulated machine, on one CPU that Xen, dom0 and the guest share."));
+	json_array_append_new(n, json_string(
+		"exits, hypercalls, halts, notifications: from Xen's trace buffers (xentrace), in "
+		"a run of their own; of a PV guest, exits are hypercalls and faults. CPU times: of "
+		"domains as Xen counts them, of the back end's processes as dom0's kernel does."));
+	return n;
+}
+
+int compare_on_xen(const struct compare_xen_options *o, const char *command, json_t **out)
+{
+	char script[PATH_MAX], dir[] = "/var/tmp/paravane-compare.XXXXXX";
+	json_t *json;
+	int status = compare_find_program("compare-xen", "tools/compare-xen/",
+					  COMPAREXENDIR, script);
+
+	*out = NULL;
+	if (status)
+		return status;
+	if (!o->emulated && !compare_is_dom0())
+		return complain(STATUS_SKIPPED, "this machine is not the dom0 of a Xen host; "
+				"--on xenhost boots one under QEMU");
+	if (!mkdtemp(dir))
+		return complain(STATUS_ERROR, "%s: %s", dir, strerror(errno));
+	json = json_pack("{s:s,s:s,s:s,s:o,s:s,s:o,s:o,s:o,s:i}", "version", PACKAGE_VERSION,
+			 "where", o->emulated ? "xenhost" : "xen",
+			 "clock", o->emulated ? "instructions" : "real",
+			 "started", compare_started(), "command", command,
+			 "machine", compare_this_machine(), "versions", compare_these_versions(),
+			 "notes", notes(o), "rounds", 1);
+	status = (o->emulated ? on_emulated : on_this)(script, o, dir, json);
+	remove_directory(dir);
+	if (status)
+		json_decref(json);
+	else
+		*out = json;
+	return status;
+}
