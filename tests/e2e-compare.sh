@@ -155,7 +155,7 @@ paravane compare --ms 20 --quick --only virtio >"$work/table" 2>"$work/err" ||
 grep -q '^virtio ' "$work/table" || bad "no row for virtio: $(cat "$work/table")"
 if [ "$E2E_COMPARE_INSIDE" = unshare ]; then
 	grep -q '^virtio-net ' "$work/table" || bad "no row for virtio-net: $(cat "$work/table")"
-	paravane compare --ms 20 --quick --nic --json >"$work/json" 2>"$work/err" ||
+	paravane compare --quick --nic --json >"$work/json" 2>"$work/err" ||
 		bad "paravane compare --nic: $(cat "$work/err")"
 	python3 -c '
 import json, sys
