@@ -145,11 +145,18 @@ device_detach()
 	devices_forget
 }
 
-# What has been attached leaves no nodes.
+# What has been attached leaves no nodes, nor the back end's directory for the guest. The
+# directory above is everybody's.
 devices_forget()
 {
 	local node
 
-	for node in "${attached[@]}"; do xenstore-rm "$node" 2>/dev/null; done
+	for node in "${attached[@]}"; do
+		xenstore-rm "$node" 2>/dev/null
+		case $node in
+		*/backend/*)
+			[ -n "$(xenstore-list "${node%/*}" 2>/dev/null)" ] || xenstore-rm "${node%/*}" 2>/dev/null ;;
+		esac
+	done
 	attached=()
 }

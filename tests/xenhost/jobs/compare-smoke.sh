@@ -12,7 +12,8 @@ left()
 {
 	xl list | awk 'NR > 1 { print $1 }'
 	pgrep -af '[x]entrace|[p]aravane-|[x]en-qemu|[i]perf3' || true
-	xenstore-ls -f /local/domain/0/backend 2>/dev/null || true
+	# backend/KIND itself is everybody's
+	xenstore-ls -f /local/domain/0/backend 2>/dev/null | grep '/backend/[^/]*/' || true
 	ls -d /sys/module/xen_blkback /sys/class/net/pvcmp* /dev/shm/paravane-compare* 2>/dev/null || true
 	losetup -a
 }
