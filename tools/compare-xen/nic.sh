@@ -136,7 +136,7 @@ nic_bytes()
 # nic_row TABLE LABEL OPERATION CHANGED NOT_EQUAL
 nic_row()
 {
-	local bytes few ops runs field figures counts
+	local bytes few ops runs field got counts
 
 	wanted "$1" "$2" || return 0
 	progress "$1: $2"
@@ -158,19 +158,19 @@ nic_row()
 	fi
 	baseline_of "${runs[2]}"
 	counted_run "${runs[1]}"
-	figures=($run_output)
+	got=($run_output)	# figures is count.sh's
 	traced_run "${runs[0]}"
 	ops=$((bytes / segment_bytes))
 	if [ "$3" = ping ]; then
-		counts="frame_bytes=98 $(awk -v v="${figures[*]}" 'BEGIN { split(v, f, " ")
+		counts="frame_bytes=98 $(awk -v v="${got[*]}" 'BEGIN { split(v, f, " ")
 			printf "ops_per_s=%.1f latency_mean_ns=%.0f latency_p50_ns=%.0f latency_p99_ns=%.0f", 1e6 / f[1], f[1] * 1000, f[3] * 1000, f[4] * 1000 }')"
 	else
-		counts="frame_bytes=1514 $(awk -v bits="${figures[0]}" -v bytes=$bytes -v each=$segment_bytes 'BEGIN {
+		counts="frame_bytes=1514 $(awk -v bits="${got[0]}" -v bytes=$bytes -v each=$segment_bytes 'BEGIN {
 			printf "mbit_per_s=%.2f ops_per_s=%.1f wall_ns=%.0f", bits / 1e6, bits / 8 / each, bytes * 8e9 / bits }')"
-		counts="$counts retransmits=${figures[2]:--}"
+		counts="$counts retransmits=${got[2]:--}"
 	fi
 	row table="$1" label="$2" device=nic guest="$guest_type" model="$model" back_end="$back_end" \
-		operation="$3" changed="$4" not_equal="$5" ops=$ops $counts interrupts="${figures[1]}" \
+		operation="$3" changed="$4" not_equal="$5" ops=$ops $counts interrupts="${got[1]}" \
 		$(for field in $cpu_fields; do echo "$field=$(net_cost $field 1 1)"; done) \
 		$(for field in $trace_fields; do echo "$field=$(net_cost $field $bytes $few)"; done)
 }
@@ -179,7 +179,12 @@ nic_row()
 nic_rows()
 {
 	nic_row "TCP, guest to dom0" "$1" send "" "$2"
-	nic_row "TCP, dom0 to guest" "$1" receive "" "$2"
+	# Seen not to end within minutes in a guest of the host under QEMU.
+	if [ "$model" = rtl8139 ]; then
+		warn "left out: TCP, dom0 to guest, rtl8139"
+	else
+		nic_row "TCP, dom0 to guest" "$1" receive "" "$2"
+	fi
 	nic_row "ping" "$1" ping "" "$2"
 	if guest_run "ethtool -K $nic tso off gso off gro off >/dev/null 2>&1"; then
 		nic_row "TCP, guest to dom0, no segmentation offload" "$1" send "tso, gso, gro off" "$2"
