@@ -215,11 +215,7 @@ interrupted()
 	rmdir "$work/run"
 }
 
-interrupted 2
-if [ "$E2E_COMPARE_INSIDE" = unshare ]; then
-	interrupted 2 --nic --only 'frames sent'
-	interrupted 2 --nic --only 'Xen netif'
-fi
+interrupted 2	# at more moments, and among network cards: e2e-compare-interrupt.sh
 
 [ $failures = 0 ] || exit 1
 echo "verified data by ATA, virtio and Xen's rings"
