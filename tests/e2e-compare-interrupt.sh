@@ -96,6 +96,9 @@ sys.exit(not (status < 0 or status >= 125))' "$top/paravane" >"$work/out" 2>&1 |
 interrupt INT '^1 of'
 need python3 python3
 control_c
+if unshare --net true 2>/dev/null && [ -c /dev/net/tun ]; then
+	interrupt INT '^2 of' --nic --only 'Xen netif'
+fi
 interrupt TERM '^3 of' --report "$work/report"
 [ ! -e "$work/report" ] || fail "a report of half a comparison"
 moments="20 150 700"
