@@ -4,7 +4,7 @@
 # The comparison's virtual machine: by each model the guest copies the first half of a
 # disk onto the second, and the halves are compared here; by each network card frames of
 # all lengths and a stream go both ways, and whoever receives one compares every octet. Then
-# the command itself: its table and JSON, and that nothing is left when it is interrupted.
+# the command itself: its table and JSON (interrupted: e2e-compare-interrupt.sh).
 set -u -o pipefail
 
 top=${abs_top_builddir:-$PWD}
@@ -187,35 +187,6 @@ assert r and all(x["model"] == "xen" and x["ops"] > 0 and x["persistent_grants"]
 paravane compare --only nonsense >"$work/out" 2>&1
 [ $? = 2 ] || bad "--only nonsense: $(cat "$work/out")"
 
-# interrupted AT ARGUMENT...: in the middle of measurement AT; its local Xen, image,
-# namespace and processes go
-interrupted()
-{
-	local at=$1 pid i
-
-	shift
-	mkdir "$work/run"
-	XDG_RUNTIME_DIR=$work/run setsid paravane compare "$@" >"$work/out" 2>&1 &
-	pid=$!
-	for ((i = 0; i < 3000; i++)); do
-		grep -qs "^$at of" "$work/out" && break
-		kill -0 $pid 2>/dev/null || break
-		sleep 0.1
-	done
-	grep -q "^$at of" "$work/out" || bad "it does not begin: $(cat "$work/out")"
-	kill -INT $pid
-	wait $pid
-	[ $? -ge 125 ] || bad "interrupted, but its status does not say so"
-	[ -z "$(ls "$work/run")" ] || bad "left behind: $(ls -R "$work/run")"
-	for ((i = 0; i < 100; i++)); do
-		grep -qs "XDG_RUNTIME_DIR=$work/run" /proc/[0-9]*/environ || break
-		sleep 0.1
-	done
-	[ $i -lt 100 ] || bad "processes are left: $(grep -ls "$work/run" /proc/[0-9]*/environ)"
-	rmdir "$work/run"
-}
-
-interrupted 2	# at more moments, and among network cards: e2e-compare-interrupt.sh
-
+# Interruptions: e2e-compare-interrupt.sh.
 [ $failures = 0 ] || exit 1
 echo "verified data by ATA, virtio and Xen's rings"

@@ -11,6 +11,7 @@ storm=$PWD/tests/state-storm
 for tool in hostile-blk hostile-net state-storm; do
 	[ -x "$PWD/tests/$tool" ] || skip "tests/$tool is not built; make check builds it"
 done
+! sanitized || skip "what others keep is no figure of a build with sanitizers"
 own_xen "$@"
 wait_s=60
 turns=3
