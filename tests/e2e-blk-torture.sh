@@ -14,6 +14,7 @@ if [ -n "${PV_FULL:-}" ]; then
 fi
 own_xen "$@"
 wait_s=60
+[ -n "${PV_FULL:-}" ] || say "deferred: 1,000 kills of workers ($kills here)"
 
 # Beside the build, since a tmpfs takes no direct requests.
 images=$(mktemp -d "$PWD/torture.XXXXXX") || exit 1

@@ -42,7 +42,9 @@ others_lost_nothing()
 {
 	kill -INT $pinging
 	wait $pinging
-	grep -q ' 0% packet loss' "$tmp/others" || fail "the others: $(cat "$tmp/others")"
+	# The last may have been on its way when ping was told to end.
+	awk '/transmitted/ { n++; if ($1 - $4 > 1) exit 1 } END { exit !n }' "$tmp/others" ||
+		fail "the others: $(cat "$tmp/others")"
 	say "the others: $(grep transmitted "$tmp/others")"
 }
 others_talk
@@ -128,6 +130,7 @@ wait_for $wait_s grep -q "vif $a/0: limited" "$tmp/log" || fail "no rate"
 again() { kill -9 "$daemon"; wait "$daemon"; start_daemon; others=$(info "$p" pid); }
 mib=80
 [ -z "${PV_FULL:-}" ] || mib=1000
+[ -n "${PV_FULL:-}" ] || say "deferred: deaths under a stream of 1,000 MiB (of $mib here)"
 compares "$a" "$b" $mib &
 comparing=$!
 deaths=0

@@ -10,6 +10,7 @@ cycles=${SOAK_CYCLES:-60} seconds=${SOAK_SECONDS:-1000000}
 [ -z "${PV_FULL:-}" ] || cycles=${SOAK_CYCLES:-2000}
 guests=4
 own_xen "$@"
+[ -n "${PV_FULL:-}${SOAK_CYCLES:-}" ] || say "deferred: 2,000 cycles ($cycles here)"
 paravane=$PWD/paravane
 wait_s=60
 
