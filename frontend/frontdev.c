@@ -172,21 +172,23 @@ static int switch_state(struct frontdev *dev, XenbusState to)
 	return r;
 }
 
-/* Makes the back end release our pages and port. */
-static int let_go(struct frontdev *dev, int *left_ms)
+/* Makes the back end release our pages and port, for what; the problem says why not. */
+static int let_go(struct frontdev *dev, const char *for_what, int *left_ms)
 {
-	int r = 0;
+	int r = 0, w = 0;
 
 	if (dev->bus.state != XenbusStateClosing && dev->bus.state != XenbusStateClosed)
 		r = switch_state(dev, XenbusStateClosing);
 	if (r == 0 && dev->bus.state == XenbusStateClosing)
-		r = wait_peer(dev, STATES_LEAVING, left_ms);
-	if (r == 0 && dev->bus.state != XenbusStateClosed)
+		w = wait_peer(dev, STATES_LEAVING, left_ms);
+	if (r == 0 && w == 0 && dev->bus.state != XenbusStateClosed)
 		r = switch_state(dev, XenbusStateClosed);
-	if (r == 0)
-		r = wait_peer(dev, STATES_LET_GO, left_ms);
+	if (r == 0 && w == 0)
+		w = wait_peer(dev, STATES_LET_GO, left_ms);
 	/* Our directory is gone: so is the device, on both ends. */
-	return r == -ENOENT ? 0 : r;
+	if (r == -ENOENT || w == -ENOENT)
+		return 0;
+	return w < 0 ? waited_in_vain(dev, w, for_what) : r;
 }
 
 /* An earlier user of this device may have left it in any state. */
@@ -201,10 +203,10 @@ static int reset(struct frontdev *dev, int *left_ms)
 		dev->bus.state = XenbusStateInitialising;
 	if (left_open || (peer_in(dev, STATES_LEAVING) &&
 			  !peer_in(dev, STATES_GONE))) {
-		r = let_go(dev, left_ms);
+		r = let_go(dev, "let go of what an earlier user of this device left behind",
+			   left_ms);
 		if (r < 0)
-			return waited_in_vain(dev, r, "let go of what an earlier user "
-					      "of this device left behind");
+			return r;
 	}
 	if (dev->bus.state != XenbusStateInitialising)
 		return switch_state(dev, XenbusStateInitialising);
@@ -384,13 +386,10 @@ int frontdev_connect(struct frontdev *dev, int *left_ms)
 
 int frontdev_close(struct frontdev *dev, int *left_ms)
 {
-	int r;
-
 	if (!dev->watching || dev->bus.state == XenbusStateInitialising ||
 	    dev->bus.state == XenbusStateUnknown)
 		return 0;
-	r = let_go(dev, left_ms);
-	return r < 0 ? waited_in_vain(dev, r, "close") : 0;
+	return let_go(dev, "close", left_ms);
 }
 
 void frontdev_destroy(struct frontdev *dev)
