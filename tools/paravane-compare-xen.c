@@ -307,7 +307,7 @@ static int on_emulated(const char *script, const struct compare_xen_options *o,
 	if (access(runner, X_OK))
 		return complain(STATUS_SKIPPED, "the Xen host under QEMU is part of the source "
 				"tree (docs/xenhost.md): run paravane from where it was built");
-	fprintf(stderr, "a Xen host boots under QEMU; all of it takes a quarter of an hour\n");
+	fprintf(stderr, "a Xen host boots under QEMU; all of it takes half an hour\n");
 	status = run(args, STDERR_FILENO);
 	return status ? status : read_kept(dir, json);
 }

@@ -36,7 +36,7 @@ static const char help_text[] =
 "                   emulated disks and network cards, and Paravane's, the kernel's and\n"
 "                   QEMU's back ends, measured by fio, iperf3 and ping; kvm: the virtual\n"
 "                   machine described above; xenhost: as xen, on a host under QEMU whose\n"
-"                   clock counts instructions (from the source tree; a quarter of an hour).\n"
+"                   clock counts instructions (from the source tree; half an hour).\n"
 "                   Default: xen in a dom0, else kvm\n"
 "  --only TEXT      only measurements whose model or heading has TEXT in it\n"
 "  --disk, --nic    only disks, only network cards\n"
