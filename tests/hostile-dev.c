@@ -98,7 +98,7 @@ void hostile_close(struct hostile *h)
 	int left_ms = HOSTILE_WAIT_MS;
 
 	if (frontdev_close(&h->dev, &left_ms))
-		hostile_fail("%s", h->dev.problem.text);
+		hostile_fail("%s: %s", h->dev.problem.text, strerror(-h->dev.problem.err));
 	hostile_unshare(h->env, h->g.ring, 1);
 	hostile_unshare(h->env, h->data, HOSTILE_PAGES);
 	hostile_unshare(h->env, h->ro, 1);
