@@ -464,7 +464,8 @@ static int join(struct bridges *all, const char *name, struct bridge_msg *msg, i
 }
 
 int bridges_join(struct bridges *all, const char *name, const struct bridge_vif *vif,
-		 int journal_fd, const struct bridge_port_events *events, void *arg, struct bridge_port **out)
+		 int journal_fd, const struct bridge_port_events *events, void *arg,
+		 struct bridge_port **out)
 {
 	struct bridge_msg msg = bridge_message(BRIDGE_ADD_VIF, 0);
 

@@ -2,12 +2,14 @@
 /*
  * When a crashed worker gets a successor, and when it was too often.
  *
- * Hides: the figures. Must not know: what crashed, how a successor is started.
+ * Hides: the figures, and the words for it. Must not know: what crashed, how a successor is started.
  */
 #ifndef PV_CRASHES_H
 #define PV_CRASHES_H
 
+#include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define CRASHES_MAX 5u
 #define CRASHES_WINDOW_MS 10000u
@@ -33,6 +35,13 @@ static inline int64_t crashes_note(struct crashes *c, uint64_t now_ms)
 	if (recent == CRASHES_MAX)
 		return -1;
 	return recent <= 1 ? 0 : (int64_t)CRASHES_DELAY_MS << (recent - 2);
+}
+
+/* Why there is no successor; last: how the last one ended, elsewhere in memory. */
+static inline void crashes_say(char *reason, size_t bytes, const char *last)
+{
+	snprintf(reason, bytes, "gave up after %u crashes in %u s: %.120s", CRASHES_MAX,
+		 CRASHES_WINDOW_MS / 1000, last);
 }
 
 #endif

@@ -3,9 +3,9 @@
  * An image in memory that fails and dawdles as told: for trying a guest, or a
  * back end, against a bad disk.
  *
- * Hides: when an operation completes and with what, and what of it a power cut leaves. Must not know: rings. Its
- * data is lost when it closes. Delayed operations complete in disk_reap(), in
- * the order of their time; disk_fd() is a timer.
+ * Hides: when an operation completes and with what, and what of it a power cut
+ * leaves. Must not know: rings. Its data is lost when it closes. Delayed operations
+ * complete in disk_reap(), in the order of their time; disk_fd() is a timer.
  */
 #ifndef PV_DISK_MEMORY_H
 #define PV_DISK_MEMORY_H

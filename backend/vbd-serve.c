@@ -253,9 +253,8 @@ static void succeed(struct vbd_serve *s, const struct worker_report *report)
 
 	log_peer_at(s->what.log, LOG_LEVEL_ERROR, "%s", report->failure.reason);
 	if (delay_ms < 0) {
-		snprintf(last.failure.reason, sizeof(last.failure.reason),
-			 "gave up after %u crashes in %u s: %.120s", CRASHES_MAX,
-			 CRASHES_WINDOW_MS / 1000, report->failure.reason);
+		crashes_say(last.failure.reason, sizeof(last.failure.reason),
+			    report->failure.reason);
 		finish(s, &last);
 		return;
 	}

@@ -466,9 +466,7 @@ static bool goes_on(struct vif_device *v, const struct failure *why)
 	}
 	v->failed = true;
 	v->failure.err = EIO;
-	snprintf(v->failure.reason, sizeof(v->failure.reason),
-		 "gave up after %u crashes in %u s: %.120s", CRASHES_MAX,
-		 CRASHES_WINDOW_MS / 1000, why->reason);
+	crashes_say(v->failure.reason, sizeof(v->failure.reason), why->reason);
 	return true;
 }
 

@@ -16,8 +16,6 @@ back_reaches "$bystander" 2
 make_guest g2
 f=$(front_dir "$domid")
 
-rss_kib() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$daemon/status"; }
-
 # bystander_is_served: while the storm goes on.
 bystander_is_served()
 {
@@ -61,11 +59,11 @@ wait "$front"
 recovers
 
 say "states as fast as the store takes them"
-before=$(rss_kib)
+before=$(rss_kib "$daemon")
 guest "$domid" "$storm" "$f/state" 100000 0 3 || fail "the storm ended early"
 bystander_is_served
 recovers
-after=$(rss_kib)
+after=$(rss_kib "$daemon")
 say "daemon's memory: $before KiB before, $after KiB after 100,000 writes"
 # AddressSanitizer keeps what was freed.
 grep -q libasan "/proc/$daemon/maps" || [ "$after" -lt $((before + 4096)) ] ||

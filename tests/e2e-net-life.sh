@@ -204,13 +204,11 @@ both()
 }
 
 # held: descriptors of the daemon and its worker, nodes.
-fds() { ls "/proc/$1/fd" | wc -l; }
 held()
 {
 	echo "$(fds "$daemon") descriptors of the daemon, $(fds "$worker") of the worker," \
 		"$(xenstore-ls -f / | wc -l) nodes"
 }
-rss_kib() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$1/status"; }
 make_guest e; e=$domid
 make_guest f; f=$domid
 worker=$(pgrep -P "$daemon")

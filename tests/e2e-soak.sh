@@ -73,8 +73,6 @@ all()
 
 # ---- what is held -----------------------------------------------------------------------
 
-fds() { ls "/proc/$1/fd" | wc -l; }
-rss_kib() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$1/status"; }
 held() { echo "descriptors $(fds "$blkback") and $(fds "$netback"), $(xenstore-ls -f / | wc -l) nodes, $(ls "$tmp/run/blkback" "$tmp/run/netback" | wc -l) run files"; }
 idle() { [ -z "$(ps -o pid= --ppid "$blkback")$(ps -o pid= --ppid "$netback")" ]; }
 show() { say "$1: $(held); memory $(rss_kib "$blkback") and $(rss_kib "$netback") KiB"; }

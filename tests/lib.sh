@@ -88,5 +88,9 @@ nothing_left()
 	"$LOCALXEN" status --check --wait=20000 || fail "something is left over"
 }
 
+# Of a process.
+fds() { ls "/proc/$1/fd" | wc -l; }
+rss_kib() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$1/status"; }
+
 gone() { ! kill -0 "$1" 2>/dev/null; }
 has_line() { grep -qx -- "$1" "$2"; }

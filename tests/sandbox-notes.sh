@@ -5,12 +5,9 @@
 # noted in that source, and no note is left over (common/sandbox.h). Looks at what each
 # object leaves undefined, so it sees names and not which list a call belongs in: that
 # shows in the tests that run workers, where a call that is missing ends them.
-set -u
-srcdir=$(cd "${srcdir:-$(dirname "$0")/..}" && pwd)
-if grep -q '^PV_SANITIZE = .' "${abs_top_builddir:-$PWD}/Makefile" 2>/dev/null; then
-	echo "sandbox-notes: skipped: a build with sanitizers leaves out what its reports need"
-	exit 77
-fi
+. "$(dirname "$0")/lib.sh"
+! sanitized || skip "a build with sanitizers leaves out what its reports need"
+srcdir=$(cd "$srcdir" && pwd)
 
 # NAME: the system calls that may stand for it; all of them where "|" is between.
 calls_of()
