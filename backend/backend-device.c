@@ -43,7 +43,7 @@ void backend_device_token(const struct backend_device *d, char *buf)
 	snprintf(buf, BACKEND_TOKEN_BYTES, "front %u/%u", d->frontend_id, d->devid);
 }
 
-static void unlink_front(struct backend_device *d)
+void backend_device_mute(struct backend_device *d)
 {
 	char token[BACKEND_TOKEN_BYTES];
 
@@ -58,7 +58,7 @@ void backend_device_free(struct backend_device *d)
 {
 	if (!d)
 		return;
-	unlink_front(d);
+	backend_device_mute(d);
 	predecessor_close(d->predecessor);
 	d->env.kind->free(d->device);
 	free(d);
@@ -75,9 +75,17 @@ static void on_predecessor_gone(void *arg)
 
 static int wait_for_predecessor(struct backend_device *d, const struct rundir_name *name)
 {
-	int rc = predecessor_open(d->env.loop, &d->env.config->rundir, name,
-				  d->env.config->stop_ms, on_predecessor_gone, d,
-				  &d->predecessor);
+	const struct backend_config *config = d->env.config;
+	int rc;
+
+	/* Also one that has just died: it is left to us all the same, and has to be succeeded. */
+	if (takeover_has_process(config->takeover, predecessor_pid(&config->rundir, name))) {
+		d->inherited = true;
+		return 0;
+	}
+	rc = predecessor_open(d->env.loop, &config->rundir, name,
+			      config->stop_ms, on_predecessor_gone, d,
+			      &d->predecessor);
 
 	return rc == -ESRCH ? 0 : rc;
 }
@@ -150,7 +158,7 @@ static void link_front(struct backend_device *d)
 	/* Not again for the same: a new watch is an event by itself. */
 	if (!rc && d->linked && !strcmp(bus.otherend, d->bus.otherend))
 		return;
-	unlink_front(d);
+	backend_device_mute(d);
 	if (rc)
 		return;
 	backend_device_token(d, token);
@@ -192,6 +200,9 @@ static int look_front(struct backend_device *d, XenbusState *out)
 	if (alive)
 		d->was_alive = true;
 	rc = xenbus_look_otherend_state(&d->bus, &d->front_node);
+	/* It has moved: whatever it says next is to be tried. */
+	if (d->refused && d->front_node != d->refused_front)
+		d->refused = false;
 	*out = alive || !d->was_alive ? d->front_node : XenbusStateClosed;
 	return rc;
 }
@@ -213,7 +224,7 @@ static bool close_overdue(struct backend_device *d, const struct lifecycle_view 
 static void say_missing(struct backend_device *d, const struct lifecycle_view *v,
 			const char *why)
 {
-	bool missing = d->linked && !v->complete && v->back == XenbusStateInitialising;
+	bool missing = d->linked && !v->complete && *why && v->back == XenbusStateInitialising;
 
 	if (missing && !(d->said_missing &&
 			 d->said_inputs == d->env.kind->inputs(d->device))) {
@@ -253,8 +264,7 @@ static int look(struct backend_device *d, struct lifecycle_view *v)
 		v->worker = LIFECYCLE_STOPPING;
 	v->close_overdue = close_overdue(d, v);
 	v->removes = d->env.config->driver_domain;
-	v->refused = d->refused && d->refused_front == v->front &&
-		d->refused_inputs == d->env.kind->inputs(d->device);
+	v->refused = d->refused && d->refused_inputs == d->env.kind->inputs(d->device);
 	say_missing(d, v, why);
 	if (v->front != XenbusStateInitialised && v->front != XenbusStateConnected)
 		d->front_ready_ms = 0;
@@ -272,18 +282,27 @@ static int switch_state(struct backend_device *d, XenbusState to)
 	return xenbus_switch_state(&d->bus, to);
 }
 
+static void remember_refusal(struct backend_device *d)
+{
+	d->refused = true;
+	d->refused_front = d->front_node;
+	d->refused_inputs = d->env.kind->inputs(d->device);
+}
+
+static bool front_connects(const struct backend_device *d)
+{
+	return d->front_node == XenbusStateInitialised || d->front_node == XenbusStateConnected;
+}
+
 /* The reason where people look for it, and one line; then towards Closed. */
-static int refuse(struct backend_device *d, const struct lifecycle_view *v, int err,
-		  const char *why)
+static int refuse(struct backend_device *d, int err, const char *why)
 {
 	/* Our directory has gone, or the store has: nobody to tell. */
 	if (err == -ENOENT && !xenbus_exists(d->bus.xs, XBT_NULL, d->bus.nodename))
 		return 0;
 	log_peer_at(&d->log, LOG_LEVEL_ERROR, "%s", why);
 	xenbus_write_error(&d->bus, err < 0 ? -err : err, why);
-	d->refused = true;
-	d->refused_front = v->front;
-	d->refused_inputs = d->env.kind->inputs(d->device);
+	remember_refusal(d);
 	switch (d->bus.state) {
 	case XenbusStateInitialising:
 		return switch_state(d, XenbusStateClosed);
@@ -322,12 +341,12 @@ static int to_init_wait(struct backend_device *d)
 	return switch_state(d, XenbusStateInitWait);
 }
 
-static int do_open(struct backend_device *d, const struct lifecycle_view *v)
+static int do_open(struct backend_device *d)
 {
 	char why[WHY_BYTES] = "";
 	int rc = d->env.kind->open_store(d->device, why, sizeof(why));
 
-	return rc ? refuse(d, v, rc, why) : to_init_wait(d);
+	return rc ? refuse(d, rc, why) : to_init_wait(d);
 }
 
 static int do_announce(struct backend_device *d)
@@ -337,14 +356,43 @@ static int do_announce(struct backend_device *d)
 	return rc ? rc : to_init_wait(d);
 }
 
-static int do_start(struct backend_device *d, const struct lifecycle_view *v, bool resume)
+/* Goes back to the version before, which serves it, if there is one. */
+static void not_taken_over(struct backend_device *d, const char *why)
+{
+	char text[TAKEOVER_REASON_BYTES];
+
+	snprintf(text, sizeof(text), "%.60s: %.180s", d->log.who, why);
+	takeover_return(d->env.config->takeover, text);
+}
+
+/*
+ * It is to end, or be another one, while a worker of the version before serves it: that ends
+ * first, and is waited for like any predecessor.
+ */
+static void let_inherited_go(struct backend_device *d)
+{
+	const struct rundir_name name = { .kind = d->env.config->kind,
+					  .frontend_id = d->frontend_id, .devid = d->devid };
+
+	d->inherited = false;
+	if (d->env.kind->let_go)
+		d->env.kind->let_go(d->device);
+	if (predecessor_open(d->env.loop, &d->env.config->rundir, &name,
+			     d->env.config->stop_ms, on_predecessor_gone, d, &d->predecessor))
+		d->predecessor = NULL;
+}
+
+static int do_start(struct backend_device *d, bool resume)
 {
 	char why[WHY_BYTES] = "";
 	int rc = resume ? d->env.kind->resume(d->device, why, sizeof(why)) :
 			  d->env.kind->connect(d->device, why, sizeof(why));
 
+	if (rc && d->inherited)
+		not_taken_over(d, why);
 	if (rc)
-		return refuse(d, v, rc, why);
+		return refuse(d, rc, why);
+	d->inherited = false;
 	if (resume)
 		log_info("%s: goes on with its rings where they are", d->log.who);
 	return 0;
@@ -354,11 +402,12 @@ static int do_connected(struct backend_device *d)
 {
 	int rc = switch_state(d, XenbusStateConnected);
 
-	if (!rc)
-		log_peer_at(&d->log, LOG_LEVEL_INFO,
-			    "connected %llu ms after the front end was ready",
-			    (unsigned long long)(now_ms() - d->front_ready_ms));
-	return rc;
+	if (rc)
+		return rc;
+	d->connections++;
+	log_peer_at(&d->log, LOG_LEVEL_INFO, "connected %llu ms after the front end was ready",
+		    (unsigned long long)(now_ms() - d->front_ready_ms));
+	return 0;
 }
 
 /*
@@ -373,12 +422,8 @@ static int do_closed(struct backend_device *d)
 
 	if (rc)
 		return rc;
-	if (!d->refused && (d->front_node == XenbusStateInitialised ||
-			    d->front_node == XenbusStateConnected)) {
-		d->refused = true;
-		d->refused_front = d->front_node;
-		d->refused_inputs = d->env.kind->inputs(d->device);
-	}
+	if (!d->refused && front_connects(d))
+		remember_refusal(d);
 	d->env.kind->closed(d->device);
 	d->failure_said = false;
 	d->closing_ms = 0;
@@ -386,14 +431,13 @@ static int do_closed(struct backend_device *d)
 	return 0;
 }
 
-static int act(struct backend_device *d, const struct lifecycle_view *v,
-	       enum lifecycle_step step)
+static int act(struct backend_device *d, enum lifecycle_step step)
 {
 	switch (step) {
 	case LIFECYCLE_ANNOUNCE: return do_announce(d);
-	case LIFECYCLE_OPEN: return do_open(d, v);
-	case LIFECYCLE_CONNECT: return do_start(d, v, false);
-	case LIFECYCLE_RESUME: return do_start(d, v, true);
+	case LIFECYCLE_OPEN: return do_open(d);
+	case LIFECYCLE_CONNECT: return do_start(d, false);
+	case LIFECYCLE_RESUME: return do_start(d, true);
 	case LIFECYCLE_CONNECTED: return do_connected(d);
 	case LIFECYCLE_RESIZED: return d->env.kind->resized(d->device);
 	case LIFECYCLE_CLOSING: return switch_state(d, XenbusStateClosing);
@@ -404,7 +448,7 @@ static int act(struct backend_device *d, const struct lifecycle_view *v,
 		return toolstack_remove_closed(d->bus.xs, d->env.domid, d->env.config->kind,
 					       d->frontend_id, d->devid);
 	case LIFECYCLE_SCRIPT_FAILED:
-		return refuse(d, v, -EIO, "the hotplug script failed: its "
+		return refuse(d, -EIO, "the hotplug script failed: its "
 			      KEY_HOTPLUG_STATUS " is error or busy, expected connected");
 	case LIFECYCLE_WAIT:
 	case LIFECYCLE_FORGET:
@@ -421,8 +465,26 @@ static bool say_failure(struct backend_device *d, const struct lifecycle_view *v
 	if (!v->failed || d->failure_said || !v->exists)
 		return false;
 	d->failure_said = true;
-	refuse(d, v, f->err, f->reason);
+	refuse(d, f->err, f->reason);
+	/* A connection has failed: a front end that is not in it any more may make another. */
+	d->refused &= front_connects(d);
 	return true;
+}
+
+/*
+ * Connected, and nothing is done about it: either somebody else serves it, or its guest
+ * waits for ever, which nobody could guess from silence.
+ */
+static void say_left_alone(struct backend_device *d, const struct lifecycle_view *v)
+{
+	bool left = v->back == XenbusStateConnected && v->worker == LIFECYCLE_IDLE &&
+		    v->complete && !v->resumable;
+
+	if (left && !d->said_left)
+		log_peer_at(&d->log, LOG_LEVEL_WARNING, "is connected, and no journal in %s is about "
+			    "its rings: left to whom they belong; if that is nobody, detach it and "
+			    "attach it again", d->env.config->rundir.path);
+	d->said_left = left;
 }
 
 static bool is_opening(enum lifecycle_step step)
@@ -434,11 +496,17 @@ static void retry_later(struct backend_device *d, const char *what, int rc)
 {
 	log_peer_at(&d->log, LOG_LEVEL_ERROR, "%s: XenStore: %s", what, strerror(-rc));
 	d->look_at_ms = now_ms() + RETRY_MS;
+	d->store_failed = true;
 }
 
 bool backend_device_is_served(const struct backend_device *d)
 {
 	return d->env.kind->is_served(d->device);
+}
+
+bool backend_device_is_settled(const struct backend_device *d)
+{
+	return !d->inherited && !d->pending && !d->predecessor;
 }
 
 void backend_device_keep(struct backend_device *d)
@@ -454,6 +522,7 @@ bool backend_device_advance(struct backend_device *d)
 	int i, rc;
 
 	d->look_at_ms = 0;
+	d->store_failed = false;
 	for (i = 0; i < STEPS_PER_LOOK; i++) {
 		rc = look(d, &v);
 		if (rc) {
@@ -463,6 +532,12 @@ bool backend_device_advance(struct backend_device *d)
 		if (say_failure(d, &v))
 			continue;
 		step = lifecycle_next(&v);
+		if (d->inherited && step != LIFECYCLE_RESUME && step != LIFECYCLE_WAIT) {
+			let_inherited_go(d);
+			continue;
+		}
+		if (step == LIFECYCLE_WAIT)
+			say_left_alone(d, &v);
 		if (step == LIFECYCLE_WAIT || (is_opening(step) && !may_open(d)))
 			return true;
 		if (step == LIFECYCLE_FORGET) {
@@ -474,7 +549,7 @@ bool backend_device_advance(struct backend_device *d)
 					       d->devid);
 			return false;
 		}
-		rc = act(d, &v, step);
+		rc = act(d, step);
 		/* -ENOENT, -EAGAIN: changed under our hands; the next look sees. */
 		if (rc && rc != -ENOENT && rc != -EAGAIN) {
 			retry_later(d, lifecycle_step_name(step), rc);

@@ -30,18 +30,21 @@ struct backend_device {
 	struct xenbus_device bus;
 	struct log_peer log;
 	bool pending;			/* to be looked at */
+	bool store_failed;		/* the last look ended by an error of the store's */
 	uint64_t look_at_ms;		/* the same, then; 0: only on a change */
 	/* backend.c's: how often its front end may write and be looked at each time. */
-	uint32_t front_tokens;
+	uint32_t front_tokens, front_delay_ms;
+	bool front_muted;
 	uint64_t front_tokens_ms, front_due_ms;	/* due: 0, or when it is looked at again */
+	uint32_t connections;		/* counted here, taken by backend.c */
 	/* The rest is backend-device.c's. */
 	bool linked, was_alive;
 	XenbusState front_node;		/* what the front end's said at the last look */
-	/* What was refused, so that the same is not tried again and again. */
+	/* What was refused, so that the same is not tried again and again until it changes. */
 	bool refused;
 	XenbusState refused_front;
 	uint64_t refused_inputs;
-	bool failure_said, said_missing;
+	bool failure_said, said_missing, said_left;
 	uint64_t said_inputs;
 	uint64_t closing_ms;		/* since when the tool stack waits; 0: not */
 	uint64_t front_ready_ms;	/* since when the front end waits; 0: not */
@@ -49,6 +52,7 @@ struct backend_device {
 	uint32_t open_tokens;
 	struct device *device;
 	struct predecessor *predecessor;	/* a former daemon's worker that runs yet */
+	bool inherited;		/* its worker is ours, of a version before: it serves yet */
 };
 
 /* env is copied. -ENOMEM. */
@@ -58,7 +62,11 @@ int backend_device_new(const struct backend_device_env *env, uint32_t frontend_i
 void backend_device_free(struct backend_device *d);
 /* What the watch on the front end's state says; buf has BACKEND_TOKEN_BYTES. */
 void backend_device_token(const struct backend_device *d, char *buf);
+/* No events of the front end's until the next look, which begins with one. */
+void backend_device_mute(struct backend_device *d);
 bool backend_device_is_served(const struct backend_device *d);
+/* Nothing of it is in the hands of a version before, and nothing is to be looked at. */
+bool backend_device_is_settled(const struct backend_device *d);
 /* As device_kind.stop(): a later daemon goes on. */
 void backend_device_keep(struct backend_device *d);
 /*

@@ -17,14 +17,25 @@
 #include "xenbus-device.h"
 
 #define ROOT_TOKEN "root"
-#define DOMAINS_TOKEN "domains"
+#define RELEASED_TOKEN "released"
+#define INTRODUCED_TOKEN "introduced"
+#define NR_DOMIDS 0x10000u
 #define EVENTS_PER_TURN 1024	/* then the devices have their turn */
 /*
  * A front end that writes its state more often than this, after so many times, is looked at
- * so often: each look asks the store several times, and other devices wait meanwhile.
+ * so often, and if it goes on half as often, down to the last: each look asks the store
+ * several times, and may start a worker that finds no ring, which takes a good part of a
+ * CPU from the others. It has to be quiet until all its times have come back. One that
+ * connects each time, in order, is no such: what it wrote for that does not count, and
+ * openings have a bound of their own.
  */
 #define FRONT_WRITES 64u
+#define FRONT_SESSION_WRITES 6u	/* back for each connection that came about */
 #define FRONT_LOOK_MS 50u
+#define FRONT_LOOK_MAX_MS 1000u
+/* libxenstore tells nobody that its connection has ended but who asks it something. */
+#define STORE_CHECK_MS 2000u
+#define STORE_LOST "store-lost"	/* a file of the kind, for tools */
 
 struct backend {
 	const struct device_kind *kind;
@@ -32,11 +43,14 @@ struct backend {
 	const struct backend_config *config;
 	struct evloop *loop;
 	struct xs_handle *xs;
-	struct evsource *on_event, *tick, *again;
+	struct evsource *on_event, *tick, *again, *check;
 	char root[XENBUS_PATH_BYTES];
 	uint32_t domid;
 	struct backend_device *devices;
 	bool rescan, running, ending;
+	bool refused;		/* a request to the store, lately */
+	bool store_lost;	/* for good: a handle does not connect again */
+	bool released, introduced;	/* some domain has been, since the last turn */
 };
 
 static void run_pending(struct backend *b);
@@ -77,6 +91,7 @@ static struct backend_device *new_device(struct backend *b, uint32_t frontend_id
 	}
 	d->next = b->devices;
 	d->front_tokens = FRONT_WRITES;
+	d->front_delay_ms = FRONT_LOOK_MS;
 	d->front_tokens_ms = now_ms();
 	b->devices = d;
 	return d;
@@ -110,6 +125,49 @@ static void mark_all(struct backend *b)
 		d->pending = true;
 }
 
+/*
+ * The devices of domains that are not there any more. One question for each domain, not
+ * one look at each device: domains come and go all day on a large host.
+ */
+static void mark_dead(struct backend *b)
+{
+	static uint8_t asked[NR_DOMIDS / 8], dead[NR_DOMIDS / 8];	/* the loop's thread's */
+	struct backend_device *d;
+
+	b->released = false;
+	memset(asked, 0, sizeof(asked));
+	memset(dead, 0, sizeof(dead));
+	for (d = b->devices; d; d = d->next) {
+		uint32_t at = (d->frontend_id & (NR_DOMIDS - 1)) / 8;
+		uint8_t bit = (uint8_t)(1u << d->frontend_id % 8);
+
+		if (!d->was_alive)
+			continue;
+		if (!(asked[at] & bit) && !xs_is_domain_introduced(b->xs, d->frontend_id))
+			dead[at] |= bit;
+		asked[at] |= bit;
+		d->pending |= (dead[at] & bit) != 0;
+	}
+}
+
+/* Those whose domain has not been seen yet: the rest know theirs. */
+static void mark_unseen(struct backend *b)
+{
+	struct backend_device *d;
+
+	b->introduced = false;
+	for (d = b->devices; d; d = d->next)
+		d->pending |= !d->was_alive;
+}
+
+static void mark_domain(struct backend *b, uint32_t frontend_id)
+{
+	struct backend_device *d;
+
+	for (d = b->devices; d; d = d->next)
+		d->pending |= d->frontend_id == frontend_id;
+}
+
 /* ---- what is there -------------------------------------------------------- */
 
 static void mark_left(void *arg, uint32_t frontend_id, uint32_t devid)
@@ -132,39 +190,65 @@ static void scan(struct backend *b)
 		log_error("%s: cannot be listed: %s", b->root, strerror(-rc));
 }
 
-/* ROOT/3/51712/anything is one device; less is any of them. */
+/*
+ * ROOT/3/51712/anything is one device; ROOT/3 those of a domain that we know, since a new
+ * one has an event of its own; less is any of them.
+ */
 static void take_root_event(struct backend *b, const char *path)
 {
 	size_t base = strlen(b->root);
 	uint32_t frontend_id, devid;
+	int nr = 0;
 
-	if (!strncmp(path, b->root, base) &&
-	    sscanf(path + base, "/%u/%u", &frontend_id, &devid) == 2 &&
-	    frontend_id <= UINT16_MAX) {
+	if (!strncmp(path, b->root, base))
+		nr = sscanf(path + base, "/%u/%u", &frontend_id, &devid);
+	if (nr > 0 && frontend_id > UINT16_MAX)
+		nr = 0;
+	if (nr == 2) {
 		mark(b, frontend_id, devid);
-		return;
+	} else if (nr == 1) {
+		mark_domain(b, frontend_id);
+	} else {
+		b->rescan = true;
+		mark_all(b);
 	}
-	b->rescan = true;
-	mark_all(b);
 }
 
-/* Now if it may be, soon else. */
-static void mark_by_front(struct backend_device *d)
+static void refill_front(struct backend_device *d, uint64_t now)
 {
-	uint64_t now = now_ms(), due = (now - d->front_tokens_ms) / FRONT_LOOK_MS;
+	uint64_t due = (now - d->front_tokens_ms) / FRONT_LOOK_MS;
 
 	d->front_tokens_ms += due * FRONT_LOOK_MS;
+	due += d->connections * FRONT_SESSION_WRITES;
+	d->connections = 0;
 	d->front_tokens = (uint32_t)MIN(d->front_tokens + due, FRONT_WRITES);
+	if (d->front_tokens == FRONT_WRITES)
+		d->front_delay_ms = FRONT_LOOK_MS;
+}
+
+/*
+ * Now if it may be, soon else. Until then it is not listened to either, since each event
+ * wakes us; the next look listens again, and the event that comes of that is free.
+ */
+static void mark_by_front(struct backend_device *d)
+{
+	uint64_t now = now_ms();
+
 	if (d->front_due_ms)
 		return;
-	if (d->front_tokens) {
-		d->front_tokens--;
+	refill_front(d, now);
+	if (d->front_tokens || d->front_muted) {
+		d->front_tokens -= !d->front_muted;
+		d->front_muted = false;
 		d->pending = true;
 		return;
 	}
-	d->front_due_ms = now + FRONT_LOOK_MS;
+	d->front_muted = true;
+	backend_device_mute(d);
+	d->front_due_ms = d->front_tokens_ms = now + d->front_delay_ms;
+	d->front_delay_ms = MIN(2 * d->front_delay_ms, FRONT_LOOK_MAX_MS);
 	log_peer_at(&d->log, LOG_LEVEL_WARNING, "its front end writes to XenStore without end: "
-		    "it is looked at %u times a second", 1000 / FRONT_LOOK_MS);
+		    "it is looked at less and less often, at last every %u ms", FRONT_LOOK_MAX_MS);
 }
 
 static void take_event(struct backend *b, const char *path, const char *token)
@@ -174,8 +258,10 @@ static void take_event(struct backend *b, const char *path, const char *token)
 
 	if (!strcmp(token, ROOT_TOKEN)) {
 		take_root_event(b, path);
-	} else if (!strcmp(token, DOMAINS_TOKEN)) {
-		mark_all(b);
+	} else if (!strcmp(token, RELEASED_TOKEN)) {
+		b->released = true;
+	} else if (!strcmp(token, INTRODUCED_TOKEN)) {
+		b->introduced = true;
 	} else if (sscanf(token, "front %u/%u", &frontend_id, &devid) == 2) {
 		/* NULL: an event of a watch that has been removed since. */
 		d = find_device(b, frontend_id, devid);
@@ -207,6 +293,35 @@ static void on_event(void *arg, uint32_t events)
 	if (i == EVENTS_PER_TURN)
 		evloop_set_timer(b->again, 0, 0);
 	run_pending(b);
+}
+
+/* ---- a store that has gone ------------------------------------------------ */
+
+static void lose_store(struct backend *b)
+{
+	struct backend_device *d;
+
+	b->store_lost = true;
+	b->rescan = false;
+	for (d = b->devices; d; d = d->next)
+		d->pending = false;
+	evloop_set_timer(b->check, -1, 0);
+	evloop_set_timer(b->tick, -1, 0);
+	log_error("the connection to XenStore has broken: what is connected is served on, but "
+		  "nothing is attached, changed or detached any more; when XenStore is back with "
+		  "its contents, 'paravane upgrade' connects this daemon again");
+	rundir_write_file(&b->config->rundir, b->config->kind, STORE_LOST, "lost=1\n");
+}
+
+static void on_check(void *arg, uint32_t events)
+{
+	struct backend *b = arg;
+	uint32_t domid;
+	int rc = xenbus_own_domid(b->xs, &domid);
+
+	(void)events;
+	if (rc == -EBADF || rc == -EPIPE || rc == -ECONNRESET || rc == -ENOTCONN)
+		lose_store(b);
 }
 
 /* ---- turns ---------------------------------------------------------------- */
@@ -249,9 +364,15 @@ static void run_pending(struct backend *b)
 			evloop_stop(b->loop);
 		return;
 	}
+	if (b->store_lost)
+		return;
 	b->running = true;
 	if (b->rescan)
 		scan(b);
+	if (b->released)
+		mark_dead(b);
+	if (b->introduced)
+		mark_unseen(b);
 	for (d = b->devices; d; d = next) {
 		next = d->next;
 		if (!d->pending)
@@ -259,9 +380,14 @@ static void run_pending(struct backend *b)
 		d->pending = false;
 		if (!backend_device_advance(d))
 			free_device(b, d);
+		else if (d->store_failed)
+			b->refused = true;
 	}
 	b->running = false;
 	arm_tick(b);
+	if (b->refused)
+		on_check(b, 0);
+	b->refused = false;
 }
 
 static void on_tick(void *arg, uint32_t events)
@@ -290,10 +416,10 @@ static int watch(struct backend *b, const char *path, const char *token)
 /* Domains that come and go: a driver domain may not be told, and need not. */
 static void watch_domains(struct backend *b)
 {
-	int rc = watch(b, XENBUS_WATCH_RELEASED, DOMAINS_TOKEN);
+	int rc = watch(b, XENBUS_WATCH_RELEASED, RELEASED_TOKEN);
 
 	if (!rc)
-		rc = watch(b, XENBUS_WATCH_INTRODUCED, DOMAINS_TOKEN);
+		rc = watch(b, XENBUS_WATCH_INTRODUCED, INTRODUCED_TOKEN);
 	if (rc)
 		log_warning("domains that die are not seen: %s", strerror(-rc));
 }
@@ -329,6 +455,10 @@ int backend_open(struct evloop *loop, struct xs_handle *xs, const struct device_
 	if (!rc)
 		rc = evloop_add_timer(loop, on_event, b, &b->again);
 	if (!rc)
+		rc = evloop_add_timer(loop, on_check, b, &b->check);
+	if (!rc)
+		rc = evloop_set_timer(b->check, STORE_CHECK_MS, STORE_CHECK_MS);
+	if (!rc)
 		rc = evloop_add_fd(loop, xs_fileno(xs), EPOLLIN, on_event, b,
 				   &b->on_event);
 	if (!rc)
@@ -340,6 +470,7 @@ int backend_open(struct evloop *loop, struct xs_handle *xs, const struct device_
 		return rc;
 	}
 	watch_domains(b);
+	rundir_remove_file(&config->rundir, config->kind, STORE_LOST);
 	/* Also what only a former daemon knew: its worker may run yet. */
 	rundir_each(&config->rundir, config->kind, mark_left, b);
 	*out = b;
@@ -358,6 +489,37 @@ void backend_shutdown(struct backend *b)
 	run_pending(b);
 }
 
+bool backend_is_settled(const struct backend *b)
+{
+	const struct backend_device *d;
+
+	/* Without a store nothing is looked at, whatever is marked. */
+	for (d = b->devices; d && !b->store_lost; d = d->next)
+		if (!backend_device_is_settled(d))
+			return false;
+	return !b->rescan && !b->ending && b->kind->is_settled(b->common);
+}
+
+bool backend_inherits(const struct backend *b)
+{
+	const struct backend_device *d;
+
+	for (d = b->devices; d; d = d->next)
+		if (d->inherited)
+			return true;
+	return false;
+}
+
+bool backend_cannot_leave(const struct backend *b, char *why, size_t why_bytes)
+{
+	return b->kind->cannot_leave && b->kind->cannot_leave(b->common, why, why_bytes);
+}
+
+int backend_hand_over(const struct backend *b, struct takeover *t)
+{
+	return b->kind->hand_over(b->common, t);
+}
+
 void backend_close(struct backend *b)
 {
 	if (!b)
@@ -369,5 +531,6 @@ void backend_close(struct backend *b)
 	evloop_remove(b->on_event);
 	evloop_remove(b->again);
 	evloop_remove(b->tick);
+	evloop_remove(b->check);
 	free(b);
 }

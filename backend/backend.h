@@ -30,6 +30,13 @@ int backend_open(struct evloop *loop, struct xs_handle *xs, const struct device_
  * loop when all have ended.
  */
 void backend_shutdown(struct backend *b);
+/* As device_kind's, of all devices (upgrade.h). */
+bool backend_is_settled(const struct backend *b);
+/* Why this daemon cannot be replaced while it serves what it does. */
+bool backend_cannot_leave(const struct backend *b, char *why, size_t why_bytes);
+int backend_hand_over(const struct backend *b, struct takeover *t);
+/* A device is served by a worker that a version before has left, whose turn is to come. */
+bool backend_inherits(const struct backend *b);
 /* Kills what still runs. Accepts NULL. */
 void backend_close(struct backend *b);
 

@@ -64,6 +64,18 @@ uint32_t blkabi_indirect_segments(const uint8_t *head)
 	return nr;
 }
 
+uint8_t blkabi_head_operation(const uint8_t *head)
+{
+	return head[AT_OPERATION] == BLKIF_OP_INDIRECT ? head[AT_INDIRECT_OPERATION] :
+							 head[AT_OPERATION];
+}
+
+uint32_t blkabi_head_segments(const uint8_t *head)
+{
+	return head[AT_OPERATION] == BLKIF_OP_INDIRECT ? blkabi_indirect_segments(head) :
+							 head[AT_NR_SEGMENTS];
+}
+
 static void parse_indirect(const struct layout *l, const uint8_t *slot,
 			   struct blkabi_request *out)
 {

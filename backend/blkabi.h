@@ -50,6 +50,9 @@ size_t blkabi_slot_bytes(enum vbd_abi abi);
  * BLKABI_HEAD_BYTES, which are the same in every ABI; 0 for all others.
  */
 uint32_t blkabi_indirect_segments(const uint8_t *head);
+/* From the same: what it does, an indirect request's inner operation; all its segments. */
+uint8_t blkabi_head_operation(const uint8_t *head);
+uint32_t blkabi_head_segments(const uint8_t *head);
 /* slot: blkabi_slot_bytes() bytes of private memory, of any contents. */
 void blkabi_parse(enum vbd_abi abi, const uint8_t *slot, struct blkabi_request *out);
 /*

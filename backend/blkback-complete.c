@@ -20,14 +20,89 @@ static void free_request(struct blkback *b, struct blk_request *req)
 	b->free = req;
 }
 
+/* ---- what is counted -------------------------------------------------------------- */
+
+static struct histogram *count(struct blk_figures *c, const struct blk_answered *a)
+{
+	switch (a->action) {
+	case BLK_READ:
+		c->reads += a->nr;
+		c->read_sectors += a->nr_sectors;
+		return &c->latency[BLK_LATENCY_READ];
+	case BLK_BARRIER:
+		c->barriers += a->nr;
+		c->written_sectors += a->nr_sectors;
+		break;
+	case BLK_WRITE:
+		c->writes += a->nr;
+		c->written_sectors += a->nr_sectors;
+		break;
+	case BLK_FLUSH:
+		c->flushes += a->nr;
+		return &c->latency[BLK_LATENCY_OTHER];
+	case BLK_DISCARD:
+		c->discards += a->nr;
+		return &c->latency[BLK_LATENCY_OTHER];
+	}
+	return &c->latency[BLK_LATENCY_WRITE];
+}
+
+/* The front end sees the responses from now on. */
+static void count_push(struct blkback *b, uint32_t nr, bool notify)
+{
+	uint64_t now = spin_now_cycles();
+	struct blk_figures *c = b->count;
+
+	c->pushes++;
+	c->responses += nr;
+	for (const struct blk_answered *a = b->answered; a < b->answered + b->nr_answered; a++) {
+		struct histogram *latency = count(c, a);
+
+		if (b->ns_per_2_20_cycles)
+			histogram_add(latency, blk_ns(b, now - a->taken_cycles), a->nr);
+		b->last[a->action] = &b->none;
+	}
+	b->nr_answered = 0;
+	if (__builtin_expect(b->nr_traced, 0))
+		blk_trace_push(b, notify);
+}
+
+/* Not inline: once for many. There is room: at most BLK_PUSH_EVERY wait. */
+static __attribute__((noinline)) struct blk_answered *
+another_time(struct blkback *b, const struct blk_request *req)
+{
+	struct blk_answered *a = &b->answered[b->nr_answered++];
+
+	*a = (struct blk_answered){ .taken_cycles = req->taken_cycles, .action = req->plan.action };
+	b->last[a->action] = a;
+	return a;
+}
+
+static void count_success(struct blkback *b, const struct blk_request *req)
+{
+	struct blk_answered *a = b->last[req->plan.action];
+
+	if (a->taken_cycles != req->taken_cycles)
+		a = another_time(b, req);
+	a->nr++;
+	a->nr_sectors += req->plan.nr_sectors;
+}
+
+/* ---- publishing -------------------------------------------------------------------- */
+
 /* syscalls disk: ioctl(IOCTL_EVTCHN_NOTIFY) */
 void blk_push(struct blkback *b)
 {
-	if (!b->nr_unpushed)
+	uint32_t nr = b->nr_unpushed;
+	bool notify;
+
+	if (!nr)
 		return;
 	b->nr_unpushed = 0;
 	journal_push_begin(b->cfg.journal, b->ring.rsp_prod_pvt);
-	if (ring_back_push(&b->ring)) {
+	notify = ring_back_push(&b->ring);
+	count_push(b, nr, notify);
+	if (notify) {
 		b->count->notifications_sent++;
 		if (xenevtchn_notify(b->xce, b->port))
 			log_peer_at(b->cfg.log, LOG_LEVEL_WARNING,
@@ -45,33 +120,8 @@ void blk_answer(struct blkback *b, struct blk_request *req, int16_t status)
 		       req->plan.operation);
 	ring_back_put(&b->ring, rsp, bytes);
 	free_request(b, req);
-	b->count->responses++;
 	if (++b->nr_unpushed >= BLK_PUSH_EVERY)
 		blk_push(b);
-}
-
-static void count(struct journal_counters *c, const struct blk_plan *plan)
-{
-	switch (plan->action) {
-	case BLK_READ:
-		c->reads++;
-		c->read_sectors += plan->nr_sectors;
-		break;
-	case BLK_BARRIER:
-		c->barriers++;
-		c->written_sectors += plan->nr_sectors;
-		break;
-	case BLK_WRITE:
-		c->writes++;
-		c->written_sectors += plan->nr_sectors;
-		break;
-	case BLK_FLUSH:
-		c->flushes++;
-		break;
-	case BLK_DISCARD:
-		c->discards++;
-		break;
-	}
 }
 
 /*
@@ -87,9 +137,35 @@ static int16_t status_of(const struct blk_plan *plan, int err)
 	return BLKIF_RSP_ERROR;
 }
 
+static bool is_flush(const struct blk_plan *plan)
+{
+	return plan->action == BLK_FLUSH || plan->action == BLK_BARRIER;
+}
+
+/* A guest is told only that it failed. */
+static void count_image_error(struct blkback *b, const struct blk_request *req, int err)
+{
+	static const char *const names[] = {
+		[BLK_READ] = "a read", [BLK_WRITE] = "a write", [BLK_FLUSH] = "a flush",
+		[BLK_DISCARD] = "a discard", [BLK_BARRIER] = "a barrier",
+	};
+	enum image_error what = image_error_of(err);
+
+	b->count->image_errors[what]++;
+	log_peer_at(b->cfg.log, LOG_LEVEL_ERROR, "%s at sector %llu failed: %s (%s)%s",
+		    names[req->plan.action], (unsigned long long)req->plan.sector,
+		    image_error_text(what), strerror(-err), is_flush(&req->plan) ?
+		    "; writes since the last flush may be lost, and every flush will fail until "
+		    "the front end connects anew" : "");
+}
+
 static void count_error(struct blkback *b, const struct blk_request *req, int err)
 {
 	b->count->errors++;
+	if (req->image_failed && err != -EOPNOTSUPP) {
+		count_image_error(b, req, err);
+		return;
+	}
 	log_peer_at(b->cfg.log, LOG_LEVEL_WARNING,
 		    "operation %u at sector %llu failed: %s", req->plan.operation,
 		    (unsigned long long)req->plan.sector, strerror(-err));
@@ -98,14 +174,17 @@ static void count_error(struct blkback *b, const struct blk_request *req, int er
 void blk_finish(struct blkback *b, struct blk_request *req, int err)
 {
 	bool barrier = req->plan.action == BLK_BARRIER;
+	int16_t status = status_of(&req->plan, err);
 
+	if (__builtin_expect(req->traced, 0))
+		blk_trace_answer(b, req, status);
 	blk_data_detach(b, req);
 	b->executing--;
 	if (err)
 		count_error(b, req, err);
 	else
-		count(b->count, &req->plan);
-	blk_answer(b, req, status_of(&req->plan, err));
+		count_success(b, req);
+	blk_answer(b, req, status);
 	if (barrier)
 		blk_barrier_finished(b);
 }

@@ -158,6 +158,9 @@ static void no_room_to_map(struct blkback *b, int err)
 			 "--persistent-pages");
 }
 
+/* A wait in milliseconds is an int; who waits longer looks in between. */
+#define HELD_BACK_MAX_MS 1000000u
+
 /* ---- housekeeping ----------------------------------------------------------------- */
 
 static void sooner(int *wait_ms, uint64_t ms)
@@ -197,6 +200,8 @@ static void tick(struct blkback *b, uint64_t now)
 	if (s.shortages != b->shortages)
 		no_room_to_map(b, s.shortage_err);
 	b->shortages = s.shortages;
+	b->count->cache_maps += s.misses - b->misses;
+	b->count->cache_size_pages = s.mapped_pages;
 	b->misses = s.misses;
 }
 
@@ -221,7 +226,7 @@ int blkback_housekeep(struct blkback *b)
 	int wait_ms = -1;
 	uint64_t now;
 
-	if (!b->cache && !b->bounce_held && !b->starved.first)
+	if (!b->cache && !b->bounce_held && !b->starved.first && !b->held_back)
 		return -1;
 	now = now_ms();
 	if (b->bounce_held)
@@ -230,6 +235,8 @@ int blkback_housekeep(struct blkback *b)
 		tick_cache(b, now, &wait_ms);
 	if (b->starved.first)
 		sooner(&wait_ms, until(b->retry_ms, now));
+	if (b->held_back)
+		sooner(&wait_ms, MIN(until(b->turn.until_us / 1000 + 1, now), HELD_BACK_MAX_MS));
 	return wait_ms;
 }
 
@@ -371,6 +378,7 @@ static void add_copies(struct blkback *b, struct grant_batch *batch,
 		assert(!err);	/* there was room, and a segment is inside a page */
 		b->count->copied_bytes += bytes;
 	}
+	b->count->copied_pages += req->plan.nr_segments;
 }
 
 /*
@@ -477,11 +485,13 @@ bool blk_data_copy_back(struct blkback *b, struct blk_request *req)
 
 void blk_data_attach(struct blkback *b, struct blk_request *req, struct blk_list *ready)
 {
-	for (uint32_t i = 0; i < req->plan.nr_segments; i++)
+	uint32_t nr = req->plan.nr_segments;
+
+	b->count->segments += nr;
+	for (uint32_t i = 0; i < nr; i++)
 		req->grefs[i] = req->segs[i].gref;
 	choose_pages(b, req);
 	build_iov(req);
-	b->count->segments += req->plan.nr_segments;
 	if (req->how != BLK_PAGES_COPIED || req->plan.action == BLK_READ)
 		blk_list_add(ready, req);
 	else

@@ -14,6 +14,7 @@
 #include <assert.h>
 #include <errno.h>
 #include "blkback-gate.h"
+#include "dirty-map.h"
 #include "blkback-internal.h"
 
 /* ---- one request ------------------------------------------------------------- */
@@ -41,6 +42,7 @@ static void fill_action(struct blk_request *req)
 	};
 
 	fill_io(req, ops[req->plan.action]);
+	req->image_failed = false;
 	req->barrier_step = 0;
 }
 
@@ -56,6 +58,23 @@ static bool next_barrier_step(struct blk_request *req)
 	return true;
 }
 
+/*
+ * Now that it is in the image, and nobody has been told yet (dirty-map.h). One that failed
+ * may have written a part. One that is never told of, since we are killed before, is done
+ * again by a successor, and marked then.
+ */
+static void mark_written(struct blkback *b, const struct blk_request *req)
+{
+	if (req->plan.action != BLK_READ)
+		dirty_map_mark(b->dirty, req->plan.sector * VBD_SECTOR_BYTES,
+			       req->plan.nr_sectors * VBD_SECTOR_BYTES);
+}
+
+void blkback_set_dirty(struct blkback *b, struct dirty_map *map)
+{
+	b->dirty = map;
+}
+
 static void request_done(struct disk_io *io, int err)
 {
 	struct blk_request *req = (struct blk_request *)io;
@@ -63,17 +82,28 @@ static void request_done(struct disk_io *io, int err)
 
 	if (!err && req->plan.action == BLK_BARRIER && next_barrier_step(req))
 		return;
+	if (__builtin_expect(b->dirty != NULL, 0))
+		mark_written(b, req);
 	if (!err && blk_data_copy_back(b, req))
 		return;
+	req->image_failed = err != 0;
 	blk_finish(b, req, err);
 }
 
 /* ---- a batch -------------------------------------------------------------------- */
 
+static void note_submission(struct blkback *b, struct blk_list *ready)
+{
+	for (struct blk_request *req = ready->first; req; req = req->next)
+		req->submitted_ns = blk_since_ns(b, req);
+}
+
 static void submit(struct blkback *b, struct blk_list *ready)
 {
 	struct disk_io *chain = NULL, **end = &chain;
 
+	if (__builtin_expect(b->tracing, 0))
+		note_submission(b, ready);
 	for (struct blk_request *req = ready->first; req; req = req->next) {
 		fill_action(req);
 		*end = &req->io;
@@ -175,10 +205,27 @@ static void run_unordered(struct blkback *b)
 }
 
 /*
+ * What this queue could not take for want of room, or for its limits, was published as
+ * early as the rest, and is waited for; what has come since the gate closed is not, or a
+ * ring that is always full would never let another queue's barrier run.
+ */
+static bool waits_for_ring(struct blkback *b, uint32_t closing)
+{
+	if (!b->left_behind || b->held.first)
+		return false;
+	if (b->seen_for != closing) {
+		int nr = ring_back_pending(&b->ring);
+
+		b->seen_for = closing;
+		b->seen_prod = b->ring.req_cons + (uint32_t)MAX(nr, 0);
+	}
+	return (int32_t)(b->seen_prod - b->ring.req_cons) > 0;
+}
+
+/*
  * Another queue's barrier. What this queue has taken until now, at the latest
- * in the pass that calls, goes before it; what comes later, after it. What could
- * not be taken for want of room was published as early as the rest: it is waited
- * for, unless a barrier of this queue stands before it.
+ * in the pass that calls, goes before it; what comes later, after it; but see
+ * above. A barrier of this queue that stands before all that goes first.
  */
 static void meet_at_gate(struct blkback *b)
 {
@@ -189,7 +236,7 @@ static void meet_at_gate(struct blkback *b)
 	if (closing != b->stopping_for) {
 		b->stopped = false;
 		run_unordered(b);
-		if (closing && b->left_behind && !b->held.first)
+		if (closing && waits_for_ring(b, closing))
 			return;		/* and look again: look_at_gate is set */
 		b->stopping_for = closing;
 		b->stopped = closing != 0;

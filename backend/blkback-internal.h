@@ -13,10 +13,12 @@
 
 #include "blkabi.h"
 #include "blkback.h"
+#include "blkback-limit.h"
 #include "blkback-parse.h"
 #include "grant.h"
 #include "ring.h"
 #include "segment-pool.h"
+#include "spin.h"
 
 /*
  * Responses are published in groups, so that the front end refills the ring
@@ -47,9 +49,15 @@ struct blk_request {
 	uint64_t id;
 	struct blk_plan plan;
 	enum blk_pages how;
+	bool image_failed;		/* its error is the image's, not the grants' */
 	uint32_t copies_at;		/* where its copies are in their batch */
 	uint32_t barrier_step, nr_iov;
+	uint64_t taken_cycles;
+	bool traced;
+	uint32_t submitted_ns;		/* if traced: since it was taken; 0: it was not */
 	uint32_t pool_at;		/* SEGMENT_POOL_NONE: the arrays below */
+	bool paid;			/* for paid_cost, where the device has limits */
+	struct limiter_cost paid_cost;
 	/* nr_segments of each, in the arrays below or in the queue's blk_large */
 	struct blkif_request_segment *segs;
 	uint32_t *grefs, *holds;	/* CACHED: what the cache wants back */
@@ -68,6 +76,18 @@ struct blk_list {
 	struct blk_request *first, **end;
 };
 
+/*
+ * Requests that succeeded, until that is published: those of one action that were taken
+ * at one time, as most are. Counted together, for a few instructions each.
+ */
+struct blk_answered {
+	uint64_t taken_cycles;
+	uint64_t nr_sectors;
+	uint32_t nr;
+	enum blk_action action;
+};
+#define BLK_NR_ACTIONS (BLK_DISCARD + 1u)
+
 struct blkback {
 	struct blkback_queue_config cfg;
 	struct blk_limits limits;
@@ -75,13 +95,25 @@ struct blkback {
 	size_t slot_bytes;
 	xenevtchn_handle *xce;
 	evtchn_port_t port;
-	struct journal_counters *count;
+	struct figures *own_figures;	/* when nobody else has any */
+	struct blk_figures *count;
+	uint64_t taken_cycles;		/* when this pass took its requests */
+	uint64_t ns_per_2_20_cycles;	/* 0: not known yet */
+	/* Of nr_unpushed those that succeeded; the last of each action, or none. */
+	struct blk_answered answered[BLK_PUSH_EVERY], *last[BLK_NR_ACTIONS], none;
+	uint32_t nr_answered;
+	struct figures_ring trace;
+	bool tracing;			/* what this pass takes */
+	uint32_t nr_traced;		/* records to be published with the next push */
 
 	struct blk_request *requests;	/* one per slot */
 	struct segment_pool *pool;
 	struct blk_large *large;
 	bool left_behind;		/* the last pass left requests for want of room */
 	bool no_room;			/* ... and none has come back since */
+	bool limited;			/* the device has limits now */
+	bool held_back;			/* the last pass left requests for turn.until_us */
+	struct blk_turn turn;
 	struct blk_request *free;	/* used before; last used first */
 	uint32_t nr_used;		/* of requests[], ever */
 
@@ -106,8 +138,10 @@ struct blkback {
 	bool look_at_gate;		/* another queue may have closed it */
 	bool stopped;			/* ... and has: what comes now is held */
 	uint32_t stopping_for, stopped_for;	/* closings of the gate */
+	uint32_t seen_for, seen_prod;	/* ... and what the ring held at the last one */
 
 	uint32_t nr_unpushed;
+	struct dirty_map *dirty;	/* of who copies the image; NULL: nobody does */
 };
 
 static inline void blk_list_clear(struct blk_list *l)
@@ -133,6 +167,17 @@ static inline struct blk_request *blk_list_take(struct blk_list *l)
 			l->end = &l->first;
 	}
 	return req;
+}
+
+static inline uint64_t blk_ns(const struct blkback *b, uint64_t cycles)
+{
+	return cycles * b->ns_per_2_20_cycles >> 20;
+}
+
+/* Of a request that is traced. */
+static inline uint32_t blk_since_ns(const struct blkback *b, const struct blk_request *req)
+{
+	return (uint32_t)MIN(blk_ns(b, spin_now_cycles() - req->taken_cycles), UINT32_MAX);
 }
 
 /* ---- pages (blkback-data.c) --------------------------------------------------- */
@@ -182,6 +227,9 @@ void blk_barrier_finished(struct blkback *b);
 
 /* ---- completion (blkback-complete.c) --------------------------------------------- */
 
+/* A traced request: a record of it, to be published with its response. */
+void blk_trace_answer(struct blkback *b, const struct blk_request *req, int16_t status);
+void blk_trace_push(struct blkback *b, bool notified);
 /* An executed request: gives its pages back, then answers. err: 0 or -errno. */
 void blk_finish(struct blkback *b, struct blk_request *req, int err);
 /* Answers a request that has no pages; it is free afterwards. */

@@ -6,6 +6,7 @@
  */
 #include "blkback.h"
 #include "daemon.h"
+#include "journal.h"
 #include "keys.h"
 #include "vbd-device.h"
 #include "vbd-serve.h"
@@ -13,6 +14,8 @@
 
 #define PROGRAM "paravane-blkback"
 #define POLL_US_DEFAULT 50u
+/* As long as iSCSI initiators wait for a session to come back. */
+#define IO_TIMEOUT_MS_DEFAULT 120000u
 #define POLL_US_MAX 1000000u
 /* Four rings of a page, each full of requests of 33 pages. */
 #define PERSISTENT_PAGES_DEFAULT 4224u
@@ -37,6 +40,9 @@ static const char usage[] =
 	"      --indirect-segments=N  pages of one request, at most, that guests are\n"
 	"                          offered: 0 to 4096 (default 256); what a disk's\n"
 	"                          own nodes say goes first\n"
+	"      --io-timeout=S      seconds that requests wait for a server of a disk's image\n"
+	"                          (NBD, qcow2 ...) that is away, before they fail;\n"
+	"                          0: for ever (default 120)\n"
 	"      --poll-us=N         longest wait by polling before sleeping, in\n"
 	"                          microseconds; 0: never (default 50)\n";
 
@@ -48,7 +54,7 @@ static const char *const engines[] = {
 /* From VBD_GRANTS_AUTO on. */
 static const char *const grants[] = { "auto", "persistent", "map", "copy", NULL };
 
-enum { KIND = 256, ENGINE, GRANT_MODE, PAGES, IDLE, SEGMENTS, POLL };
+enum { KIND = 256, ENGINE, GRANT_MODE, PAGES, IDLE, SEGMENTS, POLL, IO_TIMEOUT };
 
 static const struct option options[] = {
 	{ "kind", required_argument, NULL, KIND },
@@ -57,6 +63,7 @@ static const struct option options[] = {
 	{ "persistent-pages", required_argument, NULL, PAGES },
 	{ "persistent-idle", required_argument, NULL, IDLE },
 	{ "indirect-segments", required_argument, NULL, SEGMENTS },
+	{ KEY_IO_TIMEOUT, required_argument, NULL, IO_TIMEOUT },
 	{ "poll-us", required_argument, NULL, POLL },
 	{ NULL, 0, NULL, 0 },
 };
@@ -87,6 +94,10 @@ static void take(struct backend_config *base, int option, const char *value)
 		c->max_segments = daemon_number("indirect-segments", value,
 						VBD_INDIRECT_SEGMENTS_MAX);
 		break;
+	case IO_TIMEOUT:
+		c->io_timeout_ms = 1000 * daemon_number(KEY_IO_TIMEOUT, value,
+							VBD_IO_TIMEOUT_MAX_S);
+		break;
 	case POLL:
 		c->poll_us = daemon_number("poll-us", value, POLL_US_MAX);
 		break;
@@ -98,13 +109,14 @@ int main(int argc, char **argv)
 	static const struct daemon_program program = {
 		.name = PROGRAM, .run_directory = "blkback", .usage = usage,
 		.options = options, .take = take, .kind = &vbd_kind,
-		.worker = worker_main,
+		.worker = worker_main, .journal_version = JOURNAL_VERSION,
 	};
 	struct blkback_config config = {
 		.base.kind = kinds[0], .grants = VBD_GRANTS_AUTO,
 		.persistent_pages = PERSISTENT_PAGES_DEFAULT,
 		.persistent_idle_ms = PERSISTENT_IDLE_MS_DEFAULT,
 		.max_segments = BLKBACK_SEGMENTS_DEFAULT, .poll_us = POLL_US_DEFAULT,
+		.io_timeout_ms = IO_TIMEOUT_MS_DEFAULT,
 	};
 
 	return daemon_main(&program, &config.base, argc, argv);

@@ -33,6 +33,23 @@ static void set_limits(struct blk_limits *l, const struct vbd_features *f)
 	};
 }
 
+static int open_figures(struct blkback *b)
+{
+	const struct figures_layout layout = blk_figures_layout(1);
+	struct figures *f = b->cfg.figures;
+	int err = f ? 0 : figures_open(-1, &layout, &b->own_figures);
+
+	if (err)
+		return err;
+	b->count = figures_part(f ? f : b->own_figures, f ? b->cfg.queue : 0);
+	figures_ring(f ? f : b->own_figures, f ? b->cfg.queue : 0, &b->trace);
+	b->count->in_flight = b->count->cache_size_pages = 0;
+	b->none.taken_cycles = UINT64_MAX;	/* never */
+	for (uint32_t i = 0; i < BLK_NR_ACTIONS; i++)
+		b->last[i] = &b->none;
+	return 0;
+}
+
 int blkback_open(const struct blkback_queue_config *cfg, struct blkback **out)
 {
 	struct blkback *b = calloc(1, sizeof(*b));
@@ -43,10 +60,12 @@ int blkback_open(const struct blkback_queue_config *cfg, struct blkback **out)
 	b->cfg = *cfg;
 	set_limits(&b->limits, cfg->features);
 	b->slot_bytes = blkabi_slot_bytes(cfg->abi);
-	b->count = journal_counters(cfg->journal);
+	b->limited = cfg->limit && blkback_limit_is_on(cfg->limit);
 	blk_list_clear(&b->held);
 	b->requests = calloc(cfg->nr_slots, sizeof(b->requests[0]));
-	err = b->requests ? blk_data_open(b) : -ENOMEM;
+	err = b->requests ? open_figures(b) : -ENOMEM;
+	if (!err)
+		err = blk_data_open(b);
 	if (!err)
 		err = segment_pool_open(&b->pool);
 	if (err) {
@@ -64,8 +83,19 @@ void blkback_close(struct blkback *b)
 	assert(!blkback_busy(b) && !b->nr_unpushed);
 	blk_data_close(b);
 	segment_pool_close(b->pool);
+	figures_close(b->own_figures);
 	free(b->requests);
 	free(b);
+}
+
+struct blk_figures *blkback_figures(struct blkback *b)
+{
+	return b->count;
+}
+
+void blkback_set_clock(struct blkback *b, uint64_t cycles_per_us)
+{
+	b->ns_per_2_20_cycles = (1000ull << 20) / cycles_per_us;
 }
 
 void blkback_set_sectors(struct blkback *b, uint64_t sectors)
@@ -85,13 +115,25 @@ bool blkback_busy(const struct blkback *b)
 
 int blkback_pending(const struct blkback *b)
 {
-	return b->no_room ? 0 : ring_back_pending(&b->ring);
+	return b->no_room || b->held_back ? 0 : ring_back_pending(&b->ring);
 }
 
-/* What a queue without room waits for is its own requests' end. */
+/* What a queue without room waits for is its own requests' end, or the time. */
 int blkback_final(struct blkback *b)
 {
-	return b->no_room ? 0 : ring_back_final(&b->ring);
+	return b->no_room || b->held_back ? 0 : ring_back_final(&b->ring);
+}
+
+bool blkback_is_held_back(const struct blkback *b)
+{
+	return b->held_back;
+}
+
+/* What was paid for a wait that may be another one now is lost. */
+void blkback_limit_changed(struct blkback *b)
+{
+	b->limited = blkback_limit_is_on(b->cfg.limit);
+	b->held_back = b->turn.paid = false;
 }
 
 /* ---- starting ------------------------------------------------------------------- */
@@ -173,6 +215,11 @@ static struct blk_request *new_request(struct blkback *b, struct journal_record 
 		req->b = b;
 	}
 	req->record = record;
+	req->taken_cycles = b->taken_cycles;
+	req->traced = b->tracing;
+	if (__builtin_expect(req->traced, 0))
+		req->submitted_ns = 0;
+	req->paid = false;
 	req->pool_at = nr ? segment_pool_take(b->pool, nr) : SEGMENT_POOL_NONE;
 	return req;
 }
@@ -244,6 +291,8 @@ static void refuse(struct blkback *b, struct blk_request *req, int err, const ch
 		    "request refused: %s (operation %u, sector %llu, %u segments)", why,
 		    req->record->request[0], (unsigned long long)req->plan.sector,
 		    req->plan.nr_segments);
+	if (__builtin_expect(req->traced, 0))
+		blk_trace_answer(b, req, status);
 	blk_answer(b, req, status);
 }
 
@@ -252,6 +301,8 @@ static void begin(struct blkback *b, struct blk_request *req, struct blk_list *r
 	const char *why = "";
 	int err = parse(b, req, &why);
 
+	if (req->paid && !err)
+		blk_limit_correct(b->cfg.limit, &req->paid_cost, &req->plan);
 	if (err)
 		refuse(b, req, err, why);
 	else
@@ -264,8 +315,18 @@ static bool next_fits(struct blkback *b)
 	uint8_t head[BLKABI_HEAD_BYTES];
 
 	ring_back_peek(&b->ring, head, sizeof(head));
-	b->left_behind = b->no_room = !has_room(b, head);
-	return !b->no_room;
+	b->no_room = !has_room(b, head);
+	b->held_back = !b->no_room && b->limited &&
+		       !blk_limit_may_go(b->cfg.limit, &b->turn, head);
+	b->left_behind = b->no_room || b->held_back;
+	return !b->left_behind;
+}
+
+static void take_payment(struct blkback *b, struct blk_request *req)
+{
+	req->paid = b->turn.paid;
+	req->paid_cost = b->turn.cost;
+	b->turn.paid = false;
 }
 
 /* Into records first, all of a pass: one store counts them. Returns how many. */
@@ -276,14 +337,19 @@ static uint32_t take(struct blkback *b, uint32_t nr, struct blk_list *taken)
 	for (i = 0; i < nr && next_fits(b); i++) {
 		struct journal_record *r = journal_take(b->cfg.journal, b->ring.req_cons,
 							b->epoch);
+		struct blk_request *req;
 
 		ring_back_take(&b->ring, r->request, b->slot_bytes);
 		if (blkback_record_is_barrier(r))
 			b->epoch++;
-		blk_list_add(taken, new_request(b, r));
+		req = new_request(b, r);
+		take_payment(b, req);
+		blk_list_add(taken, req);
 	}
 	if (i)
 		journal_taken(b->cfg.journal, b->ring.req_cons);
+	b->count->requests += i;
+	b->count->throttled += b->held_back;
 	return i;
 }
 
@@ -294,6 +360,8 @@ static uint32_t take_and_execute(struct blkback *b, uint32_t nr)
 
 	blk_list_clear(&taken);
 	blk_list_clear(&ready);
+	b->taken_cycles = b->cfg.now_cycles ? *b->cfg.now_cycles : spin_now_cycles();
+	b->tracing = figures_wanted(&b->trace);
 	nr = take(b, nr, &taken);
 	while ((req = blk_list_take(&taken)))
 		begin(b, req, &ready);
@@ -312,6 +380,7 @@ void blkback_replay(struct blkback *b, struct journal_record *record)
 
 	blk_list_clear(&ready);
 	b->count->replayed++;
+	b->taken_cycles = spin_now_cycles();
 	if (blkback_record_is_barrier(record) && b->epoch <= record->epoch)
 		b->epoch = record->epoch + 1;	/* as all other queues, at the gate */
 	begin(b, new_request(b, record), &ready);
@@ -331,6 +400,7 @@ static void settle(struct blkback *b)
 		blk_data_copy_out(b);
 	}
 	blk_push(b);
+	b->count->in_flight = blkback_in_flight(b);
 }
 
 uint32_t blkback_drain_pass(struct blkback *b)
@@ -353,11 +423,13 @@ int blkback_pass(struct blkback *b)
 	if (b->starved.first)
 		blk_run_starved(b);
 	nr = ring_back_pending(&b->ring);
-	b->left_behind = b->no_room = false;
+	b->left_behind = b->no_room = b->held_back = false;
 	if (nr > 0)
 		nr = (int)take_and_execute(b, (uint32_t)nr);
 	settle(b);
 	if (nr < 0)
 		return nr;
-	return nr + (int)(uint32_t)(b->count->responses - before);
+	nr += (int)(uint32_t)(b->count->responses - before);
+	b->count->passes += nr > 0;
+	return nr;
 }

@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <xenevtchn.h>
 #include <xengnttab.h>
+#include "blk-figures.h"
 #include "disk.h"
 #include "journal.h"
 #include "util.h"
@@ -35,6 +36,7 @@
 
 struct blkback;
 struct blkback_gate;
+struct blkback_limit;
 
 /* ---- what the queues of a device have in common ----------------------------- */
 
@@ -58,6 +60,7 @@ struct blkback_queue_config {
 	uint32_t nr_slots;
 	struct log_peer *log;
 	struct blkback_gate *gate;
+	struct blkback_limit *limit;		/* of all queues together; NULL: none, ever */
 	uint32_t queue;				/* 0 to the gate's nr_queues - 1 */
 	/*
 	 * Makes another queue's thread call blkback_kicked() soon, whatever it
@@ -69,6 +72,10 @@ struct blkback_queue_config {
 	xengnttab_handle *xgt;
 	struct disk *disk;			/* depth: at least nr_slots */
 	struct journal_queue *journal;
+	/* Its part is that of queue; NULL: nobody reads what is counted. */
+	struct figures *figures;
+	/* The time of spin_now_cycles() that is now, near enough; NULL: the queue looks itself. */
+	const uint64_t *now_cycles;
 };
 
 /* -ENOMEM and what grant.h says. */
@@ -79,6 +86,11 @@ int blkback_open(const struct blkback_queue_config *cfg, struct blkback **out);
  * ran may leave requests to a successor.
  */
 void blkback_close(struct blkback *b);
+
+/* What it counts, for its own thread: the loop has some to count too. */
+struct blk_figures *blkback_figures(struct blkback *b);
+/* From now on times are taken: so many of spin_now_cycles() are a microsecond. */
+void blkback_set_clock(struct blkback *b, uint64_t cycles_per_us);
 
 /* The number of slots of a ring of 1 << order pages. */
 uint32_t blkback_nr_slots(enum vbd_abi abi, uint32_t order);
@@ -119,6 +131,16 @@ int blkback_pending(const struct blkback *b);
 int blkback_final(struct blkback *b);
 /* The size that requests are checked against, from the queue's own thread. */
 void blkback_set_sectors(struct blkback *b, uint64_t sectors);
+/* The device's limits are others now, from the queue's own thread. */
+void blkback_limit_changed(struct blkback *b);
+/*
+ * From now on what is written, or discarded, is marked in the map before it is answered,
+ * from the queue's own thread; NULL: it is not any more. The map outlives its use.
+ */
+struct dirty_map;
+void blkback_set_dirty(struct blkback *b, struct dirty_map *map);
+/* The ring's next request is left there for a while: blkback_housekeep() says how long. */
+bool blkback_is_held_back(const struct blkback *b);
 /*
  * Gives back pages and memory that were not used for long. To be called on the
  * way to sleep, and now and then by a queue that never sleeps. Returns for how

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "crashes.h"
 #include "switch-config.h"
 #include "uplink.h"
@@ -24,7 +25,7 @@ struct uplink_port {
 	struct bridge_config *all;
 	char bridge[VIF_NAME_BYTES];
 	struct switch_uplink want, is;	/* as read; as it was joined */
-	bool wanted;
+	bool wanted, was_wanted;	/* ... at the look before */
 	struct uplink *uplink;
 	struct bridge_port *port;	/* NULL: it does not take part */
 	struct crashes crashes;		/* of its workers */
@@ -49,7 +50,7 @@ struct bridge_config {
 	struct uplink_port *uplinks;
 	struct known *known;
 	const char *reading;		/* the bridge whose uplinks are being read */
-	bool over;
+	bool over, said;		/* ... that nothing can be read */
 };
 
 /* ---- uplinks ------------------------------------------------------------------------ */
@@ -117,6 +118,34 @@ static bool same_device(const struct switch_uplink *a, const struct switch_uplin
 	return !strcmp(a->bridge, b->bridge) && a->mtu_bytes == b->mtu_bytes;
 }
 
+/* In a takeover. */
+static void uplink_title(const struct uplink_port *u, const char *ifname,
+			 char title[TAKEOVER_NAME_BYTES])
+{
+	snprintf(title, TAKEOVER_NAME_BYTES, "%s/%s", u->bridge, ifname);
+}
+
+/* As a version before has left it, whose worker reads from it until ours does. */
+static int open_uplink(struct uplink_port *u, const struct uplink_config *cfg, char *why,
+		       size_t why_bytes)
+{
+	struct takeover *t = bridges_takeover(u->all->bridges);
+	char title[TAKEOVER_NAME_BYTES];
+	int64_t state;
+	int fd, rc;
+
+	uplink_title(u, cfg->ifname, title);
+	fd = takeover_take(t, TAKEOVER_UPLINK, title, &state);
+	if (fd < 0)
+		return uplink_open(cfg, &u->uplink, why, why_bytes);
+	rc = uplink_adopt(cfg, fd, (int)state, &u->uplink);
+	if (rc) {
+		snprintf(why, why_bytes, "%s", strerror(-rc));
+		close(fd);
+	}
+	return rc;
+}
+
 static void start(struct uplink_port *u)
 {
 	struct uplink_config cfg = { .ifname = u->want.ifname, .bridge = u->want.bridge,
@@ -128,7 +157,7 @@ static void start(struct uplink_port *u)
 	if (u->uplink && !same_device(&u->want, &u->is))
 		close_device(u);
 	if (!u->uplink)
-		rc = uplink_open(&cfg, &u->uplink, why, sizeof(why));
+		rc = open_uplink(u, &cfg, why, sizeof(why));
 	if (!rc) {
 		snprintf(msg.name, sizeof(msg.name), "%s", u->want.ifname);
 		msg.offloads = uplink_offloads(u->uplink);
@@ -309,17 +338,24 @@ static void look(void *arg, uint32_t events)
 	int rc;
 
 	(void)events;
-	for (struct uplink_port *u = c->uplinks; u; u = u->next)
+	for (struct uplink_port *u = c->uplinks; u; u = u->next) {
+		u->was_wanted = u->wanted;
 		u->wanted = false;
+	}
 	for (struct known *k = c->known; k; k = k->next)
 		k->seen = false;
 	rc = c->over ? 0 : switch_each(c->xs, c->domid, read_bridge, c);
 	if (rc) {
-		log_error("the nodes of bridges cannot be read: %s", strerror(-rc));
+		if (!c->said)
+			log_error("the nodes of bridges cannot be read: %s; they stay as they are",
+				  strerror(-rc));
+		c->said = true;
+		for (struct uplink_port *u = c->uplinks; u; u = u->next)
+			u->wanted = u->was_wanted;
 		look_again(c, RETRY_MS);
-		return;
 	}
-	if (!c->over)
+	c->said = rc;
+	if (!rc && !c->over)
 		forget_unseen(c);
 	step_all(c);
 }
@@ -351,6 +387,21 @@ int bridge_config_open(struct evloop *loop, struct xs_handle *xs, uint32_t domid
 	}
 	*out = c;
 	return 0;
+}
+
+int bridge_config_hand_over(const struct bridge_config *c, struct takeover *t)
+{
+	char title[TAKEOVER_NAME_BYTES];
+	int rc = 0;
+
+	for (const struct uplink_port *u = c->uplinks; u && !rc; u = u->next) {
+		if (!u->uplink)
+			continue;
+		uplink_title(u, uplink_ifname(u->uplink), title);
+		rc = takeover_add(t, TAKEOVER_UPLINK, title, uplink_state(u->uplink),
+				  uplink_fd(u->uplink));
+	}
+	return rc;
 }
 
 void bridge_config_shutdown(struct bridge_config *c)

@@ -21,6 +21,8 @@ int bridge_config_open(struct evloop *loop, struct xs_handle *xs, uint32_t domid
 /* An event of the watch. */
 void bridge_config_changed(struct bridge_config *c);
 /* All uplinks leave; what is written from now on is not looked at. */
+/* Its TAP devices, for the next version of this program. -errno. */
+int bridge_config_hand_over(const struct bridge_config *c, struct takeover *t);
 void bridge_config_shutdown(struct bridge_config *c);
 /* Accepts NULL. */
 void bridge_config_close(struct bridge_config *c);

@@ -9,8 +9,10 @@
 #define PV_BRIDGE_SERVE_INTERNAL_H
 
 #include "bridge-serve.h"
+#include "former.h"
 
 struct question;			/* bridge-question.c */
+struct held_message;			/* bridge-serve.c */
 
 struct bridge_port {
 	struct bridge_port *next;
@@ -28,6 +30,8 @@ struct bridge {
 	struct bridges *all;
 	char name[VIF_NAME_BYTES];
 	struct process *process;
+	struct former *former;		/* of a version before, until process is ready */
+	struct held_message *held, **held_end;	/* until former has ended */
 	struct bridge_port *ports;
 	struct question *questions;
 	struct evsource *overdue;	/* somebody's leaving has no answer */

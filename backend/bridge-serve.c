@@ -8,6 +8,7 @@
 #include "bridge-serve-internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,13 +35,89 @@ struct bridge_msg bridge_message(uint32_t type, uint32_t id)
 	return msg;
 }
 
-int bridge_tell(struct bridge *b, const struct bridge_msg *msg, int fd)
+/* Its ports go on with a successor, as after any crash. */
+static void kill_worker(struct bridge *b, const char *why)
 {
-	int rc = bridge_send(process_sock(b->process), msg, fd);
+	log_error("bridge %s: its worker %s, and is killed", b->name, why);
+	process_kill(b->process);
+}
 
+struct held_message {
+	struct held_message *next;
+	struct bridge_msg msg;
+	int fd, second;
+};
+
+static void free_held(struct bridge *b)
+{
+	struct held_message *held;
+
+	while ((held = b->held)) {
+		b->held = held->next;
+		close_fd(&held->fd);
+		close_fd(&held->second);
+		free(held);
+	}
+	b->held_end = &b->held;
+}
+
+/* -1 of -1. */
+static int copy_of(int fd)
+{
+	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+/* For after the former worker's end: its rings are not ours before. */
+static int hold(struct bridge *b, const struct bridge_msg *msg, int fd, int second)
+{
+	struct held_message *held = calloc(1, sizeof(*held));
+	int err;
+
+	if (!held)
+		return -ENOMEM;
+	held->msg = *msg;
+	held->fd = copy_of(fd);
+	held->second = copy_of(second);
+	if ((fd >= 0 && held->fd < 0) || (second >= 0 && held->second < 0)) {
+		err = -errno;
+		close_fd(&held->fd);
+		close_fd(&held->second);
+		free(held);
+		return err;
+	}
+	*b->held_end = held;
+	b->held_end = &held->next;
+	return 0;
+}
+
+static void tell_held(struct bridge *b)
+{
+	for (struct held_message *held = b->held; held; held = held->next)
+		bridge_send_two(process_sock(b->process), &held->msg, held->fd,
+				held->second);
+	free_held(b);
+}
+
+static int tell_two(struct bridge *b, const struct bridge_msg *msg, int fd, int second)
+{
+	int rc;
+
+	if (b->former)
+		return hold(b, msg, fd, second);
+	rc = bridge_send_two(process_sock(b->process), msg, fd, second);
+
+	if (rc == -EAGAIN) {
+		kill_worker(b, "does not read what it is told");
+		return -EPIPE;
+	}
 	if (rc && rc != -EPIPE)
 		log_error("bridge %s: its worker cannot be told: %s", b->name, strerror(-rc));
 	return rc;
+}
+
+int bridge_tell(struct bridge *b, const struct bridge_msg *msg, int fd)
+{
+	return tell_two(b, msg, fd, -1);
 }
 
 static void tell_port(struct bridge_port *p, uint32_t type)
@@ -140,6 +217,15 @@ void bridge_port_set_rate(struct bridge_port *p, const struct bridge_rate *rate)
 		bridge_tell(p->bridge, &msg, -1);
 }
 
+void bridge_port_set_limit(struct bridge_port *p, const struct limit *limit)
+{
+	struct bridge_msg msg = bridge_message(BRIDGE_SET_LIMIT, p->id);
+
+	msg.limit = *limit;
+	if (p->bridge)
+		bridge_tell(p->bridge, &msg, -1);
+}
+
 void bridge_port_set_multicast(struct bridge_port *p, bool on)
 {
 	struct bridge_msg msg = bridge_message(BRIDGE_SET_MULTICAST, p->id);
@@ -184,6 +270,8 @@ static void free_bridge(struct bridge *b)
 		at = &(*at)->next;
 	*at = b->next;
 	bridge_drop_questions(b);
+	former_free(b->former);
+	free_held(b);
 	process_free(b->process);
 	evloop_remove(b->overdue);
 	free(b);
@@ -212,9 +300,10 @@ static void on_ended(void *arg, bool killed, const char *how)
 		snprintf(why.reason, sizeof(why.reason), "bridge %s: %s%s", b->name, how,
 			 killed ? ", since it did not answer in time" : "");
 	}
-	if (b->ports)
+	if (b->ports) {
 		log_error("%s", why.reason);
-	else
+		takeover_return(all->env.config->takeover, why.reason);
+	} else
 		log_debug("bridge %s: its worker has ended", b->name);
 	bridge_end_questions(b, &why);
 	/* Its rings are unmapped by its end, so for a port that leaves all is well. */
@@ -229,9 +318,7 @@ static void on_overdue(void *arg, uint32_t events)
 	struct bridge *b = arg;
 
 	(void)events;
-	log_error("bridge %s: its worker does not answer, and is killed", b->name);
-	if (process_pid(b->process) > 0)
-		kill(process_pid(b->process), SIGKILL);
+	kill_worker(b, "does not answer");
 }
 
 /* ---- answers -------------------------------------------------------------------------- */
@@ -241,6 +328,9 @@ static void take_port_message(struct bridge *b, struct bridge_port *p,
 {
 	switch (msg->type) {
 	case BRIDGE_ADDED:
+		/* Once, whatever the worker says. */
+		if (p->info.is_added)
+			break;
 		p->info.is_added = true;
 		if (p->events && !p->leaving)
 			p->events->added(p->arg);
@@ -279,6 +369,8 @@ static void take_message(struct bridge *b, struct bridge_msg *msg)
 	if (msg->port == BRIDGE_ITSELF) {
 		if (msg->type == BRIDGE_REFUSED)
 			b->failure = msg->failure;
+		else if (msg->type == BRIDGE_READY)
+			former_hang_up(b->former);
 		return;
 	}
 	p = bridge_find_port(b, msg->port);
@@ -297,11 +389,12 @@ static bool on_heard(void *arg, int sock)
 		take_message(b, &msg);
 		return true;
 	}
-	if (rc == -EPROTO)
-		log_error("bridge %s: its worker sent what is no message", b->name);
-	else
+	if (rc != -EPROTO) {
 		process_stopping(b->process);
-	return rc == -EPROTO;
+		return false;
+	}
+	kill_worker(b, "sent what is no message");
+	return true;
 }
 
 static const struct process_events process_events = {
@@ -362,6 +455,11 @@ void bridges_flip_ready(struct bridges *all)
 			introduce(b);
 }
 
+static void title_of(const struct bridge *b, char title[TITLE_BYTES])
+{
+	snprintf(title, TITLE_BYTES, "bridge-%s", b->name);
+}
+
 static int start(struct bridge *b)
 {
 	const struct backend_config *config = b->all->env.config;
@@ -374,7 +472,7 @@ static int start(struct bridge *b)
 	struct bridge_msg msg = bridge_message(BRIDGE_OPEN, BRIDGE_ITSELF);
 	int rc;
 
-	snprintf(title, sizeof(title), "bridge-%s", b->name);
+	title_of(b, title);
 	snprintf(msg.open.name, sizeof(msg.open.name), "%s", b->name);
 	msg.open.sw = switch_of(b->all, b->name);
 	msg.open.poll_us = b->all->env.poll_us;
@@ -390,6 +488,24 @@ static int start(struct bridge *b)
 	return rc;
 }
 
+static void on_former_ended(void *arg)
+{
+	tell_held(arg);
+}
+
+static int adopt_former(struct bridge *b)
+{
+	const struct backend_config *config = b->all->env.config;
+	char title[TITLE_BYTES];
+	const struct former_options o = {
+		.loop = b->all->env.loop, .takeover = config->takeover, .title = title,
+		.who = b->name, .stop_ms = config->stop_ms, .ended = on_former_ended, .arg = b,
+	};
+
+	title_of(b, title);
+	return former_adopt(&o, &b->former);
+}
+
 static int new_bridge(struct bridges *all, const char *name, struct bridge **out)
 {
 	struct bridge *b = calloc(1, sizeof(*b));
@@ -401,9 +517,12 @@ static int new_bridge(struct bridges *all, const char *name, struct bridge **out
 	b->next = all->bridges;
 	all->bridges = b;
 	snprintf(b->name, sizeof(b->name), "%s", name);
+	b->held_end = &b->held;
 	rc = evloop_add_timer(all->env.loop, on_overdue, b, &b->overdue);
 	if (!rc)
 		rc = start(b);
+	if (!rc)
+		rc = adopt_former(b);
 	if (rc) {
 		free_bridge(b);
 		return rc;
@@ -431,7 +550,7 @@ static void describe(struct bridge_port *p, const struct bridge_msg *msg)
 }
 
 static int join(struct bridges *all, const char *name, struct bridge_msg *msg, int fd,
-		const struct bridge_port_events *events, void *arg, struct bridge_port **out)
+		int second, const struct bridge_port_events *events, void *arg, struct bridge_port **out)
 {
 	struct bridge_port *p = calloc(1, sizeof(*p));
 	struct bridge *b = bridges_find(all, name);
@@ -443,7 +562,7 @@ static int join(struct bridges *all, const char *name, struct bridge_msg *msg, i
 		rc = new_bridge(all, name, &b);
 	if (!rc) {
 		p->id = msg->port = all->next_id++ & INT32_MAX;
-		rc = bridge_tell(b, msg, fd);
+		rc = tell_two(b, msg, fd, second);
 		if (rc == -EPIPE)	/* it has ended, and says why to all its ports, this too */
 			rc = 0;
 		else if (rc)
@@ -464,13 +583,13 @@ static int join(struct bridges *all, const char *name, struct bridge_msg *msg, i
 }
 
 int bridges_join(struct bridges *all, const char *name, const struct bridge_vif *vif,
-		 int journal_fd, const struct bridge_port_events *events, void *arg,
-		 struct bridge_port **out)
+		 int journal_fd, int figures_fd, const struct bridge_port_events *events,
+		 void *arg, struct bridge_port **out)
 {
 	struct bridge_msg msg = bridge_message(BRIDGE_ADD_VIF, 0);
 
 	msg.vif = *vif;
-	return join(all, name, &msg, journal_fd, events, arg, out);
+	return join(all, name, &msg, journal_fd, figures_fd, events, arg, out);
 }
 
 int bridges_join_uplink(struct bridges *all, const char *name, const struct bridge_uplink *up,
@@ -480,7 +599,7 @@ int bridges_join_uplink(struct bridges *all, const char *name, const struct brid
 	struct bridge_msg msg = bridge_message(BRIDGE_ADD_UPLINK, 0);
 
 	msg.uplink = *up;
-	return join(all, name, &msg, fd, events, arg, out);
+	return join(all, name, &msg, fd, -1, events, arg, out);
 }
 
 /* ---- all of them ---------------------------------------------------------------------------- */
@@ -507,6 +626,40 @@ void bridges_configure(struct bridges *all, const char *name, uint32_t ageing_ms
 	msg.configure = switch_of(all, name);
 	if (b)
 		bridge_tell(b, &msg, -1);
+}
+
+static bool is_settled(const struct bridge *b)
+{
+	for (const struct bridge_port *p = b->ports; p; p = p->next)
+		if (p->leaving || !p->info.is_added)
+			return false;
+	return !b->stopping && !b->former;
+}
+
+bool bridges_are_settled(const struct bridges *all)
+{
+	for (const struct bridge *b = all->bridges; b; b = b->next)
+		if (!is_settled(b))
+			return false;
+	return true;
+}
+
+int bridges_hand_over(const struct bridges *all, struct takeover *t)
+{
+	char title[TITLE_BYTES];
+	int rc = 0;
+
+	for (const struct bridge *b = all->bridges; b && !rc; b = b->next) {
+		title_of(b, title);
+		rc = takeover_add(t, TAKEOVER_WORKER, title, process_pid(b->process),
+				  process_sock(b->process));
+	}
+	return rc;
+}
+
+struct takeover *bridges_takeover(const struct bridges *b)
+{
+	return b->env.config->takeover;
 }
 
 bool bridges_is_idle(const struct bridges *b)

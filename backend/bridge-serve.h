@@ -8,7 +8,8 @@
  *
  * A bridge begins when a port names it and ends with its last port. A worker that
  * crashes takes its ports along: each is told, by EOWNERDEAD, and may join anew with its
- * journal.
+ * journal. A worker that a version of before left to us goes on until ours is ready, and then
+ * ends; what ours is told meanwhile waits until then.
  */
 #ifndef PV_BRIDGE_SERVE_H
 #define PV_BRIDGE_SERVE_H
@@ -53,6 +54,12 @@ int bridges_open(const struct bridges_env *env, struct bridges **out);
 void bridges_close(struct bridges *b);
 /* No worker runs. */
 bool bridges_is_idle(const struct bridges *b);
+/* No worker and no port begins or ends. */
+bool bridges_are_settled(const struct bridges *b);
+/* The workers, for the next version of this program. -errno. */
+int bridges_hand_over(const struct bridges *b, struct takeover *t);
+/* What a version before left; NULL: nothing, or all has been taken. */
+struct takeover *bridges_takeover(const struct bridges *b);
 /* Of a bridge that there is or will be; live. */
 void bridges_configure(struct bridges *b, const char *name, uint32_t ageing_ms,
 		       uint32_t move_ms);
@@ -61,13 +68,13 @@ void bridges_configure(struct bridges *b, const char *name, uint32_t ageing_ms,
 void bridges_flip_ready(struct bridges *b);
 
 /*
- * Its answer is an event: added or gone. name: the bridge's. journal_fd: as struct
- * netback_vif says; stays the caller's. -ENOMEM, or -errno of starting a process. events
+ * Its answer is an event: added or gone. name: the bridge's. journal_fd, figures_fd: as
+ * struct netback_vif says; they stay the caller's. -ENOMEM, or -errno of starting a process. events
  * is kept, not copied.
  */
 int bridges_join(struct bridges *b, const char *name, const struct bridge_vif *vif,
-		 int journal_fd, const struct bridge_port_events *events, void *arg,
-		 struct bridge_port **out);
+		 int journal_fd, int figures_fd, const struct bridge_port_events *events,
+		 void *arg, struct bridge_port **out);
 /* fd: a TAP device; stays the caller's. */
 int bridges_join_uplink(struct bridges *b, const char *name, const struct bridge_uplink *up,
 			int fd, const struct bridge_port_events *events, void *arg,
@@ -79,6 +86,7 @@ void bridge_port_free(struct bridge_port *p);
 /* Live, without an answer. */
 void bridge_port_set(struct bridge_port *p, const struct vswitch_port_config *cfg);
 void bridge_port_set_rate(struct bridge_port *p, const struct bridge_rate *rate);
+void bridge_port_set_limit(struct bridge_port *p, const struct limit *limit);
 void bridge_port_set_multicast(struct bridge_port *p, bool on);
 /* The vif that has this address as its only one; false: none takes part. */
 bool bridges_find_owner(struct bridges *b, const char *name, const uint8_t *mac,

@@ -132,13 +132,15 @@ static void free_member(struct bridge *b, struct member *m)
 	free(m);
 }
 
-static void add_vif(struct bridge *b, const struct bridge_msg *msg, int journal_fd)
+static void add_vif(struct bridge *b, const struct bridge_msg *msg, int journal_fd,
+		    int figures_fd)
 {
 	struct member *m = new_member(b, msg->port);
 	struct netback_vif vif = {
 		.domid = msg->vif.domid, .front = &msg->vif.front,
 		.port = &msg->vif.port, .rate_bytes = msg->vif.rate.bytes,
-		.rate_usec = msg->vif.rate.usec, .journal_fd = journal_fd,
+		.rate_usec = msg->vif.rate.usec, .limit = &msg->vif.limit,
+		.journal_fd = journal_fd, .figures_fd = figures_fd,
 	};
 	char why[200];
 	int rc;
@@ -287,6 +289,9 @@ static void act_on_member(struct bridge *b, const struct bridge_msg *msg, struct
 		if (netback_set_rate(b->nb, m->port, msg->rate.bytes, msg->rate.usec))
 			log_error("%s: its rate cannot be kept", m->log.who);
 		break;
+	case BRIDGE_SET_LIMIT:
+		netback_set_limit(b->nb, m->port, &msg->limit);
+		break;
 	case BRIDGE_SET_MULTICAST:
 		netback_set_multicast_control(b->nb, m->port, msg->on);
 		break;
@@ -343,13 +348,13 @@ static void take_flip(struct bridge *b, int *fd)
 		log_error("%s: the flip helper cannot be used: %s", b->name, strerror(errno));
 }
 
-static void act(struct bridge *b, const struct bridge_msg *msg, int fd)
+static void act(struct bridge *b, const struct bridge_msg *msg, int fd, int second)
 {
 	struct member *m = find(b, msg->port);
 
 	switch (msg->type) {
 	case BRIDGE_ADD_VIF:
-		add_vif(b, msg, fd);
+		add_vif(b, msg, fd, second);
 		break;
 	case BRIDGE_ADD_UPLINK:
 		add_uplink(b, msg, fd);
@@ -389,7 +394,7 @@ static void hear_supervisor(void *arg, uint32_t events)
 {
 	struct bridge *b = arg;
 	struct bridge_msg msg;
-	int fd, rc = bridge_receive(b->sock, &msg, &fd);
+	int fd, second, rc = bridge_receive_two(b->sock, &msg, &fd, &second);
 
 	(void)events;
 	if (rc == -EPIPE)
@@ -398,7 +403,8 @@ static void hear_supervisor(void *arg, uint32_t events)
 		log_error("%s: a message from the supervisor was refused: %s", b->name,
 			  strerror(-rc));
 	else
-		act(b, &msg, fd);
+		act(b, &msg, fd, second);
+	close_fd(&second);
 }
 
 /* ---- events ------------------------------------------------------------------------------ */
@@ -581,6 +587,7 @@ static void run(struct bridge *b)
 		if (!netback_pending(b->nb) && !spin_for_work(b))
 			sleep_for_work(b);
 	}
+	netback_leave(b->nb);
 }
 
 /* ---- from OPEN to STOPPED --------------------------------------------------------------------- */
@@ -639,11 +646,11 @@ static int open_bridge(struct bridge *b, const struct bridge_msg *msg, char *why
 			log_error("%s: no page flip: %u pages cannot be granted to ourselves: %s",
 				  b->name, NETBACK_FLIP_PAGES, strerror(-rc));
 	}
+	b->cycles_per_us = cfg.cycles_per_us = measure_cycles_per_us();
 	rc = netback_open(&cfg, &b->nb);
 	b->captures.nb = b->nb;
 	if (rc)
 		snprintf(why, bytes, "no switch: %s", strerror(-rc));
-	b->cycles_per_us = measure_cycles_per_us();
 	spin_init(&b->spin, (uint32_t)(msg->open.poll_us * b->cycles_per_us));
 	return rc;
 }

@@ -11,10 +11,11 @@
  *   supervisor                        worker
  *   OPEN                        ->
  *                               <-    READY or REFUSED (port BRIDGE_ITSELF)
- *   ADD_VIF (+ journal),
+ *   ADD_VIF (+ journal,
+ *            perhaps figures),
  *   ADD_UPLINK (+ TAP)          ->    maps, binds, joins the switch
  *                               <-    ADDED or REFUSED: reason
- *   SET_PORT, SET_RATE,
+ *   SET_PORT, SET_RATE, SET_LIMIT,
  *   SET_MULTICAST, CONFIGURE    ->    at once, without an answer
  *   REMOVE                      ->    leaves the switch, answers, unmaps
  *                               <-    REMOVED
@@ -41,14 +42,14 @@
 #include "vif.h"
 
 #define BRIDGE_FD 3
-#define BRIDGE_VERSION 5u		/* raised with every change of a message: see below */
+#define BRIDGE_VERSION 7u		/* raised with every change of a message: see below */
 #define BRIDGE_ITSELF UINT32_MAX
 
 enum bridge_type {
 	BRIDGE_OPEN = 1, BRIDGE_ADD_VIF, BRIDGE_ADD_UPLINK, BRIDGE_SET_PORT,
 	BRIDGE_SET_RATE, BRIDGE_SET_MULTICAST, BRIDGE_CONFIGURE, BRIDGE_REMOVE,
 	BRIDGE_COUNT, BRIDGE_LIST, BRIDGE_CAPTURE, BRIDGE_CAPTURE_STOP, BRIDGE_FLIP,
-	BRIDGE_STOP,
+	BRIDGE_STOP, BRIDGE_SET_LIMIT,
 	BRIDGE_READY = 32, BRIDGE_ADDED, BRIDGE_REFUSED, BRIDGE_REMOVED,
 	BRIDGE_BROKEN, BRIDGE_COUNTED, BRIDGE_LISTED, BRIDGE_CAPTURED, BRIDGE_FLIP_ENDED,
 	BRIDGE_STOPPED,
@@ -64,6 +65,7 @@ struct bridge_vif {
 	struct vif_frontend front;
 	struct vswitch_port_config port;
 	struct bridge_rate rate;
+	struct limit limit;
 };
 
 /* What a port is, for people. */
@@ -87,7 +89,7 @@ struct bridge_uplink {
 
 struct bridge_listed {
 	uint32_t nr;
-	bool last;
+	uint8_t last;			/* not bool: a worker writes it */
 	struct vswitch_address address[BRIDGE_LISTED_MAX];	/* port: the supervisor's number */
 };
 
@@ -115,6 +117,7 @@ struct bridge_msg {
 		struct vswitch_port_config set;
 		struct vswitch_config configure;
 		struct bridge_rate rate;
+		struct limit limit;	/* SET_LIMIT */
 		uint8_t on;		/* SET_MULTICAST */
 		struct failure failure;
 		struct bridge_captured capture;
@@ -132,8 +135,8 @@ struct bridge_msg {
  * one raises the version, then writes down the new layout.
  */
 #ifdef __LP64__
-_Static_assert(BRIDGE_VERSION == 5 && BRIDGE_STOPPED == 41 &&
-	       sizeof(struct bridge_msg) == 1048 && sizeof(struct bridge_vif) == 848 &&
+_Static_assert(BRIDGE_VERSION == 7 && BRIDGE_STOPPED == 41 &&
+	       sizeof(struct bridge_msg) == 1048 && sizeof(struct bridge_vif) == 960 &&
 	       offsetof(struct bridge_vif, port) == 300 &&
 	       sizeof(struct vswitch_port_config) == 528 &&
 	       sizeof(((struct bridge_msg *)0)->open) == 92 &&
@@ -152,5 +155,8 @@ void bridge_port_config(const struct vif_port *port, const uint8_t *mac,
 /* As packet.h. fd: one descriptor or -1. -EPROTO too for another version or type. */
 int bridge_send(int sock, const struct bridge_msg *msg, int fd);
 int bridge_receive(int sock, struct bridge_msg *msg, int *fd);
+/* The same of two: without the first there is no second. */
+int bridge_send_two(int sock, const struct bridge_msg *msg, int fd, int second);
+int bridge_receive_two(int sock, struct bridge_msg *msg, int *fd, int *second);
 
 #endif

@@ -20,6 +20,7 @@
 #include <unistd.h>
 #include "backend.h"
 #include "sandbox.h"
+#include "upgrade.h"
 #include "util.h"
 
 #define STOP_MS_DEFAULT 30000u
@@ -49,6 +50,10 @@ struct run {
 	const char *rundir;
 	enum log_level log_level;
 	bool worker;
+	const char *upgrade_check;	/* NULL: to serve */
+	char *const *argv;		/* as it was given */
+	struct upgrade *upgrade;
+	struct backend *backend;
 };
 
 /* ---- options -------------------------------------------------------------- */
@@ -111,6 +116,7 @@ static const struct option common_options[] = {
 	{ "user", required_argument, NULL, 'u' },
 	{ "seccomp", required_argument, NULL, 'q' },
 	{ "worker", no_argument, NULL, 'w' },
+	{ "upgrade-check", required_argument, NULL, 'x' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'v' },
 	{ NULL, 0, NULL, 0 },
@@ -143,6 +149,7 @@ static void take_option(struct run *run, int option, const char *value)
 	case 'u': config->user = value; break;
 	case 'q': config->seccomp = filters[daemon_choose("seccomp", value, filters)]; break;
 	case 'w': run->worker = true; break;
+	case 'x': run->upgrade_check = value; break;
 	case 'h': say_help(run->program); break;
 	case 'v': printf("%s " PACKAGE_VERSION "\n", run->program->name); exit(EXIT_SUCCESS);
 	case '?': usage_error("unknown or incomplete option");
@@ -169,10 +176,21 @@ static void read_options(struct run *run, int argc, char **argv)
 
 /* ---- the service manager -------------------------------------------------- */
 
+/* Where the service manager listens; not for workers, which are not the service. */
+static char *notify_path;
+
+static void take_notify_path(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+
+	notify_path = path ? strdup(path) : NULL;
+	unsetenv("NOTIFY_SOCKET");
+}
+
 /* sd_notify(3)'s protocol, of which this much is used. */
 static void notify_ready(void)
 {
-	const char *path = getenv("NOTIFY_SOCKET"), text[] = "READY=1";
+	const char *path = notify_path, text[] = "READY=1";
 	struct sockaddr_un to = { .sun_family = AF_UNIX };
 	autoclose int fd = -1;
 
@@ -186,8 +204,6 @@ static void notify_ready(void)
 			     (struct sockaddr *)&to,
 			     offsetof(struct sockaddr_un, sun_path) + strlen(path)) < 0)
 		log_warning("NOTIFY_SOCKET: %s", strerror(errno));
-	/* Workers are not the service. */
-	unsetenv("NOTIFY_SOCKET");
 }
 
 /* Four descriptors a device; the usual soft limit is for select(2)'s sake. */
@@ -205,9 +221,19 @@ static void raise_fd_limit(void)
 
 static void on_signal(void *arg, uint32_t signo)
 {
+	struct run *run = arg;
+
 	log_info("%s: stops; devices stay connected for the next start",
 		 strsignal((int)signo));
-	backend_shutdown(arg);
+	backend_shutdown(run->backend);
+}
+
+static void on_hangup(void *arg, uint32_t signo)
+{
+	struct run *run = arg;
+
+	(void)signo;
+	upgrade_begin(run->upgrade);
 }
 
 static int work(const struct daemon_program *p, const struct backend_config *config)
@@ -247,41 +273,111 @@ static void choose_user(struct backend_config *config)
 	config->user = numbers;
 }
 
+/* Not to be gone on from: back to the version before, if there is one, or the end. */
+static void cannot_start(struct run *run, const char *fmt, ...)
+	__attribute__((noreturn, format(printf, 2, 3)));
+
+static void cannot_start(struct run *run, const char *fmt, ...)
+{
+	char why[TAKEOVER_REASON_BYTES];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	takeover_return(run->config->takeover, why);
+	die("%s", why);
+}
+
+static struct xs_handle *open_store(struct run *run)
+{
+	struct xs_handle *xs = xs_open(0);
+
+	if (!xs)
+		cannot_start(run, "XenStore cannot be reached: %s; is xenstored running?",
+			     strerror(errno));
+	return xs;
+}
+
+/*
+ * What can be known of a start without serving anybody: a version that is to be replaced by
+ * us asks.
+ */
+static int check_upgrade(struct run *run)
+{
+	char why[300];
+
+	if (upgrade_refuses(run->upgrade_check, run->program->journal_version, why, sizeof(why)))
+		die("%s", why);
+	xs_close(open_store(run));
+	printf("upgrade-check: " PACKAGE_VERSION "\n");
+	return EXIT_SUCCESS;
+}
+
+static int open_all(struct run *run, struct evloop *loop, struct xs_handle *xs)
+{
+	struct upgrade_env env = {
+		.loop = loop, .kind = run->program->kind, .config = run->config,
+		.argv = run->argv, .version = PACKAGE_VERSION,
+		.journal_version = run->program->journal_version,
+		.notify_socket = notify_path,
+	};
+	int rc = backend_open(loop, xs, run->program->kind, run->config, &run->backend);
+
+	env.backend = run->backend;
+	if (!rc)
+		rc = upgrade_open(&env, &run->upgrade);
+	if (!rc)
+		rc = evloop_add_signal(loop, SIGTERM, on_signal, run, NULL);
+	if (!rc)
+		rc = evloop_add_signal(loop, SIGINT, on_signal, run, NULL);
+	if (!rc)
+		rc = evloop_add_signal(loop, SIGHUP, on_hangup, run, NULL);
+	return rc;
+}
+
+/* The lock on the run directory is this process's from the version before on. */
+static void open_rundir(struct run *run)
+{
+	struct backend_config *config = run->config;
+	char why[300];
+	int lock_fd = takeover_take(config->takeover, TAKEOVER_LOCK, config->kind, NULL);
+
+	if (rundir_open(&config->rundir, run->rundir, run->program->run_directory,
+			config->kind, lock_fd, why, sizeof(why)))
+		cannot_start(run, "%s", why);
+}
+
 static int serve(struct run *run)
 {
 	struct backend_config *config = run->config;
-	struct backend *backend = NULL;
 	struct evloop *loop = NULL;
 	struct xs_handle *xs;
-	char why[300];
-	int rc;
+	int rc = takeover_inherit(run->argv, &config->takeover);
 
+	if (rc && rc != -ENOENT)
+		die("what the version before left cannot be used: %s", strerror(-rc));
+	take_notify_path();
 	choose_user(config);
 	raise_fd_limit();
 	signal(SIGPIPE, SIG_IGN);
-	if (rundir_open(&config->rundir, run->rundir, run->program->run_directory,
-			config->kind, why, sizeof(why)))
-		die("%s", why);
-	xs = xs_open(0);
-	if (!xs)
-		die("XenStore cannot be reached: %s; is xenstored running?",
-		    strerror(errno));
+	open_rundir(run);
+	xs = open_store(run);
 	rc = evloop_open(&loop);
 	if (!rc)
-		rc = backend_open(loop, xs, run->program->kind, config, &backend);
-	if (!rc)
-		rc = evloop_add_signal(loop, SIGTERM, on_signal, backend, NULL);
-	if (!rc)
-		rc = evloop_add_signal(loop, SIGINT, on_signal, backend, NULL);
+		rc = open_all(run, loop, xs);
 	if (rc)
-		die("cannot start: %s", strerror(-rc));
+		cannot_start(run, "cannot start: %s", strerror(-rc));
 	log_info("ready: serves %s", config->kind);
 	notify_ready();
 	rc = evloop_run(loop);
-	backend_close(backend);
+	upgrade_close(run->upgrade);
+	backend_close(run->backend);
+	takeover_close(config->takeover);
 	evloop_close(loop);
 	xs_close(xs);
 	rundir_close(&config->rundir);
+	free(notify_path);
 	return rc ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -289,13 +385,24 @@ int daemon_main(const struct daemon_program *p, struct backend_config *config,
 		int argc, char **argv)
 {
 	struct run run = { .program = p, .config = config, .log_level = LOG_LEVEL_INFO };
+	char **given = calloc((size_t)argc + 1, sizeof(*given));	/* getopt changes the order */
+	int status;
 
 	program_name = p->name;
 	config->program = "/proc/self/exe";
 	config->name = p->name;
 	config->log_level = levels[LOG_LEVEL_INFO];
 	config->stop_ms = STOP_MS_DEFAULT;
+	if (!given)
+		die("out of memory");
+	memcpy(given, argv, (size_t)argc * sizeof(*given));
+	run.argv = given;
 	read_options(&run, argc, argv);
 	log_open(p->name, run.log_level);
-	return run.worker ? work(p, config) : serve(&run);
+	if (run.upgrade_check)
+		status = check_upgrade(&run);
+	else
+		status = run.worker ? work(p, config) : serve(&run);
+	free(given);
+	return status;
 }

@@ -20,6 +20,7 @@ struct daemon_program {
 	const struct option *options;	/* its own, ended by zeros; val: from 256 on */
 	void (*take)(struct backend_config *config, int option, const char *value);
 	const struct device_kind *kind;
+	uint32_t journal_version;	/* that its workers go on from */
 	/* a worker's life, after sandbox_early() */
 	int (*worker)(int sock, const struct sandbox *sandbox);
 };

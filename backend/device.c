@@ -29,3 +29,33 @@ uint64_t device_hash(uint64_t hash, const char *text)
 	while (*text++);
 	return hash;
 }
+
+uint64_t device_pause_us(const struct device_kind *kind, const struct rundir *r,
+			 const struct rundir_name *name)
+{
+	uint64_t began_ns, pause_ns;
+	autoclose int fd = -1;
+
+	if (rundir_open_journal(r, name, false, &fd) || kind->read_pause(fd, &began_ns, &pause_ns))
+		return 0;
+	return pause_ns / 1000;
+}
+
+bool device_journal_fits(const struct device_kind *kind, const struct device_env *env, bool *said)
+{
+	char why[XENBUS_TEXT_BYTES];
+	uint32_t version = 0;
+	autoclose int fd = -1;
+
+	if (rundir_open_journal(&env->config->rundir, &env->name, false, &fd) ||
+	    kind->check_format(fd, &version) != -EPROTONOSUPPORT)
+		return true;
+	snprintf(why, sizeof(why), "its journal is of format %u, another version's: its guest waits "
+		 "until that runs again; detach it there, and attach it with this one", version);
+	if (!*said) {
+		log_peer_at(env->log, LOG_LEVEL_ERROR, "%s", why);
+		xenbus_write_error(env->bus, EPROTONOSUPPORT, why);
+	}
+	*said = true;
+	return false;
+}

@@ -22,6 +22,7 @@
 #include "lifecycle.h"
 #include "process.h"
 #include "rundir.h"
+#include "takeover.h"
 #include "util.h"
 #include "xenbus.h"
 
@@ -38,6 +39,7 @@ struct backend_config {
 	 * devices that are closed and offline are ours to remove. */
 	bool driver_domain;
 	struct rundir rundir;
+	struct takeover *takeover;	/* what a version before left; NULL: nothing, or all is done */
 };
 
 struct device_kind;
@@ -108,6 +110,19 @@ struct device_kind {
 	void (*stop)(struct device *d, bool keep);
 	bool (*is_served)(const struct device *d);
 	void (*release)(struct device *d);
+	/*
+	 * For the next version of this program (upgrade.h). Settled: no device starts, stops
+	 * or waits, so that all can be handed over, or has been. -errno.
+	 */
+	bool (*is_settled)(const void *common);
+	/* Something cannot be handed over, whenever it is asked: why. NULL: never. */
+	bool (*cannot_leave)(const void *common, char *why, size_t why_bytes);
+	int (*hand_over)(const void *common, struct takeover *t);
+	/* The worker that a version before left for it is to end. NULL: it does by itself. */
+	void (*let_go)(struct device *d);
+	/* Of a device's journal: as journal_read_pause() and journal_check_format(). */
+	int (*read_pause)(int fd, uint64_t *began_ns, uint64_t *pause_ns);
+	int (*check_format)(int fd, uint32_t *version);
 	/* The device has been closed, or has gone: failures and run files are over. */
 	void (*closed)(struct device *d);
 };
@@ -117,6 +132,15 @@ struct device_kind {
 /* "WHOSE's KEY is 'VALUE', expected ...", as people are told. */
 void device_say_key(const struct key_error *e, const char *whose, char *why,
 		    size_t why_bytes);
+/* Microseconds for which the guest was not served before its worker began; 0: not known. */
+uint64_t device_pause_us(const struct device_kind *kind, const struct rundir *r,
+			 const struct rundir_name *name);
+/*
+ * Whether this version of the program can go on from the journal that is there. Else people
+ * are told so, once (*said, since it is looked at again and again): another version's was left,
+ * and nothing is to be done with it.
+ */
+bool device_journal_fits(const struct device_kind *kind, const struct device_env *env, bool *said);
 /* Of texts, to see that a change has happened; begin with DEVICE_HASH. */
 uint64_t device_hash(uint64_t hash, const char *text);
 #define DEVICE_HASH 0xcbf29ce484222325ull

@@ -123,7 +123,7 @@ static ssize_t try_read(struct buffered *b, struct disk_io *io)
 		return -EAGAIN;
 	n = read_now(b->cfg.fd, io, flags);
 	if (n >= 0)
-		return n ? n : -EIO;	/* the image ends before its promised size */
+		return n ? n : DISK_SHORT;
 	if (flags && errno == EOPNOTSUPP) {
 		b->nowait_reads = false;
 		return -EAGAIN;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 #include "disk-memory.h"
@@ -19,6 +20,7 @@ struct memory {
 	uint8_t *data;
 	uint64_t bytes;
 	uint8_t *durable;		/* NULL: all of data is */
+	bool borrowed;			/* both are another's */
 	uint64_t random;
 	uint32_t nr_matched;		/* operations that a fault could have hit */
 	int timer_fd;
@@ -58,12 +60,40 @@ static void write_back(struct memory *m, uint64_t offset, uint64_t bytes, uint32
 			memcpy(m->durable + at, m->data + at, SECTOR_BYTES);
 }
 
+/* syscalls start: mmap */
+/* Of all processes that come of this one. */
+static uint8_t *get_bytes(uint64_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+/* syscalls disk: munmap */
+static void put_bytes(uint8_t *p, uint64_t bytes)
+{
+	if (p)
+		munmap(p, bytes);
+}
+
+void disk_memory_share(struct disk *d, struct disk *medium)
+{
+	struct memory *m = (struct memory *)d, *from = (struct memory *)medium;
+
+	assert(m->bytes == from->bytes && !m->durable);
+	put_bytes(m->data, m->bytes);
+	m->data = from->data;
+	m->durable = from->durable;
+	m->random = from->random++;
+	m->borrowed = true;
+}
+
 int disk_memory_add_cache(struct disk *d, uint64_t seed)
 {
 	struct memory *m = (struct memory *)d;
 
 	m->random = seed;
-	m->durable = malloc(m->bytes);
+	m->durable = get_bytes(m->bytes);
 	if (!m->durable)
 		return -ENOMEM;
 	memcpy(m->durable, m->data, m->bytes);
@@ -176,8 +206,10 @@ static void memory_close(struct disk *d)
 	struct memory *m = (struct memory *)d;
 
 	close_fd(&m->timer_fd);
-	free(m->data);
-	free(m->durable);
+	if (!m->borrowed) {
+		put_bytes(m->data, m->bytes);
+		put_bytes(m->durable, m->bytes);
+	}
 	free(m);
 }
 
@@ -212,7 +244,7 @@ int disk_memory_open(uint64_t bytes, const struct disk_config *cfg, struct disk 
 		return err;
 	m = (struct memory *)*out;
 	m->bytes = bytes;
-	m->data = calloc(1, bytes);
+	m->data = get_bytes(bytes);
 	if (m->data)
 		return 0;
 	disk_close(*out);

@@ -32,6 +32,12 @@ void disk_memory_set_faults(struct disk *d, const struct disk_memory_faults *f);
 uint8_t *disk_memory_data(struct disk *d);
 
 /*
+ * d has the bytes of medium, and its cache, instead of its own: as one process after the
+ * other that uses one disk, also after fork(). medium outlives d, and does nothing itself.
+ */
+void disk_memory_share(struct disk *d, struct disk *medium);
+
+/*
  * From now on the disk has a volatile cache: what is written is durable after a flush,
  * or earlier, a sector here and there, as seed has it. -ENOMEM.
  */

@@ -344,7 +344,7 @@ static void complete(struct direct *d, struct disk_io *io, int res)
 	} else if (res == -EAGAIN || (res == -EINVAL && d->side_fd >= 0)) {
 		disk_pool_submit(d->pool, io);	/* an alignment we were not told of */
 	} else {
-		disk_done(&d->disk, io, res ? res : -EIO);
+		disk_done(&d->disk, io, res ? res : DISK_SHORT);
 	}
 }
 

@@ -75,6 +75,23 @@ int disk_fd(struct disk *d)
 	return d->ops->fd(d);
 }
 
+bool disk_is_remote(const struct disk *d)
+{
+	return d->ops->link;
+}
+
+void disk_link(struct disk *d, int sock)
+{
+	assert(d->ops->link);
+	d->ops->link(d, sock);
+}
+
+void disk_attend(struct disk *d)
+{
+	if (d->ops->link)
+		d->ops->reap(d);
+}
+
 bool disk_releases_late(const struct disk *d)
 {
 	return d->ops->late_release;
@@ -132,7 +149,7 @@ static int move_all(const struct disk_config *cfg, struct disk_io *io)
 				 (off_t)io->offset_bytes, cfg->dsync ? RWF_DSYNC : 0);
 
 		if (n == 0)
-			return -EIO;
+			return DISK_SHORT;
 		if (n > 0)
 			disk_advance(io, (uint64_t)n);
 		else if (errno != EINTR)
@@ -142,7 +159,7 @@ static int move_all(const struct disk_config *cfg, struct disk_io *io)
 }
 
 /* syscalls disk: fdatasync */
-static int flush(int fd)
+static int sync_data(int fd)
 {
 	int ret;
 
@@ -150,6 +167,52 @@ static int flush(int fd)
 		ret = fdatasync(fd);
 	while (ret < 0 && errno == EINTR);
 	return ret < 0 ? -errno : 0;
+}
+
+static void note_lost(struct disk_flushes *f, int err)
+{
+	if (!*f->lost && err && err != -EOPNOTSUPP && err != -EINVAL)
+		*f->lost = (uint32_t)-err;
+}
+
+/* The word comes from a file that a predecessor left, perhaps damaged. */
+static int known_lost(const struct disk_flushes *f)
+{
+	return *f->lost > 4095 ? -EIO : -(int)*f->lost;
+}
+
+static int flush(const struct disk_config *cfg)
+{
+	struct disk_flushes *f = cfg->flushes;
+	int err;
+
+	if (!f)
+		return sync_data(cfg->fd);
+	pthread_mutex_lock(&f->lock);
+	err = *f->lost ? known_lost(f) : sync_data(cfg->fd);
+	if (!err && f->elder >= 0) {
+		err = sync_data(f->elder);
+		close_fd(&f->elder);
+	}
+	note_lost(f, err);
+	pthread_mutex_unlock(&f->lock);
+	return err;
+}
+
+/*
+ * Of two durable writes at a time through the cache, either may be told what the
+ * device said of the other.
+ */
+static int move_durably(const struct disk_config *cfg, struct disk_io *io)
+{
+	int err = move_all(cfg, io);
+
+	if (err == -EIO && io->op == DISK_WRITE && cfg->dsync && cfg->flushes) {
+		pthread_mutex_lock(&cfg->flushes->lock);
+		note_lost(cfg->flushes, err);
+		pthread_mutex_unlock(&cfg->flushes->lock);
+	}
+	return err;
 }
 
 /* ---- discard --------------------------------------------------------------- */
@@ -183,24 +246,24 @@ static ssize_t write_zeros(int fd, uint64_t at, uint64_t bytes)
 	return pwritev2(fd, iov, nr, (off_t)at, 0);
 }
 
-static int overwrite(int fd, uint64_t at, uint64_t bytes)
+static int overwrite(const struct disk_config *cfg, uint64_t at, uint64_t bytes)
 {
 	uint64_t end = at + bytes;
 	ssize_t n;
 
 	while (at < end) {
-		int64_t data = next_data(fd, at);
+		int64_t data = next_data(cfg->fd, at);
 
 		if (data >= (int64_t)end)
 			break;
 		at = (uint64_t)data;
-		n = write_zeros(fd, at, end - at);
+		n = write_zeros(cfg->fd, at, end - at);
 		if (n > 0)
 			at += (uint64_t)n;
 		else if (n == 0 || errno != EINTR)
 			return n ? -errno : -EIO;
 	}
-	return flush(fd);
+	return flush(cfg);
 }
 
 /* syscalls disk: ioctl(BLKDISCARD) ioctl(BLKSECDISCARD) */
@@ -220,7 +283,7 @@ static int discard(const struct disk_config *cfg, const struct disk_io *io)
 	if (secure && !cfg->is_device)
 		return -EOPNOTSUPP;	/* a hole's old blocks stay readable below */
 	if (io->secure && !secure)
-		ret = overwrite(cfg->fd, io->offset_bytes, io->bytes);
+		ret = overwrite(cfg, io->offset_bytes, io->bytes);
 	if (ret)
 		return ret;
 	do {
@@ -238,9 +301,9 @@ int disk_perform(const struct disk_config *cfg, struct disk_io *io)
 	switch (io->op) {
 	case DISK_READ:
 	case DISK_WRITE:
-		return move_all(cfg, io);
+		return move_durably(cfg, io);
 	case DISK_FLUSH:
-		return flush(cfg->fd);
+		return flush(cfg);
 	case DISK_DISCARD:
 		return discard(cfg, io);
 	}

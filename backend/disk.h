@@ -13,6 +13,7 @@
 #ifndef PV_DISK_H
 #define PV_DISK_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/uio.h>
@@ -47,8 +48,51 @@ struct disk_io {
 	bool in_engine;
 };
 
+/*
+ * Of an image behind a server (disk-nbd.c). Its connection comes by disk_link(), may go
+ * at any time, and comes again; what was not answered is then sent once more.
+ */
+struct disk_remote {
+	const char *export;
+	bool read_only;
+	/*
+	 * The server may end without having written back what it has answered: what it
+	 * has not flushed is kept here and written again. One connection at a time only.
+	 */
+	bool keeps_unflushed;
+	/*
+	 * How long operations wait without a server, or for its answer, before they
+	 * fail with -ETIMEDOUT; 0: for ever.
+	 */
+	uint32_t timeout_ms;
+	/* In the disk's thread. bytes: the image's, as the server has it now. */
+	void (*linked)(void *arg, uint64_t bytes);
+	/* There is no connection any more, and nothing touches an iov; why for people. */
+	void (*lost)(void *arg, const char *why);
+	void *arg;
+};
+
+/*
+ * Flushes of one image, from all its queues. The kernel tells one fsync, once, that
+ * what was written could not be brought to the device; then it counts as clean, and
+ * the next fsync succeeds although the data is gone. So a flush that failed is
+ * remembered, and every later one fails, until the front end connects anew and so
+ * knows that it begins with what is there. One at a time: or another would not
+ * be told what the first one was.
+ *
+ * A predecessor may have been told, and killed before it wrote that down, or somebody
+ * else was. elder is a descriptor from before, which has not been told: the first
+ * flush asks it too.
+ */
+struct disk_flushes {
+	pthread_mutex_t lock;
+	uint32_t *lost;		/* errno of the first that failed, or 0; outlives us */
+	int elder;		/* closed when asked; -1: none */
+};
+
 struct disk_config {
 	int fd;				/* the caller's; kept open by it */
+	struct disk_flushes *flushes;	/* NULL: none is remembered */
 	bool is_device;			/* a block device, not a file */
 	bool dsync;			/* a write is done when it is durable */
 	/*
@@ -65,6 +109,7 @@ struct disk_config {
 	bool slow_foreign;
 	uint32_t depth;			/* operations at a time, at most */
 	uint32_t max_iov;		/* of one operation */
+	const struct disk_remote *remote;	/* NULL but for such an engine; outlives it */
 };
 
 struct disk;
@@ -94,6 +139,11 @@ struct disk_ops {
 	void (*reap)(struct disk *d);
 	/* Readable when reap has something to do. The engine's; -1: never. */
 	int (*fd)(struct disk *d);
+	/*
+	 * Takes a connected, non-blocking socket in place of the one there is. NULL: an
+	 * engine that needs none. With it, fd tells of more than operations.
+	 */
+	void (*link)(struct disk *d, int sock);
 };
 
 /* The part of an engine that disk.c sees; an engine's struct begins with it. */
@@ -104,6 +154,7 @@ struct disk {
 
 extern const struct disk_ops disk_buffered;	/* page cache: disk-buffered.c */
 extern const struct disk_ops disk_direct;	/* O_DIRECT: disk-uring.c */
+extern const struct disk_ops disk_nbd;		/* an NBD server: disk-nbd.c */
 extern const struct disk_ops disk_null;		/* moves nothing: disk-null.c */
 
 int disk_open(const struct disk_ops *ops, const struct disk_config *cfg,
@@ -114,6 +165,12 @@ void disk_submit(struct disk *d, struct disk_io *chain);
 /* Cheap when nothing is in flight: call it every pass. */
 void disk_reap(struct disk *d);
 int disk_fd(struct disk *d);
+/* Whether it is by a connection: its fd is then to be waited for also at rest. */
+bool disk_is_remote(const struct disk *d);
+/* The socket is the engine's from now on. Only of one that is remote. */
+void disk_link(struct disk *d, int sock);
+/* Of a remote one, when its fd is readable though nothing is in flight. */
+void disk_attend(struct disk *d);
 bool disk_releases_late(const struct disk *d);
 /*
  * Returns when the kernel refers to no page of what has been done. Takes some
@@ -137,9 +194,9 @@ static inline uint32_t disk_iov_now(const struct disk_io *io)
 void disk_advance(struct disk_io *io, uint64_t moved_bytes);
 /*
  * Does what is left of io by blocking system calls, in any thread; returns what
- * done is told. A read that meets the end of the image is -EIO: its size was
+ * done is told. A read that meets the end of the image is DISK_SHORT: its size was
  * promised to the guest.
  */
+#define DISK_SHORT (-ENXIO)
 int disk_perform(const struct disk_config *cfg, struct disk_io *io);
-
 #endif

@@ -185,6 +185,12 @@ int flip_helper_open(struct evloop *loop, const struct backend_config *config,
 	return 0;
 }
 
+int flip_helper_hand_over(const struct flip_helper *h, struct takeover *t)
+{
+	return h && h->process ? takeover_add(t, TAKEOVER_WORKER, PROGRAM, process_pid(h->process),
+					      process_sock(h->process)) : 0;
+}
+
 void flip_helper_close(struct flip_helper *h)
 {
 	if (!h)

@@ -22,6 +22,8 @@ struct flip_helper;
 int flip_helper_open(struct evloop *loop, const struct backend_config *config,
 		     void (*changed)(void *arg), void *arg, struct flip_helper **out);
 /* Accepts NULL. */
+/* Its process, for the next version of this program, which ends it: it has its own. -errno. */
+int flip_helper_hand_over(const struct flip_helper *h, struct takeover *t);
 void flip_helper_close(struct flip_helper *h);
 /* Accepts NULL: none is wanted. */
 bool flip_helper_ready(const struct flip_helper *h);

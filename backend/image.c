@@ -217,6 +217,39 @@ int image_open(const char *path, bool read_only, int *out, struct image_info *in
 	return 0;
 }
 
+int image_open_unmeasured(const char *path, bool read_only, int *fd, char *why,
+			  size_t why_bytes)
+{
+	struct stat st;
+	int err = 0;
+
+	*fd = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (*fd < 0) {
+		err = errno;
+		snprintf(why, why_bytes, "%s: %s", path, err == EISDIR ?
+			 "is a directory, expected an image" : expected_text(err));
+		return -err;
+	}
+	if (fstat(*fd, &st) || (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))) {
+		snprintf(why, why_bytes, "%s: is neither a file nor a block device", path);
+		close_fd(fd);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int image_open_token(const char *dir, const char *name, int *fd)
+{
+	uint64_t hash = 0xcbf29ce484222325ull;
+	char path[512];
+
+	for (; *name; name++)
+		hash = (hash ^ (unsigned char)*name) * 0x100000001b3ull;
+	snprintf(path, sizeof(path), "%s/server-%016llx.lock", dir, (unsigned long long)hash);
+	*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	return *fd < 0 ? -errno : 0;
+}
+
 int image_open_none(int *fd, struct image_info *info)
 {
 	*info = (struct image_info){ .sector_bytes = VBD_SECTOR_BYTES,
@@ -322,7 +355,7 @@ static void read_comm(const char *pid, char *buf, size_t bytes)
 }
 
 /* As "process 12 (name)"; "another process" when /proc does not tell. */
-static void name_holder(int fd, char *buf, size_t bytes)
+static void name_holder(int fd, off_t byte, char *buf, size_t bytes)
 {
 	char range[80], comm[32];
 	struct dirent *e;
@@ -333,7 +366,7 @@ static void name_holder(int fd, char *buf, size_t bytes)
 	if (fstat(fd, &st))
 		return;
 	snprintf(range, sizeof(range), ":%llu %lld %lld", (unsigned long long)st.st_ino,
-		 (long long)SHARE_BYTE, (long long)SHARE_BYTE);
+		 (long long)byte, (long long)byte);
 	proc = opendir("/proc");
 	while (proc && (e = readdir(proc))) {
 		if (e->d_name[0] < '1' || e->d_name[0] > '9' ||
@@ -386,14 +419,14 @@ int image_share_lock(int fd, enum vbd_share share, char *why, size_t why_bytes)
 		snprintf(why, why_bytes, "cannot be locked: %s", strerror(err));
 		return -err;
 	}
-	name_holder(fd, holder, sizeof(holder));
+	name_holder(fd, SHARE_BYTE, holder, sizeof(holder));
 	snprintf(why, why_bytes, "%s by %s; %s", share == VBD_READ_ONLY ?
 		 "written" : "in use", holder,
 		 "r shares with r, and w! overrides");
 	return -EBUSY;
 }
 
-/* syscalls start: fcntl clock_nanosleep */
+/* syscalls disk: fcntl(F_OFD_GETLK) fcntl(F_OFD_SETLK) clock_nanosleep */
 /*
  * A descriptor that cannot write can only take a shared lock, which excludes
  * nobody: it waits until nobody else has one, then takes its own. Devices have
@@ -417,13 +450,29 @@ static int fence_read_only(int fd, struct flock *lock)
 	return fcntl(fd, F_OFD_SETLK, lock) ? -errno : 0;
 }
 
-/* syscalls start: fcntl */
-int image_fence(int fd, uint32_t frontend_id, uint32_t devid)
+static struct flock fence_lock(uint32_t frontend_id, uint32_t devid)
 {
-	struct flock lock = {
+	return (struct flock){
 		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1,
 		.l_start = FENCE_BASE + ((off_t)(frontend_id & 0xffff) << 32) + devid,
 	};
+}
+
+bool image_fence_holder(int fd, uint32_t frontend_id, uint32_t devid, char *buf, size_t bytes)
+{
+	struct flock seen = fence_lock(frontend_id, devid);
+	off_t byte = seen.l_start;
+
+	if (fcntl(fd, F_OFD_GETLK, &seen) || seen.l_type == F_UNLCK)
+		return false;
+	name_holder(fd, byte, buf, bytes);
+	return true;
+}
+
+/* syscalls disk: fcntl(F_GETFL) fcntl(F_OFD_SETLKW) */
+int image_fence(int fd, uint32_t frontend_id, uint32_t devid)
+{
+	struct flock lock = fence_lock(frontend_id, devid);
 	int flags = fcntl(fd, F_GETFL);
 
 	if (flags < 0)

@@ -32,6 +32,14 @@ struct image_info {
  */
 int image_open(const char *path, bool read_only, int *fd, struct image_info *info,
 	       char *why, size_t why_bytes);
+/*
+ * An image that a server of ours opens: only for its lock. Not measured. Errors as
+ * image_open()'s.
+ */
+int image_open_unmeasured(const char *path, bool read_only, int *fd, char *why,
+			  size_t why_bytes);
+/* A file of its own in dir, for the lock of what has no file here: name, hashed. */
+int image_open_token(const char *dir, const char *name, int *fd);
 /* No medium in the drive: an image of no sectors, that nobody else has. */
 int image_open_none(int *fd, struct image_info *info);
 /*
@@ -54,5 +62,7 @@ int image_set_sectors(struct image_info *info, uint32_t logical_bytes,
 int image_share_lock(int fd, enum vbd_share share, char *why, size_t why_bytes);
 /* Waits until no other open file description holds the device's fence. */
 int image_fence(int fd, uint32_t frontend_id, uint32_t devid);
+/* For people: who holds it, as "process 12 (name)". False: nobody but fd's own. */
+bool image_fence_holder(int fd, uint32_t frontend_id, uint32_t devid, char *buf, size_t bytes);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The journal's file: one header page, then per queue a page of indices and
- * counters and an array of records. Hides the layout and the free list, which
+ * The journal's file: one header page, then per queue a page of indices and an
+ * array of records. Hides the layout and the free list, which
  * lives in private memory: what is free follows from the records' states.
  * Must not know what a request means.
  */
@@ -29,13 +29,12 @@
 
 struct file_header {
 	uint64_t magic;			/* written last */
-	uint32_t version, nr_queues, nr_slots, reserved;
+	uint32_t version, nr_queues, nr_slots, flush_lost;
 };
 
 struct file_queue {
 	uint32_t started, req_cons, rsp_prod, reserved;
-	uint8_t pad[48];
-	struct journal_counters counters;
+	uint64_t left_ns, began_ns, pause_ns;
 };
 _Static_assert(sizeof(struct file_queue) <= FILE_PAGE_BYTES, "one page");
 
@@ -117,7 +116,7 @@ static bool header_valid(const struct file_header *h, size_t bytes)
 static int check_or_format(int fd, uint32_t nr_queues, uint32_t nr_slots)
 {
 	struct file_header h;
-	size_t bytes;
+	size_t bytes = 0;
 	int err = read_header(fd, &h, &bytes);
 
 	if (err)
@@ -199,9 +198,22 @@ struct journal_queue *journal_queue(struct journal *j, uint32_t queue)
 	return &j->queues[queue];
 }
 
-struct journal_counters *journal_counters(struct journal_queue *q)
+void journal_leave(struct journal_queue *q, uint64_t now_ns)
 {
-	return &q->file->counters;
+	q->file->left_ns = now_ns;
+}
+
+/* One that is killed leaves no word: left_ns is for one successor. */
+void journal_begin(struct journal_queue *q, uint64_t now_ns)
+{
+	q->file->pause_ns = q->file->left_ns ? now_ns - q->file->left_ns : 0;
+	q->file->left_ns = 0;
+	q->file->began_ns = now_ns;
+}
+
+uint32_t *journal_flush_lost(struct journal *j)
+{
+	return &((struct file_header *)j->base)->flush_lost;
 }
 
 void journal_reset(struct journal_queue *q, uint32_t rsp_prod)
@@ -382,20 +394,11 @@ void journal_recovery_free(struct journal_recovery *r)
 
 /* ---- readers --------------------------------------------------------------- */
 
-static void add_counters(struct journal_counters *sum, const struct journal_counters *c)
-{
-	const uint64_t *from = (const uint64_t *)c;
-	uint64_t *to = (uint64_t *)sum;
-
-	for (size_t i = 0; i < sizeof(*sum) / sizeof(*to); i++)
-		to[i] += from[i];
-}
-
 /* syscalls start: pread64 */
-int journal_read_counters(int fd, struct journal_counters *out)
+int journal_read_pause(int fd, uint64_t *began_ns, uint64_t *pause_ns)
 {
 	struct file_header h;
-	struct journal_counters c;
+	struct file_queue q;
 	size_t bytes;
 	int err = read_header(fd, &h, &bytes);
 
@@ -403,14 +406,39 @@ int journal_read_counters(int fd, struct journal_counters *out)
 		return err;
 	if (!header_valid(&h, bytes))
 		return -EBADMSG;
-	memset(out, 0, sizeof(*out));
+	*began_ns = *pause_ns = 0;
 	for (uint32_t i = 0; i < h.nr_queues; i++) {
-		size_t at = FILE_PAGE_BYTES + i * queue_bytes(h.nr_slots) +
-			offsetof(struct file_queue, counters);
+		size_t at = FILE_PAGE_BYTES + i * queue_bytes(h.nr_slots);
 
-		if (pread(fd, &c, sizeof(c), (off_t)at) != sizeof(c))
+		if (pread(fd, &q, sizeof(q), (off_t)at) != sizeof(q))
 			return -EBADMSG;
-		add_counters(out, &c);
+		*began_ns = MAX(*began_ns, q.began_ns);
+		*pause_ns = MAX(*pause_ns, q.pause_ns);
 	}
 	return 0;
+}
+
+int journal_check_format(int fd, uint32_t *version)
+{
+	struct file_header h;
+	size_t bytes;
+	int err = read_header(fd, &h, &bytes);
+
+	if (err)
+		return err;
+	*version = h.version;
+	/* Empty, or killed while it was made: a journal of ours is yet to be made of it. */
+	if (h.magic != JOURNAL_MAGIC)
+		return h.magic ? -EBADMSG : 0;
+	return h.version == JOURNAL_VERSION ? 0 : -EPROTONOSUPPORT;
+}
+
+uint32_t journal_read_flush_lost(int fd)
+{
+	struct file_header h;
+	size_t bytes;
+
+	if (read_header(fd, &h, &bytes) || !header_valid(&h, bytes))
+		return 0;
+	return h.flush_lost;
 }

@@ -5,11 +5,9 @@
  *
  * Hides: the file's layout and the order of its writes, so that a kill -9 at
  * any instruction leaves a state from which every request is answered exactly
- * once. Must not know: grants, images, what a request means. Also carries the
- * worker's counters, so that tools read them without asking the worker.
+ * once. Must not know: grants, images, what a request means.
  *
- * One thread per queue; counters have one writer (their queue) and any number
- * of readers. The file belongs to us alone (mode 0600): its contents are
+ * One thread per queue. The file belongs to us alone (mode 0600): its contents are
  * checked against damage, not against an attacker.
  *
  * Order of writes; a kill may come after any of them:
@@ -35,6 +33,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include "image-error.h"
 
 #define JOURNAL_MAGIC 0x31304c4e4a565031ull	/* "1PVJNL01" */
 #define JOURNAL_VERSION 1u
@@ -56,15 +55,6 @@ struct journal_record {
 };
 _Static_assert(sizeof(struct journal_record) == 192, "journal layout");
 
-struct journal_counters {
-	uint64_t reads, writes, flushes, discards, errors;
-	uint64_t read_sectors, written_sectors;
-	uint64_t notifications_sent, wakeups, spins_hit, spins_missed;
-	uint64_t segments, mapped_pages, copied_bytes;
-	uint64_t replayed;
-	uint64_t barriers, unsupported, responses;
-};
-
 struct journal;
 struct journal_queue;
 
@@ -76,7 +66,18 @@ struct journal_queue;
 int journal_open(int fd, uint32_t nr_queues, uint32_t nr_slots, struct journal **out);
 void journal_close(struct journal *j);	/* accepts NULL; keeps the file */
 struct journal_queue *journal_queue(struct journal *j, uint32_t queue);
-struct journal_counters *journal_counters(struct journal_queue *q);
+/*
+ * A word of the device's, 0 in a new journal: errno of the flush that failed (disk.h).
+ * It is the disk's to write, and its successor's to find.
+ */
+uint32_t *journal_flush_lost(struct journal *j);
+
+/*
+ * CLOCK_MONOTONIC, for people: a worker that stops in good order looks at its ring no more;
+ * its successor is about to look for the first time.
+ */
+void journal_leave(struct journal_queue *q, uint64_t now_ns);
+void journal_begin(struct journal_queue *q, uint64_t now_ns);
 
 /* Forgets all records; the ring starts at rsp_prod (first connection). */
 void journal_reset(struct journal_queue *q, uint32_t rsp_prod);
@@ -111,9 +112,17 @@ int journal_recover(struct journal_queue *q, struct journal_recovery *out);
 void journal_recovery_free(struct journal_recovery *r);
 
 /*
- * For readers in other processes (fd may be read-only): the sum over queues.
+ * When the worker began, and for how long its guest was not served before that; 0: not known,
+ * since the one before was killed, or there was none. Of several queues the longest.
  * -EBADMSG: not a journal.
  */
-int journal_read_counters(int fd, struct journal_counters *out);
+int journal_read_pause(int fd, uint64_t *began_ns, uint64_t *pause_ns);
+/*
+ * Whether this version can go on from it. -EPROTONOSUPPORT: it is a journal, of the format
+ * that is put into *version; -EBADMSG: it is none.
+ */
+int journal_check_format(int fd, uint32_t *version);
+/* For readers, as journal_flush_lost(); 0 also when it is no journal. */
+uint32_t journal_read_flush_lost(int fd);
 
 #endif

@@ -19,14 +19,20 @@
 #include <xen/io/netif.h>
 #include "frame.h"
 #include "grant.h"
+#include "limiter.h"
 #include "moderation.h"
 #include "netback.h"
 #include "netback-journal.h"
 #include "ring.h"
 #include "shaper.h"
+#include "spin.h"
+#include "util.h"
+#include "vif-figures.h"
 
 #define NB_GATHER 64u			/* frames of one queue in one pass */
 #define NB_TAKEN 256u			/* frames of all queues in one pass */
+#define NB_SHARE_MIN 8u			/* frames of one port of mean weight, however many
+					   want to send */
 #define NB_FIFO 512u			/* frames that wait for one rx queue */
 #define NB_COPIES 1024u			/* in one call */
 #define NB_AREA_BYTES 2048u		/* frames no longer than this are copied in and out */
@@ -65,6 +71,7 @@ struct nb_frame {
 	uint32_t head_bytes;
 	uint32_t bytes;
 	uint32_t refs;
+	uint64_t since_cycles;		/* of the pass that took it from where it came */
 	bool csum_blank, csum_validated;
 	uint8_t gso;			/* XEN_NETIF_GSO_TYPE_* */
 	uint16_t gso_bytes;
@@ -108,6 +115,10 @@ struct nb_queue {
 	uint32_t fifo_head, fifo_nr;
 	struct nb_delivery fifo[NB_FIFO];
 	struct nb_queue_journal *journal;
+	struct vif_figures *count;
+	struct figures_ring trace;
+	/* Frames taken in this pass, and answered, or copied here, already. */
+	uint32_t tx_at_once, rx_at_once;
 	struct nb_frame *answered;	/* since the last push */
 	struct nb_frame *free;
 	struct nb_frame frames[NB_RING_SLOTS];
@@ -128,8 +139,14 @@ struct nb_port {
 	uint32_t flips_failed;		/* since one succeeded */
 	uint32_t frame_bytes_max;	/* it takes; of a large packet, its segments */
 	struct shaper rate;
-	uint64_t wait_until_us;		/* the limit is used up until then */
+	uint64_t seen_pass;		/* in which nr_waiting was counted */
+	uint32_t nr_waiting;		/* queues of it with something to send */
+	uint32_t weight;		/* of its part of a pass, against others' */
+	struct limiter limit;
+	uint64_t wait_until_us;		/* a limit of what it sends is used up until then */
+	uint64_t rx_wait_until_us;	/* ... and of what it gets */
 	struct nb_journal journal;
+	struct figures *figures;
 	struct nb_hash *hash;		/* in the journal */
 	void *ctrl_page;
 	struct ring_back ctrl;
@@ -182,6 +199,8 @@ struct netback {
 	struct nb_port *uplinks;
 	struct nb_port *ctrl;		/* whose control ring has something */
 	uint64_t now_us, now_ms;
+	uint64_t pass_cycles;		/* when it began; of the last one, between two */
+	uint64_t pass_ns;		/* ... and how long it took until it published */
 	uint32_t mapping_factor;	/* of the tables of static grants; odd */
 
 	struct grant_batch heads, pulls, copies;
@@ -204,6 +223,11 @@ struct netback {
 	struct netback_stats stats;
 };
 
+static inline uint64_t nb_ns(const struct netback *nb, uint64_t cycles)
+{
+	return nb->cfg.cycles_per_us ? cycles * 1000 / nb->cfg.cycles_per_us : 0;
+}
+
 /* netback.c */
 void nb_activate(struct nb_queue *q);
 void nb_activate_ctrl(struct nb_port *p);
@@ -212,7 +236,8 @@ void nb_break(struct nb_port *p, const char *why);
 bool nb_parse(struct nb_frame *f);
 
 /* netback-tx.c: takes requests, gives answers */
-void nb_tx_gather(struct netback *nb, struct nb_queue *q);
+/* At most share frames. */
+void nb_tx_gather(struct netback *nb, struct nb_queue *q, uint32_t share);
 /* The copies of heads have run: notes which failed. */
 void nb_tx_headed(struct netback *nb);
 void nb_tx_answer(struct nb_frame *f, int16_t status);
@@ -234,6 +259,12 @@ void nb_rx_expire(struct nb_queue *q);
 void nb_rx_purge(struct nb_queue *q, const struct nb_port *from);
 
 /* A delivery that waits, the index'th of fifo_nr. */
+/* What waits for a port's queues waits for its limit. */
+static inline bool nb_rx_is_held(const struct nb_port *p)
+{
+	return p->rx_wait_until_us > p->nb->now_us;
+}
+
 static inline struct nb_delivery *nb_waiting(struct nb_queue *q, uint32_t index)
 {
 	return &q->fifo[(q->fifo_head + index) & (NB_FIFO - 1)];
@@ -283,6 +314,63 @@ void nb_uplink_gather(struct netback *nb, struct nb_port *p);
 void nb_uplink_enqueue(struct nb_port *p, struct nb_frame *f, const struct vswitch_out *out,
 		       uint16_t tci);
 uint32_t nb_uplink_flush(struct netback *nb, struct nb_port *p);
+
+/* netback-figures.c */
+/* Of a port whose queues are to be opened: where it counts. fd: as netback_vif. -ENOMEM. */
+int nb_figures_open(struct nb_port *p, int fd, uint32_t nr_queues);
+void nb_figures_close(struct nb_port *p);
+void nb_figures_queue(struct nb_queue *q);
+/* What few frames need: the time of one that waited, a record of one that is traced. */
+void nb_figures_waited(struct netback *nb, const struct nb_frame *f, struct histogram *h);
+void nb_figures_trace_tx(struct nb_queue *q, const struct nb_frame *f, bool failed);
+void nb_figures_trace_rx(struct nb_queue *q, const struct nb_plan *plan, uint32_t bytes,
+			 bool failed);
+
+/* Inline, both: twenty instructions for each frame, and a call would be half as many. */
+static inline void nb_figures_answered(struct nb_queue *q, const struct nb_frame *f,
+				       int16_t status)
+{
+	struct netback *nb = q->port->nb;
+	struct vif_figures *c = q->count;
+
+	if (!f->group)
+		c->tx_frames++;
+	c->tx_bytes += f->bytes;
+	c->tx_slots += f->record->nr_slots;
+	if (f->gso)
+		c->tx_large++;
+	if (f->since_cycles == nb->pass_cycles)
+		q->tx_at_once++;
+	else
+		nb_figures_waited(nb, f, &c->tx_latency);
+	if (figures_wanted(&q->trace))
+		nb_figures_trace_tx(q, f, status != NETIF_RSP_OKAY);
+}
+
+/* One's copy is in q's slots. */
+static inline void nb_figures_received(struct nb_queue *q, const struct nb_plan *plan,
+				       uint32_t bytes, bool failed)
+{
+	struct netback *nb = q->port->nb;
+	struct vif_figures *c = q->count;
+
+	if (!failed) {
+		c->rx_frames++;
+		c->rx_bytes += bytes;
+	}
+	c->rx_slots += plan->nr_slots;
+	if (plan->gso)
+		c->rx_large++;
+	c->copies += plan->copy_nr;
+	if (plan->frame->since_cycles == nb->pass_cycles)
+		q->rx_at_once++;
+	else
+		nb_figures_waited(nb, plan->frame, &c->rx_latency);
+	if (figures_wanted(&q->trace))
+		nb_figures_trace_rx(q, plan, bytes, failed);
+}
+/* q published nr_rings rings. */
+void nb_figures_pushed(struct nb_queue *q, uint32_t nr_rings);
 
 /* netback-capture.c */
 /* The decision on f is in nb->decision; its slots are not answered yet. */

@@ -19,7 +19,6 @@
 #include "util.h"
 
 #define JOURNAL_MAGIC 0x31304c4e4a4e5031ull	/* "1PNJNL01" */
-#define JOURNAL_VERSION 1u
 
 /* ---- the file ----------------------------------------------------------------------- */
 
@@ -58,14 +57,14 @@ int nb_journal_open(struct nb_journal *j, int fd, uint32_t nr_queues)
 	if (file == MAP_FAILED)
 		return -errno;
 	j->is_predecessors = file->magic != 0;
-	if (j->is_predecessors && (file->magic != JOURNAL_MAGIC || file->version != JOURNAL_VERSION ||
+	if (j->is_predecessors && (file->magic != JOURNAL_MAGIC || file->version != NB_JOURNAL_VERSION ||
 				   file->nr_queues != nr_queues)) {
 		munmap(file, bytes);
 		return -EBADMSG;
 	}
 	j->file = file;
 	j->bytes = bytes;
-	file->version = JOURNAL_VERSION;
+	file->version = NB_JOURNAL_VERSION;
 	file->nr_queues = nr_queues;
 	return 0;
 }
@@ -82,6 +81,59 @@ void nb_journal_begin(struct nb_journal *j)
 {
 	NB_STEP();
 	j->file->magic = JOURNAL_MAGIC;
+}
+
+/* ---- for people ---------------------------------------------------------------------- */
+
+void nb_journal_leave(struct nb_journal *j, uint64_t at_ns)
+{
+	j->file->queue[0].left_ns = at_ns;
+}
+
+void nb_journal_began(struct nb_journal *j, uint64_t at_ns)
+{
+	struct nb_queue_journal *q = &j->file->queue[0];
+
+	q->pause_ns = q->left_ns ? at_ns - q->left_ns : 0;
+	q->left_ns = 0;
+	q->began_ns = at_ns;
+}
+
+/* syscalls bridge: pread64 */
+static int read_file(int fd, struct nb_journal_file *file, struct nb_queue_journal *first)
+{
+	ssize_t got = pread(fd, file, sizeof(*file), 0);
+
+	if (got == sizeof(*file))
+		got = pread(fd, first, offsetof(struct nb_queue_journal, posted), sizeof(*file));
+	return got < 0 ? -errno : 0;
+}
+
+int nb_journal_check_format(int fd, uint32_t *version)
+{
+	struct nb_journal_file file = { .magic = 0 };
+	struct nb_queue_journal first;
+	int rc = read_file(fd, &file, &first);
+
+	*version = file.version;
+	if (rc || file.magic != JOURNAL_MAGIC)
+		return rc ? rc : file.magic ? -EBADMSG : 0;
+	return file.version == NB_JOURNAL_VERSION ? 0 : -EPROTONOSUPPORT;
+}
+
+int nb_journal_read_pause(int fd, uint64_t *began_ns, uint64_t *pause_ns)
+{
+	struct nb_journal_file file = { .magic = 0 };
+	struct nb_queue_journal first = { .began_ns = 0 };
+	int rc = read_file(fd, &file, &first);
+
+	if (rc)
+		return rc;
+	if (file.magic != JOURNAL_MAGIC || file.version != NB_JOURNAL_VERSION)
+		return -EBADMSG;
+	*began_ns = first.began_ns;
+	*pause_ns = first.pause_ns;
+	return 0;
 }
 
 /* ---- rings --------------------------------------------------------------------------- */

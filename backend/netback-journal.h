@@ -90,7 +90,9 @@ struct nb_queue_journal {
 	uint32_t tx_req_cons, tx_rsp_prod;
 	uint32_t rx_req_cons, rx_rsp_prod;
 	uint32_t nr_mapped;		/* while the list is written: 0 */
-	uint8_t pad[44];
+	uint32_t pad0;
+	uint64_t left_ns, began_ns, pause_ns;	/* of the first queue: as journal.h's */
+	uint8_t pad[16];
 	struct nb_posted posted[NB_RING_SLOTS];		/* by index in the ring */
 	struct xen_netif_gref mapped[NB_MAPPED_MAX];
 	struct nb_record record[NB_RING_SLOTS];
@@ -121,6 +123,18 @@ struct nb_journal {
 int nb_journal_open(struct nb_journal *j, int fd, uint32_t nr_queues);
 /* Keeps the file. */
 void nb_journal_close(struct nb_journal *j);
+#define NB_JOURNAL_VERSION 1u		/* of the layout above */
+
+/*
+ * CLOCK_MONOTONIC, for people: a worker that stops in good order looks at the rings no more;
+ * its successor looks for the first time.
+ */
+void nb_journal_leave(struct nb_journal *j, uint64_t at_ns);
+void nb_journal_began(struct nb_journal *j, uint64_t at_ns);
+/* As journal_read_pause() and journal_check_format(), for other processes. */
+int nb_journal_read_pause(int fd, uint64_t *began_ns, uint64_t *pause_ns);
+int nb_journal_check_format(int fd, uint32_t *version);
+
 /* All rings have begun: a successor goes on from here. */
 void nb_journal_begin(struct nb_journal *j);
 

@@ -7,6 +7,7 @@
 #include "bridge-worker.h"
 #include "daemon.h"
 #include "keys.h"
+#include "netback-journal.h"
 #include "vif-device.h"
 #include "vif.h"
 
@@ -62,7 +63,7 @@ int main(int argc, char **argv)
 	static const struct daemon_program program = {
 		.name = PROGRAM, .run_directory = "netback", .usage = usage,
 		.options = options, .take = take, .kind = &vif_kind,
-		.worker = bridge_worker,
+		.worker = bridge_worker, .journal_version = NB_JOURNAL_VERSION,
 	};
 	struct vif_config config = {
 		.base.kind = "vif", .max_queues = QUEUES_DEFAULT, .poll_us = POLL_US_DEFAULT,

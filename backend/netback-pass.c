@@ -66,9 +66,10 @@ static void forward(struct netback *nb, struct nb_frame *f)
 /* ---- rings ---------------------------------------------------------------------------- */
 
 /* syscalls bridge: ioctl(IOCTL_EVTCHN_NOTIFY) */
-static void tell(struct netback *nb, evtchn_port_t port)
+static void tell(struct netback *nb, struct nb_queue *q, evtchn_port_t port)
 {
 	nb->stats.notifies++;
+	q->count->notifications_sent++;
 	xenevtchn_notify(nb->cfg.xce, port);
 }
 
@@ -87,9 +88,10 @@ static bool push_rx(struct nb_queue *q)
 static void push(struct netback *nb, struct nb_queue *q)
 {
 	struct moderation *m = &q->tx_told;
-	uint32_t answers = ring_back_unpushed(&q->tx);
+	uint32_t answers = ring_back_unpushed(&q->tx), received = ring_back_unpushed(&q->rx);
 	bool tx = nb_tx_push(q), rx = push_rx(q), late = false;
 
+	nb_figures_pushed(q, (answers != 0) + (received != 0));
 	if (tx)
 		tx = moderation_answered(m, answers, nb->now_us);
 	if (!tx && moderation_owes(m) && (rx || moderation_due(m, nb->now_us))) {
@@ -99,9 +101,9 @@ static void push(struct netback *nb, struct nb_queue *q)
 			moderation_told(m);
 	}
 	if (rx)
-		tell(nb, q->rx_evtchn);
+		tell(nb, q, q->rx_evtchn);
 	if (tx && !(rx && q->rx_evtchn == q->tx_evtchn))
-		tell(nb, q->tx_evtchn);
+		tell(nb, q, q->tx_evtchn);
 	if (late)
 		moderation_told_late(m, nb->now_us);
 	else if (tx || (rx && q->rx_evtchn == q->tx_evtchn))
@@ -120,7 +122,7 @@ static bool has_work(const struct nb_queue *q)
 		return false;
 	if (ring_back_pending(&q->tx) && !out_of_credit(q->port))
 		return true;
-	return q->fifo_nr && (!q->blocked || ring_back_pending(&q->rx) > (int)q->rx_seen ||
+	return q->fifo_nr && !nb_rx_is_held(q->port) && (!q->blocked || ring_back_pending(&q->rx) > (int)q->rx_seen ||
 			      ring_back_pending(&q->rx) < 0);
 }
 
@@ -159,7 +161,7 @@ static bool ask(struct nb_queue *q)
 		return false;
 	if (!out_of_credit(q->port))
 		work = ring_back_final(&q->tx) != 0;
-	if (q->fifo_nr) {
+	if (q->fifo_nr && !nb_rx_is_held(q->port)) {
 		int nr = ring_back_final(&q->rx);
 
 		work |= nr < 0 || nr > (int)q->rx_seen;
@@ -202,7 +204,9 @@ int64_t netback_timeout_us(const struct netback *nb, uint64_t now_us)
 		if (q->fifo_nr)
 			us = sooner(us, now_us + (q->port->tells ? NB_TICK_US : NB_OLD_TICK_US),
 				    now_us);
-		else if (out_of_credit(q->port))
+		if (q->fifo_nr && q->port->rx_wait_until_us)
+			us = sooner(us, q->port->rx_wait_until_us, now_us);
+		if (out_of_credit(q->port))
 			us = sooner(us, q->port->wait_until_us, now_us);
 		if (moderation_owes(&q->tx_told))
 			us = sooner(us, q->tx_told.until_us, now_us);
@@ -245,15 +249,70 @@ static uint32_t control(struct netback *nb)
 	return moved;
 }
 
-static void gather(struct netback *nb)
+static void gather_uplinks(struct netback *nb)
 {
-	nb->nr_taken = 0;
-	for (struct nb_queue *q = nb->active; q; q = q->next_active)
-		if (!q->port->broken)
-			nb_tx_gather(nb, q);
 	for (struct nb_port *p = nb->uplinks; p; p = p->next_uplink)
 		if (p->readable)
 			nb_uplink_gather(nb, p);
+}
+
+/* Ports that have something to send. */
+struct senders {
+	uint32_t nr, weights, heaviest;
+};
+
+/* And each, by how many queues. */
+static void count_senders(struct netback *nb, struct senders *s)
+{
+	*s = (struct senders){ .nr = 0 };
+	for (struct nb_queue *q = nb->active; q; q = q->next_active) {
+		struct nb_port *p = q->port;
+
+		if (p->broken || !ring_back_pending(&q->tx))
+			continue;
+		if (p->seen_pass != nb->stats.passes) {
+			p->seen_pass = nb->stats.passes;
+			p->nr_waiting = 0;
+			s->nr++;
+			s->weights += p->weight;
+			s->heaviest = MAX(s->heaviest, p->weight);
+		}
+		p->nr_waiting++;
+	}
+}
+
+/*
+ * Parts of a pass for all ports that want one, by their weights, and of these equal ones
+ * for their queues: what a guest gets does not grow with its queues, nor another's wait
+ * with its flood. One that is alone is bounded by its queues only. As nobody has more than
+ * a queue may have, the heaviest port has that where a pass has room for more: the others'
+ * parts are in proportion to what it has.
+ */
+static uint32_t share_of(const struct nb_queue *q, const struct senders *s)
+{
+	uint32_t room = MAX(NB_TAKEN, NB_SHARE_MIN * s->nr), weight = q->port->weight, share;
+
+	if (s->nr < 2)
+		return NB_GATHER;
+	share = MIN(room * weight / s->weights, NB_GATHER * weight / s->heaviest);
+	return MAX(share / MAX(q->port->nr_waiting, 1), 1);
+}
+
+/* Uplinks and guests take turns at being first: a pass may be full before its end. */
+static void gather(struct netback *nb)
+{
+	bool uplinks_first = nb->stats.passes & 1;
+	struct senders senders;
+
+	count_senders(nb, &senders);
+	nb->nr_taken = 0;
+	if (uplinks_first)
+		gather_uplinks(nb);
+	for (struct nb_queue *q = nb->active; q; q = q->next_active)
+		if (!q->port->broken)
+			nb_tx_gather(nb, q, share_of(q, &senders));
+	if (!uplinks_first)
+		gather_uplinks(nb);
 }
 
 uint32_t netback_pass(struct netback *nb, uint64_t now_us)
@@ -262,6 +321,7 @@ uint32_t netback_pass(struct netback *nb, uint64_t now_us)
 
 	nb->now_us = now_us;
 	nb->now_ms = now_us / 1000;
+	nb->pass_cycles = spin_now_cycles();
 	nb->stats.passes++;
 	rotate(nb);
 	moved = control(nb);
@@ -282,6 +342,8 @@ uint32_t netback_pass(struct netback *nb, uint64_t now_us)
 	nb_rx_flush(nb);
 	for (struct nb_port *p = nb->uplinks; p; p = p->next_uplink)
 		moved += nb_uplink_flush(nb, p);
+	if (moved)
+		nb->pass_ns = nb_ns(nb, spin_now_cycles() - nb->pass_cycles);
 	for (struct nb_queue *q = nb->active; q; q = q->next_active)
 		push(nb, q);
 	return moved;

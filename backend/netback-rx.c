@@ -34,10 +34,14 @@ static void lose(struct nb_port *p, uint32_t bytes, enum vswitch_drop why)
 	vswitch_note(p->nb->sw, p->number, bytes, why);
 }
 
-/* The head of the fifo did not fit, and there are no more slots than there were then. */
+/*
+ * The head of the fifo did not fit, and there are no more slots than there were then; or
+ * the receiver's limit is used up.
+ */
 static bool is_full(const struct nb_queue *q)
 {
-	return q->blocked && ring_back_pending(&q->rx) <= (int)q->rx_seen;
+	return q->blocked && (nb_rx_is_held(q->port) ||
+			      ring_back_pending(&q->rx) <= (int)q->rx_seen);
 }
 
 /* Its sender has given as much of its ring as it should to receivers that are full. */
@@ -457,6 +461,22 @@ static bool place(struct netback *nb, struct nb_queue *q, struct nb_delivery *d,
 	return f->fault || place_whole(nb, q, d, nr);
 }
 
+/* False: the receiver's limit is used up, until rx_wait_until_us. */
+static bool within_limit(struct nb_port *p)
+{
+	uint64_t now_us = p->nb->now_us, wait_us = limiter_wait_us(&p->limit, LIMIT_OUT, now_us);
+
+	p->rx_wait_until_us = wait_us ? now_us + wait_us : 0;
+	return !wait_us;
+}
+
+static void charge(struct nb_port *p, const struct nb_frame *f)
+{
+	const struct limiter_cost cost = { .way = LIMIT_OUT, .bytes = f->bytes };
+
+	limiter_charge(&p->limit, &cost);
+}
+
 uint32_t nb_rx_fill(struct netback *nb, struct nb_queue *q)
 {
 	int nr = ring_back_pending(&q->rx);
@@ -475,7 +495,8 @@ uint32_t nb_rx_fill(struct netback *nb, struct nb_queue *q)
 		d = nb_waiting(q, 0);
 		if (!batch_has_room(nb))
 			nb_rx_flush(nb);
-		if (!d->frame->fault && !place(nb, q, d, &nr)) {
+		if (!d->frame->fault && ((q->port->limit.on && !within_limit(q->port)) ||
+					 !place(nb, q, d, &nr))) {
 			q->blocked = true;
 			q->rx_seen = (uint32_t)nr;
 			break;
@@ -484,6 +505,8 @@ uint32_t nb_rx_fill(struct netback *nb, struct nb_queue *q)
 			lose(q->port, d->frame->bytes, VSWITCH_MALFORMED);
 		else
 			q->stalled = false;
+		if (q->port->limit.on)
+			charge(q->port, d->frame);
 		nb_rx_pop(q);
 	}
 	return done;
@@ -516,6 +539,7 @@ static void put_extras(struct nb_queue *q, const struct nb_plan *plan)
 static void respond(struct netback *nb, const struct nb_plan *plan, bool failed)
 {
 	struct nb_queue *q = plan->queue;
+	uint32_t bytes = 0;
 
 	for (uint32_t i = 0; i < plan->nr_slots; i++) {
 		const struct nb_slot *slot = &nb->slots[plan->slot_first + i];
@@ -528,10 +552,12 @@ static void respond(struct netback *nb, const struct nb_plan *plan, bool failed)
 		rsp->offset = 0;
 		rsp->flags = (uint16_t)flags;
 		rsp->status = failed ? NETIF_RSP_ERROR : (int16_t)slot->bytes;
+		bytes += slot->bytes;
 		if (!i)
 			put_extras(q, plan);
 		NB_STEP();
 	}
+	nb_figures_received(q, plan, bytes, failed);
 }
 
 /* Why the frame did not arrive whole; NULL: it did. */

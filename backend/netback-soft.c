@@ -19,6 +19,7 @@ struct nb_frame *nb_buffer_get(struct netback *nb)
 	m->next = NULL;
 	m->from = NULL;
 	m->pulled = NULL;
+	m->since_cycles = nb->pass_cycles;
 	m->refs = 1;
 	m->bytes = 0;
 	m->head = m->data;
@@ -72,6 +73,7 @@ struct nb_frame *nb_pull(struct netback *nb, struct nb_frame *f)
 	copy_body(nb, f, m->data + f->head_bytes);
 	f->copy_nr = nb->pulls.nr - f->copy_first;
 	m->port = f->port;
+	m->since_cycles = f->since_cycles;
 	m->bytes = m->head_bytes = f->bytes;
 	m->csum_blank = f->csum_blank;
 	m->csum_validated = f->csum_validated;

@@ -154,6 +154,7 @@ static struct nb_frame *new_frame(struct nb_queue *q)
 	f->next = NULL;
 	f->port = q->port;
 	f->from = q;
+	f->since_cycles = q->port->nb->pass_cycles;
 	f->pulled = NULL;
 	f->data = NULL;
 	f->head = f->header;
@@ -258,6 +259,7 @@ static void copy_to_head(struct netback *nb, struct nb_frame *f, uint32_t want)
 		at += bytes;
 	}
 	f->copy_nr = nb->heads.nr - f->copy_first;
+	f->from->count->copies += f->copy_nr;
 	f->head_bytes = want;
 }
 
@@ -319,6 +321,7 @@ void nb_tx_answer(struct nb_frame *f, int16_t status)
 	struct nb_queue *q = f->from;
 
 	nb_journal_answer(f->record, &q->tx, status);
+	nb_figures_answered(q, f, status);
 	q->tx_used -= slots_of(f);
 	free_area(f);
 	f->next = q->answered;
@@ -363,23 +366,34 @@ static bool has_room(const struct netback *nb)
 	       nb->heads.max - nb->heads.nr >= NETBACK_SLOTS_MAX;
 }
 
+static bool is_limited(const struct nb_port *p)
+{
+	return p->rate.bytes || p->limit.on;
+}
+
 /*
- * Whether the limit lets the next frame through, by the length that its first slot
+ * Whether the limits let the next frame through, by the length that its first slot
  * states; it is charged then.
  */
 static bool may_go(struct nb_port *p, struct nb_queue *q, uint16_t *bytes)
 {
 	uint64_t now_us = p->nb->now_us, wait_us;
+	struct limiter_cost cost = { .way = LIMIT_IN };
 	netif_tx_request_t first;
 
 	ring_back_peek(&q->tx, &first, sizeof(first));
 	*bytes = first.size;
-	wait_us = shaper_take(&p->rate, first.size, now_us);
+	cost.bytes = first.size;
+	wait_us = p->limit.on ? limiter_wait_us(&p->limit, LIMIT_IN, now_us) : 0;
+	if (!wait_us)
+		wait_us = shaper_take(&p->rate, first.size, now_us);
+	if (!wait_us)
+		limiter_charge(&p->limit, &cost);
 	p->wait_until_us = wait_us ? now_us + wait_us : 0;
 	return !wait_us;
 }
 
-void nb_tx_gather(struct netback *nb, struct nb_queue *q)
+void nb_tx_gather(struct netback *nb, struct nb_queue *q, uint32_t share)
 {
 	struct nb_port *p = q->port;
 	int nr = ring_back_pending(&q->tx);
@@ -391,18 +405,20 @@ void nb_tx_gather(struct netback *nb, struct nb_queue *q)
 	}
 	if (nr)
 		moderation_heard(&q->tx_told, nb->now_us);
-	for (uint32_t i = 0; nr && i < NB_GATHER && q->free && has_room(nb); i++) {
+	for (uint32_t i = 0; nr && i < share && q->free && has_room(nb); i++) {
 		struct nb_frame *f;
 		uint16_t bytes = 0;
 
-		if (p->rate.bytes && !may_go(p, q, &bytes))
+		if (is_limited(p) && !may_go(p, q, &bytes)) {
+			q->count->throttled++;
 			break;
+		}
 		f = take_frame(q, &nr, &why);
 		if (!f) {
 			nb_break(p, why);
 			break;
 		}
-		if (p->rate.bytes && f->bytes != bytes)
+		if (is_limited(p) && f->bytes != bytes)
 			fault(f, "a slot changed while it was read");
 		if (!f->fault && !f->group)
 			copy_head(nb, f);

@@ -14,6 +14,7 @@
 #include "netback-internal.h"
 
 #define UPLINK_GATHER 64u
+#define UPLINK_JOINED 64u		/* segments in one packet */
 
 /* ---- from the kernel --------------------------------------------------------------- */
 
@@ -135,6 +136,12 @@ static bool put_wishes(struct nb_frame *m, int tag_bytes, struct virtio_net_hdr 
 	return true;
 }
 
+static int tag_moves(const struct nb_delivery *d)
+{
+	return d->tag == VSWITCH_TAG_PUSH ? (int)FRAME_TAG_BYTES :
+	       d->tag == VSWITCH_TAG_POP ? -(int)FRAME_TAG_BYTES : 0;
+}
+
 /* syscalls bridge: writev */
 static bool write_parts(struct nb_port *p, const struct virtio_net_hdr *h,
 			const struct nb_part *part, uint32_t nr, const void *more, size_t bytes)
@@ -162,8 +169,7 @@ static bool write_whole(struct netback *nb, struct nb_port *p, struct nb_deliver
 
 	if (!p->offloads)
 		nb_complete_checksum(nb, m);
-	else if (!put_wishes(m, d->tag == VSWITCH_TAG_PUSH ? 4 :
-				d->tag == VSWITCH_TAG_POP ? -4 : 0, &h))
+	else if (!put_wishes(m, tag_moves(d), &h))
 		m->fault = "offload wishes do not fit the frame";
 	if (m->fault)
 		return false;
@@ -202,20 +208,108 @@ static bool write_cut(struct netback *nb, struct nb_port *p, struct nb_delivery 
 	return all;
 }
 
+/* ---- segments that follow each other: one packet ---------------------------------------- */
+
+static bool is_segment(struct nb_frame *m)
+{
+	return !m->gso && !m->fault && nb_parse(m) && m->frame.l4 == FRAME_TCP;
+}
+
+/* A packet's checksum is made anew, so a wrong one must not get into it. */
+static bool is_right(const struct nb_frame *m)
+{
+	return m->csum_blank || frame_checksum_is_right(m->data, &m->frame);
+}
+
+static bool belongs(struct nb_delivery *first, struct nb_delivery *d, bool second,
+		    struct frame_join *j)
+{
+	struct frame_join with = *j;
+
+	if (d->tag != first->tag || d->tci != first->tci || !is_segment(d->frame) ||
+	    !frame_join_next(&with, d->frame->data, &d->frame->frame) ||
+	    (second && !is_right(first->frame)) || !is_right(d->frame))
+		return false;
+	*j = with;
+	return true;
+}
+
+/*
+ * How many from d on the kernel gets as one packet: what a packet costs there hardly
+ * depends on its size, and who sends without segmentation offload sends many. 1: none.
+ */
+static uint32_t count_joined(const struct nb_port *p, struct nb_delivery *d, uint32_t nr,
+			     struct frame_join *j)
+{
+	uint32_t n = 1;
+
+	if (nr < 2 || !p->offloads || !is_segment(d->frame) ||
+	    !frame_join_start(j, d->frame->data, &d->frame->frame, UINT32_MAX))
+		return 1;
+	while (n < MIN(nr, UPLINK_JOINED) && belongs(d, d + n, n == 1, j))
+		n++;
+	return n;
+}
+
+/* The payloads are gathered by the kernel. syscalls bridge: writev */
+static bool write_joined(struct netback *nb, struct nb_port *p, const struct nb_delivery *d,
+			 uint32_t nr, const struct frame_join *j)
+{
+	struct iovec iov[4 + UPLINK_JOINED];
+	uint8_t header[FRAME_HEADER_MAX], tag[FRAME_TAG_BYTES];
+	struct nb_frame view = {
+		.data = header, .head = header, .head_bytes = j->frame.payload_offset,
+		.bytes = j->frame.bytes, .parsed = true, .frame = j->frame, .csum_blank = true,
+		.gso = j->frame.l3 == FRAME_IPV6 ? XEN_NETIF_GSO_TYPE_TCPV6 :
+						   XEN_NETIF_GSO_TYPE_TCPV4,
+		.gso_bytes = (uint16_t)j->mss,
+	};
+	struct virtio_net_hdr h;
+	struct nb_part part[3];
+	uint32_t n = 1, nr_parts;
+
+	frame_join_header(j, header);
+	if (!put_wishes(&view, tag_moves(d), &h))
+		return false;
+	iov[0] = (struct iovec){ &h, sizeof(h) };
+	nr_parts = nb_head_parts(&view, d->tag, d->tci, tag, part);
+	for (uint32_t i = 0; i < nr_parts; i++)
+		iov[n++] = (struct iovec){ (void *)part[i].at, part[i].bytes };
+	for (uint32_t i = 0; i < nr; i++) {
+		const struct frame *f = &d[i].frame->frame;
+
+		iov[n++] = (struct iovec){ d[i].frame->data + f->payload_offset,
+					   d[i].frame->bytes - f->payload_offset };
+	}
+	nb->stats.joined += nr;
+	return writev(p->fd, iov, (int)n) >= 0;
+}
+
+static bool write_one(struct netback *nb, struct nb_port *p, struct nb_delivery *d)
+{
+	if (d->frame->fault)
+		return false;
+	return d->frame->gso && !p->offloads ? write_cut(nb, p, d) : write_whole(nb, p, d);
+}
+
 uint32_t nb_uplink_flush(struct netback *nb, struct nb_port *p)
 {
 	uint32_t nr = p->fifo_nr;
 
-	for (uint32_t i = 0; i < nr; i++) {
+	for (uint32_t i = 0, n; i < nr; i += n) {
 		struct nb_delivery *d = &p->fifo[i];
-		bool sent = !d->frame->fault &&
-			    (d->frame->gso && !p->offloads ? write_cut(nb, p, d) :
-							     write_whole(nb, p, d));
+		struct frame_join j;
+		bool sent;
 
-		if (!sent)
-			vswitch_note(nb->sw, p->number, d->frame->bytes,
-				     d->frame->fault ? VSWITCH_MALFORMED : VSWITCH_QUEUE_FULL);
-		nb_frame_put(d->frame);
+		n = count_joined(p, d, nr - i, &j);
+		sent = n > 1 ? write_joined(nb, p, d, n, &j) : write_one(nb, p, d);
+		for (uint32_t k = 0; k < n; k++) {
+			if (!sent)
+				vswitch_note(nb->sw, p->number, d[k].frame->bytes,
+					     d[k].frame->fault ? VSWITCH_MALFORMED :
+								 VSWITCH_QUEUE_FULL);
+			nb_frame_put(d[k].frame);
+		}
 	}
 	p->fifo_nr = 0;
 	return nr;

@@ -276,8 +276,10 @@ uint32_t netback_event(struct netback *nb, evtchn_port_t evtchn)
 	if (!e->queue && !e->ctrl)
 		return 0;
 	e->nr_empty = brings_requests(e) ? 0 : e->nr_empty + 1;
-	if (e->queue)
+	if (e->queue) {
+		e->queue->count->wakeups++;
 		nb_activate(e->queue);
+	}
 	if (e->ctrl)
 		nb_activate_ctrl(e->ctrl);
 	return e->nr_empty;
@@ -335,6 +337,7 @@ static int open_queue(struct nb_port *p, uint32_t index, const struct vif_queue 
 	q->port = p;
 	q->index = index;
 	q->journal = &p->journal.file->queue[index];
+	nb_figures_queue(q);
 	for (uint32_t i = NB_RING_SLOTS; i--;) {
 		q->frames[i].record = &q->journal->record[i];
 		q->frames[i].next = q->free;
@@ -410,6 +413,7 @@ static int new_port(struct netback *nb, const struct vswitch_port_config *cfg,
 	p->nb = nb;
 	p->log = log;
 	p->fd = -1;
+	p->weight = LIMIT_WEIGHT_DEFAULT;
 	nb->port[p->number] = p;
 	nb->nr_ports = MAX(nb->nr_ports, p->number + 1);
 	if (nb->mirror)
@@ -461,6 +465,11 @@ int netback_add_vif(struct netback *nb, const struct netback_vif *cfg, uint32_t 
 	take_wishes(p, cfg);
 	netback_set_multicast_control(nb, p->number, cfg->front->multicast_control);
 	rc = open_journal(p, cfg, why, why_bytes);
+	if (!rc) {
+		rc = nb_figures_open(p, cfg->figures_fd, cfg->front->nr_queues);
+		if (rc)
+			snprintf(why, why_bytes, "no memory for figures");
+	}
 	for (uint32_t i = 0; !rc && i < cfg->front->nr_queues; i++)
 		rc = open_queue(p, i, &cfg->front->queue[i], why, why_bytes);
 	if (!rc)
@@ -475,7 +484,10 @@ int netback_add_vif(struct netback *nb, const struct netback_vif *cfg, uint32_t 
 		netback_remove_port(nb, p->number);
 		return rc;
 	}
+	if (cfg->limit)
+		netback_set_limit(nb, p->number, cfg->limit);
 	nb_journal_begin(&p->journal);
+	nb_journal_began(&p->journal, now_ns());
 	/* What was sent before we came had its event then; what was answered may not have. */
 	for (uint32_t i = 0; i < p->nr_queues; i++) {
 		nb_activate(p->queue[i]);
@@ -493,6 +505,15 @@ int netback_set_rate(struct netback *nb, uint32_t port, uint64_t rate_bytes, uin
 
 	p->wait_until_us = 0;
 	return shaper_configure(&p->rate, rate_bytes, rate_usec, 0, nb->now_us);
+}
+
+void netback_set_limit(struct netback *nb, uint32_t port, const struct limit *limit)
+{
+	struct nb_port *p = nb->port[port];
+
+	p->wait_until_us = p->rx_wait_until_us = 0;
+	p->weight = limit->weight ? (uint32_t)limit->weight : LIMIT_WEIGHT_DEFAULT;
+	limiter_set(&p->limit, limit, nb->now_us);
 }
 
 void netback_set_multicast_control(struct netback *nb, uint32_t port, bool on)
@@ -579,6 +600,15 @@ static void close_queue(struct netback *nb, struct nb_queue *q)
 	free(q);
 }
 
+void netback_leave(struct netback *nb)
+{
+	uint64_t now = now_ns();
+
+	for (uint32_t i = 0; i < nb->nr_ports; i++)
+		if (nb->port[i] && nb->port[i]->journal.file)
+			nb_journal_leave(&nb->port[i]->journal, now);
+}
+
 void netback_remove_port(struct netback *nb, uint32_t port)
 {
 	struct nb_port *p = nb->port[port];
@@ -590,6 +620,7 @@ void netback_remove_port(struct netback *nb, uint32_t port)
 	unbind(nb, p->ctrl_bound, p->ctrl_evtchn);
 	grant_unmap(nb->cfg.xgt, p->ctrl_page, 1);
 	nb_journal_close(&p->journal);
+	nb_figures_close(p);
 	vswitch_remove_port(nb->sw, port);
 	nb->port[port] = NULL;
 	free(p->fifo);

@@ -32,6 +32,7 @@
 #include <stdint.h>
 #include <xenevtchn.h>
 #include <xengnttab.h>
+#include "limit.h"
 #include "pcap.h"
 #include "util.h"
 #include "vif.h"
@@ -54,6 +55,7 @@ struct netback_config {
 	xenevtchn_handle *xce;
 	/* NETBACK_OWN_PAGES for what is copied often; NULL: plain memory. Kept as well. */
 	const struct grant_own *own;
+	uint64_t cycles_per_us;		/* of spin_now_cycles(); 0: no times are taken */
 	struct vswitch_config sw;
 	/*
 	 * A vif's ring cannot be believed: it takes part in nothing any more, and
@@ -96,8 +98,10 @@ struct netback_vif {
 	const struct vswitch_port_config *port;
 	uint64_t rate_bytes;			/* per rate_usec, from the guest; 0: no limit */
 	uint32_t rate_usec;
+	const struct limit *limit;		/* beside rate; NULL: none */
 	struct log_peer *log;			/* outlives the port */
 	int journal_fd;				/* netback-journal.h; the caller's; -1: none */
+	int figures_fd;				/* vif-figures.h; as that */
 };
 
 /*
@@ -107,6 +111,8 @@ struct netback_vif {
  */
 int netback_add_vif(struct netback *nb, const struct netback_vif *cfg, uint32_t *out,
 		    char *why, size_t why_bytes);
+/* No ring is looked at any more: for what a successor says of the pause. */
+void netback_leave(struct netback *nb);
 /*
  * What it sent and is still wanted elsewhere is dropped; its rings are answered,
  * unmapped and unbound.
@@ -115,6 +121,11 @@ void netback_remove_port(struct netback *nb, uint32_t port);
 /* As shaper_configure(). */
 int netback_set_rate(struct netback *nb, uint32_t port, uint64_t rate_bytes,
 		     uint32_t rate_usec);
+/*
+ * In is what the guest sends. A packet is one, however large. The weight is that of its
+ * part of a pass, where others want one too.
+ */
+void netback_set_limit(struct netback *nb, uint32_t port, const struct limit *limit);
 void netback_set_multicast_control(struct netback *nb, uint32_t port, bool on);
 
 /* ---- uplinks ----------------------------------------------------------------------- */

@@ -72,22 +72,40 @@ static bool read_number(const struct rundir *r, const struct rundir_name *name,
 		!parse_u64(text, max, out);
 }
 
+/* started: ... since then. */
+static pid_t find(const struct rundir *r, const struct rundir_name *name, uint64_t *started)
+{
+	uint64_t pid;
+
+	if (!read_number(r, name, "pid", INT32_MAX, &pid) ||
+	    !read_number(r, name, "started", UINT64_MAX, started) ||
+	    !*started || predecessor_start_time((pid_t)pid) != *started)
+		return 0;
+	return (pid_t)pid;
+}
+
+pid_t predecessor_pid(const struct rundir *r, const struct rundir_name *name)
+{
+	uint64_t pid;
+
+	return read_number(r, name, "pid", INT32_MAX, &pid) ? (pid_t)pid : 0;
+}
+
 int predecessor_open(struct evloop *loop, const struct rundir *r,
 		     const struct rundir_name *name, uint32_t stop_ms,
 		     void (*gone)(void *arg), void *arg, struct predecessor **out)
 {
 	struct predecessor *p;
-	uint64_t pid, started;
+	uint64_t started;
+	pid_t pid = find(r, name, &started);
 	int rc;
 
-	if (!read_number(r, name, "pid", INT32_MAX, &pid) ||
-	    !read_number(r, name, "started", UINT64_MAX, &started) ||
-	    !started || predecessor_start_time((pid_t)pid) != started)
+	if (!pid)
 		return -ESRCH;
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return -ENOMEM;
-	p->pid = (pid_t)pid;
+	p->pid = pid;
 	p->started = started;
 	p->stop_ms = stop_ms;
 	p->killed_ms = now_ms() + stop_ms;

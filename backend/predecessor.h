@@ -22,6 +22,9 @@ struct predecessor;
  */
 uint64_t predecessor_start_time(pid_t pid);
 
+/* The worker that the info file names, whether it runs or not; 0: none. */
+pid_t predecessor_pid(const struct rundir *r, const struct rundir_name *name);
+
 /*
  * Looks in the info file. gone runs once, later, when the process has ended; it
  * is killed if that takes longer than stop_ms. -ESRCH: there is none.

@@ -7,20 +7,21 @@
 #include "process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "launch.h"
 #include "sandbox.h"
 #include "util.h"
 
+/* Hundreds of messages: one that has as many to read has stopped, and is not just slow. */
+#define SEND_BYTES (1 << 20)
 #define REAP_EVERY_MS 2
-
-extern char **environ;
 
 struct process {
 	pid_t pid;			/* 0 once it is reaped */
@@ -58,6 +59,7 @@ int process_open(struct evloop *loop, const struct process_options *o,
 		 const struct process_events *events, void *arg, struct process **out)
 {
 	struct process *p = calloc(1, sizeof(*p));
+	const int bytes = SEND_BYTES;
 	int pair[2], rc;
 
 	if (!p)
@@ -71,7 +73,10 @@ int process_open(struct evloop *loop, const struct process_options *o,
 	} else {
 		p->sock = pair[0];
 		p->theirs = pair[1];
-		rc = watch(p, loop);
+		if (setsockopt(p->sock, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes)))
+			setsockopt(p->sock, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
+		/* Ours alone: one that does not read must not make all others wait. */
+		rc = fcntl(p->sock, F_SETFL, O_NONBLOCK) ? -errno : watch(p, loop);
 	}
 	if (rc) {
 		process_free(p);
@@ -81,10 +86,35 @@ int process_open(struct evloop *loop, const struct process_options *o,
 	return 0;
 }
 
-/*
- * Signals as a fresh program expects them, and only descriptors 0, 1, 2 and
- * PROCESS_FD: libxenstore opens some without close-on-exec.
- */
+int process_adopt(struct evloop *loop, pid_t pid, int sock, uint32_t stop_ms,
+		  const struct process_events *events, void *arg, struct process **out)
+{
+	struct process *p;
+	siginfo_t si;
+	int rc;
+
+	/* Its number may be another process's by now. */
+	if (waitid(P_PID, (id_t)pid, &si, WEXITED | WNOHANG | WNOWAIT))
+		return -errno;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	p->sock = sock;
+	p->theirs = -1;
+	p->stop_ms = stop_ms;
+	p->events = events;
+	p->arg = arg;
+	rc = watch(p, loop);
+	if (rc) {
+		p->sock = -1;
+		process_free(p);
+		return rc;
+	}
+	p->pid = pid;
+	*out = p;
+	return 0;
+}
+
 int process_start(struct process *p, const struct process_options *o)
 {
 	const char *const argv[] = {
@@ -92,29 +122,13 @@ int process_start(struct process *p, const struct process_options *o)
 		"--user", o->user ? o->user : "own",
 		"--seccomp", o->seccomp ? o->seccomp : "kill", o->title, NULL,
 	};
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	sigset_t none, all;
-	int rc;
+	const struct launch_fd fds[] = { { p->theirs, PROCESS_FD }, { -1, -1 } };
+	int rc = launch_program(o->program, argv, fds, PROCESS_FD + 1, &p->pid);
 
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &all);
-	posix_spawn_file_actions_init(&actions);
-	rc = posix_spawn_file_actions_adddup2(&actions, p->theirs, PROCESS_FD);
-	if (!rc)
-		rc = posix_spawn_file_actions_addclosefrom_np(&actions, PROCESS_FD + 1);
-	if (!rc)
-		rc = posix_spawn(&p->pid, o->program, &actions, &attr, (char *const *)argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attr);
 	if (rc)
 		p->pid = 0;
 	close_fd(&p->theirs);
-	return -rc;
+	return rc;
 }
 
 int process_sock(const struct process *p)
@@ -191,6 +205,18 @@ void process_stopping(struct process *p)
 	evloop_set_timer(p->deadline, p->stop_ms, 0);
 }
 
+void process_hang_up(struct process *p)
+{
+	shutdown(p->sock, SHUT_WR);
+	process_stopping(p);
+}
+
+void process_kill(struct process *p)
+{
+	if (p->pid > 0)
+		kill(p->pid, SIGKILL);
+}
+
 /* Its end may take as long as the I/O it waits for: nobody may take what it
  * served for closed before. */
 static void on_deadline(void *arg, uint32_t events)
@@ -199,8 +225,7 @@ static void on_deadline(void *arg, uint32_t events)
 
 	(void)events;
 	p->killed = true;
-	if (p->pid > 0)
-		kill(p->pid, SIGKILL);
+	process_kill(p);
 }
 
 static void say_how(const struct process *p, char *how, size_t bytes, const siginfo_t *si)

@@ -49,8 +49,16 @@ struct process_events {
  */
 int process_open(struct evloop *loop, const struct process_options *o,
 		 const struct process_events *events, void *arg, struct process **out);
+/*
+ * A process that runs already, a child of ours, with the supervisor's end of its socket,
+ * which becomes ours. -ECHILD: it is no child of ours any more; other -errno; the socket
+ * stays the caller's then.
+ */
+int process_adopt(struct evloop *loop, pid_t pid, int sock, uint32_t stop_ms,
+		  const struct process_events *events, void *arg, struct process **out);
 /* Executes the program. -errno of posix_spawn. */
 int process_start(struct process *p, const struct process_options *o);
+/* Not blocking: -EAGAIN of a message is a process that has long not read. */
 int process_sock(const struct process *p);
 /*
  * Takes a note about its sandbox if one is next on its socket, which else has messages
@@ -62,6 +70,13 @@ const char *process_sandbox(const struct process *p);
 pid_t process_pid(const struct process *p);	/* 0 once it is reaped */
 /* It has been asked to end: starts the deadline. Again is fine. */
 void process_stopping(struct process *p);
+/*
+ * Asks it to end in the way that workers of every version understand: it reads the end of
+ * the stream. Its own words can be read yet. Again is fine.
+ */
+void process_hang_up(struct process *p);
+/* At once: ended follows, later. For one that does not keep to its protocol. */
+void process_kill(struct process *p);
 /*
  * Closes the socket, which tells it to end, and waits for that, for at most ms: for what
  * it gives back by itself only. process_free() follows; no event does. Accepts NULL.

@@ -49,7 +49,8 @@ static int make_directory(const char *path, char *why, size_t why_bytes)
 	return 0;
 }
 
-static int take_lock(struct rundir *r, const char *kind, char *why, size_t why_bytes)
+static int take_lock(struct rundir *r, const char *kind, int lock_fd, char *why,
+		     size_t why_bytes)
 {
 	char path[RUNDIR_PATH_BYTES], pid[16] = "";
 	autoclose int fd = -1;
@@ -61,6 +62,10 @@ static int take_lock(struct rundir *r, const char *kind, char *why, size_t why_b
 		err = -errno;
 		snprintf(why, why_bytes, "%s: %s", path, strerror(errno));
 		return err;
+	}
+	if (lock_fd >= 0) {
+		r->lock_fd = lock_fd;	/* of this process already, and so is what it says */
+		return 0;
 	}
 	if (flock(fd, LOCK_EX | LOCK_NB)) {
 		if (read(fd, pid, sizeof(pid) - 1) < 0)
@@ -80,7 +85,7 @@ static int take_lock(struct rundir *r, const char *kind, char *why, size_t why_b
 }
 
 int rundir_open(struct rundir *r, const char *base, const char *daemon,
-		const char *kind, char *why, size_t why_bytes)
+		const char *kind, int lock_fd, char *why, size_t why_bytes)
 {
 	int rc;
 
@@ -94,7 +99,7 @@ int rundir_open(struct rundir *r, const char *base, const char *daemon,
 	rc = make_directory(base, why, why_bytes);
 	if (!rc)
 		rc = make_directory(r->path, why, why_bytes);
-	return rc ? rc : take_lock(r, kind, why, why_bytes);
+	return rc ? rc : take_lock(r, kind, lock_fd, why, why_bytes);
 }
 
 void rundir_close(struct rundir *r)
@@ -129,6 +134,37 @@ int rundir_open_journal(const struct rundir *r, const struct rundir_name *name,
 	return *fd < 0 ? -errno : 0;
 }
 
+static int make_figures(const char *path, const struct figures_layout *layout, int *fd)
+{
+	int rc;
+
+	if (unlink(path) && errno != ENOENT)
+		return -errno;
+	*fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_CREAT | O_EXCL, 0600);
+	rc = *fd < 0 ? -errno : figures_format(*fd, layout);
+	if (rc)
+		close_fd(fd);
+	return rc;
+}
+
+void rundir_open_figures(const struct rundir *r, const struct rundir_name *name, bool fresh,
+			 const struct figures_layout *layout, int *fd)
+{
+	char path[RUNDIR_PATH_BYTES];
+	int rc = -ENOENT;
+
+	file_path(r, name, "figures", path, sizeof(path));
+	*fd = fresh ? -1 : open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (*fd >= 0)
+		rc = figures_check(*fd, layout);
+	if (rc) {
+		close_fd(fd);
+		rc = make_figures(path, layout, fd);
+	}
+	if (rc)
+		log_warning("%s: %s; the device is served without figures", path, strerror(-rc));
+}
+
 static int write_whole(const char *path, const char *text)
 {
 	autoclose int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC |
@@ -144,14 +180,12 @@ static int write_whole(const char *path, const char *text)
 	return (size_t)done == bytes ? 0 : -ENOSPC;
 }
 
-int rundir_write_info(const struct rundir *r, const struct rundir_name *name,
-		      const char *text)
+static int replace_file(const char *path, const char *text)
 {
-	char path[RUNDIR_PATH_BYTES], temporary[RUNDIR_PATH_BYTES];
+	char temporary[RUNDIR_PATH_BYTES + 8];
 	int rc;
 
-	file_path(r, name, "info", path, sizeof(path));
-	file_path(r, name, "info.new", temporary, sizeof(temporary));
+	snprintf(temporary, sizeof(temporary), "%s.new", path);
 	rc = write_whole(temporary, text);
 	if (!rc && rename(temporary, path))
 		rc = -errno;
@@ -160,28 +194,101 @@ int rundir_write_info(const struct rundir *r, const struct rundir_name *name,
 	return rc;
 }
 
+int rundir_write_info(const struct rundir *r, const struct rundir_name *name,
+		      const char *text)
+{
+	char path[RUNDIR_PATH_BYTES];
+
+	file_path(r, name, "info", path, sizeof(path));
+	return replace_file(path, text);
+}
+
+int rundir_write_mirror(const struct rundir *r, const struct rundir_name *name,
+			const char *text)
+{
+	char path[RUNDIR_PATH_BYTES];
+
+	file_path(r, name, RUNDIR_MIRROR, path, sizeof(path));
+	return replace_file(path, text);
+}
+
+static int read_whole(const char *path, char *text, size_t bytes)
+{
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	ssize_t got = fd < 0 ? -1 : read(fd, text, bytes - 1);
+
+	if (got < 0)
+		return -errno;
+	text[got] = '\0';
+	return 0;
+}
+
+int rundir_find_value(const char *text, const char *key, char *buf, size_t bytes)
+{
+	size_t key_bytes = strlen(key);
+
+	for (const char *line = text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, key, key_bytes) || line[key_bytes] != '=')
+			continue;
+		line += key_bytes + 1;
+		snprintf(buf, bytes, "%.*s", (int)strcspn(line, "\n"), line);
+		return 0;
+	}
+	return -ENOENT;
+}
+
 int rundir_read_info(const struct rundir *r, const struct rundir_name *name,
 		     const char *key, char *buf, size_t bytes)
 {
 	char path[RUNDIR_PATH_BYTES], text[INFO_BYTES_MAX];
-	size_t key_bytes = strlen(key);
-	char *line, *rest = text;
-	autoclose int fd = -1;
-	ssize_t got;
+	int rc;
 
 	file_path(r, name, "info", path, sizeof(path));
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	got = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (got < 0)
-		return -errno;
-	text[got] = '\0';
-	while ((line = strsep(&rest, "\n"))) {
-		if (strncmp(line, key, key_bytes) || line[key_bytes] != '=')
-			continue;
-		snprintf(buf, bytes, "%s", line + key_bytes + 1);
-		return 0;
-	}
-	return -ENOENT;
+	rc = read_whole(path, text, sizeof(text));
+	return rc ? rc : rundir_find_value(text, key, buf, bytes);
+}
+
+int rundir_read_mirror(const struct rundir *r, const struct rundir_name *name, char *text,
+		       size_t bytes)
+{
+	char path[RUNDIR_PATH_BYTES];
+
+	file_path(r, name, RUNDIR_MIRROR, path, sizeof(path));
+	return read_whole(path, text, bytes);
+}
+
+static void kind_path(const struct rundir *r, const char *kind, const char *name, char *buf,
+		      size_t bytes)
+{
+	snprintf(buf, bytes, "%s/%s.%s", r->path, kind, name);
+}
+
+int rundir_write_file(const struct rundir *r, const char *kind, const char *name,
+		      const char *text)
+{
+	char path[RUNDIR_PATH_BYTES];
+
+	kind_path(r, kind, name, path, sizeof(path));
+	return replace_file(path, text);
+}
+
+int rundir_read_file(const struct rundir *r, const char *kind, const char *name, char *text,
+		     size_t bytes)
+{
+	char path[RUNDIR_PATH_BYTES];
+
+	kind_path(r, kind, name, path, sizeof(path));
+	return read_whole(path, text, bytes);
+}
+
+void rundir_remove_file(const struct rundir *r, const char *kind, const char *name)
+{
+	char path[RUNDIR_PATH_BYTES];
+
+	kind_path(r, kind, name, path, sizeof(path));
+	if (unlink(path) && errno != ENOENT)
+		log_warning("%s: cannot be removed: %s", path, strerror(errno));
 }
 
 /* "vbd-3-51712.journal", "vif-3-0.info" */
@@ -195,7 +302,7 @@ static bool parse_name(const char *file, const char *kind, uint32_t *frontend_id
 	    sscanf(file + kind_bytes, "-%u-%u%n", frontend_id, devid, &end) != 2)
 		return false;
 	file += kind_bytes + (size_t)end;
-	return !strcmp(file, ".journal") || !strcmp(file, ".info");
+	return !strcmp(file, ".journal") || !strcmp(file, ".info") || !strcmp(file, ".figures");
 }
 
 void rundir_each(const struct rundir *r, const char *kind,
@@ -214,7 +321,7 @@ void rundir_each(const struct rundir *r, const char *kind,
 
 void rundir_remove(const struct rundir *r, const struct rundir_name *name)
 {
-	static const char *const suffix[] = { "info", "journal" };
+	static const char *const suffix[] = { "info", "journal", "figures", RUNDIR_MIRROR };
 	char path[RUNDIR_PATH_BYTES];
 	size_t i;
 

@@ -30,10 +30,16 @@ struct worker_report {
 };
 
 struct worker_events {
+	/* Only where START says prepare: it waits for its predecessor's end. */
+	void (*prepared)(void *arg);
 	/* At most once: engine as READY has it. */
 	void (*ready)(void *arg, const char *engine);
 	/* Follows worker_resize(), of two in a row perhaps the last alone. */
 	void (*resized)(void *arg, uint64_t sectors);
+	/* MIRRORED: follows worker_mirror(), and means the last of them. */
+	void (*mirrored)(void *arg);
+	/* LINKED or LOST. NULL: of an image that is here. */
+	void (*link)(void *arg, uint32_t type, const struct worker_link *link);
 	/*
 	 * Once, last: the process has ended and been reaped, so whatever it had
 	 * mapped or bound is free. The callee calls worker_free().
@@ -42,19 +48,26 @@ struct worker_events {
 };
 
 /*
- * Executes the program and sends START with image and journal. Both descriptors
- * stay the caller's, who closes the image at once: the fence needs the worker's
- * to be the last. events is kept, not copied.
+ * Executes the program and sends START with image, journal, figures (-1: none), and if it
+ * is not -1 an elder of the image (disk.h) and a mirror's map. All descriptors stay the caller's, who closes the
+ * first at once: the fence needs the worker's to be the last. events is kept, not copied.
  * -errno of process.h.
  */
 int worker_start(struct evloop *loop, const struct process_options *o,
-		 const struct worker_msg *start, const int fds[2],
+		 const struct worker_msg *start, const int fds[5],
 		 const struct worker_events *events, void *arg, struct worker **out);
 /* Sends STOP and starts the deadline. Again is fine. */
 void worker_stop(struct worker *w);
 int worker_resize(struct worker *w, uint64_t sectors);
+/* A connection for a queue; fd stays the caller's. */
+int worker_link(struct worker *w, uint32_t queue, uint32_t number, int fd);
+int worker_limit(struct worker *w, const struct limit *limit);
+/* map: of an image of so many bytes, and stays the caller's; -1: nothing is marked any more. */
+int worker_mirror(struct worker *w, int map, uint64_t image_bytes);
 /* As process_sandbox(). */
 const char *worker_sandbox(const struct worker *w);
+/* The supervisor's end of its socket; stays the worker's. */
+int worker_sock(const struct worker *w);
 pid_t worker_pid(const struct worker *w);
 /* Before the end: kills and reaps it. Accepts NULL. */
 void worker_free(struct worker *w);

@@ -12,8 +12,6 @@
 #include <linux/sockios.h>
 #include <linux/virtio_net.h>
 #include <net/if.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,11 +19,10 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "launch.h"
 #include "util.h"
 
 #define OFFLOADS (TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN)
-
-extern char **environ;
 
 enum joined { JOINED_NONE, JOINED_LINUX, JOINED_OVS };
 
@@ -225,29 +222,15 @@ static int join_linux(struct uplink *u, const struct why *why)
 static int ovs(const char *const *words)
 {
 	const char *argv[12] = { "ovs-vsctl", "--timeout=5" };
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	sigset_t none, all;
 	int rc, status, n = 2;
 	pid_t pid;
 
 	_Static_assert(UPLINK_OVS_SECONDS == 5, "the words above");
 	while (*words)
 		argv[n++] = *words++;
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &all);
-	posix_spawn_file_actions_init(&actions);
-	rc = posix_spawn_file_actions_addclosefrom_np(&actions, 3);
-	if (!rc)
-		rc = posix_spawnp(&pid, argv[0], &actions, &attr, (char **)argv, environ);
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attr);
+	rc = launch_program(argv[0], argv, NULL, STDERR_FILENO + 1, &pid);
 	if (rc)
-		return -rc;
+		return rc;
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return -errno;
@@ -344,6 +327,31 @@ int uplink_open(const struct uplink_config *cfg, struct uplink **out, char *text
 	}
 	*out = u;
 	return 0;
+}
+
+int uplink_adopt(const struct uplink_config *cfg, int fd, int state, struct uplink **out)
+{
+	struct uplink *u = calloc(1, sizeof(*u));
+
+	if (!u)
+		return -ENOMEM;
+	snprintf(u->ifname, sizeof(u->ifname), "%s", cfg->ifname);
+	snprintf(u->bridge, sizeof(u->bridge), "%s", cfg->bridge ? cfg->bridge : "");
+	u->joined = state == JOINED_LINUX || state == JOINED_OVS ? (enum joined)state : JOINED_NONE;
+	u->sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (u->sock < 0) {
+		free(u);
+		return -errno;
+	}
+	u->fd = fd;
+	u->offloads = !ioctl(fd, TUNSETOFFLOAD, (unsigned long)OFFLOADS);
+	*out = u;
+	return 0;
+}
+
+int uplink_state(const struct uplink *u)
+{
+	return (int)u->joined;
 }
 
 void uplink_close(struct uplink *u)

@@ -36,6 +36,13 @@ struct uplink_config {
  * nothing stays.
  */
 int uplink_open(const struct uplink_config *cfg, struct uplink **out, char *why, size_t bytes);
+/*
+ * The same device, from a version of this program before: its descriptor, which becomes the
+ * uplink's, and what uplink_state() said then. -ENOMEM; -errno of the device: it stays the
+ * caller's.
+ */
+int uplink_adopt(const struct uplink_config *cfg, int fd, int state, struct uplink **out);
+int uplink_state(const struct uplink *u);
 /* Out of the bridge that it was put in. Accepts NULL. */
 void uplink_close(struct uplink *u);
 

@@ -5,7 +5,7 @@
  * Hides: which image the nodes mean, what is published about it. Must not know:
  * states, watches, processes.
  */
-#include "vbd-device.h"
+#include "vbd-device-internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,61 +13,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "image.h"
-#include "image-watch.h"
+#include "device-limit.h"
+#include "journal.h"
 #include "keys.h"
 #include "util.h"
-#include "vbd-serve.h"
 
-#define PATH_BYTES 512
 #define NO_MEDIUM "(no medium)"
-
-/* What all disks share. */
-struct vbd_common {
-	const struct blkback_config *config;
-	struct image_watches *watches;
-	struct vbd_device *devices;
-};
-
-struct vbd_device {
-	struct device device;
-	struct device_env env;
-	struct vbd_common *common;
-	struct vbd_device *next;
-	struct vbd_toolstack ts;	/* as last read */
-	bool complete;
-	uint64_t inputs;
-	/* The image, from open to release. */
-	int image_fd;
-	struct image_watch *watch;
-	uint64_t published_sectors;	/* features.sectors may be newer */
-	char image[PATH_BYTES];
-	char medium[PATH_BYTES];	/* what was to be opened: image, or what failed */
-	bool changing;			/* stopped for another medium, to go on with it */
-	enum vbd_share share;
-	enum vbd_cache cache;
-	enum vbd_grants grants;
-	struct image_info info;
-	struct vbd_features features;
-	uint32_t least_segments;	/* what a predecessor has offered */
-	/* What serves it, from connect to its end. */
-	struct vbd_serve *serve;
-	bool is_ready, stopping, failed;
-	struct failure failure;
-	uint64_t connect_ms;
-};
-
-static struct vbd_device *of(const struct device *d)
-{
-	return (struct vbd_device *)d;
-}
-
-static void release(struct vbd_device *v)
-{
-	image_watch_remove(v->watch);
-	v->watch = NULL;
-	close_fd(&v->image_fd);
-}
 
 static void leave(struct vbd_device *v)
 {
@@ -80,12 +31,16 @@ static void leave(struct vbd_device *v)
 
 static void vbd_device_free(struct device *d)
 {
-	struct vbd_device *v = of(d);
+	struct vbd_device *v = vbd_of(d);
 
 	if (!v)
 		return;
+	if (v->common->coming == v)
+		v->common->coming = NULL;
 	vbd_serve_free(v->serve);
-	release(v);
+	former_free(v->former);
+	vbd_mirror_free(v);
+	vbd_image_release(v);
 	vbd_free_toolstack(&v->ts);
 	leave(v);
 	free(v);
@@ -100,6 +55,7 @@ static int vbd_device_new(const struct device_env *env, struct device **out)
 	v->device.kind = &vbd_kind;
 	v->env = *env;
 	v->common = env->common;
+	v->limit.of = LIMIT_OF_DISK;
 	v->image_fd = -1;
 	v->next = v->common->devices;
 	v->common->devices = v;
@@ -126,9 +82,14 @@ static uint64_t hash_inputs(const struct vbd_toolstack *ts, const char *complain
 	return device_hash(device_hash(hash, flags), complaint);
 }
 
-static const char *image_path(const struct vbd_toolstack *ts)
+/* Of a disk in use a bad node changes nothing; before, open_store() refuses it. */
+static void look_at_limit(struct vbd_device *v)
 {
-	return ts->physical_device_path ? ts->physical_device_path : ts->params;
+	if (!device_limit_look(&v->limit, &v->env, v->serve) || !v->serve)
+		return;
+	vbd_serve_limit(v->serve, &v->limit.limit);
+	if (v->is_ready)
+		device_limit_tell(&v->limit, &v->env, false);
 }
 
 /*
@@ -153,14 +114,15 @@ static int read_toolstack(struct vbd_device *v, char *why, size_t why_bytes)
 		device_say_key(&err, "the tool stack", why, why_bytes);
 		memset(&ts, 0, sizeof(ts));
 		ts.online = true;
-	} else if (!image_path(&ts) && !ts.hotplug_pending && !ts.no_medium) {
+	} else if (!vbd_image_name(&ts) && !ts.hotplug_pending && !ts.no_medium) {
 		snprintf(why, why_bytes, "the tool stack's params is missing, expected "
 			 "the path of an image file or block device");
 		rc = -ENOENT;
 	}
 	vbd_free_toolstack(&v->ts);
 	v->ts = ts;
-	v->inputs = hash_inputs(&v->ts, why);
+	look_at_limit(v);
+	v->inputs = device_hash(hash_inputs(&v->ts, why), v->limit.why);
 	return rc;
 }
 
@@ -175,14 +137,16 @@ static bool resumable(struct vbd_device *v, const struct lifecycle_view *view)
 				      view->back != XenbusStateClosing))
 		return false;
 	return !vbd_read_frontend(v->env.bus->xs, v->env.bus->otherend, &limits, &front,
-				  NULL) &&
+				  NULL) && device_journal_fits(&vbd_kind, &v->env, &v->said_format) &&
 	       vbd_serve_resumable(&v->env.config->rundir, &v->env.name, v->env.bus->otherend,
 				   &front);
 }
 
 static enum lifecycle_worker worker_phase(const struct vbd_device *v)
 {
-	if (v->stopping)
+	bool waits = v->common->coming && vbd_is_left_to_us(v, TAKEOVER_WORKER);
+
+	if (v->stopping || waits || vbd_mirror_holds_back(v))
 		return LIFECYCLE_STOPPING;
 	if (!v->serve)
 		return LIFECYCLE_IDLE;
@@ -197,7 +161,7 @@ static void look_at_size(struct vbd_device *v)
 
 	if (v->image_fd < 0)
 		return;
-	rc = image_measure(v->image_fd, v->info.sector_bytes, &bytes);
+	rc = vbd_image_measure(v, &bytes);
 	if (rc) {
 		log_peer_at(v->env.log, LOG_LEVEL_ERROR, "%s: its size: %s", v->image,
 			    strerror(-rc));
@@ -215,7 +179,7 @@ static void look_at_size(struct vbd_device *v)
 
 static const char *medium_name(const struct vbd_toolstack *ts)
 {
-	return ts->no_medium ? NO_MEDIUM : image_path(ts);
+	return ts->no_medium ? NO_MEDIUM : vbd_image_name(ts);
 }
 
 /*
@@ -230,7 +194,7 @@ static void look_at_medium(struct vbd_device *v)
 	    !strcmp(name, v->medium))
 		return;
 	if (!v->serve) {
-		release(v);
+		vbd_image_release(v);
 	} else if (v->is_ready && !v->stopping) {
 		log_peer_at(v->env.log, LOG_LEVEL_INFO, "the medium was %s, is to be %s",
 			    v->image, name);
@@ -242,17 +206,19 @@ static void look_at_medium(struct vbd_device *v)
 static int vbd_device_look(struct device *d, struct lifecycle_view *view, char *why,
 			   size_t why_bytes)
 {
-	struct vbd_device *v = of(d);
+	struct vbd_device *v = vbd_of(d);
 	int rc = view->exists ? read_toolstack(v, why, why_bytes) : -ENOENT;
 
 	if (rc && rc != -ENOENT && rc != -EINVAL)
 		return rc;
 	v->complete = rc != -ENOENT;
-	view->complete = v->complete;
+	view->complete = v->complete && !vbd_image_awaited(v, view, resumable);
 	view->online = v->ts.online;
 	view->script_pending = v->ts.hotplug_pending && !v->ts.hotplug_error;
 	view->script_failed = v->ts.hotplug_error;
 	look_at_medium(v);
+	if (view->exists)
+		vbd_mirror_look(v, view->back);
 	view->worker = worker_phase(v);
 	view->ready = v->image_fd >= 0;
 	view->failed = v->failed;
@@ -265,12 +231,12 @@ static int vbd_device_look(struct device *d, struct lifecycle_view *view, char *
 
 static uint64_t vbd_device_inputs(const struct device *d)
 {
-	return of(d)->inputs;
+	return vbd_of(d)->inputs;
 }
 
 static const struct failure *vbd_device_failure(const struct device *d)
 {
-	return &of(d)->failure;
+	return &vbd_of(d)->failure;
 }
 
 /* ---- image and features --------------------------------------------------- */
@@ -323,11 +289,27 @@ static bool offers_secure(const struct vbd_device *v)
 	}
 }
 
+/*
+ * Without multi-conn a flush by one connection says nothing of another's writes; and what
+ * a server of ours may lose is written again in order, so that one connection made it.
+ */
+static void server_features(struct vbd_device *v)
+{
+	const struct remote_info *info = remote_info(v->remote);
+
+	if (!info->multi_conn || v->storage.kind == STORAGE_SERVED)
+		v->features.max_queues = MAX(v->least_queues, 1);
+	if (!info->flush)
+		v->features.flush = v->features.barrier = false;
+}
+
 static void image_features(struct vbd_device *v)
 {
 	const struct image_info *info = &v->info;
 
 	own_features(v);
+	if (v->remote)
+		server_features(v);
 	v->features.sectors = info->bytes / VBD_SECTOR_BYTES;
 	v->features.sector_bytes = info->sector_bytes;
 	v->features.physical_sector_bytes = info->physical_sector_bytes;
@@ -366,7 +348,7 @@ static int publish(struct vbd_device *v)
 
 static int vbd_device_resized(struct device *d)
 {
-	struct vbd_device *v = of(d);
+	struct vbd_device *v = vbd_of(d);
 	int rc = vbd_write_size(v->env.bus, v->features.sectors);
 
 	if (!rc)
@@ -377,8 +359,8 @@ static int vbd_device_resized(struct device *d)
 /* Sectors are the script's secret yet: front ends read them at state 4. */
 static int vbd_device_announce(struct device *d)
 {
-	own_features(of(d));
-	return publish(of(d));
+	own_features(vbd_of(d));
+	return publish(vbd_of(d));
 }
 
 static bool holds(const struct vbd_device *v, int fd)
@@ -404,7 +386,7 @@ static const char *find_holder(const struct vbd_device *v)
 
 static bool vbd_device_is_open(const struct device *d)
 {
-	return of(d)->image_fd >= 0;
+	return vbd_of(d)->image_fd >= 0;
 }
 
 /* Another device of ours is named as such; others are processes. */
@@ -433,7 +415,7 @@ static void on_image(void *arg)
 }
 
 /* Without a watch the size is seen when something else makes us look. */
-static void watch_image(struct vbd_device *v)
+void vbd_image_watch(struct vbd_device *v)
 {
 	int rc = image_watch_add(v->common->watches, v->image_fd, on_image, v, &v->watch);
 
@@ -448,7 +430,11 @@ static int open_store(struct vbd_device *v, char *why, size_t why_bytes)
 
 	if (rc)
 		return rc;
-	if (!image_path(&v->ts) && !v->ts.no_medium) {
+	if (v->limit.why[0] && !v->serve) {
+		snprintf(why, why_bytes, "%s", v->limit.why);
+		return -EINVAL;
+	}
+	if (!vbd_image_name(&v->ts) && !v->ts.no_medium) {
 		snprintf(why, why_bytes, "the hotplug script wrote no "
 			 KEY_PHYSICAL_DEVICE_PATH ", and " KEY_PARAMS " has no path");
 		return -EINVAL;
@@ -458,16 +444,8 @@ static int open_store(struct vbd_device *v, char *why, size_t why_bytes)
 	v->share = v->ts.share;
 	v->cache = v->ts.cache;
 	v->grants = grants_of(v);
-	if (v->ts.no_medium)
-		rc = image_open_none(&v->image_fd, &v->info);
-	else
-		rc = image_open(v->image, v->share == VBD_READ_ONLY, &v->image_fd, &v->info,
-				why, why_bytes);
-	if (!rc && !v->ts.no_medium)
-		rc = image_set_sectors(&v->info, v->ts.wishes.logical_block_bytes,
-				       v->ts.wishes.physical_block_bytes, v->image, why,
-				       why_bytes);
-	if (!rc)
+	rc = vbd_image_open(v, why, why_bytes);
+	if (!rc && !vbd_is_left_to_us(v, TAKEOVER_IMAGE))
 		rc = lock_image(v, why, why_bytes);
 	if (!rc) {
 		image_features(v);
@@ -476,29 +454,32 @@ static int open_store(struct vbd_device *v, char *why, size_t why_bytes)
 			snprintf(why, why_bytes, "features cannot be published: %s",
 				 strerror(-rc));
 	}
-	if (rc)
-		release(v);
-	else
-		watch_image(v);
+	if (rc) {
+		v->refused_inputs = v->inputs;
+		vbd_image_release(v);
+	} else if (!v->remote) {
+		vbd_image_watch(v);
+	}
 	return rc;
 }
 
 static int vbd_device_open(struct device *d, char *why, size_t why_bytes)
 {
-	return open_store(of(d), why, why_bytes);
+	return open_store(vbd_of(d), why, why_bytes);
 }
 
 static void vbd_device_release(struct device *d)
 {
-	release(of(d));
+	vbd_image_release(vbd_of(d));
 }
 
 static void vbd_device_closed(struct device *d)
 {
-	struct vbd_device *v = of(d);
+	struct vbd_device *v = vbd_of(d);
 
+	vbd_mirror_unserved(v, WORKER_END_FAILED);
 	v->failed = v->changing = false;
-	v->least_segments = 0;
+	v->least_segments = v->least_queues = 0;
 	/* A predecessor's, if it has not been resumed. */
 	rundir_remove(&v->env.config->rundir, &v->env.name);
 }
@@ -512,7 +493,11 @@ static void on_ready(void *arg)
 	if (!v->is_ready)
 		log_debug("%s: worker ready after %llu ms", v->env.log->who,
 			  (unsigned long long)(now_ms() - v->connect_ms));
+	if (!v->is_ready)
+		device_limit_tell(&v->limit, &v->env, v->resumed);
 	v->is_ready = true;
+	vbd_has_come(v);
+	vbd_mirror_served(v);
 	v->env.changed(v->env.arg);
 }
 
@@ -531,8 +516,10 @@ static void on_ended(void *arg, const struct worker_report *report)
 	vbd_serve_free(v->serve);
 	v->serve = NULL;
 	v->is_ready = v->stopping = false;
+	vbd_mirror_unserved(v, report->end);
+	vbd_has_come(v);
 	if (v->changing)
-		release(v);
+		vbd_image_release(v);
 	v->env.changed(v->env.arg);
 }
 
@@ -543,7 +530,13 @@ static void on_resized(void *arg)
 	v->env.changed(v->env.arg);
 }
 
+static void on_mirrored(void *arg)
+{
+	vbd_mirror_marks(arg);
+}
+
 static const struct vbd_serve_events serve_events = {
+	.mirrored = on_mirrored,
 	.ready = on_ready,
 	.resized = on_resized,
 	.ended = on_ended,
@@ -566,7 +559,8 @@ static int serve(struct vbd_device *v, bool resume, char *why, size_t why_bytes)
 		.config = config, .name = v->env.name, .log = v->env.log,
 		.image_fd = v->image_fd, .read_only = v->share == VBD_READ_ONLY,
 		.image = v->image, .mode = mode_name(v->share),
-		.frontend = v->env.bus->otherend,
+		.frontend = v->env.bus->otherend, .remote = v->remote,
+		.mirror_map = vbd_mirror_map(v), .mirror_bytes = vbd_mirror_bytes(v),
 		.start = {
 			.frontend_id = v->env.frontend_id, .devid = v->env.devid,
 			.features = v->features, .engine = config->engine,
@@ -577,12 +571,20 @@ static int serve(struct vbd_device *v, bool resume, char *why, size_t why_bytes)
 			.image_is_device = v->info.is_device,
 			.secure_overwrite = v->features.discard_secure &&
 					    !v->info.discard_secure,
+			.remote = v->remote != NULL,
+			.keeps_unflushed = v->storage.kind == STORAGE_SERVED,
+			.io_timeout_ms = v->ts.wishes.limits_io ?
+				1000 * v->ts.wishes.io_timeout_s : config->io_timeout_ms,
+			.limit = v->limit.limit,
 		},
 	};
 	struct key_error err = { .expected = "" };
 	int rc;
 
+	if (v->storage.kind == STORAGE_NBD)	/* a server of ours has one, without a name */
+		strcpy(what.start.export, v->storage.export);
 	v->connect_ms = now_ms();
+	v->resumed = resume;
 	rc = vbd_read_frontend(v->env.bus->xs, v->env.bus->otherend, &v->features,
 			       &what.start.front, &err);
 	if (rc) {
@@ -598,7 +600,7 @@ static int serve(struct vbd_device *v, bool resume, char *why, size_t why_bytes)
 
 static int vbd_device_connect(struct device *d, char *why, size_t why_bytes)
 {
-	struct vbd_device *v = of(d);
+	struct vbd_device *v = vbd_of(d);
 	/* Resized since it was opened: front ends read it once we are at 4. */
 	int rc = v->features.sectors == v->published_sectors ? 0 : publish(v);
 
@@ -644,7 +646,7 @@ static int open_medium(struct vbd_device *v, const struct vbd_features *before, 
 	}
 	log_peer_at(v->env.log, LOG_LEVEL_ERROR, "%s", why);
 	xenbus_write_error(v->env.bus, -rc, why);
-	release(v);
+	vbd_image_release(v);
 	strcpy(v->image, NO_MEDIUM);
 	rc = image_open_none(&v->image_fd, &v->info);
 	if (!rc) {
@@ -656,9 +658,21 @@ static int open_medium(struct vbd_device *v, const struct vbd_features *before, 
 	return rc;
 }
 
+/* What it can do may differ; its front end goes on with what it has seen, and is refused it. */
+static int publish_image(struct vbd_device *v, char *why, size_t why_bytes)
+{
+	int rc;
+
+	image_features(v);
+	rc = publish(v);
+	if (rc)
+		snprintf(why, why_bytes, "features cannot be published: %s", strerror(-rc));
+	return rc;
+}
+
 static int vbd_device_resume(struct device *d, char *why, size_t why_bytes)
 {
-	struct vbd_device *v = of(d);
+	struct vbd_device *v = vbd_of(d);
 	bool changing = v->changing;
 	struct vbd_features before;
 	int rc = 0;
@@ -666,20 +680,29 @@ static int vbd_device_resume(struct device *d, char *why, size_t why_bytes)
 	v->changing = false;
 	read_predecessor(v, &before);
 	v->least_segments = MIN(before.max_indirect_segments, VBD_INDIRECT_SEGMENTS_MAX);
+	v->least_queues = MIN(before.max_queues, WORKER_MAX_QUEUES);
 	if (changing)
 		rc = open_medium(v, &before, why, why_bytes);
 	else if (v->image_fd < 0)
 		rc = open_store(v, why, why_bytes);
+	else if (v->mirror.pivoted)
+		rc = publish_image(v, why, why_bytes);
 	if (rc)
 		return rc;
+	v->mirror.pivoted = false;
 	/* Another medium is said, even one of the same size. */
 	v->published_sectors = changing ? UINT64_MAX : before.sectors;
-	return serve(v, true, why, why_bytes);
+	if (vbd_is_left_to_us(v, TAKEOVER_WORKER))
+		v->common->coming = v;
+	rc = serve(v, true, why, why_bytes);
+	if (rc)
+		vbd_has_come(v);	/* or all others would wait for it */
+	return rc;
 }
 
 static void vbd_device_stop(struct device *d, bool keep)
 {
-	struct vbd_device *v = of(d);
+	struct vbd_device *v = vbd_of(d);
 
 	v->stopping = true;
 	vbd_serve_stop(v->serve, keep);
@@ -687,7 +710,7 @@ static void vbd_device_stop(struct device *d, bool keep)
 
 static bool vbd_device_is_served(const struct device *d)
 {
-	return of(d)->serve;
+	return vbd_of(d)->serve;
 }
 
 /* ---- the kind ------------------------------------------------------------- */
@@ -727,4 +750,8 @@ const struct device_kind vbd_kind = {
 	.resized = vbd_device_resized, .stop = vbd_device_stop,
 	.is_served = vbd_device_is_served, .release = vbd_device_release,
 	.closed = vbd_device_closed,
+	.let_go = vbd_device_let_go,
+	.is_settled = vbd_kind_is_settled, .cannot_leave = vbd_kind_cannot_leave,
+	.hand_over = vbd_kind_hand_over,
+	.read_pause = journal_read_pause, .check_format = journal_check_format,
 };

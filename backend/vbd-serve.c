@@ -12,13 +12,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include "blk-figures.h"
 #include "crashes.h"
+#include "disk.h"
+#include "former.h"
 #include "image.h"
 #include "predecessor.h"
 #include "util.h"
+#include "vbd-device.h"
 
-
+#define SLOW_MS 10000
+#define SLOW_AGAIN_MS 60000
 #define INFO_VERSION "1"
 #define INFO_BYTES 4096
 #define RING_TEXT_BYTES (VBD_QUEUES_MAX * (VBD_RING_PAGES_MAX + 1) * 11 + 1)
@@ -29,13 +33,20 @@ struct vbd_serve {
 	void *arg;
 	struct evloop *loop;
 	struct worker *worker;
+	struct former *former;		/* a version's before, until its successor is prepared */
 	struct evsource *retry;		/* timer of a delayed successor */
-	bool stopping, keep;
+	struct evsource *slow;		/* of words about a worker that is long in coming */
+	uint64_t started_ms;
+	bool stopping, keep, is_ready;
 	bool journal_used;		/* a worker has been ready with it */
 	/* What the worker has been started with, and holds requests against now. */
 	uint64_t started_sectors, sectors;
 	uint32_t restarts;
 	struct crashes crashes;
+	char engine[32];		/* the worker's, once it is ready */
+	int elder_fd;			/* of the image, for the flushes of successors (disk.h) */
+	int mirror_fd;			/* the map of what is written; -1: nobody wants it */
+	uint64_t mirror_bytes;
 	struct worker_report gone;	/* for ended without a worker */
 };
 
@@ -83,23 +94,32 @@ static void write_info(const struct vbd_serve *s, const char *engine)
 	const struct vbd_frontend *f = &w->start.front;
 	char text[INFO_BYTES], ring[RING_TEXT_BYTES], journal[RUNDIR_PATH_BYTES];
 	pid_t pid = worker_pid(s->worker);
+	char remote[320] = "";
 	int n, rc;
 
 	ring_text(f, ring, sizeof(ring));
 	rundir_journal_path(&w->config->base.rundir, &w->name, journal, sizeof(journal));
+	if (w->remote) {
+		n = snprintf(remote, sizeof(remote), "waits-seconds=%u\nserver=",
+			     w->start.io_timeout_ms / 1000);
+		remote_describe(w->remote, remote + n, sizeof(remote) - (size_t)n - 2);
+		strcat(remote, "\n");
+	}
 	n = snprintf(text, sizeof(text), "version=" INFO_VERSION "\n"
 		     "pid=%d\nstarted=%llu\nrestarts=%u\nengine=%s\nsandbox=%s\n"
 		     "image=%s\nmode=%s\ncache=%s\nabi=%s\nqueues=%u\nring-pages=%u\n"
 		     "grants=%s\npersistent=%d\nindirect-segments=%u\n"
-		     "journal=%s\nfrontend=%s\nring=%s\n", (int)pid,
+		     "%sjournal=%s\nfrontend=%s\nring=%s\n"
+		     "pause-us=%llu\n", (int)pid,
 		     (unsigned long long)predecessor_start_time(pid), s->restarts, engine,
 		     worker_sandbox(s->worker),
 		     w->image, w->mode, cache_name(w->start.cache), abi_name(f->abi),
 		     f->nr_queues, 1u << f->queue[0].order,
 		     vbd_grants_name(w->start.grants),
 		     f->persistent && w->start.features.persistent,
-		     w->start.features.max_indirect_segments, journal, w->frontend,
-		     ring);
+		     w->start.features.max_indirect_segments, remote, journal, w->frontend,
+		     ring, (unsigned long long)device_pause_us(&vbd_kind, &w->config->base.rundir,
+							       &w->name));
 	rc = n < (int)sizeof(text) ? rundir_write_info(&w->config->base.rundir, &w->name,
 						       text) : -E2BIG;
 	if (rc)
@@ -127,12 +147,32 @@ static void on_ready(void *arg, const char *engine)
 {
 	struct vbd_serve *s = arg;
 
-	s->journal_used = true;
+	s->journal_used = s->is_ready = true;
+	evloop_set_timer(s->slow, -1, 0);
 	s->sectors = s->started_sectors;
+	snprintf(s->engine, sizeof(s->engine), "%s", engine);
 	write_info(s, engine);
 	log_debug("%s: worker %d is ready: %s", s->what.log->who,
 		  (int)worker_pid(s->worker), engine);
 	s->events->ready(s->arg);
+	if (s->mirror_fd >= 0)
+		s->events->mirrored(s->arg);	/* START had the map */
+}
+
+/* All that can be done beforehand has been: the guest's pause begins. */
+static void on_prepared(void *arg)
+{
+	struct vbd_serve *s = arg;
+
+	former_hang_up(s->former);
+}
+
+static void on_mirrored(void *arg)
+{
+	struct vbd_serve *s = arg;
+
+	if (s->mirror_fd >= 0)
+		s->events->mirrored(s->arg);
 }
 
 static void on_resized(void *arg, uint64_t sectors)
@@ -143,11 +183,77 @@ static void on_resized(void *arg, uint64_t sectors)
 	s->events->resized(s->arg);
 }
 
+/* The worker's queue has a connection, or has one no more. */
+static void on_link(void *arg, uint32_t type, const struct worker_link *link)
+{
+	struct vbd_serve *s = arg;
+
+	if (!s->what.remote || link->queue >= s->what.start.front.nr_queues)
+		return;
+	if (type == WORKER_LOST)
+		remote_lost(s->what.remote, link->queue, link->number, link->failure.reason);
+	else if (remote_linked(s->what.remote, link->queue, link->number, link->bytes))
+		s->events->resized(s->arg);
+}
+
+static void on_connected(void *arg, uint32_t queue, uint32_t number, int fd)
+{
+	struct vbd_serve *s = arg;
+
+	if (s->worker)
+		worker_link(s->worker, queue, number, fd);
+}
+
+static void on_remote_changed(void *arg)
+{
+	struct vbd_serve *s = arg;
+
+	/* Also of one that is starting: it may wait for its server to replay. */
+	if (s->worker)
+		write_info(s, s->engine[0] ? s->engine : disk_nbd.name);
+}
+
+static const struct remote_events remote_events = {
+	.connected = on_connected,
+	.changed = on_remote_changed,
+};
+
+/* Its guest waits, and nobody else would say for what. */
+static void on_slow(void *arg, uint32_t events)
+{
+	struct vbd_serve *s = arg;
+	const struct vbd_serve_what *w = &s->what;
+	char holder[64] = "nobody", former[80] = "";
+
+	(void)events;
+	if (!s->worker || s->is_ready)
+		return;
+	image_fence_holder(w->image_fd, w->start.frontend_id, w->start.devid, holder, sizeof(holder));
+	if (s->former)
+		snprintf(former, sizeof(former), ", worker %d of the version before has not ended",
+			 (int)former_pid(s->former));
+	log_peer_at(w->log, LOG_LEVEL_WARNING, "worker %d is not ready after %llu s: its image's fence "
+		    "is held by %s%s%s", (int)worker_pid(s->worker),
+		    (unsigned long long)(now_ms() - s->started_ms) / 1000, holder, former,
+		    w->remote ? "; its image is behind a server" : "");
+}
+
+static int watch_start(struct vbd_serve *s)
+{
+	int rc = s->slow ? 0 : evloop_add_timer(s->loop, on_slow, s, &s->slow);
+
+	s->started_ms = now_ms();
+	return rc ? rc : evloop_set_timer(s->slow, SLOW_MS, SLOW_AGAIN_MS);
+}
+
 static void on_ended(void *arg, const struct worker_report *report);
 
 static const struct worker_events worker_events = {
+	.prepared = on_prepared,
 	.ready = on_ready,
 	.resized = on_resized,
+	.mirrored = on_mirrored,
+	.link = on_link,
 	.ended = on_ended,
 };
 
@@ -155,12 +261,16 @@ static const struct worker_events worker_events = {
  * A new open file description for each incarnation, and no copy of it kept: its
  * lock is the fence (image.h).
  */
-static int open_fds(struct vbd_serve *s, int fds[2])
+static int open_fds(struct vbd_serve *s, int fds[5])
 {
+	const struct figures_layout layout = blk_figures_layout(s->what.start.front.nr_queues);
+
 	const struct vbd_serve_what *w = &s->what;
 	int rc;
 
-	fds[0] = fds[1] = -1;
+	fds[0] = fds[1] = fds[2] = -1;
+	fds[3] = s->journal_used ? s->elder_fd : -1;
+	fds[4] = s->mirror_fd;
 	rc = image_reopen(w->image_fd, w->read_only, &fds[0]);
 	if (rc) {
 		log_error("%s: %s: %s", w->log->who, w->image, strerror(-rc));
@@ -171,7 +281,25 @@ static int open_fds(struct vbd_serve *s, int fds[2])
 	if (rc)
 		log_error("%s: its journal in %s: %s", w->log->who,
 			  w->config->base.rundir.path, strerror(-rc));
+	else
+		rundir_open_figures(&w->config->base.rundir, &w->name, !s->journal_used, &layout,
+				    &fds[2]);
 	return rc;
+}
+
+void vbd_serve_title(const struct rundir_name *name, char title[VBD_SERVE_TITLE_BYTES])
+{
+	snprintf(title, VBD_SERVE_TITLE_BYTES, "%s-%u-%u", name->kind, name->frontend_id,
+		 name->devid);
+}
+
+/* Nobody else speaks to the image's server any more. */
+static void on_server_free(void *arg)
+{
+	struct vbd_serve *s = arg;
+
+	if (s->what.remote && s->worker)
+		remote_serve(s->what.remote, s->what.start.front.nr_queues);
 }
 
 static int start_worker(struct vbd_serve *s)
@@ -183,23 +311,34 @@ static int start_worker(struct vbd_serve *s)
 				    .user = s->what.config->base.user,
 				    .seccomp = s->what.config->base.seccomp,
 				    .stop_ms = s->what.config->base.stop_ms };
-	char title[80];
-	int fds[2], rc;
+	char title[VBD_SERVE_TITLE_BYTES];
+	int fds[5], rc;
 
 	memset(&msg, 0, sizeof(msg));
 	msg.version = WORKER_VERSION;
 	msg.type = WORKER_START;
 	msg.start = s->what.start;
 	msg.start.replay = s->journal_used;
+	msg.start.prepare = s->former != NULL;
+	msg.start.mirror_bytes = s->mirror_fd >= 0 ? s->mirror_bytes : 0;
+	s->is_ready = false;
 	s->started_sectors = msg.start.features.sectors;
-	snprintf(title, sizeof(title), "%s-%u-%u", s->what.name.kind,
-		 s->what.name.frontend_id, s->what.name.devid);
+	vbd_serve_title(&s->what.name, title);
 	o.title = title;
 	rc = open_fds(s, fds);
+	if (!rc)
+		rc = watch_start(s);
 	if (!rc)
 		rc = worker_start(s->loop, &o, &msg, fds, &worker_events, s, &s->worker);
 	close_fd(&fds[0]);
 	close_fd(&fds[1]);
+	close_fd(&fds[2]);
+	if (!rc && s->what.remote) {
+		remote_attend(s->what.remote, &remote_events, s);
+		/* Its connections are in use until then. */
+		if (!s->former)
+			on_server_free(s);
+	}
 	return rc;
 }
 
@@ -263,6 +402,19 @@ static void succeed(struct vbd_serve *s, const struct worker_report *report)
 		finish(s, report);
 }
 
+/*
+ * This version cannot do it. With the one before it goes on; if that cannot be had, nor can
+ * the worker that it left be kept, since nobody hears it.
+ */
+static void not_taken_over(struct vbd_serve *s, const struct worker_report *report)
+{
+	char why[sizeof(report->failure.reason) + 100];
+
+	snprintf(why, sizeof(why), "%s: %s", s->what.log->who, report->failure.reason);
+	takeover_return(s->what.config->base.takeover, why);
+	former_hang_up(s->former);
+}
+
 static void on_ended(void *arg, const struct worker_report *report)
 {
 	struct vbd_serve *s = arg;
@@ -270,13 +422,53 @@ static void on_ended(void *arg, const struct worker_report *report)
 
 	worker_free(s->worker);
 	s->worker = NULL;
+	s->engine[0] = '\0';
+	if (s->what.remote)
+		remote_rest(s->what.remote, copy.end == WORKER_END_STOPPED);
+	s->is_ready = false;
+	if (!s->stopping && (copy.end == WORKER_END_CRASHED || copy.end == WORKER_END_FAILED))
+		not_taken_over(s, &copy);
 	if (copy.end == WORKER_END_CRASHED && !s->stopping)
 		succeed(s, &copy);
 	else
 		finish(s, &copy);
 }
 
+/* ---- a version's before -------------------------------------------------- */
+
+static int adopt_former(struct vbd_serve *s)
+{
+	const struct backend_config *config = &s->what.config->base;
+	char title[VBD_SERVE_TITLE_BYTES];
+	const struct former_options o = {
+		.loop = s->loop, .takeover = config->takeover, .title = title,
+		.who = s->what.log->who, .stop_ms = config->stop_ms,
+		.ended = on_server_free, .arg = s,
+	};
+
+	vbd_serve_title(&s->what.name, title);
+	return former_adopt(&o, &s->former);
+}
+
 /* ---- start and stop ------------------------------------------------------- */
+
+/* The version's before has known the image for longer; what it was told, ours would not be. */
+static int open_elder(struct vbd_serve *s)
+{
+	const struct vbd_serve_what *w = &s->what;
+	char title[VBD_SERVE_TITLE_BYTES];
+	int rc = 0;
+
+	vbd_serve_title(&w->name, title);
+	s->elder_fd = takeover_take(w->config->base.takeover, TAKEOVER_ELDER, title, NULL);
+	if (s->elder_fd < 0) {
+		s->elder_fd = -1;
+		rc = image_reopen(w->image_fd, w->read_only, &s->elder_fd);
+	}
+	if (rc)
+		log_error("%s: %s: %s", w->log->who, w->image, strerror(-rc));
+	return rc;
+}
 
 int vbd_serve_start(struct evloop *loop, const struct vbd_serve_what *what,
 		    bool resume, const struct vbd_serve_events *events, void *arg,
@@ -292,7 +484,14 @@ int vbd_serve_start(struct evloop *loop, const struct vbd_serve_what *what,
 	s->arg = arg;
 	s->loop = loop;
 	s->journal_used = resume;
-	rc = start_worker(s);
+	s->elder_fd = -1;
+	s->mirror_fd = what->mirror_map;
+	s->mirror_bytes = what->mirror_bytes;
+	rc = resume ? adopt_former(s) : 0;
+	if (!rc)
+		rc = open_elder(s);
+	if (!rc)
+		rc = start_worker(s);
 	if (rc) {
 		vbd_serve_free(s);
 		return rc;
@@ -309,6 +508,26 @@ void vbd_serve_resize(struct vbd_serve *s, uint64_t sectors)
 		worker_resize(s->worker, sectors);
 }
 
+void vbd_serve_limit(struct vbd_serve *s, const struct limit *limit)
+{
+	s->what.start.limit = *limit;
+	if (s->worker)
+		worker_limit(s->worker, limit);
+}
+
+void vbd_serve_mirror(struct vbd_serve *s, int map, uint64_t image_bytes)
+{
+	s->mirror_fd = map;
+	s->mirror_bytes = image_bytes;
+	if (s->worker)
+		worker_mirror(s->worker, map, image_bytes);
+}
+
+bool vbd_serve_is_direct(const struct vbd_serve *s)
+{
+	return !strcmp(s->engine, disk_direct.name);
+}
+
 uint64_t vbd_serve_sectors(const struct vbd_serve *s)
 {
 	return s->sectors;
@@ -318,17 +537,43 @@ void vbd_serve_stop(struct vbd_serve *s, bool keep)
 {
 	s->stopping = true;
 	s->keep = keep;
+	former_hang_up(s->former);
 	if (s->worker)
 		worker_stop(s->worker);
 	else
 		start_later(s, 0);
 }
 
+bool vbd_serve_is_settled(const struct vbd_serve *s)
+{
+	return s->is_ready && !s->stopping && !s->former;
+}
+
+int vbd_serve_hand_over(const struct vbd_serve *s, bool image, struct takeover *t)
+{
+	char title[VBD_SERVE_TITLE_BYTES];
+	int rc;
+
+	vbd_serve_title(&s->what.name, title);
+	rc = takeover_add(t, TAKEOVER_WORKER, title, worker_pid(s->worker),
+			  worker_sock(s->worker));
+	if (!rc && image)
+		rc = takeover_add(t, TAKEOVER_IMAGE, title, 0, s->what.image_fd);
+	if (!rc && image && s->elder_fd >= 0)
+		rc = takeover_add(t, TAKEOVER_ELDER, title, 0, s->elder_fd);
+	return rc;
+}
+
 void vbd_serve_free(struct vbd_serve *s)
 {
 	if (!s)
 		return;
+	former_free(s->former);
 	worker_free(s->worker);
 	evloop_remove(s->retry);
+	evloop_remove(s->slow);
+	if (s->what.remote)
+		remote_attend(s->what.remote, NULL, NULL);
+	close_fd(&s->elder_fd);
 	free(s);
 }

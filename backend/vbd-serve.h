@@ -9,6 +9,7 @@
 #define PV_VBD_SERVE_H
 
 #include "device.h"
+#include "remote.h"
 #include "supervise.h"
 
 /* What the command line says, for all disks. Outlives them. */
@@ -19,6 +20,7 @@ struct blkback_config {
 	uint32_t persistent_pages, persistent_idle_ms;	/* worker.h */
 	uint32_t max_segments;		/* of an indirect request; 0: none are offered */
 	uint32_t poll_us;
+	uint32_t io_timeout_ms;		/* of a disk behind a server, as grants above */
 };
 
 struct vbd_serve_what {
@@ -28,6 +30,9 @@ struct vbd_serve_what {
 	struct worker_start start;	/* replay is set here, by this module */
 	int image_fd;			/* the supervisor's own; opened anew from it */
 	bool read_only;
+	struct remote *remote;		/* NULL: the image is here; outlives it */
+	int mirror_map;			/* as vbd_serve_mirror(), from the beginning */
+	uint64_t mirror_bytes;
 	const char *image, *mode;	/* for the info file; copied into it */
 	const char *frontend;		/* its directory, the same */
 };
@@ -37,6 +42,8 @@ struct vbd_serve;
 struct vbd_serve_events {
 	void (*ready)(void *arg);
 	void (*resized)(void *arg);	/* vbd_serve_sectors() has changed */
+	/* From now on all that is written is marked; perhaps more than once. */
+	void (*mirrored)(void *arg);
 	/*
 	 * Once: nothing serves any more. CRASHED: gave up after too many. The
 	 * callee calls vbd_serve_free().
@@ -44,8 +51,13 @@ struct vbd_serve_events {
 	void (*ended)(void *arg, const struct worker_report *report);
 };
 
+/* Its worker's name in a takeover, and its image's: "vbd-3-51712". */
+#define VBD_SERVE_TITLE_BYTES 80
+void vbd_serve_title(const struct rundir_name *name, char title[VBD_SERVE_TITLE_BYTES]);
+
 /*
- * Starts a worker. resume: goes on with a predecessor's journal, whose worker has
+ * Starts a worker. A worker that a version of before left to us serves until this one is
+ * prepared (config.takeover, by that name). resume: goes on with a predecessor's journal, whose worker has
  * ended (predecessor.h); otherwise with a fresh one. what's strings must live as
  * long.
  * -errno of files or processes.
@@ -58,10 +70,26 @@ int vbd_serve_start(struct evloop *loop, const struct vbd_serve_what *what,
  * it: before that the front end must not hear of more sectors.
  */
 void vbd_serve_resize(struct vbd_serve *s, uint64_t sectors);
+/* Its limits are these from now on, of a successor too. */
+void vbd_serve_limit(struct vbd_serve *s, const struct limit *limit);
+/*
+ * What is written is to be marked (dirty-map.h), by successors too, or with map -1 not any more.
+ * map stays the caller's, and open until then. mirrored follows.
+ */
+void vbd_serve_mirror(struct vbd_serve *s, int map, uint64_t image_bytes);
+/* Whether the image is read and written past the page cache; once it is settled. */
+bool vbd_serve_is_direct(const struct vbd_serve *s);
 /* What the worker holds requests against; 0: none has been ready yet. */
 uint64_t vbd_serve_sectors(const struct vbd_serve *s);
 /* keep: leaves journal and info for the next daemon. ended follows, later. */
 void vbd_serve_stop(struct vbd_serve *s, bool keep);
+/* A worker serves, and nothing is about to change. */
+bool vbd_serve_is_settled(const struct vbd_serve *s);
+/*
+ * Its worker, and with image what else would not be the same again, for the next version of
+ * this program. -ENOMEM.
+ */
+int vbd_serve_hand_over(const struct vbd_serve *s, bool image, struct takeover *t);
 /* Kills what still runs. Accepts NULL. */
 void vbd_serve_free(struct vbd_serve *s);
 

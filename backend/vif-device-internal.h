@@ -10,6 +10,7 @@
 
 #include "bridge-serve.h"
 #include "crashes.h"
+#include "device-limit.h"
 #include "vif-device.h"
 
 /* What all interfaces share. */
@@ -38,9 +39,12 @@ struct vif_device {
 	struct vif_frontend front;
 	struct vswitch_port_config set;	/* what the bridge has been told */
 	struct bridge_rate rate;
+	struct device_limit limit;
 	bool multicast, watches_multicast;
 	bool is_ready, stopping, keep, failed;
+	bool said_format;		/* ... of a journal that is not for us */
 	bool journal_used;		/* a worker has taken part with it */
+	bool resumed;			/* goes on after another daemon */
 	struct crashes crashes;
 	/* For its address. 0: it does not wait; it is not to be tried by time. */
 	uint64_t waits_since_ms, retry_at_ms;

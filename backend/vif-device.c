@@ -21,9 +21,11 @@
 #include "bridge-control.h"
 #include "flip-serve.h"
 #include "keys.h"
+#include "netback-journal.h"
 #include "predecessor.h"
 #include "switch-config.h"
 #include "util.h"
+#include "vif-figures.h"
 
 #define TOKEN_BYTES 48
 #define RING_TEXT_BYTES 64
@@ -88,6 +90,7 @@ static int vif_device_new(const struct device_env *env, struct device **out)
 	v->device.kind = &vif_kind;
 	v->env = *env;
 	v->common = env->common;
+	v->limit.of = LIMIT_OF_NIC;
 	v->next = v->common->devices;
 	v->common->devices = v;
 	*out = &v->device;
@@ -107,6 +110,16 @@ static uint64_t hash_inputs(const struct vif_toolstack *ts, const char *complain
 	snprintf(text, sizeof(text), "%d%d%d%d%d %u", ts->has_mac, ts->port.any_source,
 		 ts->port.isolated, ts->hotplug_pending, ts->hotplug_error, ts->mtu_bytes);
 	return device_hash(device_hash(hash, text), complaint);
+}
+
+/* Of a vif in use a bad node changes nothing; before, vif_device_open() refuses it. */
+static void look_at_limit(struct vif_device *v)
+{
+	if (!device_limit_look(&v->limit, &v->env, v->port) || !v->port)
+		return;
+	bridge_port_set_limit(v->port, &v->limit.limit);
+	if (v->is_ready)
+		device_limit_tell(&v->limit, &v->env, false);
 }
 
 /*
@@ -140,7 +153,8 @@ static int read_toolstack(struct vif_device *v, char *why, size_t why_bytes)
 		rc = -ENOENT;
 	}
 	v->ts = ts;
-	v->inputs = hash_inputs(&v->ts, why);
+	look_at_limit(v);
+	v->inputs = device_hash(hash_inputs(&v->ts, why), v->limit.why);
 	return rc;
 }
 
@@ -250,6 +264,8 @@ static bool resumable(struct vif_device *v, const struct lifecycle_view *view)
 	    rundir_read_info(r, &v->env.name, "frontend", dir, sizeof(dir)) ||
 	    read_front(v, &front, NULL))
 		return false;
+	if (!device_journal_fits(&vif_kind, &v->env, &v->said_format))
+		return false;
 	ring_text(&front, now);
 	return !strcmp(now, then) && !strcmp(dir, v->env.bus->otherend);
 }
@@ -352,6 +368,10 @@ static int vif_device_open(struct device *d, char *why, size_t why_bytes)
 
 	if (rc)
 		return rc;
+	if (v->limit.why[0]) {
+		snprintf(why, why_bytes, "%s", v->limit.why);
+		return -EINVAL;
+	}
 	rc = vif_device_announce(d);
 	if (rc)
 		snprintf(why, why_bytes, "features cannot be published: %s", strerror(-rc));
@@ -388,11 +408,14 @@ static void write_info(struct vif_device *v)
 	ring_text(&v->front, ring);
 	vif_format_mac(v->ts.mac, mac, sizeof(mac));
 	n = snprintf(text, sizeof(text), "version=1\npid=%d\nstarted=%llu\nsandbox=%s\nbridge=%s\n"
-		     "mac=%s\nqueues=%u\nsplit=%d\nfrontend=%s\nring=%s\n", (int)pid,
+		     "mac=%s\nqueues=%u\nsplit=%d\nfrontend=%s\nring=%s\n"
+		     "pause-us=%llu\n", (int)pid,
 		     (unsigned long long)predecessor_start_time(pid),
 		     bridge_port_sandbox(v->port), v->bridge, mac,
 		     v->front.nr_queues, v->front.queue[0].tx_port != v->front.queue[0].rx_port,
-		     v->env.bus->otherend, ring);
+		     v->env.bus->otherend, ring,
+		     (unsigned long long)device_pause_us(&vif_kind, &v->env.config->rundir,
+							 &v->env.name));
 	rc = n < (int)sizeof(text) ?
 	     rundir_write_info(&v->env.config->rundir, &v->env.name, text) : -E2BIG;
 	if (rc)
@@ -416,21 +439,24 @@ static int open_journal(const struct vif_device *v, int *fd)
 
 static int join(struct vif_device *v)
 {
-	autoclose int journal_fd = -1;
+	autoclose int journal_fd = -1, figures_fd = -1;
+	const struct figures_layout layout = vif_figures_layout(v->front.nr_queues);
 	struct bridge_vif vif = {
 		.domid = v->env.frontend_id, .devid = v->env.devid, .front = v->front,
-		.port = port_of(v), .rate = rate_of(v),
+		.port = port_of(v), .rate = rate_of(v), .limit = v->limit.limit,
 	};
 	int rc = open_journal(v, &journal_fd);
 
 	if (rc)
 		return rc;
+	rundir_open_figures(&v->env.config->rundir, &v->env.name, !v->journal_used, &layout,
+			    &figures_fd);
 	v->set = vif.port;
 	v->rate = vif.rate;
 	v->multicast = v->front.multicast_control;
 	snprintf(v->bridge, sizeof(v->bridge), "%s", bridge_of(v));
-	rc = bridges_join(v->common->bridges, v->bridge, &vif, journal_fd, &port_events, v,
-			  &v->port);
+	rc = bridges_join(v->common->bridges, v->bridge, &vif, journal_fd, figures_fd,
+			  &port_events, v, &v->port);
 	if (rc)
 		v->port = NULL;
 	return rc;
@@ -441,6 +467,8 @@ static void on_added(void *arg)
 	struct vif_device *v = arg;
 
 	v->is_ready = v->journal_used = true;
+	device_limit_tell(&v->limit, &v->env, v->resumed);
+	v->resumed = false;
 	vif_wait_end(v);
 	write_info(v);
 	changed(v);
@@ -470,9 +498,31 @@ static bool goes_on(struct vif_device *v, const struct failure *why)
 	return true;
 }
 
+/* This version cannot do it: with the one before, if there is one, it goes on. */
+static void not_taken_over(struct vif_device *v, const struct failure *why)
+{
+	char text[TAKEOVER_REASON_BYTES];
+
+	snprintf(text, sizeof(text), "%.60s: %.180s", v->env.log->who, why->reason);
+	takeover_return(v->env.config->takeover, text);
+}
+
+/*
+ * Without XenStore nobody could look and resume it; all that is needed was read when it
+ * connected.
+ */
+static void join_without_store(struct vif_device *v)
+{
+	uint32_t domid;
+
+	if (xenbus_own_domid(v->env.bus->xs, &domid) && join(v))
+		log_peer_at(v->env.log, LOG_LEVEL_ERROR, "no other worker takes it up");
+}
+
 static void on_gone(void *arg, const struct failure *why)
 {
 	struct vif_device *v = arg;
+	bool crashed = why && why->err == EOWNERDEAD && !v->stopping;
 
 	bridge_port_free(v->port);
 	v->port = NULL;
@@ -480,6 +530,8 @@ static void on_gone(void *arg, const struct failure *why)
 		vif_wait_retry(v->common, v->bridge);
 	v->is_ready = false;
 	watch_multicast(v, false);
+	if (why && !v->stopping && why->err != EADDRINUSE)
+		not_taken_over(v, why);
 	if (why && !v->stopping && !goes_on(v, why) && !vif_wait_begin(v, why))
 		take_failure(v, why);
 	if (v->stopping) {
@@ -488,6 +540,8 @@ static void on_gone(void *arg, const struct failure *why)
 			rundir_remove(&v->env.config->rundir, &v->env.name);
 	}
 	v->stopping = false;
+	if (crashed && !v->failed)
+		join_without_store(v);
 	changed(v);
 }
 
@@ -536,7 +590,7 @@ static int vif_device_connect(struct device *d, char *why, size_t why_bytes)
 
 static int vif_device_resume(struct device *d, char *why, size_t why_bytes)
 {
-	of(d)->is_open = of(d)->journal_used = true;
+	of(d)->is_open = of(d)->journal_used = of(d)->resumed = true;
 	return vif_device_connect(d, why, why_bytes);
 }
 
@@ -629,6 +683,21 @@ static bool vif_kind_is_idle(const void *common)
 	return bridges_is_idle(((const struct vif_common *)common)->bridges);
 }
 
+static bool vif_kind_is_settled(const void *common)
+{
+	return bridges_are_settled(((const struct vif_common *)common)->bridges);
+}
+
+static int vif_kind_hand_over(const void *common, struct takeover *t)
+{
+	const struct vif_common *c = common;
+	int rc = bridges_hand_over(c->bridges, t);
+
+	if (!rc)
+		rc = bridge_config_hand_over(c->bridge_config, t);
+	return rc ? rc : flip_helper_hand_over(c->flip, t);
+}
+
 static void vif_kind_event(void *common, const char *path, const char *token)
 {
 	struct vif_common *c = common;
@@ -655,4 +724,6 @@ const struct device_kind vif_kind = {
 	.connect = vif_device_connect, .resume = vif_device_resume,
 	.stop = vif_device_stop, .is_served = vif_device_is_served,
 	.release = vif_device_release, .closed = vif_device_closed,
+	.is_settled = vif_kind_is_settled, .hand_over = vif_kind_hand_over,
+	.read_pause = nb_journal_read_pause, .check_format = nb_journal_check_format,
 };

@@ -16,7 +16,7 @@ struct vswitch_port {
 	bool used, access, any_source, isolated, link_local, mirror;
 	uint16_t vlan;			/* of untagged frames */
 	uint64_t mac;			/* its only one, unless any_source */
-	struct vswitch_counters counters;
+	struct vswitch_counters own, *counters;
 };
 
 struct vswitch_multicast {

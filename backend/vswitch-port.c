@@ -191,6 +191,7 @@ int vswitch_add_port(struct vswitch *s, const struct vswitch_port_config *cfg,
 	ret = check_port(s, port, cfg);
 	if (ret)
 		return ret;
+	s->ports[port].counters = &s->ports[port].own;
 	apply(s, port, cfg);
 	*out = port;
 	return 0;

@@ -189,8 +189,8 @@ static void give(struct vswitch *s, const struct seen *f, uint32_t to, uint32_t 
 	d->out[d->nr].tag = tagging ? f->to_tagging : f->to_others;
 	d->nr++;
 	d->mirror |= p->mirror;
-	p->counters.out_frames++;
-	p->counters.out_bytes += bytes;
+	p->counters->out_frames++;
+	p->counters->out_bytes += bytes;
 }
 
 static uint64_t without_unwanted(const struct vswitch *s, uint64_t set, uint32_t w,
@@ -249,8 +249,8 @@ uint32_t vswitch_forward(struct vswitch *s, uint32_t port, const uint8_t *header
 	struct seen f;
 
 	assert(vswitch_has_port(s, port));
-	p->counters.in_frames++;
-	p->counters.in_bytes += bytes;
+	p->counters->in_frames++;
+	p->counters->in_bytes += bytes;
 	d->nr = 0;
 	d->tci = 0;
 	d->flooded = false;
@@ -264,8 +264,8 @@ uint32_t vswitch_forward(struct vswitch *s, uint32_t port, const uint8_t *header
 			d->why = VSWITCH_NOWHERE;
 	}
 	if (d->why != VSWITCH_FORWARDED)
-		p->counters.dropped[d->why]++;
-	p->counters.flooded += d->flooded;
+		p->counters->dropped[d->why]++;
+	p->counters->flooded += d->flooded;
 	return d->nr;
 }
 
@@ -276,7 +276,7 @@ void vswitch_note(struct vswitch *s, uint32_t port, uint32_t bytes, enum vswitch
 	assert(why > VSWITCH_NOWHERE && why < VSWITCH_NR_DROPS);
 	if (!vswitch_has_port(s, port))
 		return;
-	c = &s->ports[port].counters;
+	c = s->ports[port].counters;
 	/* The port may be new, under the number of one that went. */
 	if (!c->out_frames || c->out_bytes < bytes)
 		return;
@@ -288,7 +288,7 @@ void vswitch_note(struct vswitch *s, uint32_t port, uint32_t bytes, enum vswitch
 void vswitch_refuse(struct vswitch *s, uint32_t port, uint32_t bytes,
 		    enum vswitch_drop why)
 {
-	struct vswitch_counters *c = &s->ports[port].counters;
+	struct vswitch_counters *c = s->ports[port].counters;
 
 	assert(vswitch_has_port(s, port));
 	assert(why > VSWITCH_NOWHERE && why < VSWITCH_NR_DROPS);
@@ -309,8 +309,13 @@ int vswitch_counters(const struct vswitch *s, uint32_t port, struct vswitch_coun
 {
 	if (!vswitch_has_port(s, port))
 		return -ENOENT;
-	*out = s->ports[port].counters;
+	*out = *s->ports[port].counters;
 	return 0;
+}
+
+void vswitch_count_in(struct vswitch *s, uint32_t port, struct vswitch_counters *where)
+{
+	s->ports[port].counters = where ? where : &s->ports[port].own;
 }
 
 static void store_mac(uint8_t *mac, uint64_t v)

@@ -199,12 +199,18 @@ struct vswitch_counters {
 int vswitch_counters(const struct vswitch *s, uint32_t port,
 		     struct vswitch_counters *out);
 
+/*
+ * From now on a port's are counted there, which goes on from what it has; NULL: in the
+ * switch, anew. For who wants them to outlive the switch.
+ */
+void vswitch_count_in(struct vswitch *s, uint32_t port, struct vswitch_counters *where);
+
 struct vswitch_address {
 	uint8_t mac[VSWITCH_MAC_BYTES];
 	uint16_t vlan;
 	uint32_t port;
 	uint64_t age_ms;
-	bool fixed;			/* the port's own */
+	uint8_t fixed;			/* the port's own; not bool: a worker says it to others */
 };
 
 /*

@@ -9,8 +9,10 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "blkback-limit.h"
 #include "worker-loop.h"
 
 /*
@@ -91,12 +93,145 @@ static void take_size(struct worker_queue *q)
 		worker_send(w->sock, &msg, NULL, 0);
 }
 
+/* ---- connections, of an image behind a server ------------------------------------------ */
+
+/* Nobody brings another: what is left is in the journal, for a successor. */
+/* syscalls nbd: exit_group */
+static void end_without_server(struct worker *w)
+{
+	log_warning("%s: neither its supervisor nor its server is there any more", w->log.who);
+	_exit(1);
+}
+
+void worker_linked(void *arg, uint64_t bytes)
+{
+	struct worker_queue *q = arg;
+	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_LINKED,
+				  .link = { .queue = q->index, .number = q->link_number,
+					    .bytes = bytes } };
+
+	q->linked = true;
+	worker_send(q->w->sock, &msg, NULL, 0);
+}
+
+void worker_lost(void *arg, const char *why)
+{
+	struct worker_queue *q = arg;
+	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_LOST,
+				  .link = { .queue = q->index, .number = q->link_number } };
+
+	q->linked = false;
+	msg.link.failure.err = ENOTCONN;
+	snprintf(msg.link.failure.reason, sizeof(msg.link.failure.reason), "%s", why);
+	if (worker_send(q->w->sock, &msg, NULL, 0) == -EPIPE && q->b && blkback_busy(q->b))
+		end_without_server(q->w);
+}
+
+static void use_link(struct worker_queue *q, int fd, uint32_t number)
+{
+	q->link_number = number;
+	q->linked = false;
+	disk_link(q->disk, fd);
+}
+
+void worker_take_link(struct worker *w, const struct worker_link *link, int fd)
+{
+	uint32_t queue = link->queue;
+
+	if (queue >= w->nr_queues || !w->start.remote) {
+		log_error("%s: a connection for queue %u, which it has not", w->log.who, queue);
+		close_fd(&fd);
+		return;
+	}
+	if (!w->threads_run) {
+		use_link(&w->queues[queue], fd, link->number);
+		return;
+	}
+	pthread_mutex_lock(&w->lock);
+	close_fd(&w->links[queue].fd);
+	w->links[queue].fd = fd;
+	w->links[queue].number = link->number;
+	pthread_mutex_unlock(&w->lock);
+	kick_fd(w->queues[queue].kick_fd);
+}
+
+static void set_limit(struct worker *w, const struct limit *limit)
+{
+	blkback_limit_set(w->limit, limit);
+	pthread_mutex_lock(&w->lock);
+	w->limit_left = (1u << w->nr_queues) - 1;
+	pthread_mutex_unlock(&w->lock);
+	kick_all(w);
+}
+
+/* Called with the lock. */
+static void take_limit(struct worker_queue *q)
+{
+	if (!(q->w->limit_left & 1u << q->index))
+		return;
+	q->w->limit_left &= ~(1u << q->index);
+	blkback_limit_changed(q->b);
+}
+
+/* ---- a mirror ------------------------------------------------------------------------- */
+
+/*
+ * fd: a map, or -1. It is told of when all queues use it: what they had on its way is marked
+ * when it ends, so that nothing is missed by who begins to copy then. A map that
+ * cannot be had is never told of, and the supervisor gives up. The maps of several
+ * messages that come at once stay where they are, until the worker ends: some queue may
+ * use one yet.
+ */
+static void set_mirror(struct worker *w, uint64_t bytes, int fd)
+{
+	struct dirty_map *map = NULL;
+	int err = fd >= 0 && bytes ? dirty_map_open(fd, bytes, &map) : 0;
+
+	if (err) {
+		log_error("%s: no memory for a mirror's map: %s", w->log.who, strerror(-err));
+		return;
+	}
+	pthread_mutex_lock(&w->lock);
+	if (!w->dirty_left)
+		w->former_dirty = w->dirty;
+	w->dirty = map;
+	w->dirty_left = (1u << w->nr_queues) - 1;
+	pthread_mutex_unlock(&w->lock);
+	kick_all(w);
+}
+
+/* Called with the lock. */
+static void take_mirror(struct worker_queue *q)
+{
+	struct worker *w = q->w;
+	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_MIRRORED };
+
+	if (!(w->dirty_left & 1u << q->index))
+		return;
+	w->dirty_left &= ~(1u << q->index);
+	blkback_set_dirty(q->b, w->dirty);
+	if (w->dirty_left)
+		return;
+	dirty_map_close(w->former_dirty);
+	w->former_dirty = NULL;
+	worker_send(w->sock, &msg, NULL, 0);
+}
+
 /* An unknown message is the supervisor's mistake; serving goes on. */
 static void hear_supervisor(struct worker *w)
 {
 	struct worker_msg msg;
-	int err = worker_receive(w->sock, &msg, NULL, NULL);
+	unsigned nr = 1;
+	int fd = -1, err = worker_receive(w->sock, &msg, &fd, &nr);
 
+	if (!err && msg.type == WORKER_LINK && nr) {
+		worker_take_link(w, &msg.link, fd);
+		return;
+	}
+	if (!err && msg.type == WORKER_MIRROR)
+		set_mirror(w, msg.mirror_bytes, nr ? fd : -1);
+	if (nr)
+		close_fd(&fd);
 	if (err == -EPIPE)
 		stop_all(w, &w->orphaned);
 	else if (err)
@@ -106,6 +241,8 @@ static void hear_supervisor(struct worker *w)
 		stop_all(w, NULL);
 	else if (msg.type == WORKER_RESIZE)
 		resize(w, msg.sectors);
+	else if (msg.type == WORKER_LIMIT)
+		set_limit(w, &msg.limit);
 }
 
 /* syscalls disk: read */
@@ -113,19 +250,37 @@ static void hear_kick(struct worker_queue *q)
 {
 	struct worker *w = q->w;
 	uint64_t count;
+	uint32_t number;
+	bool orphaned;
+	int link;
 
 	if (read(q->kick_fd, &count, sizeof(count)) < 0)
 		return;
 	pthread_mutex_lock(&w->lock);
 	q->stop = w->stopping;
 	take_size(q);
+	link = w->links[q->index].fd;
+	number = w->links[q->index].number;
+	w->links[q->index].fd = -1;
+	orphaned = w->orphaned;
+	take_limit(q);
+	take_mirror(q);
 	pthread_mutex_unlock(&w->lock);
 	blkback_kicked(q->b);
+	if (link >= 0)
+		use_link(q, link, number);
+	if (orphaned && disk_is_remote(q->disk) && !q->linked && blkback_busy(q->b))
+		end_without_server(w);
 }
 
 /* ---- waiting ---------------------------------------------------------------------- */
 
 enum { WAIT_KICK, WAIT_DISK, WAIT_EVENT, WAIT_SUPERVISOR, WAIT_NR };
+
+static bool waits_for_disk(const struct worker_queue *q)
+{
+	return blkback_busy(q->b) || disk_is_remote(q->disk);
+}
 
 /* syscalls disk: poll ppoll read */
 /* Polls; timeout_ms 0 only looks. A negative descriptor is not looked at. */
@@ -133,7 +288,7 @@ static void wait_for(struct worker_queue *q, bool events, int timeout_ms)
 {
 	struct pollfd p[WAIT_NR] = {
 		[WAIT_KICK] = { .fd = q->kick_fd },
-		[WAIT_DISK] = { .fd = blkback_busy(q->b) ? disk_fd(q->disk) : -1 },
+		[WAIT_DISK] = { .fd = waits_for_disk(q) ? disk_fd(q->disk) : -1 },
 		[WAIT_EVENT] = { .fd = events ? xenevtchn_fd(q->xce) : -1 },
 		/* once it is gone it would be readable for ever */
 		[WAIT_SUPERVISOR] = { .fd = q->index || q->stop ? -1 : q->w->sock },
@@ -147,6 +302,8 @@ static void wait_for(struct worker_queue *q, bool events, int timeout_ms)
 		hear_supervisor(q->w);
 	if (p[WAIT_KICK].revents)
 		hear_kick(q);
+	if (p[WAIT_DISK].revents && !blkback_busy(q->b))
+		disk_attend(q->disk);
 	if (p[WAIT_EVENT].revents && xenevtchn_pending(q->xce) >= 0) {
 		q->masked = true;
 		q->worked = false;
@@ -198,11 +355,13 @@ static void wait_for_events(struct worker_queue *q)
 
 /*
  * Looks at the ring for as long as that has paid lately. Not while a device or a
- * helper thread has work of ours: they wake us, and a helper may want this CPU.
+ * helper thread has work of ours: they wake us, and a helper may want this CPU. Nor
+ * while a limit keeps us from what is in the ring.
  */
 static bool spin_for_work(struct worker_queue *q)
 {
-	uint32_t budget = blkback_busy(q->b) ? 0 : spin_budget(&q->spin);
+	bool sleeps = blkback_busy(q->b) || blkback_is_held_back(q->b);
+	uint32_t budget = sleeps ? 0 : spin_budget(&q->spin);
 	uint64_t start = spin_now_cycles(), took = 0;
 
 	while (took < budget) {
@@ -238,7 +397,7 @@ static void ring_broken(struct worker_queue *q)
  */
 static void look_around(struct worker_queue *q)
 {
-	uint64_t now = spin_now_cycles(), since = now - q->looked_cycles;
+	uint64_t now = q->now_cycles = spin_now_cycles(), since = now - q->looked_cycles;
 	uint64_t due = CONTROL_US * q->w->cycles_per_us;
 
 	if (since < due || (since < 8 * due && blkback_pending(q->b) == 0))
@@ -275,13 +434,23 @@ void worker_queue_run(struct worker_queue *q)
 		else if (!spin_for_work(q))
 			wait_for_events(q);
 	}
+	journal_leave(journal_queue(q->w->journal, q->index), now_ns());
 	drain(q);
+}
+
+/* syscalls nbd: exit_group */
+/* A server that is not there may be waited for as long as nobody wants us to end. */
+static void hear_while_draining(struct worker *w)
+{
+	hear_supervisor(w);
+	if (w->stopping || w->orphaned)
+		_exit(1);	/* the journal has what is left */
 }
 
 /* syscalls disk: poll ppoll */
 void worker_drain_all(struct worker *w)
 {
-	struct pollfd p[VBD_QUEUES_MAX];
+	struct pollfd p[VBD_QUEUES_MAX + 1];
 	bool busy = true;
 
 	while (busy) {
@@ -298,8 +467,12 @@ void worker_drain_all(struct worker *w)
 			else
 				busy = true;
 		}
+		/* A connection may come, or the word to stop. */
+		p[w->nr_queues] = (struct pollfd){ .fd = w->start.remote ? w->sock : -1,
+						   .events = POLLIN };
 		/* The time limit: a queue may wait for another, not for a disk. */
-		if (busy && !did)
-			poll(p, w->nr_queues, 10);
+		if (busy && !did && poll(p, w->nr_queues + 1, 10) > 0 &&
+		    p[w->nr_queues].revents)
+			hear_while_draining(w);
 	}
 }

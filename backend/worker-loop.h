@@ -14,6 +14,7 @@
 
 #include <pthread.h>
 #include "blkback.h"
+#include "dirty-map.h"
 #include "spin.h"
 #include "worker.h"
 
@@ -29,13 +30,17 @@ struct worker_queue {
 	uint32_t ring_pages;
 	struct disk *disk;
 	struct blkback *b;
-	struct journal_counters *count;
+	struct blk_figures *count;
 	int kick_fd;
+	struct disk_remote remote;	/* of an image behind a server */
+	bool linked;			/* its disk has a connection; its own thread's */
+	uint32_t link_number;		/* of that or the last one; the same */
 	pthread_t thread;
 	bool thread_started;
 
 	/* The loop's. */
 	struct spin spin;
+	uint64_t now_cycles;		/* of this turn */
 	uint64_t looked_cycles;		/* when it last looked around */
 	bool stop;
 	bool masked;			/* the event channel, since it woke us */
@@ -44,11 +49,14 @@ struct worker_queue {
 };
 
 struct worker {
-	int sock, image, journal_fd;
+	int sock, image, journal_fd, figures_fd, mirror_fd;
 	struct worker_start start;
 	struct log_peer log;
 	struct journal *journal;
+	struct figures *figures;
+	struct disk_flushes flushes;	/* of all queues */
 	struct blkback_gate *gate;
+	struct blkback_limit *limit;
 	uint32_t nr_queues;
 	uint64_t cycles_per_us;		/* of spin_now_cycles() */
 	bool threads_run;		/* kicks go through eventfds from now on */
@@ -59,13 +67,29 @@ struct worker {
 	bool broken;			/* a ring's indices were impossible */
 	bool orphaned;			/* the supervisor went without STOP */
 	uint64_t sectors;
+	struct {			/* connections that came for the queues */
+		int fd;			/* -1: none */
+		uint32_t number;
+	} links[VBD_QUEUES_MAX];
 	uint32_t resize_left;		/* a bit for each queue that has not taken sectors */
+	uint32_t limit_left;		/* the same, of its limits */
+	/* What the queues mark when they write; what some marked before, yet. */
+	struct dirty_map *dirty, *former_dirty;
+	uint32_t dirty_left;		/* as above, of dirty */
 };
 
 /* blkback_queue_config.kick; arg is the struct worker. */
 void worker_kick(void *arg, uint32_t queue);
 /* Serves until the worker stops; nothing is in flight when it returns. */
 void worker_queue_run(struct worker_queue *q);
+/*
+ * A socket came for a queue: its thread takes it from here, or, before there are
+ * threads, the disk at once.
+ */
+void worker_take_link(struct worker *w, const struct worker_link *link, int fd);
+/* disk.h: disk_remote's; arg is the queue. */
+void worker_linked(void *arg, uint64_t bytes);
+void worker_lost(void *arg, const char *why);
 /*
  * Until no queue is busy, in one thread: before the queues' threads run.
  */

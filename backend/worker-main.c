@@ -9,14 +9,19 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
+#include "blkback-limit.h"
 #include "grant.h"
 #include "image.h"
+#include "mirror-copy.h"
+#include "remote-dial.h"
 #include "sandbox.h"
 #include "worker-loop.h"
 #include "worker-main.h"
@@ -27,6 +32,10 @@
 /* While the rings cannot be mapped for want of room: between tries, and words. */
 #define WAIT_ROOM_MS 100
 #define WAIT_SAY_MS 60000u
+
+/* While a predecessor's end of an event channel may be on its way out. */
+#define BIND_WAIT_MS 5
+#define BIND_TRIES 400u
 
 /* What a failure looks like in XenStore's error node and in the log. */
 static int fail(struct failure *why, int err, const char *fmt, ...)
@@ -48,20 +57,30 @@ static int fail(struct failure *why, int err, const char *fmt, ...)
 
 /* ---- stage 1: START --------------------------------------------------------------- */
 
-static int receive_start(struct worker *w, struct failure *why)
+static int receive_start(struct worker *w, const struct sandbox *sandbox, struct failure *why)
 {
 	struct worker_msg msg;
-	int fds[2] = { -1, -1 };
-	unsigned nr = 2;
+	int fds[5] = { -1, -1, -1, -1, -1 };
+	unsigned nr = 5;
 	int err = worker_receive(w->sock, &msg, fds, &nr);
 
 	if (err)
 		return fail(why, err, "no START from the supervisor");
+	if (msg.type == WORKER_COPY)
+		exit(nr == 3 ? mirror_copy_main(w->sock, sandbox, &msg.copy, fds) : 1);
+	if (msg.type == WORKER_START && msg.start.mirror_bytes && nr > 2)
+		w->mirror_fd = fds[--nr];
 	w->image = fds[0];
 	w->journal_fd = nr > 1 ? fds[1] : -1;
-	if (msg.type != WORKER_START || nr != 2)
+	w->figures_fd = nr > 2 ? fds[2] : -1;
+	w->flushes.elder = nr > 3 ? fds[3] : -1;
+	if (msg.type == WORKER_DIAL || msg.type == WORKER_EXEC)
+		exit(msg.type == WORKER_DIAL ? remote_dial(w->sock, sandbox, &msg.dial) :
+					       remote_exec(w->sock, &msg.command));
+	if (msg.type != WORKER_START || nr < 2)
 		return fail(why, -EPROTO, "the supervisor began with message %u", msg.type);
 	w->start = msg.start;
+	w->start.export[sizeof(w->start.export) - 1] = '\0';
 	w->sectors = w->start.features.sectors;
 	w->nr_queues = w->start.front.nr_queues;
 	if (!w->nr_queues || w->nr_queues > VBD_QUEUES_MAX)
@@ -88,6 +107,8 @@ static uint32_t nr_slots_max(const struct worker *w)
 
 static const struct disk_ops *wanted_engine(const struct worker_start *s)
 {
+	if (s->remote)
+		return &disk_nbd;
 	switch (s->engine) {
 	case WORKER_ENGINE_BUFFERED:
 		return &disk_buffered;
@@ -119,12 +140,14 @@ static int open_disk(struct worker *w, struct worker_queue *q,
 {
 	struct disk_config cfg = {
 		.fd = w->image,
+		.flushes = &w->flushes,
 		.is_device = w->start.image_is_device,
 		.dsync = w->start.cache == VBD_CACHE_WRITETHROUGH,
 		.slow_foreign = domain_is_pv(),
 		.secure_overwrite = w->start.secure_overwrite,
 		.depth = nr_slots(w, q->index),
 		.max_iov = BLKBACK_SEGMENTS_MAX,
+		.remote = w->start.remote ? &q->remote : NULL,
 	};
 	char text[120];
 	int err = disk_open(*ops, &cfg, &q->disk, text, sizeof(text));
@@ -146,6 +169,12 @@ static int open_queue(struct worker *w, uint32_t index, const struct disk_ops **
 
 	q->w = w;
 	q->index = index;
+	q->remote = (struct disk_remote){
+		.export = w->start.export, .read_only = w->start.features.read_only,
+		.keeps_unflushed = w->start.keeps_unflushed,
+		.timeout_ms = w->start.io_timeout_ms, .linked = worker_linked,
+		.lost = worker_lost, .arg = q,
+	};
 	q->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (q->kick_fd < 0)
 		return fail(why, -errno, "no eventfd");
@@ -165,31 +194,63 @@ static int open_queue(struct worker *w, uint32_t index, const struct disk_ops **
 static int open_all(struct worker *w, const struct disk_ops **ops,
 		    struct failure *why)
 {
+	const struct figures_layout layout = blk_figures_layout(w->nr_queues);
 	int err;
 
+	err = journal_open(w->journal_fd, w->nr_queues, nr_slots_max(w), &w->journal);
+	if (err)
+		return fail(why, err, "the journal of requests in flight is not usable");
+	w->flushes.lost = journal_flush_lost(w->journal);
 	*ops = wanted_engine(&w->start);
 	for (uint32_t i = 0; i < w->nr_queues; i++) {
 		err = open_queue(w, i, ops, why);
 		if (err)
 			return err;
 	}
-	err = journal_open(w->journal_fd, w->nr_queues, nr_slots_max(w), &w->journal);
+	err = figures_open(w->figures_fd, &layout, &w->figures);
 	if (err)
-		return fail(why, err, "the journal of requests in flight is not usable");
+		return fail(why, err, "no room for figures");
+	if (w->mirror_fd >= 0)
+		err = dirty_map_open(w->mirror_fd, w->start.mirror_bytes, &w->dirty);
+	if (err)
+		return fail(why, err, "no memory for a mirror's map");
+	err = blkback_limit_open(w->start.replay, &w->limit);
+	if (err)
+		return err;
+	blkback_limit_set(w->limit, &w->start.limit);
 	return blkback_gate_open(w->nr_queues, &w->gate);
 }
 
-/* ---- stage 3: the fence --------------------------------------------------------------- */
+/* ---- before the fence: what nobody waits for ------------------------------------------- */
 
-/* After this no predecessor's write can land any more. */
-static int wait_for_fence(struct worker *w, struct failure *why)
+/* Whoever waits for the fence hears nothing but a signal. */
+#define ORPHANED SIGUSR1
+
+/*
+ * A successor whose supervisor has died is not the one that the next supervisor starts, and
+ * must not come before it: until it has the fence it dies as well. After the new user, which
+ * would forget it.
+ */
+/* syscalls start: prctl */
+static void end_with_supervisor(void)
 {
-	int err = image_fence(w->image, w->start.frontend_id, w->start.devid);
-
-	return err ? fail(why, err, "cannot lock the image against a predecessor") : 0;
+	prctl(PR_SET_PDEATHSIG, ORPHANED, 0, 0, 0);
 }
 
-/* ---- stage 4: privileges ------------------------------------------------------------- */
+/* syscalls disk: rt_sigprocmask poll ppoll */
+static bool is_orphan(const struct worker *w)
+{
+	struct pollfd p = { .fd = w->sock };
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, ORPHANED);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	/* Its end for writing alone is how a version that leaves says goodbye. */
+	return poll(&p, 1, 0) == 1 && p.revents & POLLHUP;
+}
+
+/* ---- stage 3: privileges ------------------------------------------------------------- */
 
 static int drop_privileges(struct worker *w, const struct sandbox *sandbox,
 			   struct failure *why)
@@ -198,8 +259,34 @@ static int drop_privileges(struct worker *w, const struct sandbox *sandbox,
 
 	if (err)
 		return fail(why, err, "cannot drop privileges");
-	err = sandbox_final(sandbox, &sandbox_disk, w->sock);
+	end_with_supervisor();
+	err = sandbox_final(sandbox, w->start.remote ? &sandbox_nbd : &sandbox_disk, w->sock);
 	return err ? fail(why, err, "cannot restrict system calls (--seccomp=off goes without)") : 0;
+}
+
+/* ---- stage 4: the fence --------------------------------------------------------------- */
+
+static void send_simple(struct worker *w, enum worker_type type)
+{
+	struct worker_msg msg = { .version = WORKER_VERSION, .type = type };
+
+	worker_send(w->sock, &msg, NULL, 0);
+}
+
+/*
+ * After this no predecessor's write can land any more. All that could be done while one
+ * serves has been done: its guest waits from its end to our first pass.
+ */
+static int wait_for_fence(struct worker *w, struct failure *why)
+{
+	int err;
+
+	if (w->start.prepare)
+		send_simple(w, WORKER_PREPARED);
+	err = image_fence(w->image, w->start.frontend_id, w->start.devid);
+	if (!err && is_orphan(w))
+		return fail(why, -ECANCELED, "the supervisor has gone");
+	return err ? fail(why, err, "cannot lock the image against a predecessor") : 0;
 }
 
 /* ---- stage 5: the front end's ring ------------------------------------------------------ */
@@ -241,15 +328,24 @@ static int wait_a_while(struct worker *w, int timeout_ms)
 {
 	struct pollfd p = { .fd = w->sock, .events = POLLIN };
 	struct worker_msg msg;
-	int err;
+	unsigned nr = 1;
+	int err, fd;
 
 	if (poll(&p, 1, timeout_ms) <= 0)
 		return 0;
-	err = worker_receive(w->sock, &msg, NULL, NULL);
+	err = worker_receive(w->sock, &msg, &fd, &nr);
 	if (err)
 		return err;
+	if (msg.type == WORKER_LINK && nr) {
+		worker_take_link(w, &msg.link, fd);
+		return 0;
+	}
+	if (nr)
+		close_fd(&fd);
 	if (msg.type == WORKER_RESIZE)
 		w->sectors = w->start.features.sectors = msg.sectors;
+	if (msg.type == WORKER_LIMIT)
+		blkback_limit_set(w->limit, &msg.limit);
 	return msg.type == WORKER_STOP ? -ECANCELED : 0;
 }
 
@@ -289,10 +385,14 @@ static int map_rings_when_possible(struct worker *w, struct failure *why)
 /* syscalls disk: ioctl(IOCTL_EVTCHN_BIND_INTERDOMAIN) */
 static int bind_port(struct worker *w, struct worker_queue *q, struct failure *why)
 {
-	uint32_t remote = w->start.front.queue[q->index].port;
-	xenevtchn_port_or_error_t port =
-		xenevtchn_bind_interdomain(q->xce, w->start.frontend_id, remote);
+	uint32_t remote = w->start.front.queue[q->index].port, tries = 0;
+	xenevtchn_port_or_error_t port;
 
+	/* A killed one's lock, the fence, may go before its channels do. */
+	while ((port = xenevtchn_bind_interdomain(q->xce, w->start.frontend_id, remote)) < 0 &&
+	       w->start.replay && errno == EINVAL && tries++ < BIND_TRIES)
+		if (wait_a_while(w, BIND_WAIT_MS))
+			return fail(why, -ECANCELED, "while event channel %u is bound", remote);
 	if (port < 0)
 		return fail(why, errno ? -errno : -EIO, "cannot bind event channel %u", remote);
 	q->port = (evtchn_port_t)port;
@@ -314,20 +414,26 @@ static int connect_queue(struct worker *w, struct worker_queue *q,
 		.nr_slots = nr_slots(w, q->index),
 		.log = &w->log,
 		.gate = w->gate,
+		.limit = w->limit,
 		.queue = q->index,
 		.kick = worker_kick,
 		.kick_arg = w,
 		.xgt = q->xgt,
 		.disk = q->disk,
 		.journal = journal_queue(w->journal, q->index),
+		.figures = w->figures,
+		.now_cycles = &q->now_cycles,
 	};
 	int err = bind_port(w, q, why);
 
 	if (err)
 		return err;
-	q->count = journal_counters(cfg.journal);
 	err = blkback_open(&cfg, &q->b);
-	return err ? fail(why, err, "cannot make a queue") : 0;
+	if (err)
+		return fail(why, err, "cannot make a queue");
+	blkback_set_dirty(q->b, w->dirty);
+	q->count = blkback_figures(q->b);
+	return 0;
 }
 
 static int connect_all(struct worker *w, struct failure *why)
@@ -465,8 +571,10 @@ static int start_threads(struct worker *w, const struct stopwatch *watch,
 	w->cycles_per_us = cycles_per_us(watch);
 	limit = MIN(w->start.poll_us * w->cycles_per_us, UINT32_MAX / 4);
 	w->threads_run = true;
-	for (uint32_t i = 0; i < w->nr_queues; i++)
+	for (uint32_t i = 0; i < w->nr_queues; i++) {
 		spin_init(&w->queues[i].spin, (uint32_t)limit);
+		blkback_set_clock(w->queues[i].b, w->cycles_per_us);
+	}
 	for (uint32_t i = 1; i < w->nr_queues; i++) {
 		int err = pthread_create(&w->queues[i].thread, NULL, queue_thread,
 					 &w->queues[i]);
@@ -494,13 +602,6 @@ static void join_threads(struct worker *w)
 	for (uint32_t i = 1; i < w->nr_queues; i++)
 		if (w->queues[i].thread_started)
 			pthread_join(w->queues[i].thread, NULL);
-}
-
-static void send_simple(struct worker *w, enum worker_type type)
-{
-	struct worker_msg msg = { .version = WORKER_VERSION, .type = type };
-
-	worker_send(w->sock, &msg, NULL, 0);
 }
 
 static void say_ready(struct worker *w, const struct disk_ops *ops)
@@ -549,8 +650,15 @@ static void close_all(struct worker *w)
 	for (uint32_t i = 0; i < VBD_QUEUES_MAX; i++)
 		close_queue(&w->queues[i]);
 	blkback_gate_close(w->gate);
+	blkback_limit_close(w->limit);
 	journal_close(w->journal);
+	figures_close(w->figures);
 	close_fd(&w->journal_fd);
+	close_fd(&w->figures_fd);
+	dirty_map_close(w->dirty);
+	dirty_map_close(w->former_dirty);
+	close_fd(&w->mirror_fd);
+	close_fd(&w->flushes.elder);
 	close_fd(&w->image);
 }
 
@@ -558,24 +666,25 @@ static void init(struct worker *w, int sock)
 {
 	memset(w, 0, sizeof(*w));
 	w->sock = sock;
-	w->image = w->journal_fd = -1;
+	w->image = w->journal_fd = w->figures_fd = w->mirror_fd = w->flushes.elder = -1;
 	pthread_mutex_init(&w->lock, NULL);
+	pthread_mutex_init(&w->flushes.lock, NULL);
 	for (uint32_t i = 0; i < VBD_QUEUES_MAX; i++)
-		w->queues[i].kick_fd = -1;
+		w->queues[i].kick_fd = w->links[i].fd = -1;
 	mallopt(M_ARENA_MAX, 1);	/* one heap, whatever the number of threads */
 }
 
 static int start(struct worker *w, const struct sandbox *sandbox, const struct disk_ops **ops,
 		 const struct stopwatch *watch, struct failure *why)
 {
-	int err = receive_start(w, why);
+	int err = receive_start(w, sandbox, why);
 
 	if (!err)
 		err = open_all(w, ops, why);
 	if (!err)
-		err = wait_for_fence(w, why);
-	if (!err)
 		err = drop_privileges(w, sandbox, why);
+	if (!err)
+		err = wait_for_fence(w, why);
 	if (!err)
 		err = connect_all(w, why);
 	if (!err)
@@ -589,7 +698,7 @@ int worker_main(int sock, const struct sandbox *sandbox)
 {
 	struct stopwatch watch = { .ns = now_ns(), .cycles = spin_now_cycles() };
 	struct worker_msg failed = { .version = WORKER_VERSION, .type = WORKER_FAILED };
-	const struct disk_ops *ops;
+	const struct disk_ops *ops = NULL;
 	static struct worker w;
 	int err;
 
@@ -602,6 +711,8 @@ int worker_main(int sock, const struct sandbox *sandbox)
 		close_all(&w);
 		return worker_send(sock, &failed, NULL, 0) ? 1 : 0;
 	}
+	for (uint32_t i = 0; i < w.nr_queues; i++)
+		journal_begin(journal_queue(w.journal, i), now_ns());
 	say_ready(&w, ops);
 	worker_queue_run(&w.queues[0]);
 	join_threads(&w);

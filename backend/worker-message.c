@@ -18,8 +18,8 @@ static int check(const struct worker_msg *msg)
 {
 	if (msg->version != WORKER_VERSION)
 		return -EPROTO;
-	if ((msg->type >= WORKER_START && msg->type <= WORKER_RESIZE) ||
-	    (msg->type >= WORKER_READY && msg->type <= WORKER_RESIZED))
+	if ((msg->type >= WORKER_START && msg->type <= WORKER_FINISH) ||
+	    (msg->type >= WORKER_READY && msg->type <= WORKER_FINISHED))
 		return 0;
 	return -EPROTO;
 }

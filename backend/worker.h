@@ -11,13 +11,19 @@
  * take the place of this one (version is checked).
  *
  *   supervisor                          worker
- *   START (+ image, journal)      ->
- *                                       opens gnttab and evtchn, takes the
- *                                       fence (an OFD lock on the image:
- *                                       waits until the predecessor's last
- *                                       I/O has ended), goes into its sandbox,
- *                                       maps the ring, binds the port,
- *                                       replays what the journal holds
+ *   START (+ image, journal,
+ *   figures; for a successor also
+ *   an elder descriptor of the
+ *   image, disk.h)                ->
+ *                                       opens gnttab and evtchn, goes into its
+ *                                       sandbox
+ *                                 <-    PREPARED      (if START says so: the supervisor
+ *                                                     stops the predecessor now)
+ *                                       takes the fence (an OFD lock on the
+ *                                       image: waits until the predecessor's
+ *                                       last I/O has ended), maps the ring,
+ *                                       binds the port, replays what the
+ *                                       journal holds
  *                                 <-    READY         (supervisor: state 4)
  *                                 <-    FAILED        could not start: reason
  *                                 <-    BROKEN        the peer's ring is insane;
@@ -28,9 +34,32 @@
  *                                       for their limit
  *                                 <-    RESIZED       (supervisor: sectors, state
  *                                                     4 once more)
+ *   LINK (+ socket)               ->    the connection of one queue, where the image
+ *                                       is behind a server: the worker has no network
+ *                                 <-    LINKED        it serves; the size it has there
+ *                                 <-    LOST          it has ended: another is wanted
+ *   LIMIT                         ->    what it may do in a second, from now on
+ *   MIRROR (+ map), or none       ->    marks in the map what it writes (dirty-map.h);
+ *                                       without one not any more. START may bring one, too
+ *                                 <-    MIRRORED      all queues do so now
  *
- * A worker that goes without STOPPED has crashed: the supervisor opens the image
- * anew and starts a successor with replay set.
+ * The same program does three more things for a supervisor, each with one message in
+ * place of START, and ends:
+ *
+ *   DIAL                          ->    connects to a server (remote-dial.h)
+ *                                 <-    DIALED (+ sockets), or FAILED
+ *   EXEC                          ->    becomes a server: its socket is then what that
+ *                                       program says, as packets of text
+ *   COPY (+ source, target,
+ *   map)                          ->    copies an image while others write it
+ *                                       (mirror-copy.h)
+ *                                 <-    COPIED        now and then: how far it is; or FAILED
+ *   RATE                          ->    how fast it may be, from now on
+ *   FINISH                        ->    nobody writes the source: copies what is left
+ *                                 <-    FINISHED      and all of it is durable
+ * A worker that goes without STOPPED has crashed, and so has, as far as the supervisor is
+ * concerned, one that says what is no message of a worker's (it is killed): the supervisor
+ * opens the image anew and starts a successor with replay set.
  */
 #ifndef PV_WORKER_H
 #define PV_WORKER_H
@@ -38,16 +67,20 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "failure.h"
+#include "limit.h"
+#include "storage.h"
 #include "vbd.h"
 
 #define WORKER_FD 3
-#define WORKER_VERSION 3u		/* raised with every change of a message: see below */
+#define WORKER_VERSION 8u		/* raised with every change of a message: see below */
 #define WORKER_MAX_QUEUES 4u		/* rings that one worker serves */
 
 enum worker_type {
-	WORKER_START = 1, WORKER_STOP, WORKER_RESIZE,
+	WORKER_START = 1, WORKER_STOP, WORKER_RESIZE, WORKER_LIMIT, WORKER_LINK,
+	WORKER_DIAL, WORKER_EXEC, WORKER_MIRROR, WORKER_COPY, WORKER_RATE, WORKER_FINISH,
 	WORKER_READY = 16, WORKER_FAILED, WORKER_BROKEN, WORKER_STOPPED,
-	WORKER_RESIZED,
+	WORKER_RESIZED, WORKER_LINKED, WORKER_LOST, WORKER_DIALED, WORKER_PREPARED,
+	WORKER_MIRRORED, WORKER_COPIED, WORKER_FINISHED,
 };
 
 enum worker_engine {
@@ -68,6 +101,50 @@ struct worker_start {
 	uint8_t replay;			/* a predecessor may have left requests */
 	uint8_t image_is_device;
 	uint8_t secure_overwrite;	/* disk.h: of secure discards */
+	uint8_t prepare;		/* PREPARED is wanted: a predecessor serves yet */
+	struct limit limit;
+	uint8_t keeps_unflushed;	/* disk.h: disk_remote */
+	uint8_t remote;			/* behind a server: image is a file to lock, no more */
+	uint32_t io_timeout_ms;		/* disk.h: disk_remote */
+	/* The last descriptor is a map of what is written, of an image of so many bytes; 0: none. */
+	uint64_t mirror_bytes;
+	char export[STORAGE_EXPORT_BYTES];
+};
+
+struct worker_dial {
+	struct storage_address at;
+	char export[STORAGE_EXPORT_BYTES];
+	uint32_t nr;			/* sockets; 0: ask what the export is */
+	/* how long nobody listening is no error */
+	uint32_t patience_ms;
+};
+
+/* What an export is. */
+struct remote_info {
+	uint64_t bytes;
+	uint32_t least_block_bytes, good_block_bytes;
+	uint8_t read_only, flush, trim, zero, multi_conn;
+};
+
+struct worker_link {
+	uint32_t queue;
+	uint32_t number;		/* LINK's, of the connection meant; in LINKED and LOST */
+	uint64_t bytes;			/* LINKED */
+	struct failure failure;		/* LOST */
+};
+
+struct worker_copy {
+	uint64_t image_bytes;
+	uint64_t bytes_per_second;	/* also RATE; 0: as fast as it can */
+	uint8_t source_direct;		/* past the page cache, as who writes it does */
+	uint8_t target_is_device;
+};
+
+struct worker_copied {
+	uint64_t copied_bytes;		/* so far, chunks that were written again counted again */
+	uint64_t dirty_bytes;		/* to be copied now */
+	uint64_t finish_us;		/* how long FINISH would take, as things are going */
+	uint8_t synced;			/* everything has been copied once, and finish_us is little */
 };
 
 struct worker_msg {
@@ -76,7 +153,15 @@ struct worker_msg {
 		struct worker_start start;
 		struct failure failure;
 		uint64_t sectors;	/* WORKER_RESIZE, WORKER_RESIZED */
+		struct limit limit;	/* WORKER_LIMIT */
 		char engine[32];	/* WORKER_READY: what was chosen, for explain */
+		struct worker_link link;	/* LINK, LINKED, LOST */
+		struct worker_dial dial;
+		struct remote_info dialed;	/* DIALED */
+		struct storage_command command;	/* EXEC */
+		uint64_t mirror_bytes;	/* MIRROR: the image's; 0: no map comes with it */
+		struct worker_copy copy;	/* COPY; RATE: its rate alone */
+		struct worker_copied copied;	/* COPIED, FINISHED */
 	};
 };
 
@@ -86,11 +171,11 @@ struct worker_msg {
  * writes down the new layout.
  */
 #ifdef __LP64__
-_Static_assert(WORKER_VERSION == 3 && WORKER_RESIZED == 20 &&
-	       sizeof(struct worker_msg) == 1264 &&
+_Static_assert(WORKER_VERSION == 8 && WORKER_FINISHED == 27 &&
+	       sizeof(struct worker_msg) == 1648 && sizeof(struct limit) == 112 &&
 	       offsetof(struct worker_msg, start.features) == 1184 &&
 	       offsetof(struct worker_msg, start.engine) == 1232 &&
-	       offsetof(struct worker_msg, start.secure_overwrite) == 1258 &&
+	       offsetof(struct worker_msg, start.prepare) == 1259 &&
 	       sizeof(struct failure) == 204,
 	       "messages have changed: raise WORKER_VERSION and note the layout");
 #endif

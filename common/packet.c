@@ -11,6 +11,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* The space is aligned: the kernel may have put one more into it than was meant. */
+#define FDS_ROOM ((CMSG_SPACE(PACKET_FDS_MAX * sizeof(int)) - CMSG_LEN(0)) / sizeof(int))
+
 union control {
 	struct cmsghdr header;	/* for its alignment */
 	char bytes[CMSG_SPACE(PACKET_FDS_MAX * sizeof(int))];
@@ -56,7 +59,7 @@ void packet_close_fds(const int *fds, unsigned nr)
 static unsigned take_fds(struct msghdr *mh, int *fds, unsigned max)
 {
 	struct cmsghdr *cm = CMSG_FIRSTHDR(mh);
-	int got[PACKET_FDS_MAX];
+	int got[FDS_ROOM];
 	unsigned nr;
 
 	if (!cm || cm->cmsg_level != SOL_SOCKET || cm->cmsg_type != SCM_RIGHTS)

@@ -10,7 +10,7 @@
 
 #include <stddef.h>
 
-#define PACKET_FDS_MAX 4u
+#define PACKET_FDS_MAX 5u
 
 /* fds may be NULL with nr_fds 0. 0 or -errno; -EPIPE: the other end is gone. */
 int packet_send(int sock, const void *packet, size_t bytes, const int *fds, unsigned nr_fds);

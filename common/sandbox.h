@@ -20,7 +20,7 @@
  *
  *   syscalls LIST, LIST: NAME NAME(RULE)
  *
- * LIST is disk, bridge or flip; all, for the three; start, for calls that are over before
+ * LIST is disk, bridge, flip or nbd, which has what disk has and more; all, for the four; start, for calls that are over before
  * sandbox_final() or are the supervisor's, and are in no list. RULE narrows the call:
  *
  *   ioctl, fcntl	the one request that may be made
@@ -91,7 +91,7 @@ struct sandbox_list {
 	size_t nr;
 };
 
-extern const struct sandbox_list sandbox_disk, sandbox_bridge, sandbox_flip;
+extern const struct sandbox_list sandbox_disk, sandbox_bridge, sandbox_flip, sandbox_nbd;
 
 /* ---- the stages ---------------------------------------------------------------- */
 

@@ -106,17 +106,20 @@ static bool receivable(struct netfront *n)
 	return false;
 }
 
+/* Answers are taken on all queues, whatever one of them lacks: arm() sleeps only on none. */
 static bool sendable(struct netfront *n)
 {
 	struct netfront_queue *q;
+	bool room = true;
 
 	for (q = n->queue; q < n->queue + n->nr_queues; q++) {
 		if (netfront_tx_room(n, q))
 			continue;
-		if (netfront_tx_reap(n, q) < 0 || !netfront_tx_room(n, q))
+		if (netfront_tx_reap(n, q) < 0)
 			return false;
+		room &= netfront_tx_room(n, q);
 	}
-	return !n->leaving;
+	return room && !n->leaving;
 }
 
 static unsigned int ready(struct netfront *n, unsigned int want)

@@ -34,6 +34,8 @@ static void open_queue(struct device *d, uint32_t i)
 	q->port = (evtchn_port_t)xenevtchn_bind_interdomain(q->xce, FAKE_DOMID,
 							    q->guest.port);
 	UNIT_EQ(disk_memory_open(DISK_BYTES, &disk, &q->disk), 0);
+	if (d->medium)
+		disk_memory_share(q->disk, d->medium);
 	UNIT_EQ(grant_map(q->xgt, FAKE_DOMID, q->guest.ring_gref, 1u << d->order,
 			  PROT_READ | PROT_WRITE, &q->ring), 0);
 	cfg.xgt = q->xgt;

@@ -35,6 +35,7 @@ struct device {
 	uint32_t persistent_idle_ms;	/* 0: a minute */
 	enum vbd_grants grants;
 	struct vbd_features features;
+	struct disk *medium;		/* what the disks of all queues show; NULL: each its own */
 
 	struct queue queue[2];
 	struct guest *g;		/* of queue 0 */

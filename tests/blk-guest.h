@@ -14,7 +14,7 @@
 
 #define GUEST_RING_PAGES_MAX 16u
 /* Pages for data, after those of two rings. */
-#define GUEST_DATA_PAGE (2 * GUEST_RING_PAGES_MAX)
+#define GUEST_DATA_PAGE (4 * GUEST_RING_PAGES_MAX)
 
 struct guest {
 	enum vbd_abi abi;

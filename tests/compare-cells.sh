@@ -1,13 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# That two runs of paravane compare agree can be told (tests/compare-cells), what dom0
-# prints becomes JSON and tables, and, in the long form, that two runs on a Xen host with
-# the clock that counts instructions do agree: less than 5 % in every cell.
+# That two runs of paravane compare agree can be told (tests/compare-cells). That two whole
+# runs do is e2e-compare-twice.sh's.
 set -u -o pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-top=${abs_top_builddir:-$PWD}
 command -v python3 >/dev/null || { echo "skipped: no python3"; exit 77; }
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
@@ -57,24 +55,4 @@ told 2 'no comparison' "no number" '0.ops="x"'
 "$here/compare-cells" "$work/a" 2>/dev/null
 [ $? = 2 ] || bad "one file is too few"
 
-# In dom0 alone; the host under QEMU shows the rest.
-"$top/paravane" compare --on xen >"$work/out" 2>&1
-[ $? = 77 ] && grep -q 'not the dom0.*--on xenhost' "$work/out" ||
-	grep -qs control_d /proc/xen/capabilities || bad "not refused here: $(cat "$work/out")"
-"$top/paravane" compare --on nowhere >"$work/out" 2>&1
-[ $? = 2 ] && grep -q 'expected xen, kvm or xenhost' "$work/out" || bad "--on nowhere: $(cat "$work/out")"
-"$top/paravane" compare --on xen --ms 100 >"$work/out" 2>&1
-[ $? = 2 ] && grep -q 'number of operations' "$work/out" || bad "--ms: $(cat "$work/out")"
-
-if [ "${PV_FULL:-0}" != 1 ]; then
-	echo "deferred: two runs of paravane compare on a Xen host, which must agree to 5 % in every cell"
-else
-	for n in 1 2; do
-		"$top/paravane" compare --on xenhost --json >"$work/$n" 2>"$work/err"
-		status=$?
-		[ $status != 77 ] || { tail -n 1 "$work/err"; exit 77; }
-		[ $status = 0 ] || bad "run $n: $(tail -n 30 "$work/err")"
-	done
-	"$here/compare-cells" "$work/1" "$work/2" 5 || bad "two runs differ"
-fi
 [ $failures = 0 ]

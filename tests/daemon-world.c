@@ -28,7 +28,7 @@ void world_start(const struct daemon_world *w)
 {
 	char why[200] = "";
 
-	UNIT_EQ(rundir_open(&w->config->rundir, dir, w->run_directory, w->config->kind,
+	UNIT_EQ(rundir_open(&w->config->rundir, dir, w->run_directory, w->config->kind, -1,
 			    why, sizeof(why)), 0);
 	CU_ASSERT_FATAL(!evloop_open(&loop));
 	xs = xs_open(0);

@@ -44,7 +44,8 @@ back_reaches "$domid" 6
 error_says "$domid" "no such file"
 mv "$tmp/away" "$tmp/image"
 detach
-! xenstore-exists "/local/domain/$dd/error/backend" || fail "its error stays"
+error_gone() { ! xenstore-exists "/local/domain/$dd/error/backend"; }
+wait_for $wait_s error_gone || fail "its error stays"
 
 say "the client dies"
 attach
@@ -69,6 +70,30 @@ back_stays "$domid" 2
 xenstore-write "$(back_dir "$domid")/hotplug-status" connected
 guest "$domid" "$blkfront" info >"$tmp/out" 2>&1 || fail "$(cat "$tmp/out")"
 detach_by_hand "$domid"
+stop_in_dd
+
+say "it dies under a guest's I/O, is started again, and the disk comes back"
+start_in_dd --driver-domain
+attach
+use_disk "$domid"
+old=$(back_dir "$domid")
+"$LOCALXEN" destroy "$dd" || fail "destroy"
+wait "$daemon"
+wait_for $wait_s process_gone "$(worker_of "$domid")" || fail "its worker outlives it"
+# What it left in its run directory is the next one's, too: the same directory here.
+served=$domid
+make_driver_domain 2>"$tmp/out"
+domid=$served
+[ "$(back_dir "$domid")" != "$old" ] || fail "the next one is the same domain"
+start_in_dd --driver-domain
+# As xl does with a device whose back end has gone: its nodes go, and it is attached anew.
+kill -9 "$io" 2>/dev/null
+wait "$io"
+xenstore-rm "$old" 2>"$tmp/out"
+xenstore-rm "$(front_dir "$domid")" || fail "the front end's nodes have gone"
+attach
+guest "$domid" "$blkfront" info >"$tmp/out" 2>&1 || fail "it does not come back: $(cat "$tmp/out"; tail -n 5 "$tmp/log")"
+detach
 stop_in_dd
 ! grep -E 'Sanitizer|Assertion' "$tmp/log" || fail "see above"
 say passed

@@ -5,18 +5,17 @@
 # the guest would overwrite the same units, and the dead worker's data come after that
 # (torture-blk.c calls it misordered).
 . "$(dirname "$0")/lib-blk.sh"
-torture=$PWD/tests/torture-blk
-[ -x "$torture" ] || skip "tests/torture-blk is not built; make check builds it"
+. "$(dirname "$0")/lib-torture.sh"
 own_xen "$@"
 wait_s=60
 
 # ---- a device that can be throttled ----------------------------------------------------
 
-images=$(mktemp -d "$PWD/ghost.XXXXXX") || exit 1
+own_images
 group=/sys/fs/cgroup/blkio/paravane-ghost-$$
 clean() { rm -rf "$images"; rmdir "$group" 2>/dev/null; }
 trap clean EXIT
-dd if=/dev/zero of="$images/probe" bs=4096 count=1 oflag=direct 2>/dev/null ||
+[ $direct = none ] ||
 	skip "the file system of $PWD takes no direct writes"
 mkdir "$group" 2>/dev/null || skip "no cgroup of the blkio controller (version 1) can be made"
 device=$(stat -c '%Hd' "$images/probe" 2>/dev/null):0
@@ -31,10 +30,8 @@ start_daemon
 make_guest g
 attach_by_hand "$domid" "$images/disk" w "$(back_dir "$domid")/cache" none
 back_reaches "$domid" 2
-"$LOCALXEN" exec "$domid" -- "$torture" 51712 16 65536 16 1 >"$tmp/torture" 2>&1 &
-guest_pid=$!
-back_reaches "$domid" 4
-wait_for $wait_s has_worker "$domid" || fail "no worker"
+torture_begins "$domid" 16 65536
+torture_is_served "$domid"
 
 successor() { now=$(worker_of "$domid") && [ -n "$now" ] && [ "$now" != "$worker" ]; }
 for turn in 1 2; do
@@ -52,9 +49,6 @@ for turn in 1 2; do
 done
 # The last of what a dead worker could have written has landed by now.
 sleep 3
-kill "$guest_pid"
-wait "$guest_pid" || fail "$(cat "$tmp/torture"; tail -3 "$tmp/log")"
-say "$(cat "$tmp/torture")"
-back_reaches "$domid" 6
+torture_ends "$domid" "$guest_pid" "its disk"
 detach_by_hand "$domid"
 end_back

@@ -23,7 +23,9 @@
 #   grant-list      BLK-4 an indirect list rewritten while it is used
 #   grant-data      BLK-8 grants of data pages ended in flight, and while mapped
 #   grant-ring      RING-5 the grant of the ring ended while mapped
+#   store-ring      BLK-8 the grant of the guest's XenStore ring as data
 #   storm           EV-1 events without requests
+#   ports           EV-1 the port closed under load, its number bound again
 #   killed          front end gone with 32 requests in flight
 #   load            LIFE-1 domain destroyed with 32 requests in flight
 . "$(dirname "$0")/lib-blk.sh"
@@ -48,7 +50,7 @@ bystander_runs()
 {
 	while [ ! -e "$tmp/stop" ]; do
 		guest "$bystander" "$blkfront" bench --verify --overwrite --length 4M \
-			--pattern mixed --seconds 1 --timeout 60 >"$tmp/bystander" 2>&1 ||
+			--pattern mixed --seconds 0.3 --warmup 0 --timeout 60 >"$tmp/bystander" 2>&1 ||
 			break
 		echo >>"$tmp/turns"
 	done
@@ -76,7 +78,8 @@ unhurt()
 plays()
 {
 	guest "$domid" "$hostile" "$@" >"$tmp/out" 2>&1 ||
-		fail "hostile-blk $*: $(cat "$tmp/out"; tail -3 "$tmp/log")"
+		fail "hostile-blk $*: $(cat "$tmp/out"; tail -3 "$tmp/log" \
+			"$LOCALXEN_DIR/xenbus-$domid.log")"
 	sed "s/^/$name:   /" "$tmp/out"
 }
 
@@ -138,6 +141,9 @@ wait $io || fail "storm: $(cat "$tmp/out")"
 sed "s/^/$name:   /" "$tmp/out"
 unhurt
 
+plays ports
+unhurt
+
 say "sudden death of the front end"
 for option in --abi=native --abi=x86_32 --persistent; do
 	guest "$domid" "$hostile" $option killed >"$tmp/out" 2>&1
@@ -158,6 +164,17 @@ for abi in x86_32 x86_64; do
 done
 [ "$(sha256sum <"$tmp/locked")" = "$before" ] || fail "the read-only image has changed"
 detach_by_hand "$domid"
+
+say "a guest that reads a disk into its own XenStore ring"
+other=$domid
+make_guest storeless
+attach_by_hand "$domid" "$tmp/image" w
+back_reaches "$domid" 2
+guest "$domid" "$hostile" store-ring >"$tmp/out" 2>&1 || fail "$(cat "$tmp/out")"
+"$LOCALXEN" destroy "$domid" || fail "destroy"
+detach_by_hand "$domid" 2>/dev/null
+unhurt
+domid=$other
 
 say "sudden death of the domain"
 attach_by_hand "$domid" "$tmp/image" w

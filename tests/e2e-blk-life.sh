@@ -20,7 +20,7 @@ done
 
 say "a killed front end, and the next one in the same domain"
 use_disk "$domid"
-kill -9 "$(pgrep -f "$blkfront bench --pattern randread --seconds 600" -n)"
+kill -9 "$(pgrep -P $io)"
 guest "$domid" xenstore-write "$(front_dir "$domid")/state" 6
 back_reaches "$domid" 6
 guest "$domid" "$blkfront" bench --ops 1000 >"$tmp/out" 2>&1 || fail "$(cat "$tmp/out")"

@@ -46,7 +46,7 @@ pid=$(worker_of $g)
 kill -9 "$pid"
 has_successor() { now=$(worker_of $g) && [ -n "$now" ] && [ "$now" != "$pid" ]; }
 wait_for $wait_s has_successor || fail "no successor: $(tail -3 "$tmp/log")"
-kill -INT "$(pgrep -f "$blkfront bench --pattern randread --seconds 600" -n)"
+kill -INT "$(pgrep -P $io)"
 wait "$io"
 back_reaches $g 6
 truncate -s 20970496 "$tmp/disk"

@@ -42,7 +42,7 @@ records()
 {
 	line xen=4.17.7 "kernel=6.1 \"x\"" image_mib=64
 	line "table=T 1" "label=HVM, IDE" device=disk guest=hvm model=ide "back_end=device model" operation=read \
-		block_bytes=4096 depth=32 ops=100 ops_per_s=487.5 exits=3000 vcpu_cpu_ns=50000 latency_mean_ns=62944391
+		block_bytes=4096 depth=32 ops=100 ops_per_s=487.5 exits=3000 vcpu_cpu_ns=50000 latency_mean_ns=62944391 bytes_copied_per_byte=1
 	line "table=T 2" "label=HVM, IDE" device=disk guest=hvm model=ide operation=write ops=100 ops_per_s=488
 	line "table=T 1" "label=PV" device=disk guest=pv model=xen-pv back_end=paravane operation=read \
 		"not_equal=a = b" block_bytes=4096 depth=32 ops=1000 ops_per_s=26000
@@ -58,6 +58,7 @@ assert j["where"] == "xenhost" and j["clock"] == "instructions" and j["image_mib
 assert j["versions"]["xen"] == "4.17.7" and j["versions"]["kernel"] == '6.1 "x"'
 a, b, c = j["results"]	# table by table
 assert a["exits"] == 3000 and a["ops_per_s"] == 487.5 and a["back_end"] == "device model"
+assert a["bytes_copied_per_byte"] == 1 and c["bytes_copied_per_byte"] is None
 assert a["hypercalls"] is None and a["changed"] is None and b["not_equal"] == "a = b"
 assert set(a) == set(b) and c["operation"] == "write"
 END
@@ -97,4 +98,14 @@ wait $pid
 [ $? != 0 ] || bad "interrupted, and status 0"
 [ -e "$fake/ended" ] || bad "the interrupt did not get through"
 [ ! -e "$(cat "$fake/keep")" ] || bad "interrupted: $(cat "$fake/keep") is left"
+
+# In dom0 alone.
+"$top/paravane" compare --on xen >"$work/out" 2>&1
+[ $? = 77 ] && grep -q 'not the dom0.*--on xenhost' "$work/out" ||
+	grep -qs control_d /proc/xen/capabilities || bad "not refused here: $(cat "$work/out")"
+"$top/paravane" compare --on nowhere >"$work/out" 2>&1
+[ $? = 2 ] && grep -q 'expected xen, kvm or xenhost' "$work/out" || bad "--on nowhere: $(cat "$work/out")"
+"$top/paravane" compare --on xen --ms 100 >"$work/out" 2>&1
+[ $? = 2 ] && grep -q 'number of operations' "$work/out" || bad "--ms: $(cat "$work/out")"
+
 [ $failures = 0 ]

@@ -7,6 +7,7 @@ need_namespaces
 own_xen "$@"
 export PARAVANE_RUNDIR="$tmp/run"
 cycles=100
+! sanitized || cycles=30
 [ -z "${PV_FULL:-}" ] || cycles=1000
 cycles=${NET_CYCLES:-$cycles}
 [ "$cycles" -ge 1000 ] || say "deferred: 1,000 cycles of attach and detach ($cycles were run)"

@@ -76,6 +76,30 @@ script_online "$g2" || fail "online: $(cat "$tmp/error")"
 XENBUS_PATH=backend/vif/$g2/0 "$script" offline type_if=vif || fail "offline"
 detach_nic "$g2"
 
+say "a guest that moves within the host is two domains for a while"
+# same_address DOMID: an interface with g1's, on its switch; paravane itself gives none.
+same_address()
+{
+	attach "$1" bridge=br1 mac=00:16:3e:00:00:01
+	xenstore-write "$b/bridge" br0
+}
+make_guest g1-incoming; g3=$domid
+xenstore-write "/local/domain/$g1/vm" /vm/1 "/local/domain/$g3/vm" /vm/2
+same_address "$g3"
+refuses "$g3" busy "address 00:16:3e:00:00:01 is in use on switch br0: vif 0 of guest g1 (domain $g1)"
+xenstore-write "/local/domain/$g3/vm" /vm/1
+same_address "$g3"
+script_online "$g3" || fail "the same guest is refused: $(cat "$tmp/error")"
+detach_nic "$g3"
+# Two of one domain's are none.
+give_nic "$g1" script="$script" devid=1 bridge=br1 mac=00:16:3e:00:00:01
+two=backend/vif/$g1/1
+wait_for $wait_s node_is "/local/domain/0/$two/state" 2 || fail "not taken up"
+xenstore-write "/local/domain/0/$two/bridge" br0
+! XENBUS_PATH=$two "$script" online type_if=vif || fail "one address twice in one guest is taken"
+reads busy xenstore-read "/local/domain/0/$two/hotplug-status"
+wait_for $wait_s eval "! xenstore-exists /local/domain/0/$two" || fail "$two is left"
+
 say "an emulated interface is not ours"
 INTERFACE=vif$g1.0-emu "$script" add type_if=tap || fail "add"
 INTERFACE=vif$g1.0-emu "$script" remove type_if=tap || fail "remove"

@@ -6,11 +6,11 @@
 # "make soak TIME=SECONDS" sets the latter.
 . "$(dirname "$0")/lib.sh"
 cycles=${SOAK_CYCLES:-60} seconds=${SOAK_SECONDS:-1000000}
-! sanitized || cycles=${SOAK_CYCLES:-28}
 [ -z "${PV_FULL:-}" ] || cycles=${SOAK_CYCLES:-2000}
+! sanitized || cycles=${SOAK_CYCLES:-28}
 guests=4
 own_xen "$@"
-[ -n "${PV_FULL:-}${SOAK_CYCLES:-}" ] || say "deferred: 2,000 cycles ($cycles here)"
+[ -n "${PV_FULL:-}${SOAK_CYCLES:-}" ] || say "deferred: 2,000 cycles ($cycles here; make soak goes on for as long as is wanted)"
 paravane=$PWD/paravane
 wait_s=60
 

@@ -130,8 +130,10 @@ is 10.0.0.2 "$(back 1)/ip"
 
 # The address on one switch once; elsewhere it is another network's.
 expect 6 'vif1 of guest1' paravane attach-nic guest2 bridge=br1 mac=00:16:3e:00:00:01 --no-wait
-expect 6 'on switch br1' paravane attach-nic guest1 mac=00:16:3e:00:00:01 --no-wait
+expect 6 'on switch br1' paravane attach-nic guest1 bridge=br1 mac=00:16:3e:00:00:01 --no-wait
 expect 0 'vif0 of guest2' paravane attach-nic guest2 bridge=br2 mac=00:16:3e:00:00:01 --no-wait
+expect 0 'vif5 of guest1' paravane attach-nic guest1 bridge=br3 mac=00:16:3e:00:00:01 devid=5 --no-wait
+expect 0 'detached' paravane detach guest1 vif5 --force --no-wait
 expect 0 'detached' paravane detach guest2 vif0 --force --no-wait
 expect 5 'vif1 of guest1' paravane attach-nic guest1 devid=1 --no-wait
 expect 0 'was there already' paravane attach-nic guest1 bridge=br1 \

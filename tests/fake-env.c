@@ -12,7 +12,6 @@
 
 #include "fake-env.h"
 
-#define GRANTS_MAX 16384
 #define PORTS_MAX 64
 #define PAGE 4096
 
@@ -23,7 +22,7 @@ int fake_gnt_limit, fake_gnt_run_max;
 static struct grant {
 	void *page;
 	bool writable;
-} grants[GRANTS_MAX];
+} grants[FAKE_GRANTS];
 static unsigned int nr_shared, last_gref;
 static int handle;
 
@@ -58,7 +57,7 @@ void *xengntshr_share_pages(xengntshr_handle *xgs, uint32_t domid, int count,
 	memset(base, 0xee, (size_t)count * PAGE);
 	for (i = 0; i < count; i++) {
 		do
-			last_gref = (last_gref + 7919) % GRANTS_MAX;
+			last_gref = (last_gref + 7919) % FAKE_GRANTS;
 		while (last_gref < 8 || grants[last_gref].page);
 		refs[i] = last_gref;
 		grants[last_gref] = (struct grant){ (uint8_t *)base + (size_t)i * PAGE,
@@ -73,7 +72,7 @@ int xengntshr_unshare(xengntshr_handle *xgs, void *start, uint32_t count)
 	unsigned int i, gone = 0;
 
 	(void)xgs;
-	for (i = 0; i < GRANTS_MAX; i++)
+	for (i = 0; i < FAKE_GRANTS; i++)
 		if ((uint8_t *)grants[i].page >= (uint8_t *)start &&
 		    (uint8_t *)grants[i].page < (uint8_t *)start + (size_t)count * PAGE) {
 			grants[i].page = NULL;
@@ -93,7 +92,7 @@ unsigned int fake_gnt_pages(void)
 
 void *fake_gnt_find(uint32_t gref, bool *writable)
 {
-	if (gref >= GRANTS_MAX || !grants[gref].page)
+	if (gref >= FAKE_GRANTS || !grants[gref].page)
 		return NULL;
 	if (writable)
 		*writable = grants[gref].writable;

@@ -21,6 +21,7 @@
 extern int fake_gnt_limit;		/* pages that may be shared at a time */
 extern int fake_gnt_run_max;		/* pages in one call; 0: any number */
 unsigned int fake_gnt_pages(void);	/* shared now */
+#define FAKE_GRANTS 16384u		/* numbers are below */
 void *fake_gnt_find(uint32_t gref, bool *writable);	/* NULL: not granted */
 unsigned int fake_evtchn_ports(void);	/* bound now */
 unsigned int fake_evtchn_notifies(void);	/* by the front end, so far */

@@ -763,6 +763,14 @@ void fake_xs_put_bytes(const char *path, const void *value, unsigned int len)
 	pthread_mutex_unlock(&lock);
 }
 
+void fake_xs_put_unheard(const char *path, const char *value)
+{
+	pthread_mutex_lock(&lock);
+	root(&tree);
+	set_value(make(&tree, path, 0), value, (unsigned int)strlen(value));
+	pthread_mutex_unlock(&lock);
+}
+
 void fake_xs_put(const char *path, const char *value)
 {
 	fake_xs_put_bytes(path, value, (unsigned int)strlen(value));

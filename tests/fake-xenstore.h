@@ -33,6 +33,8 @@ unsigned int fake_xs_open_transactions(void);
 
 /* Shorthands on domain 0's behalf. The value is valid until the next call. */
 void fake_xs_put(const char *path, const char *value);
+/* Its event does not come: who was not listening then. */
+void fake_xs_put_unheard(const char *path, const char *value);
 void fake_xs_put_bytes(const char *path, const void *value, unsigned int len);
 const char *fake_xs_get(const char *path);	/* NULL: missing */
 /* "n0r3": as xenstore-ls -p shows it. */

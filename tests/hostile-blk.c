@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "hostile-blk.h"
+#include <xen/grant_table.h>
 
 #define LOAD_MS 2000
 #define STORM_MS_DEFAULT 2000u
@@ -39,9 +40,19 @@ static void lie_about_events(void *arg)
 }
 
 /*
- * Bytes of slots, most often those that say what the request is. The gref of the
- * ring itself does not come up: ring-self is about that.
+ * Two grants of the guest's own must not come up as data: that of the ring, which is
+ * ring-self, and that of its XenStore ring, which every guest has under the same
+ * number: a read would take the guest's own store from it (store-ring).
  */
+static bool is_own_gref(const struct hostile *h, uint32_t at, uint8_t value)
+{
+	bool may_be_gref = at >= 20 && at % 4 == 0;	/* its low byte, in any ABI */
+
+	return may_be_gref && (value == (h->front.queue[0].gref[0] & 0xff) ||
+			       value == GNTTAB_RESERVED_XENSTORE);
+}
+
+/* Bytes of slots, most often those that say what the request is. */
 static void scribble(void *arg)
 {
 	struct hostile *h = arg;
@@ -51,7 +62,7 @@ static void scribble(void *arg)
 	volatile uint8_t *slot = f->slots + (r & (f->nr_slots - 1)) * f->slot_bytes;
 	uint32_t at = (uint32_t)(r >> 8) % (r & 0x80 ? f->slot_bytes : 32);
 
-	if (value != (h->front.queue[0].gref[0] & 0xff))
+	if (!is_own_gref(h, at, value))
 		slot[at] = value;
 }
 
@@ -367,6 +378,22 @@ static void grant_ring(struct hostile *h)
 	hostile_close(h);
 }
 
+/*
+ * Disk data over the guest's own XenStore ring, whose grant a back end in dom0 may
+ * use as any other: the guest can write no state afterwards, so nothing is closed.
+ */
+static void store_ring(struct hostile *h)
+{
+	struct blkif_request_segment seg = hostile_seg(GNTTAB_RESERVED_XENSTORE, 0, 7);
+
+	hostile_open(h);
+	hostile_good(h);
+	guest_rw(&h->g, BLKIF_OP_READ, hostile_id(h), HOSTILE_GOOD_SECTOR, 1, &seg);
+	hostile_push(h);
+	while (!ring_front_final(&h->g.front, 1))
+		usleep(20);
+}
+
 /* ---- events and death ------------------------------------------------------------- */
 
 static uint64_t storm_ms = STORM_MS_DEFAULT;
@@ -381,6 +408,33 @@ static void storm(struct hostile *h)
 	hostile_good(h);
 	hostile_close(h);
 	printf("%llu events without a request\n", (unsigned long long)nr);
+}
+
+/* The port ends while the disk is connected, and another gets its number. */
+static void ports(struct hostile *h)
+{
+	for (int round = 0; round < 20; round++) {
+		int port;
+
+		hostile_open(h);
+		hostile_good(h);
+		put_read(h, hostile_id(h));
+		hostile_push(h);
+		if (xenevtchn_unbind(h->env->xce, h->port))
+			hostile_fail("unbind: %s", strerror(errno));
+		put_read(h, hostile_id(h));
+		ring_front_push(&h->g.front);
+		port = xenevtchn_bind_unbound_port(h->env->xce, h->dev.bus.otherend_id);
+		if (port < 0)
+			hostile_fail("bind: %s", strerror(errno));
+		for (int i = 0; i < 100; i++)
+			xenevtchn_notify(h->env->xce, (uint32_t)port);
+		h->dev.port[0] = h->port = (uint32_t)port;
+		hostile_close(h);
+	}
+	hostile_open(h);
+	hostile_good(h);
+	hostile_close(h);
 }
 
 static void killed(struct hostile *h)
@@ -422,7 +476,8 @@ static const struct hostile_case {
 	{ "ring-rsp-prod", ring_rsp_prod },
 	{ "ring-events", ring_events }, { "ring-scribble", ring_scribble },
 	{ "grant-list", grant_list }, { "grant-data", grant_data },
-	{ "grant-ring", grant_ring }, { "storm", storm }, { "killed", killed },
+	{ "grant-ring", grant_ring }, { "store-ring", store_ring }, { "storm", storm },
+	{ "ports", ports }, { "killed", killed },
 	{ "load", load_for_ever }, { "good", good },
 };
 

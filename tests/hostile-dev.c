@@ -11,8 +11,6 @@
 #include "hostile-dev.h"
 
 #define ID_HIGH 0xa5a5a5a5a5a50000u
-/* Where good requests write: what is elsewhere on the image stays. */
-#define GOOD_SECTOR 8u
 
 /* ---- opening ---------------------------------------------------------------- */
 
@@ -190,7 +188,7 @@ static void serve_one(struct hostile *h, uint8_t operation, uint32_t page)
 	uint64_t id = hostile_id(h);
 	struct guest_response rsp;
 
-	guest_rw(&h->g, operation, id, GOOD_SECTOR, 1, &seg);
+	guest_rw(&h->g, operation, id, HOSTILE_GOOD_SECTOR, 1, &seg);
 	hostile_push(h);
 	rsp = hostile_take(h);
 	if (rsp.id != id || rsp.operation != operation || rsp.status != BLKIF_RSP_OKAY)

@@ -13,6 +13,8 @@
 #include "hostile-base.h"
 
 #define HOSTILE_PAGES 32u
+/* Where good requests write: what is elsewhere on the image stays. */
+#define HOSTILE_GOOD_SECTOR 8u
 
 struct hostile_options {
 	uint32_t devid;

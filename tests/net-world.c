@@ -97,6 +97,12 @@ static void take_events(struct world *w)
 	}
 }
 
+void world_pass(struct world *w)
+{
+	take_events(w);
+	netback_pass(w->nb, w->now_ms * 1000);
+}
+
 void world_run(struct world *w)
 {
 	uint32_t passes = 0;

@@ -42,6 +42,8 @@ void world_open(struct world *w);
 void world_close(struct world *w);
 /* Takes events and passes until there is nothing to do. */
 void world_run(struct world *w);
+/* Takes events and passes once, whatever is left to do. */
+void world_pass(struct world *w);
 /* Lets every guest be known, so that nothing is flooded. */
 void world_learn(struct world *w);
 void world_remove(struct world *w, uint32_t guest);

@@ -7,8 +7,8 @@
 #
 # A file includes headers of its own room and of those to its left; backend and
 # frontend never meet; tools/localxen includes its own headers alone. Only
-# xenstore-schema spells a key or calls XenStore with a path; only common/ring.h
-# has atomics and barriers.
+# xenstore-schema spells a key or calls XenStore with a path; only common/ring.h,
+# and figures.h and dirty-map.h for what other processes read, has atomics and barriers.
 set -u
 cd "${abs_top_srcdir:-${srcdir:-.}}" || exit 1
 
@@ -61,9 +61,9 @@ done
 [ $nr -gt 20 ] || bad "only $nr files seen"
 
 # What decides about frames is pure: no ring, grant, log or clock, of ours or Xen's.
-pure=$(ls backend/{vswitch,frame,shaper}*.[ch])
+pure=$(ls backend/{vswitch,frame,shaper,limiter}*.[ch])
 found=$(grep -nE '^[ \t]*#[ \t]*include' $pure |
-	grep -vE '"(vswitch|frame|shaper)[a-z-]*\.h"|<(assert|endian|errno|std[a-z]+|string|sys/random|xen/io/netif|xen/grant_table|xen/event_channel)\.h>')
+	grep -vE '"(vswitch|frame|shaper|limit|limiter)[a-z-]*\.h"|<(assert|endian|errno|std[a-z]+|string|sys/random|xen/io/netif|xen/grant_table|xen/event_channel)\.h>')
 [ -z "$found" ] || bad "not for pure functions:
 $found"
 
@@ -91,8 +91,8 @@ $found"
 
 found=$(grep -nE '__atomic_|__sync_|_Atomic|stdatomic|\batomic_[a-z]+\(|\bxen_[rw]?mb\(' \
 	common/*.[ch] xenstore-schema/*.[ch] backend/*.[ch] frontend/*.[ch] tools/*.[ch] |
-	grep -v '^common/ring\.h:')
-[ -z "$found" ] || bad "atomics outside common/ring.h:
+	grep -vE '^common/(ring|figures|dirty-map)\.h:')
+[ -z "$found" ] || bad "atomics outside common/ring.h, figures.h and dirty-map.h:
 $found"
 
 # ---- sizes and first lines -----------------------------------------------------------

@@ -7,6 +7,7 @@
  *	closed		refuses at OPEN		broken	BROKEN after ADDED
  *	crash		ends after ADDED	deaf	does not hear REMOVE
  *	flip-ended	FLIP_ENDED, thrice, after ADDED, of uplinks too
+ *	garbage		no message, after ADDED
  *
  * A vif's journal is marked, and "again" noted when it was. An address is refused, as of a switch, to the second who comes with it.
  *
@@ -123,6 +124,8 @@ static void add(const struct bridge_msg *msg, int journal)
 	added(msg->port);
 	if (!strcmp(stub, "crash"))
 		exit(9);
+	if (!strcmp(stub, "garbage") && write(BRIDGE_FD, "garbage", 7) != 7)
+		exit(1);
 	if (!strcmp(stub, "broken"))
 		say(BRIDGE_BROKEN, msg->port, "its tx ring is nonsense");
 }

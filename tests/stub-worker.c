@@ -9,7 +9,8 @@
  *   (nothing)	keeps the protocol	fail	FAILED at start
  *   broken	BROKEN after READY	crash	ends after READY, always
  *   deaf	ignores STOP		slow	READY only after STOP came
- *   mute	takes no RESIZE
+ *   mute	takes no RESIZE		garbage	once, the first: no message after READY
+ *   wrong	the same, a message that is the supervisor's
  */
 #include <errno.h>
 #include <signal.h>
@@ -34,6 +35,17 @@ static void say(uint32_t type, int err, const char *text)
 		snprintf(msg.failure.reason, sizeof(msg.failure.reason), "%s", text);
 	}
 	worker_send(WORKER_FD, &msg, NULL, 0);
+}
+
+/* It goes on as if nothing were; only the supervisor can end it. */
+static void talk_nonsense(bool garbage)
+{
+	if (garbage && write(WORKER_FD, "garbage", 7) != 7)
+		exit(1);
+	if (!garbage)
+		say(WORKER_START, 0, "");
+	for (;;)
+		pause();
 }
 
 /* No other descriptor than these may have been inherited. */
@@ -101,6 +113,8 @@ int main(void)
 	say(WORKER_READY, 0, "stub");
 	if (!strcmp(stub, "crash"))
 		raise(SIGKILL);
+	if (!msg.start.replay && (!strcmp(stub, "garbage") || !strcmp(stub, "wrong")))
+		talk_nonsense(!strcmp(stub, "garbage"));
 	if (!strcmp(stub, "broken"))
 		say(WORKER_BROKEN, EPROTO, "req_prod is 4000000000");
 	if (!strcmp(stub, "deaf"))

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <sys/wait.h>
 #include "back-world.h"
+#include "journal.h"
 #include "predecessor.h"
 
 /* ---- workers -------------------------------------------------------------- */
@@ -69,6 +70,47 @@ static void test_worker_words(void)
 		UNIT_OK(pump_until(BACK("3") "state", "6"));
 		UNIT_OK(error_has(words[i][1]));
 		teardown();
+	}
+}
+
+/* Its worker fails when the front end has gone back to its beginning: that is not refused. */
+static void test_fails_behind_its_back(void)
+{
+	setup();
+	setenv("PV_STUB", "fail", 1);
+	UNIT_NEED(attach_waits());
+	front_publish("3");
+	while (!has_children())
+		evloop_turn(loop, 20);
+	fake_xs_put_unheard(FRONT("3") "state", "1");
+	pump_quiet();
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "2");
+	unsetenv("PV_STUB");
+	UNIT_OK(reconnect("3"));
+	remove_and_teardown();
+}
+
+/* Nothing that a worker says makes a guest wait: it is as good as dead, and succeeded. */
+static void test_nonsense(void)
+{
+	static const char *const words[] = { "garbage", "wrong" };
+	char journal[16];
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		uint64_t end = now_ms() + DEADLINE_MS;
+
+		setup();
+		setenv("PV_STUB", words[i], 1);
+		UNIT_NEED(connect_all());
+		for (journal[0] = '\0'; strcmp(journal, "fr") && now_ms() < end;) {
+			evloop_turn(loop, 20);
+			read_journal(journal, sizeof(journal));
+		}
+		UNIT_STREQ(journal, "fr");
+		pump_quiet();
+		UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+		UNIT_OK(!fake_xs_get(ERROR("3")));
+		remove_and_teardown();
 	}
 }
 
@@ -264,6 +306,37 @@ static void test_predecessor(void)
 	remove_and_teardown();
 }
 
+/* Another version's journal is left as it is, and so is the guest, which waits. */
+static void test_other_format(void)
+{
+	static const struct rundir_name name = { "vbd", 3, 51712 };
+	const struct {
+		uint64_t magic;
+		uint32_t version, rest[3];
+	} theirs = { JOURNAL_MAGIC, JOURNAL_VERSION + 1, { 1, 32, 0 } };
+	uint32_t ours = JOURNAL_VERSION;
+	int fd = -1;
+
+	setup();
+	UNIT_NEED(connect_all());
+	pump_quiet();
+	stop_daemon();
+	UNIT_EQ(rundir_open_journal(&config.base.rundir, &name, true, &fd), 0);
+	UNIT_EQ(write(fd, &theirs, sizeof(theirs)), sizeof(theirs));
+	start_daemon();
+	pump_quiet();
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	UNIT_OK(!has_children());
+	UNIT_OK(error_has("its journal is of format 2"));
+	end_daemon();
+	UNIT_EQ(pwrite(fd, &ours, sizeof(ours), sizeof(theirs.magic)), sizeof(ours));
+	start_daemon();
+	pump_quiet();
+	UNIT_OK(worker() > 0 && !kill(worker(), 0));
+	close(fd);
+	remove_and_teardown();
+}
+
 /* Another back end's device: its 4 is not ours to touch. */
 static void test_foreign(void)
 {
@@ -367,9 +440,9 @@ static void test_lock(void)
 
 	setup();
 	snprintf(pid, sizeof(pid), "process %d ", (int)getpid());
-	UNIT_EQ(rundir_open(&second, dir, "blkback", "vbd", why, sizeof(why)), -EBUSY);
+	UNIT_EQ(rundir_open(&second, dir, "blkback", "vbd", -1, why, sizeof(why)), -EBUSY);
 	UNIT_OK(strstr(why, pid) != NULL);
-	UNIT_EQ(rundir_open(&second, dir, "blkback", "vbd3", why, sizeof(why)), 0);
+	UNIT_EQ(rundir_open(&second, dir, "blkback", "vbd3", -1, why, sizeof(why)), 0);
 	rundir_close(&second);
 	teardown();
 }
@@ -378,6 +451,8 @@ static const struct unit_test tests[] = {
 	{ "a killed worker has a successor", test_successor },
 	{ "gives up on a worker that always dies", test_gives_up },
 	{ "a worker's reasons reach the error node", test_worker_words },
+	{ "a worker fails whose front end begins anew", test_fails_behind_its_back },
+	{ "a worker that talks nonsense has a successor", test_nonsense },
 	{ "a worker that does not stop is killed", test_deaf },
 	{ "detach while a worker starts", test_detach_while_starting },
 	{ "an image that is resized", test_resize },
@@ -386,6 +461,7 @@ static const struct unit_test tests[] = {
 	{ "a restart goes on, and an image resized meanwhile", test_restart },
 	{ "changes while no daemon ran", test_left_behind },
 	{ "a former daemon's worker is waited for", test_predecessor },
+	{ "another version's journal is left alone", test_other_format },
 	{ "another back end's device is left alone", test_foreign },
 	{ "sharing of an image", test_sharing },
 	{ "the store fails", test_store_fails },

@@ -51,7 +51,7 @@ static void test_barrier(void)
 	device_go(&d);
 	settle(&d, order, UNIT_LEN(order));
 	UNIT_EQ(disk_memory_data(d.disk)[16 * 512], 0x42);
-	UNIT_EQ(journal_counters(journal_queue(d.journal, 0))->barriers, 2);
+	UNIT_EQ(blkback_figures(d.queue[0].b)->barriers, 2);
 	device_close(&d);
 }
 
@@ -311,7 +311,7 @@ static void test_replay(void)
 		seen++;
 	}
 	UNIT_EQ(seen, 10);
-	UNIT_EQ(journal_counters(journal_queue(d.journal, 0))->replayed, 9);
+	UNIT_EQ(blkback_figures(d.queue[0].b)->replayed, 9);
 	device_close(&d);
 }
 

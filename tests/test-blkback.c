@@ -195,8 +195,8 @@ static void refusals(struct device *d)
 	}
 	UNIT_OK(disk_untouched(d));
 	UNIT_EQ(blkback_in_flight(d->b), 0);
-	UNIT_EQ(journal_counters(journal_queue(d->journal, 0))->unsupported, 3);
-	UNIT_EQ(journal_counters(journal_queue(d->journal, 0))->errors,
+	UNIT_EQ(blkback_figures(d->queue[0].b)->unsupported, 3);
+	UNIT_EQ(blkback_figures(d->queue[0].b)->errors,
 		UNIT_LEN(bad_requests) - 3);
 }
 
@@ -454,7 +454,7 @@ static void test_given_back(void)
 /* No entry but the ring's own: every request goes by copy, and nobody notices. */
 static void no_room(struct device *d)
 {
-	struct journal_counters *c = journal_counters(journal_queue(d->journal, 0));
+	struct blk_figures *c = blkback_figures(d->queue[0].b);
 
 	fake_limit_maps(fake_mapped());
 	data_direct(d);
@@ -475,12 +475,12 @@ static void test_no_maptrack(void)
 static void test_room_again(void)
 {
 	struct device d = { .grants = VBD_GRANTS_MAP };
-	struct journal_counters *c;
+	struct blk_figures *c;
 	struct blkif_request_segment s;
 	uint64_t end = now_ms() + 20000, id = 0;
 
 	device_open(&d);
-	c = journal_counters(journal_queue(d.journal, 0));
+	c = blkback_figures(d.queue[0].b);
 	s = segment(fake_grant(GUEST_DATA_PAGE, false), 0, 7);
 	fake_limit_maps(fake_mapped());
 	do {
@@ -528,7 +528,7 @@ static void test_little_room(void)
 			UNIT_OK(is_filled(disk_memory_data(d.disk) + k * PAGE, PAGE, i + k));
 	}
 	UNIT_OK(fake_mapped() <= 21);
-	UNIT_EQ(journal_counters(journal_queue(d.journal, 0))->errors, 0);
+	UNIT_EQ(blkback_figures(d.queue[0].b)->errors, 0);
 	device_close(&d);
 }
 
@@ -705,7 +705,7 @@ static void disk_error(uint8_t operation, int err, int16_t want)
 		guest_rw(d.g, operation, 1, 0, operation != BLKIF_OP_FLUSH_DISKCACHE, &s);
 	device_go(&d);
 	device_expect(&d, 1, operation, want);
-	UNIT_EQ(journal_counters(journal_queue(d.journal, 0))->errors, 1);
+	UNIT_EQ(blkback_figures(d.queue[0].b)->errors, 1);
 	device_close(&d);
 }
 

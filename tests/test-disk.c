@@ -301,7 +301,7 @@ static uint32_t nr_good(const struct io *ios, uint32_t nr)
 	while (good < nr && !ios[good].err)
 		good++;
 	for (uint32_t i = good; i < nr; i++)
-		UNIT_EQ(ios[i].err, -EIO);
+		UNIT_EQ(ios[i].err, DISK_SHORT);
 	return good;
 }
 
@@ -423,11 +423,11 @@ static void test_misaligned(void)
 static void cut_short(struct bench *b)
 {
 	UNIT_EQ(ftruncate(b->fd, BYTES / 2), 0);
-	UNIT_EQ(move_pages(b, DISK_READ, BYTES / 2 - PAGE, 2 * PAGE, 1), -EIO);
-	UNIT_EQ(move_pages(b, DISK_READ, BYTES - PAGE, PAGE, 1), -EIO);
+	UNIT_EQ(move_pages(b, DISK_READ, BYTES / 2 - PAGE, 2 * PAGE, 1), DISK_SHORT);
+	UNIT_EQ(move_pages(b, DISK_READ, BYTES - PAGE, PAGE, 1), DISK_SHORT);
 	UNIT_EQ(move_pages(b, DISK_READ, BYTES / 2 - PAGE, PAGE, 1), 0);
 	sys.nowait_errno = EAGAIN;	/* the same in a helper thread */
-	UNIT_EQ(move_pages(b, DISK_READ, BYTES / 2 - PAGE, 2 * PAGE, 1), -EIO);
+	UNIT_EQ(move_pages(b, DISK_READ, BYTES / 2 - PAGE, 2 * PAGE, 1), DISK_SHORT);
 }
 
 static void test_cut_short(void)

@@ -398,13 +398,11 @@ static void test_geometry(void)
 static void test_not_a_journal(void)
 {
 	static const char text[] = "this is a letter to somebody else entirely";
-	struct journal_counters c;
 	struct journal *j;
 	int fd = empty_file();
 
 	UNIT_EQ(write(fd, text, sizeof(text)), sizeof(text));
 	UNIT_EQ(journal_open(fd, 1, 32, &j), -EBADMSG);
-	UNIT_EQ(journal_read_counters(fd, &c), -EBADMSG);
 	close(fd);
 }
 
@@ -418,23 +416,6 @@ static void test_half_made(void)
 	UNIT_EQ(ftruncate(fd, 5000), 0);
 	UNIT_EQ(journal_open(fd, 1, 32, &j), 0);
 	UNIT_EQ(journal_recover(journal_queue(j, 0), &rec), -ENODATA);
-	journal_close(j);
-	close(fd);
-}
-
-static void test_counters(void)
-{
-	struct journal_counters c;
-	struct journal *j = NULL;
-	int fd = empty_file();
-
-	UNIT_EQ(journal_open(fd, 3, 32, &j), 0);
-	for (uint32_t i = 0; i < 3; i++)
-		journal_counters(journal_queue(j, i))->reads = 10 + i;
-	journal_counters(journal_queue(j, 2))->responses = 7;
-	UNIT_EQ(journal_read_counters(fd, &c), 0);
-	UNIT_EQ(c.reads, 33);
-	UNIT_EQ(c.responses, 7);
 	journal_close(j);
 	close(fd);
 }
@@ -509,7 +490,6 @@ static const struct unit_test tests[] = {
 	{ "geometry", test_geometry },
 	{ "not a journal", test_not_a_journal },
 	{ "killed while making the file", test_half_made },
-	{ "counters of all queues", test_counters },
 	{ "damage is noticed, across 2^32", test_damage },
 	{ "a kill after every store", test_every_step },
 	{ "two kills", test_two_kills },

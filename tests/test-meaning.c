@@ -2,6 +2,7 @@
 /*
  * The words of paravane explain: what is said of what two ends agreed on.
  */
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -175,6 +176,47 @@ static void test_sandbox(void)
 	UNIT_OK(says(&v, "sandbox", "start the daemon as root"));
 }
 
+static void test_trouble(void)
+{
+	struct disk_view v = connected();
+	struct meaning m[MEANINGS_MAX];
+	unsigned n;
+
+	v.run.has_counters = true;
+	n = disk_meanings(&v, m);
+	while (n--)
+		UNIT_OK(strcmp(m[n].topic, "trouble"));
+	v.run.counters.image_errors[IMAGE_ERROR_QUOTA] = 1;
+	UNIT_OK(says(&v, "trouble", "1 request failed: a quota is exhausted"));
+	UNIT_OK(says(&v, "trouble", "of each that it failed, and of no other"));
+	UNIT_OK(says(&v, "trouble", "setquota"));
+	v.run.counters.image_errors[IMAGE_ERROR_DEVICE] = 2;
+	v.run.flush_lost = EIO;
+	UNIT_OK(says(&v, "trouble", "3 requests failed: the image's device has failed"));
+	UNIT_OK(says(&v, "trouble", "a flush failed (Input/output error)"));
+	UNIT_OK(silent(&v, "trouble", "no other"));
+}
+
+static void test_mirror(void)
+{
+	struct disk_view v = connected();
+
+	UNIT_OK(silent(&v, "mirror", "to"));
+	v.mirror = (struct mirror_info){ .found = true, .status = "copying", .target = "/new",
+					 .bytes = 1000, .dirty_bytes = 250 };
+	UNIT_OK(says(&v, "mirror", "to /new, copying: 75%, 250 bytes left"));
+	UNIT_OK(says(&v, "mirror", "its requests do not wait for it"));
+	strcpy(v.mirror.status, "following");
+	v.mirror.finish_us = 5000;
+	UNIT_OK(says(&v, "mirror", "hold it for some 25 ms"));
+	strcpy(v.mirror.status, "failed");
+	strcpy(v.mirror.reason, "no room");
+	UNIT_OK(says(&v, "mirror", "the last one failed: no room"));
+	UNIT_OK(says(&v, "mirror", "/new is no copy of the disk"));
+	strcpy(v.mirror.status, "pivoted");
+	UNIT_OK(silent(&v, "mirror", "/new"));
+}
+
 static void test_engine(void)
 {
 	struct disk_view v = connected();
@@ -294,7 +336,9 @@ static const struct unit_test tests[] = {
 	{ "largest request", test_request },
 	{ "grants", test_grants },
 	{ "engine", test_engine },
+	{ "a mirror", test_mirror },
 		{ "the worker's sandbox", test_sandbox },
+		{ "an image that fails", test_trouble },
 	{ "flush, barrier, read-only", test_safety },
 	{ "discard", test_discard },
 	{ "sharing", test_sharing },

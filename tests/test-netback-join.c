@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Segments that come together, to guests that take large packets and to others.
+ * Segments that come together, to guests that take large packets and to others, and to
+ * the kernel by an uplink.
  */
+#include <linux/virtio_net.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include "net-world.h"
 #include "net-frames.h"
 #include "unit.h"
@@ -251,7 +255,129 @@ static void test_accounts(void)
 	world_close(&w);
 }
 
+/* ---- to the kernel: a socket pair stands in for the TAP device -------------------------- */
+
+static struct { struct virtio_net_hdr h; uint8_t data[70000]; } in;
+static int pair[2];
+
+/* Its other end: a trunk, as one is joined to a bridge. */
+static void open_uplink(struct world *w, bool offloads)
+{
+	struct vswitch_port_config port = { .mode = VSWITCH_TRUNK, .any_source = true };
+	static struct log_peer log;
+	int buffer = 1 << 20;
+	uint32_t number;
+
+	w->nr = 1;
+	world_open(w);
+	UNIT_NEED(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair));
+	setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+	port.vlans[0] = 1 << 7;
+	log_peer_init(&log, "uplink");
+	UNIT_NEED(!netback_add_uplink(w->nb, pair[0], offloads, &port, &log, &number));
+	world_run(w);
+	while (read(pair[1], &in, sizeof(in)) > 0)
+		;
+}
+
+static void close_uplink(struct world *w)
+{
+	world_close(w);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+/* The next that came is of so many segments, from the first'th, and behind so large a tag. */
+static void expect_joined(uint32_t first, uint32_t nr, uint32_t tag_bytes)
+{
+	uint32_t bytes = NET_TCP_HEADERS + nr * MSS, wrong = 0;
+	uint8_t *ip = in.data + 14 + tag_bytes;
+
+	UNIT_EQ(read(pair[1], &in, sizeof(in)), (int)(sizeof(in.h) + tag_bytes + bytes));
+	UNIT_EQ(in.h.gso_type, nr > 1 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_NONE);
+	for (uint32_t i = 0; i < nr * MSS; i++)
+		wrong += ip[40 + i] != net_octet(first * MSS + i, 5);
+	UNIT_EQ(wrong, 0);
+	UNIT_EQ(net_sum(ip, 20, 0), 0xffff);
+	UNIT_EQ(net_get16(ip + 2), bytes - 14);
+	if (nr == 1)
+		return;
+	UNIT_EQ(in.h.gso_size, MSS);
+	UNIT_EQ(in.h.flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
+	UNIT_EQ(in.h.csum_start, 34 + tag_bytes);
+	UNIT_EQ(in.h.csum_offset, 16);
+	UNIT_EQ(in.h.hdr_len, 54 + tag_bytes);
+	UNIT_EQ(net_get16(ip + 20 + 16), net_sum(NULL, 0, net_pseudo(ip, bytes - 34)));
+}
+
+static void test_to_uplink(void)
+{
+	struct world w = { 0 };
+	uint32_t errors;
+
+	open_uplink(&w, true);
+	send_segments(&w, 50);
+	expect_joined(0, 46, 0);
+	expect_joined(46, 4, 0);
+	UNIT_EQ(net_guest_answers(&w.guest[0], 0, &errors), 50);
+	UNIT_EQ(errors, 0);
+	UNIT_EQ(nr_joined(&w), 50);
+	/* One alone is what it was. */
+	send_segments(&w, 1);
+	expect_joined(0, 1, 0);
+	UNIT_EQ(in.h.flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
+	w.config[0].vlan = 7;
+	UNIT_EQ(netback_set_port(w.nb, w.port[0], &w.config[0]), 0);
+	send_segments(&w, 5);
+	expect_joined(0, 5, 4);
+	UNIT_EQ(net_get16(in.data + 14), 7);
+	close_uplink(&w);
+}
+
+/* A wrong checksum stays wrong: its segment goes alone. */
+static void test_checksums_to_uplink(void)
+{
+	struct world w = { 0 };
+
+	open_uplink(&w, true);
+	for (uint32_t i = 0; i < 9; i++) {
+		uint8_t *tcp = frame + 34;
+
+		build(i, MSS);
+		net_put16(tcp + 16, 0);
+		net_put16(tcp + 16, ~net_sum(tcp, SEGMENT_BYTES - 34,
+					     net_pseudo(frame + 14, SEGMENT_BYTES - 34)) & 0xffff);
+		if (i == 4)
+			tcp[17] ^= 1;
+		net_guest_send(&w.guest[0], frame, SEGMENT_BYTES, NULL);
+	}
+	world_run(&w);
+	expect_joined(0, 4, 0);
+	expect_joined(4, 1, 0);
+	UNIT_EQ(in.h.flags, 0);
+	UNIT_OK(!net_tcp_is_right(in.data, SEGMENT_BYTES));
+	expect_joined(5, 4, 0);
+	close_uplink(&w);
+}
+
+static void test_to_simple_uplink(void)
+{
+	struct world w = { 0 };
+
+	open_uplink(&w, false);
+	send_segments(&w, 5);
+	for (uint32_t i = 0; i < 5; i++) {
+		expect_joined(i, 1, 0);
+		UNIT_OK(net_tcp_is_right(in.data, SEGMENT_BYTES));
+	}
+	UNIT_EQ(nr_joined(&w), 0);
+	close_uplink(&w);
+}
+
 static const struct unit_test tests[] = {
+	{ "to the kernel", test_to_uplink },
+	{ "to the kernel, with checksums", test_checksums_to_uplink },
+	{ "to a kernel without offloads", test_to_simple_uplink },
 	{ "larger than is copied whole", test_jumbo },
 	{ "accounts", test_accounts },
 	{ "one packet", test_one_packet },

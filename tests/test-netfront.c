@@ -100,6 +100,28 @@ static void test_open_close(void)
 	UNIT_OK(fake_xs_get(FAKE_FRONT_DIR "/mac"));
 }
 
+/* Nothing of what was in them before reaches the back end (the fake's are full of it). */
+static void test_pages_are_zeroed(void)
+{
+	static const uint8_t zero[FRONTDEV_PAGE_BYTES];
+	uint32_t nr = 0;
+
+	begin();
+	UNIT_NEED(go(NULL));
+	for (uint32_t gref = 0; gref < FAKE_GRANTS; gref++) {
+		bool writable;
+		const void *page = fake_gnt_find(gref, &writable);
+
+		if (!page || gref == fake_nb.front.queue[0].tx_gref ||
+		    gref == fake_nb.front.queue[0].rx_gref)
+			continue;
+		UNIT_OK(!memcmp(page, zero, sizeof(zero)));
+		nr++;
+	}
+	UNIT_EQ(nr, 512);
+	end();
+}
+
 static void test_open_refused(void)
 {
 	static const struct {
@@ -796,6 +818,7 @@ int main(void)
 {
 	static const struct unit_test tests[] = {
 		{ "open and close", test_open_close },
+		{ "pages are zeroed", test_pages_are_zeroed },
 		{ "what cannot be opened", test_open_refused },
 		{ "every store request fails once", test_open_store_errors },
 		{ "fewer grants than wanted", test_few_grants },

@@ -329,6 +329,7 @@ static void test_failures(void)
 		{ "closed", "no grant device" },
 		{ "broken", "tx ring is nonsense" },
 		{ "crash", "exited with status 9" },
+		{ "garbage", "ended by signal 9" },
 	};
 
 	for (size_t i = 0; i < UNIT_LEN(row); i++) {

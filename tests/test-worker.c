@@ -15,6 +15,8 @@
 #include <unistd.h>
 #include "blk-guest.h"
 #include "fake-xen.h"
+#include "blk-figures.h"
+#include "dirty-map.h"
 #include "journal.h"
 #include "unit.h"
 #include "util.h"
@@ -28,11 +30,12 @@
 
 struct rig {
 	struct worker_start start;
-	struct guest guest[2];
+	struct guest guest[4];
 	struct guest *g;
 	uint32_t order;
 	int sock;			/* the supervisor's end; -1: closed */
-	int image, journal;
+	int image, journal, figures;
+	int map;			/* of a mirror, where start.mirror_bytes says so */
 	pthread_t thread;
 	int status;			/* of worker_main() */
 	int worker_sock;
@@ -51,7 +54,7 @@ static void *run_worker(void *arg)
 static void send_start(struct rig *r)
 {
 	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_START };
-	int sv[2], fds[2];
+	int sv[2], fds[4];
 	char path[64];
 
 	UNIT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
@@ -61,8 +64,10 @@ static void send_start(struct rig *r)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", r->image);
 	fds[0] = open(path, O_RDWR | O_CLOEXEC);
 	fds[1] = r->journal;
+	fds[2] = r->figures;
 	msg.start = r->start;
-	UNIT_EQ(worker_send(r->sock, &msg, fds, 2), 0);
+	fds[3] = r->map;
+	UNIT_EQ(worker_send(r->sock, &msg, fds, r->start.mirror_bytes ? 4 : 3), 0);
 	close(fds[0]);
 }
 
@@ -85,10 +90,27 @@ static void hear(struct rig *r, enum worker_type type, struct worker_msg *msg)
 		fprintf(stderr, "\n  (%s)", msg->failure.reason);
 }
 
+/* Of all queues. */
+static void read_figures(const struct rig *r, struct blk_figures *out)
+{
+	struct figures_layout layout = { .nr_parts = 0 };
+	struct blk_figures part;
+
+	memset(out, 0, sizeof(*out));
+	UNIT_EQ(figures_read_layout(r->figures, &layout), 0);
+	for (uint32_t q = 0; q < layout.nr_parts; q++) {
+		UNIT_EQ(figures_read(r->figures, &layout, q, &part), 0);
+		out->responses += part.responses;
+		out->wakeups += part.wakeups;
+		out->spins_missed += part.spins_missed;
+	}
+}
+
 static void rig_open(struct rig *r, uint32_t nr_queues)
 {
 	struct worker_start *s = &r->start;
 	bool persistent = s->front.persistent;
+	struct figures_layout layout;
 
 	log_open("test-worker", getenv("PV_VERBOSE") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
 	fake_reset();
@@ -111,6 +133,9 @@ static void rig_open(struct rig *r, uint32_t nr_queues)
 	r->g = &r->guest[0];
 	r->image = memfd_create("image", MFD_CLOEXEC);
 	r->journal = memfd_create("journal", MFD_CLOEXEC);
+	r->figures = memfd_create("figures", MFD_CLOEXEC);
+	layout = blk_figures_layout(nr_queues);
+	UNIT_EQ(figures_format(r->figures, &layout), 0);
 	UNIT_EQ(ftruncate(r->image, IMAGE_BYTES), 0);
 }
 
@@ -132,6 +157,7 @@ static void rig_close(struct rig *r, int status)
 	close_fd(&r->sock);
 	close(r->image);
 	close(r->journal);
+	close(r->figures);
 }
 
 static bool answer(struct guest *g, struct guest_response *rsp)
@@ -226,6 +252,72 @@ static void test_resize(void)
 	expect(r.g, 2, BLKIF_RSP_OKAY);
 	ask_stop(&r);
 	rig_close(&r, 0);
+}
+
+/* A write, and which chunks of the image are dirty afterwards. */
+static uint64_t write_marks(struct rig *r, uint32_t queue, uint64_t id, uint64_t sector,
+			    struct dirty_map *map)
+{
+	struct blkif_request_segment s = whole_page(GUEST_DATA_PAGE);
+	uint64_t at, found = 0;
+	uint32_t nr;
+
+	guest_rw(&r->guest[queue], BLKIF_OP_WRITE, id, sector, 1, &s);
+	guest_push(&r->guest[queue]);
+	expect(&r->guest[queue], id, BLKIF_RSP_OKAY);
+	for (at = 0; (at = dirty_map_take(map, at, 1, &nr)) != DIRTY_NONE; at++)
+		found |= UINT64_C(1) << at;
+	return found;
+}
+
+static void send_mirror(struct rig *r, int fd)
+{
+	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_MIRROR };
+
+	msg.mirror_bytes = fd >= 0 ? IMAGE_BYTES : 0;
+	UNIT_EQ(worker_send(r->sock, &msg, &fd, fd >= 0), 0);
+	hear(r, WORKER_MIRRORED, &msg);
+}
+
+/* From MIRRORED on all queues mark, until they are told not to; and from START on. */
+static void test_mirror(void)
+{
+	struct dirty_map *first, *second;
+	struct worker_msg msg;
+	struct rig r = { .order = 0 };
+	int fds[2];
+
+	rig_open(&r, 2);
+	UNIT_EQ(dirty_map_make(IMAGE_BYTES, &fds[0]) | dirty_map_make(IMAGE_BYTES, &fds[1]), 0);
+	UNIT_EQ(dirty_map_open(fds[0], IMAGE_BYTES, &first), 0);
+	UNIT_EQ(dirty_map_open(fds[1], IMAGE_BYTES, &second), 0);
+	start(&r);
+	hear(&r, WORKER_READY, &msg);
+	UNIT_EQ(write_marks(&r, 0, 1, 0, first), 0);
+	send_mirror(&r, fds[0]);
+	UNIT_EQ(write_marks(&r, 0, 2, 128, first), 2);
+	UNIT_EQ(write_marks(&r, 1, 3, 127, first), 3);
+	send_mirror(&r, fds[1]);
+	UNIT_EQ(write_marks(&r, 1, 4, 256, second), 4);
+	UNIT_EQ(dirty_map_count(first), 0);
+	send_mirror(&r, -1);
+	UNIT_EQ(write_marks(&r, 0, 5, 0, second), 0);
+	UNIT_EQ(write_marks(&r, 1, 6, 0, second), 0);
+	ask_stop(&r);
+	pthread_join(r.thread, NULL);
+	close_fd(&r.sock);
+	r.map = fds[0];
+	r.start.mirror_bytes = IMAGE_BYTES;
+	r.start.replay = true;
+	start(&r);
+	hear(&r, WORKER_READY, &msg);
+	UNIT_EQ(write_marks(&r, 1, 7, 384, first), 8);
+	ask_stop(&r);
+	rig_close(&r, 0);
+	dirty_map_close(first);
+	dirty_map_close(second);
+	close(fds[0]);
+	close(fds[1]);
 }
 
 /* ---- ends -------------------------------------------------------------------------------------- */
@@ -372,15 +464,15 @@ static uint64_t cpu_ns(void)
 }
 
 /* What it has just done may be counted late on a busy machine: it comes to rest. */
-static void wait_for_rest(struct rig *r, struct journal_counters *c)
+static void wait_for_rest(struct rig *r, struct blk_figures *c)
 {
-	struct journal_counters before;
+	struct blk_figures before;
 	int left = 100;
 
 	do {
-		journal_read_counters(r->journal, &before);
+		read_figures(r, &before);
 		usleep(200000);
-		journal_read_counters(r->journal, c);
+		read_figures(r, c);
 	} while (left-- && (c->wakeups != before.wakeups ||
 			    c->spins_missed != before.spins_missed));
 }
@@ -391,7 +483,7 @@ static void test_idle(void)
 	struct worker_msg msg;
 	struct rig r = { .start.poll_us = 1000, .start.front.persistent = true };
 	struct blkif_request_segment s;
-	struct journal_counters c, later;
+	struct blk_figures c, later;
 	uint64_t cpu;
 
 	rig_open(&r, 2);
@@ -405,7 +497,7 @@ static void test_idle(void)
 	cpu = cpu_ns();
 	usleep(500000);
 	UNIT_OK(cpu_ns() - cpu < 100000000);
-	journal_read_counters(r.journal, &later);
+	read_figures(&r, &later);
 	UNIT_EQ(later.wakeups, c.wakeups);
 	UNIT_EQ(later.spins_missed, c.spins_missed);
 	ask_stop(&r);
@@ -536,7 +628,7 @@ static void test_stop_busy(void)
 	struct rig r = { .start.poll_us = 20 };
 	struct blkif_request_segment s;
 	struct guest_response rsp;
-	struct journal_counters c;
+	struct blk_figures c;
 	struct worker_msg msg;
 	uint32_t got = 0;
 
@@ -554,9 +646,136 @@ static void test_stop_busy(void)
 	for (uint32_t q = 0; q < 2; q++)
 		while (guest_response(&r.guest[q], &rsp))
 			got++;
-	UNIT_EQ(journal_read_counters(r.journal, &c), 0);
+	read_figures(&r, &c);
 	UNIT_EQ(got, c.responses);
 	rig_close(&r, 0);
+}
+
+/* ---- one worker after the other, under load ------------------------------------------- */
+
+#define ROUNDS 12u
+#define PER_ROUND 400u		/* requests of each queue, at least */
+
+static uint32_t count_once(struct guest *g, uint8_t *seen, uint32_t nr)
+{
+	struct guest_response rsp;
+	uint32_t got = 0;
+
+	while (guest_response(g, &rsp)) {
+		if (rsp.id >= nr || seen[rsp.id]++ || rsp.status != BLKIF_RSP_OKAY)
+			CU_FAIL("a wrong answer, or one twice");
+		got++;
+	}
+	return got;
+}
+
+struct load {
+	uint32_t put, got;
+	uint8_t seen[32 * 1024];
+	struct blkif_request_segment s;
+};
+
+/* Reads, writes, and of what goes to helper threads flushes, discards, barriers. */
+static void put_one(struct guest *g, struct load *l)
+{
+	uint32_t id = l->put++, what = id % 16;
+	uint64_t at = id * 8 % SECTORS;
+
+	if (what == 3)
+		guest_rw(g, BLKIF_OP_FLUSH_DISKCACHE, id, 0, 0, NULL);
+	else if (what == 7)
+		guest_discard(g, id, at, 8, 0);
+	else if (what == 11)
+		guest_rw(g, BLKIF_OP_WRITE_BARRIER, id, at, 1, &l->s);
+	else
+		guest_rw(g, id & 1 ? BLKIF_OP_WRITE : BLKIF_OP_READ, id, at, 1, &l->s);
+}
+
+static uint32_t pump(struct guest *g, struct load *l, bool more)
+{
+	uint32_t got;
+
+	while (more && l->put < sizeof(l->seen) && ring_front_free(&g->front))
+		put_one(g, l);
+	guest_push(g);
+	got = count_once(g, l->seen, l->put);
+	l->got += got;
+	return got;
+}
+
+static bool has_message(struct rig *r)
+{
+	struct pollfd p = { .fd = r->sock, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1;
+}
+
+/* Guests go on while the worker ends, by STOP or because its supervisor has. */
+static void leave(struct rig *r, struct load *l, bool orphan)
+{
+	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_STOP };
+
+	if (orphan)
+		close_fd(&r->sock);
+	else
+		UNIT_EQ(worker_send(r->sock, &msg, NULL, 0), 0);
+	for (uint32_t i = 0; i < 20; i++)
+		for (uint32_t q = 0; q < 4; q++)
+			pump(&r->guest[q], &l[q], true);
+	while (!orphan && !has_message(r))
+		for (uint32_t q = 0; q < 4; q++)
+			pump(&r->guest[q], &l[q], true);
+	if (!orphan)
+		hear(r, WORKER_STOPPED, &msg);
+	pthread_join(r->thread, NULL);
+	UNIT_EQ(r->status, orphan ? 1 : 0);
+	UNIT_EQ(fake_mapped(), 0);
+	close_fd(&r->sock);
+}
+
+static void hand_over(enum worker_engine engine, bool persistent)
+{
+	struct rig r = { .start.poll_us = 20, .start.replay = 1, .start.engine = engine,
+			 .start.front.persistent = persistent };
+	static struct load l[4];
+	uint64_t end = now_ms() + 4 * PATIENCE_MS;
+	struct worker_msg msg;
+
+	memset(l, 0, sizeof(l));
+	rig_open(&r, 4);
+	for (uint32_t q = 0; q < 4; q++)
+		l[q].s = whole_page(GUEST_DATA_PAGE + q);
+	for (uint32_t round = 1; round <= ROUNDS; round++) {
+		start(&r);
+		hear(&r, WORKER_READY, &msg);
+		for (uint32_t q = 0; q < 4 && now_ms() < end; q = (q + 1) % 4) {
+			uint32_t i = 0;
+
+			pump(&r.guest[q], &l[q], true);
+			while (i < 4 && l[i].got >= round * PER_ROUND)
+				i++;
+			if (i == 4)
+				break;
+		}
+		leave(&r, l, round % 3 == 0);
+	}
+	start(&r);
+	hear(&r, WORKER_READY, &msg);
+	for (uint32_t q = 0; q < 4; q++)
+		while (l[q].got < l[q].put && now_ms() < end)
+			pump(&r.guest[q], &l[q], false);
+	for (uint32_t q = 0; q < 4; q++)
+		UNIT_EQ(l[q].got, l[q].put);
+	UNIT_OK(l[0].got >= ROUNDS * PER_ROUND);
+	ask_stop(&r);
+	rig_close(&r, 0);
+}
+
+static void test_hand_over(void)
+{
+	hand_over(WORKER_ENGINE_BUFFERED, true);
+	hand_over(WORKER_ENGINE_BUFFERED, false);
+	hand_over(WORKER_ENGINE_DIRECT, true);
 }
 
 /* ---- killed --------------------------------------------------------------------------------------------- */
@@ -587,19 +806,6 @@ static bool image_right(struct rig *r, uint32_t nr)
 			return false;
 	}
 	return true;
-}
-
-static uint32_t count_once(struct guest *g, uint8_t *seen, uint32_t nr)
-{
-	struct guest_response rsp;
-	uint32_t got = 0;
-
-	while (guest_response(g, &rsp)) {
-		if (rsp.id >= nr || seen[rsp.id]++ || rsp.status != BLKIF_RSP_OKAY)
-			CU_FAIL("a wrong answer, or one twice");
-		got++;
-	}
-	return got;
 }
 
 /*
@@ -658,6 +864,7 @@ static void test_killed(void)
 static const struct unit_test tests[] = {
 	{ "a life", test_serve },
 	{ "resize", test_resize },
+	{ "a mirror's map", test_mirror },
 	{ "an insane ring", test_broken },
 	{ "the supervisor goes", test_orphan },
 	{ "what cannot start says why", test_failures },
@@ -669,6 +876,7 @@ static const struct unit_test tests[] = {
 	{ "two queues and barriers", test_two_queues },
 	{ "a cap for both queues", test_persistent_cap },
 	{ "stopped while busy", test_stop_busy },
+	{ "one after the other, under load", test_hand_over },
 	{ "killed and succeeded", test_killed },
 };
 

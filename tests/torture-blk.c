@@ -314,15 +314,16 @@ int main(int argc, char **argv)
 	}
 	if (churn() && !failed)
 		read_all();
-	rc = blkfront_close(disk, TIMEOUT_MS, &problem);
-	if (rc)
-		fprintf(stderr, "torture-blk: close: %s: %s\n", strerror(-rc), problem.text);
-	front_linux_close(fl);
 	printf("%llu writes, %llu reads, %llu flushes; lost %llu, misordered %llu, torn %llu, "
 	       "foreign %llu, errors %llu; longest %llu ms\n", (unsigned long long)writes,
 	       (unsigned long long)reads, (unsigned long long)flushes, (unsigned long long)lost,
 	       (unsigned long long)misordered, (unsigned long long)torn,
 	       (unsigned long long)foreign, (unsigned long long)failed,
 	       (unsigned long long)longest_ns / 1000000);
+	fflush(stdout);	/* a store that has gone keeps us from closing */
+	rc = blkfront_close(disk, TIMEOUT_MS, &problem);
+	if (rc)
+		fprintf(stderr, "torture-blk: close: %s: %s\n", strerror(-rc), problem.text);
+	front_linux_close(fl);
 	return rc || lost || misordered || torn || foreign || failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -132,6 +132,13 @@ run 0 a b --store=both
 says "PASS a .*"
 says "PASS a/oxenstored .*"
 says "xenhost: 4 passed, .*"
+job storeless true "stores: one"
+run 0 a storeless --store=both
+says "PASS storeless .*"
+says "xenhost: 3 passed, .*"
+run 0 storeless --store=both
+says "xenhost: 1 passed, .*"
+rm "$tmp/xenhost/jobs/storeless.sh"
 
 # The budget ends inside a boot, and between boots; what is left is named.
 rm -rf "$tmp/cache"

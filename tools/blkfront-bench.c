@@ -186,6 +186,9 @@ static int run(struct bench *b)
 	b->end_ns = UINT64_MAX;
 	b->count_from_ns = b->now_ns + (uint64_t)(b->a->warmup_seconds * 1e9);
 	b->ops_left = b->a->ops;
+	/* What is not warmed up is counted whole: not from the first answer on. */
+	if (b->count_from_ns == b->now_ns)
+		begin_counting(b);
 	for (i = 0; i < b->depth && !b->stopping; i++)
 		submit(b, b->worker + i);
 	while (r >= 0 && (n = blkfront_inflight(b->s->f))) {

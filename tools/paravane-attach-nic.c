@@ -14,6 +14,8 @@
 
 #include "keys.h"
 #include "paravane.h"
+#include "paravane-deadline.h"
+#include "paravane-limit.h"
 #include "paravane-settle.h"
 #include "util.h"
 #include "vif.h"
@@ -46,12 +48,15 @@ static const char help_text[] =
 "  ip=ADDRESSES, gatewaydev=NAME  for scripts\n"
 "  backend=DOMAIN   the domain whose back end serves it; default: this one\n"
 "\n"
+"  --limit LIMITS   NAME=NUMBER,... as \"paravane limit\" takes them:\n"
+"                   rx-packets-per-second=5k, tx-bytes-per-second=10M ...\n"
 "  --kind KIND      vif (the default) or qnic\n"
 "  --libxl          write libxl's own nodes too, so that xl lists it; the default\n"
 "                   for domains that xl made\n"
 "  --no-libxl       never\n"
 "  --idempotent     an interface of this guest with this address, there already, is\n"
 "                   no error; needs mac=\n"
+"  --dry-run        only looks whether it could be attached: domain, address\n"
 "  --json           print the interface's object, as list does\n"
 "  --wait SECONDS   deadline for both ends to connect (default 30)\n"
 "  --no-wait        return when the nodes are written\n"
@@ -67,12 +72,14 @@ struct attach {
 	struct common_options common;
 	struct toolstack_nic nic;
 	enum libxl_choice libxl;
-	bool has_mac, has_devid, idempotent, json;
+	bool has_mac, has_devid, idempotent, json, dry_run;
 };
 
-enum { OPT_LIBXL = 256, OPT_NO_LIBXL, OPT_IDEMPOTENT, OPT_JSON };
+enum { OPT_LIBXL = 256, OPT_NO_LIBXL, OPT_IDEMPOTENT, OPT_JSON, OPT_LIMIT, OPT_DRY_RUN };
 
 static const struct option options[] = {
+	{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
+	{ "limit", required_argument, NULL, OPT_LIMIT },
 	{ "libxl", no_argument, NULL, OPT_LIBXL },
 	{ "no-libxl", no_argument, NULL, OPT_NO_LIBXL },
 	{ "idempotent", no_argument, NULL, OPT_IDEMPOTENT },
@@ -247,9 +254,14 @@ static int take_word(struct attach *a, const char *text)
 			      text);
 }
 
-static void take_option(struct attach *a, int opt)
+static int take_option(struct attach *a, int opt, const char *value)
 {
 	switch (opt) {
+	case OPT_DRY_RUN:
+		a->dry_run = true;
+		break;
+	case OPT_LIMIT:
+		return limit_words(&attach_nic_command, LIMIT_OF_NIC, value, &a->nic.limit);
 	case OPT_LIBXL:
 		a->libxl = LIBXL_YES;
 		break;
@@ -263,6 +275,7 @@ static void take_option(struct attach *a, int opt)
 		a->json = true;
 		break;
 	}
+	return STATUS_OK;
 }
 
 static int parse(struct attach *a, int argc, char **argv, bool *finished)
@@ -275,7 +288,9 @@ static int parse(struct attach *a, int argc, char **argv, bool *finished)
 			*finished = true;
 			return status;
 		}
-		take_option(a, opt);
+		status = take_option(a, opt, optarg);
+		if (status)
+			return status;
 	}
 	status = common_operands(&attach_nic_command, argc, 1, 1 + (int)ARRAY_LEN(words));
 	for (int i = optind + 1; !status && i < argc; i++)
@@ -307,7 +322,10 @@ static int resolve(struct attach *a, const char *domain)
 
 /* ---- addresses ------------------------------------------------------------------ */
 
-/* Another interface with the address; on the same switch unless any will do. */
+/*
+ * Another interface with the address; on the same switch unless any will do. As for xl, a
+ * guest may have one address on several; --idempotent means one interface by it.
+ */
 struct mac_search {
 	struct attach *a;
 	bool any_switch;
@@ -324,11 +342,18 @@ static int has_this_mac(void *arg, const struct inventory_device *dev)
 {
 	struct mac_search *s = arg;
 	const struct toolstack_nic *n = &s->a->nic;
+	uint8_t mac[VIF_MAC_BYTES];
+	char text[32];
 
+	/* One question to the store for each interface there is, more for the one. */
+	if (xenbus_read_text(s->a->store.xs, XBT_NULL, dev->back_dir, KEY_MAC, text,
+			     sizeof(text)) || vif_parse_mac(text, mac) ||
+	    memcmp(mac, n->mac, sizeof(mac)))
+		return 0;
 	if (vif_read_toolstack(s->a->store.xs, dev->back_dir, &s->ts, NULL) ||
 	    !s->ts.has_mac || memcmp(s->ts.mac, n->mac, sizeof(n->mac)))
 		return 0;
-	if (!s->any_switch && dev->domid != n->domid &&
+	if (!s->any_switch && !(s->a->idempotent && dev->domid == n->domid) &&
 	    strcmp(switch_name(s->ts.bridge), switch_name(n->bridge)))
 		return 0;
 	s->found = *dev;
@@ -412,7 +437,8 @@ static int create(struct attach *a, bool *created)
 	if (a->idempotent && find_same(a))
 		return STATUS_OK;
 	status = check_mac(a);
-	if (status)
+	*created = !status;
+	if (status || a->dry_run)
 		return status;
 	ret = a->has_devid ? toolstack_create_nic(a->store.xs, &a->nic) : create_next_free(a);
 	if (ret == -EEXIST)
@@ -423,7 +449,16 @@ static int create(struct attach *a, bool *created)
 				a->nic.domid, a->nic.devid);
 	if (ret < 0)
 		return complain_not_created(ret, "network interface", a->nic.domid);
-	*created = true;
+	return STATUS_OK;
+}
+
+static int say_what_would(struct attach *a, bool created)
+{
+	char domain[96];
+
+	printf("an interface of %s: %s\n",
+	       domain_label(&a->store, a->nic.domid, domain, sizeof(domain)),
+	       created ? "would be attached" : "is attached already");
 	return STATUS_OK;
 }
 
@@ -453,12 +488,15 @@ static int run(int argc, char **argv)
 
 	if (status || finished)
 		return status;
+	deadline_set(2 * a.common.wait_ms);	/* for the script, and for both ends */
 	status = store_open(&a.store);
 	if (!status)
 		status = resolve(&a, argv[optind]);
 	if (!status)
 		status = create(&a, &created);
-	return status ? status : settle(&a, created);
+	if (status)
+		return status;
+	return a.dry_run ? say_what_would(&a, created) : settle(&a, created);
 }
 
 const struct subcommand attach_nic_command = {

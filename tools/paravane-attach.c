@@ -12,7 +12,9 @@
 
 #include "keys.h"
 #include "paravane.h"
+#include "paravane-deadline.h"
 #include "paravane-image.h"
+#include "paravane-limit.h"
 #include "paravane-settle.h"
 #include "util.h"
 
@@ -25,8 +27,8 @@ static const char help_text[] =
 "Gives a guest a disk and returns when both ends are connected.\n"
 "\n"
 "  DOMAIN           number or name\n"
-"  IMAGE            a raw file or block device, or what XenStore's params shall\n"
-"                   hold (aio:PATH, phy:PATH, nbd:...)\n"
+"  IMAGE            a raw file or block device, qcow2:PATH or vmdk:PATH and so on,\n"
+"                   nbd://HOST/EXPORT, or what else XenStore's params shall hold\n"
 "  DEVICE           xvda, sda1, hda, d0p1, 51712 ...; default: the next free xvdX\n"
 "\n"
 "  --mode MODE      r, w (alone, the default) or w! (shared; no check)\n"
@@ -41,7 +43,12 @@ static const char help_text[] =
 "                   daemon's option says\n"
 "  --secure-discard HOW  device (the default): where the device has a command for\n"
 "                   it; overwrite: else by writing zeros first; off\n"
+"  --io-timeout S   seconds that requests wait for an image's server that is away\n"
+"                   (nbd:, qcow2: ...) before they fail; 0: for ever; default: what\n"
+"                   the daemon's option says\n"
 "  --barriers-only  offer write barriers and no flush\n"
+"  --limit LIMITS   NAME=NUMBER,... as \"paravane limit\" takes them: iops=500,\n"
+"                   read-bytes-per-second=10MiB ...\n"
 "  --backend DOMAIN the domain whose back end serves it; default: this one\n"
 "  --kind KIND      vbd (the default), vbd3 or qdisk\n"
 "  --script SCRIPT  a hotplug script, as xl runs it (a name: in /etc/xen/scripts)\n"
@@ -49,6 +56,8 @@ static const char help_text[] =
 "                   the default for domains that xl made\n"
 "  --no-libxl       never\n"
 "  --idempotent     the same disk attached already is no error\n"
+"  --dry-run        only looks whether it could be attached: domain, image, others\n"
+"                   that use it, the device's name\n"
 "  --json           print the disk's object, as list does\n"
 "  --wait SECONDS   deadline for both ends to connect (default 30)\n"
 "  --no-wait        return when the nodes are written\n"
@@ -66,12 +75,12 @@ struct attach {
 	struct toolstack_disk disk;
 	const char *device;		/* NULL: the next free one */
 	enum libxl_choice libxl;
-	bool idempotent, json;
+	bool idempotent, json, dry_run;
 };
 
 enum { OPT_MODE = 256, OPT_CACHE, OPT_GRANT_MODE, OPT_CDROM, OPT_REMOVABLE, OPT_SCRIPT,
        OPT_LIBXL, OPT_NO_LIBXL, OPT_IDEMPOTENT, OPT_SECTOR, OPT_PHYSICAL, OPT_SEGMENTS,
-       OPT_SECURE, OPT_BARRIERS, OPT_JSON };
+       OPT_SECURE, OPT_BARRIERS, OPT_IO_TIMEOUT, OPT_JSON, OPT_LIMIT, OPT_DRY_RUN };
 
 static const struct option options[] = {
 	{ "mode", required_argument, NULL, OPT_MODE },
@@ -83,7 +92,10 @@ static const struct option options[] = {
 	{ "physical-sector", required_argument, NULL, OPT_PHYSICAL },
 	{ "segments", required_argument, NULL, OPT_SEGMENTS },
 	{ "secure-discard", required_argument, NULL, OPT_SECURE },
+	{ KEY_IO_TIMEOUT, required_argument, NULL, OPT_IO_TIMEOUT },
 	{ "barriers-only", no_argument, NULL, OPT_BARRIERS },
+	{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
+	{ "limit", required_argument, NULL, OPT_LIMIT },
 	{ "script", required_argument, NULL, OPT_SCRIPT },
 	{ "libxl", no_argument, NULL, OPT_LIBXL },
 	{ "no-libxl", no_argument, NULL, OPT_NO_LIBXL },
@@ -147,6 +159,18 @@ static int parse_segments(const char *text, struct vbd_wishes *w)
 	return STATUS_OK;
 }
 
+static int parse_io_timeout(const char *text, struct vbd_wishes *w)
+{
+	uint64_t v;
+
+	if (parse_u64(text, VBD_IO_TIMEOUT_MAX_S, &v))
+		return complain_usage(&attach_disk_command, "--io-timeout \"%s\": seconds from "
+				      "0 (for ever) to %u are expected", text, VBD_IO_TIMEOUT_MAX_S);
+	w->limits_io = true;
+	w->io_timeout_s = (uint32_t)v;
+	return STATUS_OK;
+}
+
 static int parse_secure(const char *text, struct vbd_wishes *w)
 {
 	if (!strcmp(text, "device"))
@@ -175,6 +199,8 @@ static int parse_wish(struct vbd_wishes *w, int opt, const char *value)
 		return parse_segments(value, w);
 	case OPT_SECURE:
 		return parse_secure(value, w);
+	case OPT_IO_TIMEOUT:
+		return parse_io_timeout(value, w);
 	case OPT_BARRIERS:
 		w->barriers_only = true;
 		break;
@@ -204,6 +230,11 @@ static int parse_option(struct attach *a, int opt, const char *value)
 		a->disk.cdrom = a->disk.removable = true;
 		a->disk.share = VBD_READ_ONLY;
 		break;
+	case OPT_DRY_RUN:
+		a->dry_run = true;
+		break;
+	case OPT_LIMIT:
+		return limit_words(&attach_disk_command, LIMIT_OF_DISK, value, &a->disk.limit);
 	case OPT_REMOVABLE:
 		a->disk.removable = true;
 		break;
@@ -379,14 +410,25 @@ static int create(struct attach *a, bool *created)
 	}
 	status = disk_image_conflict(&a->store, a->disk.backend_domid, &a->image,
 				     a->disk.share);
-	if (status)
+	*created = !status;
+	if (status || a->dry_run)
 		return status;
 	ret = a->device ? toolstack_create_disk(a->store.xs, &a->disk) : create_next_free(a);
+	*created = !ret;
 	if (ret == -EEXIST)
 		return already_there(a);
 	if (ret < 0)
 		return complain_not_created(ret, "disk", a->disk.domid);
-	*created = true;
+	return STATUS_OK;
+}
+
+static int say_what_would(struct attach *a, bool created)
+{
+	char domain[96];
+
+	printf("%s of %s: %s\n", a->device ? a->device : "a disk",
+	       domain_label(&a->store, a->disk.domid, domain, sizeof(domain)),
+	       created ? "would be attached" : "is attached already");
 	return STATUS_OK;
 }
 
@@ -419,12 +461,15 @@ static int run(int argc, char **argv)
 
 	if (status || finished)
 		return status;
+	deadline_set(2 * a.common.wait_ms);	/* for the script, and for both ends */
 	status = store_open(&a.store);
 	if (!status)
 		status = resolve(&a, argv[optind]);
 	if (!status)
 		status = create(&a, &created);
-	return status ? status : settle(&a, created);
+	if (status)
+		return status;
+	return a.dry_run ? say_what_would(&a, created) : settle(&a, created);
 }
 
 const struct subcommand attach_disk_command = {

@@ -139,7 +139,7 @@ static void port_text(struct store *store, const struct bridge_port_info *info, 
 
 	if (info->is_uplink)
 		snprintf(buf, bytes, "uplink %.31s", info->name);
-	else if (inventory_domain_name(store->xs, info->domid, name, sizeof(name)))
+	else if (!store->xs || inventory_domain_name(store->xs, info->domid, name, sizeof(name)))
 		snprintf(buf, bytes, "%u/vif%u", info->domid, info->devid);
 	else
 		snprintf(buf, bytes, "%s/vif%u", name, info->devid);

@@ -37,6 +37,7 @@ static const char help_text[] =
 "  -w, --write FILE  instead of standard output, which is \"-\"\n"
 "  -s, --snaplen N   octets kept of a frame, 1 to 262144 (default 65535)\n"
 "      --json        the counters at the end as an object, on standard error\n"
+"      --backend DOMAIN  the domain whose interface is meant; default: as found\n"
 "\n"
 "Ends with a signal, when nobody reads, or with the interface or bridge.\n"
 "\n"

@@ -80,8 +80,7 @@ static int parse_wait(const struct subcommand *command, const char *text, int *w
 	return STATUS_OK;
 }
 
-static int parse_kind(const struct subcommand *command, const char *text,
-		      const char **kind)
+int parse_kind(const struct subcommand *command, const char *text, const char **kind)
 {
 	static const char *const expected[] = {
 		[OF_DISKS] = "vbd, vbd3 or qdisk",

@@ -42,7 +42,7 @@ static const char *const number_fields[] = {
 	"block_bytes", "frame_bytes", "depth", "ops", "ops_per_s", "mib_per_s", "mbit_per_s",
 	"wall_ns", "latency_mean_ns", "latency_p50_ns", "latency_p99_ns", "exits",
 	"port_exits", "mmio_exits", "hypercalls", "halts", "notifications_sent", "interrupts",
-	"vcpu_cpu_ns", "dom0_cpu_ns", "back_end_cpu_ns", "retransmits",
+	"vcpu_cpu_ns", "dom0_cpu_ns", "back_end_cpu_ns", "bytes_copied_per_byte", "retransmits",
 	NULL };
 
 static bool is_among(const char *key, const char *const *keys)

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "paravane.h"
+#include "paravane-deadline.h"
 #include "paravane-script.h"
 #include "util.h"
 
@@ -28,20 +29,29 @@ static const char help_text[] =
 "  --backend DOMAIN the domain whose back end serves it; default: as found\n"
 "  --kind KIND      vbd, vbd3, qdisk, vif or qnic; default: as found\n"
 "  --idempotent     a device that is not there is no error\n"
+"  --dry-run        says what it would do, and which state the ends are in\n"
+"  --json           an object with domid, device, devid, kind, backend_domid and\n"
+"                   result: detached, forced (the guest had not let go), absent,\n"
+"                   attached (--dry-run)\n"
 "  --wait SECONDS   deadline for both ends to close (default 10)\n"
 "  --no-wait        with --force: removes at once\n"
 "\n"
 "What the guest does not let go stays attached, and is gone once the\n"
 "guest lets go and detach is run again.\n"
 "\n"
+"It ends in any case, also when XenStore does not answer: 10 seconds after the\n"
+"deadline at the latest, and 40 more where a hotplug script hangs.\n"
+"\n"
 "Exit status: 0 gone, 1 error, 2 wrong usage, 3 the deadline passed, 4 no such\n"
 "domain or device, 6 the guest refuses because it uses the disk.\n";
 
-enum { OPT_FORCE = 256, OPT_IDEMPOTENT };
+enum { OPT_FORCE = 256, OPT_IDEMPOTENT, OPT_DRY_RUN, OPT_JSON };
 
 static const struct option options[] = {
 	{ "force", no_argument, NULL, OPT_FORCE },
 	{ "idempotent", no_argument, NULL, OPT_IDEMPOTENT },
+	{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
+	{ "json", no_argument, NULL, OPT_JSON },
 	COMMON_OPTIONS,
 	{ 0 }
 };
@@ -50,7 +60,7 @@ struct detach {
 	struct store store;
 	struct common_options common;
 	struct inventory_device dev;
-	bool force, idempotent;
+	bool force, idempotent, dry_run, json;
 };
 
 static int parse(struct detach *d, int argc, char **argv, bool *finished)
@@ -65,6 +75,8 @@ static int parse(struct detach *d, int argc, char **argv, bool *finished)
 		}
 		d->force |= opt == OPT_FORCE;
 		d->idempotent |= opt == OPT_IDEMPOTENT;
+		d->dry_run |= opt == OPT_DRY_RUN;
+		d->json |= opt == OPT_JSON;
 	}
 	status = common_operands(&detach_command, argc, 2, 2);
 	if (!status && !d->common.wait_ms && !d->force)
@@ -108,15 +120,26 @@ static int remove_device(struct detach *d)
 				     d->dev.domid, d->dev.devid);
 }
 
+static void print_result(const struct detach *d, const char *result)
+{
+	char device[32];
+
+	printf("{\"domid\": %u, \"device\": \"%s\", \"devid\": %u, \"kind\": \"%s\", \"backend_domid\": %u, \"result\": \"%s\"}\n",
+	       d->dev.domid, device_label(d->dev.kind, d->dev.devid, device, sizeof(device)),
+	       d->dev.devid, d->dev.kind, d->dev.backend_domid, result);
+}
+
 static int detach(struct detach *d)
 {
 	struct toolstack_view view = { 0 };
 	char domain[96], device[32];
+	bool forced;
 	int ret;
 
 	ret = toolstack_close(d->store.xs, d->dev.backend_domid, d->dev.kind,
 				   d->dev.domid, d->dev.devid, d->common.wait_ms, &view);
-	if (!ret || (ret == -ETIMEDOUT && d->force))
+	forced = ret == -ETIMEDOUT && d->force;
+	if (!ret || forced)
 		ret = remove_device(d);
 	device_label(d->dev.kind, d->dev.devid, device, sizeof(device));
 	domain_label(&d->store, d->dev.domid, domain, sizeof(domain));
@@ -127,7 +150,29 @@ static int detach(struct detach *d)
 				words_of(d->dev.kind)->noun, device);
 	if (ret < 0)
 		return complain(STATUS_ERROR, "%s of %s: %s", device, domain, strerror(-ret));
-	printf("%s of %s: detached\n", device, domain);
+	if (d->json)
+		print_result(d, forced ? "forced" : "detached");
+	else
+		printf("%s of %s: detached%s\n", device, domain,
+		       forced ? ", though not let go" : "");
+	return STATUS_OK;
+}
+
+static int dry_run(struct detach *d)
+{
+	struct toolstack_view view = { 0 };
+	char domain[96], device[32];
+
+	toolstack_look(d->store.xs, d->dev.backend_domid, d->dev.kind, d->dev.domid,
+		       d->dev.devid, &view);
+	if (d->json) {
+		print_result(d, "attached");
+		return STATUS_OK;
+	}
+	printf("%s of %s: would be detached; the back end is %s, the front end %s\n",
+	       device_label(d->dev.kind, d->dev.devid, device, sizeof(device)),
+	       domain_label(&d->store, d->dev.domid, domain, sizeof(domain)),
+	       xenbus_state_name(view.back), xenbus_state_name(view.front));
 	return STATUS_OK;
 }
 
@@ -146,15 +191,18 @@ static int run(int argc, char **argv)
 
 	if (status || finished)
 		return status;
+	deadline_set(d.common.wait_ms);
 	status = store_open(&d.store);
 	if (!status)
 		status = store_find(&d.store, &d.common, argv[optind], argv[optind + 1],
 				    &d.dev);
 	if (!status)
-		status = detach(&d);
-	if (status == STATUS_NO_SUCH && d.idempotent)
-		return STATUS_OK;
-	return status;
+		status = d.dry_run ? dry_run(&d) : detach(&d);
+	if (status != STATUS_NO_SUCH || !d.idempotent)
+		return status;
+	if (d.json)
+		puts("{\"result\": \"absent\"}");
+	return STATUS_OK;
 }
 
 const struct subcommand detach_command = {

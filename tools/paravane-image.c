@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "image.h"
+#include "keys.h"
+#include "storage.h"
 #include "paravane-image.h"
 #include "util.h"
 
@@ -34,7 +36,8 @@ static bool has_other_scheme(const char *text)
 {
 	size_t word = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789+-");
 
-	return text[word] == ':' && word > 0 && access(text, F_OK);
+	return (text[word] == ':' && word > 0 && access(text, F_OK)) ||
+	       (storage_is_remote(text) && strchr(text, '+'));
 }
 
 /* phy:vg/lv means /dev/vg/lv, as in xl's configuration. */
@@ -85,12 +88,27 @@ void disk_image_free(struct disk_image *image)
 	image->path = NULL;
 }
 
+/* Of what a server has there is only the name to look at, and a file that it is in. */
+static int check_name(const char *params, enum vbd_share share)
+{
+	struct storage s;
+	char why[256] = "";
+
+	if (storage_parse(params, &s, why, sizeof(why)))
+		return complain(STATUS_ERROR, "%s", why);
+	if (!s.path[0] || !access(s.path, share == VBD_READ_ONLY ? R_OK : R_OK | W_OK))
+		return STATUS_OK;
+	return complain(STATUS_ERROR, "%s: %s", s.path, strerror(errno));
+}
+
 int disk_image_check(const struct disk_image *image, enum vbd_share share)
 {
 	struct image_info info;
 	char why[256] = "";
 	int fd = -1, ret;
 
+	if (storage_is_remote(image->params) && strncmp(image->params, "raw:", 4))
+		return check_name(image->params, share);
 	if (!image->path)
 		return STATUS_OK;
 	ret = image_open(image->path, share == VBD_READ_ONLY, &fd, &info, why, sizeof(why));
@@ -132,6 +150,19 @@ static bool goes_together(enum vbd_share a, enum vbd_share b)
 	       (a == VBD_READ_ONLY && b == VBD_READ_ONLY);
 }
 
+/* By one question to the store for each disk there is; the one that matters costs more. */
+static bool is_another_file(struct conflict *c, const struct inventory_device *disk)
+{
+	char params[4096];
+	const char *path;
+
+	if (!c->image->path || xenbus_read_text(c->store->xs, XBT_NULL, disk->back_dir,
+						KEY_PARAMS, params, sizeof(params)))
+		return false;
+	path = strchr(params, '/');	/* behind whatever prefixes */
+	return path && !same_file(c->image->path, path);
+}
+
 static int check_one(void *arg, const struct inventory_device *disk)
 {
 	struct conflict *c = arg;
@@ -139,7 +170,7 @@ static int check_one(void *arg, const struct inventory_device *disk)
 	char domain[96], device[32];
 	int status = STATUS_OK;
 
-	if (vbd_read_toolstack(c->store->xs, disk->back_dir, &ts, NULL) < 0)
+	if (is_another_file(c, disk) || vbd_read_toolstack(c->store->xs, disk->back_dir, &ts, NULL) < 0)
 		goto out;
 	if (!ts.params || goes_together(c->share, ts.share) ||
 	    !disk_image_same(c->image, ts.params))

@@ -66,9 +66,27 @@ void json_bool(const char *name, bool b)
 	printf(",\n    \"%s\": %s", name, b ? "true" : "false");
 }
 
+void json_limit(enum limit_device of, const struct limit *l)
+{
+	const char *name, *comma = "";
+	uint64_t number;
+
+	putchar('{');
+	for (uint32_t i = 0; (name = limit_each(of, l, i, &number)); i++) {
+		if (!number)
+			continue;
+		printf("%s\"", comma);
+		for (; *name; name++)
+			putchar(*name == '-' ? '_' : *name);
+		printf("\": %" PRIu64, number);
+		comma = ", ";
+	}
+	putchar('}');
+}
+
 /* ---- of every device ---------------------------------------------------------- */
 
-static void json_begin(const struct device_view *v)
+static void json_begin(const struct device_view *v, enum limit_device of)
 {
 	printf("  {\n    \"domid\": %u", v->dev->domid);
 	json_text("domain", v->domain);
@@ -78,6 +96,8 @@ static void json_begin(const struct device_view *v)
 	json_number("backend_domid", v->dev->backend_domid);
 	json_text("backend_state", xenbus_state_name(v->ends.back));
 	json_text("frontend_state", xenbus_state_name(v->ends.front));
+	fputs(",\n    \"limit\": ", stdout);
+	json_limit(of, &v->limit);
 }
 
 void json_device_end(void)
@@ -115,7 +135,7 @@ static void json_features(const struct disk_view *v)
 
 static void json_counters(const struct runinfo *r)
 {
-	const struct journal_counters *c = &r->counters;
+	const struct blk_figures *c = &r->counters;
 
 	json_text("engine", r->engine);
 	json_text("grant_mode", r->grants);
@@ -139,9 +159,22 @@ static void json_counters(const struct runinfo *r)
 	       c->mapped_pages, c->copied_bytes, c->replayed);
 }
 
+/* Of one that runs. */
+static void json_mirror(const struct mirror_info *m)
+{
+	if (!m->found || mirror_info_is_over(m)) {
+		json_text("mirror", NULL);
+		return;
+	}
+	fputs(",\n    \"mirror\": {\"target\": ", stdout);
+	json_quoted(m->target);
+	printf(", \"status\": \"%s\", \"at_sync\": \"%s\", \"percent\": %u, \"left_bytes\": %" PRIu64
+	       "}", m->status, m->at_sync, mirror_info_percent(m), m->dirty_bytes);
+}
+
 void json_disk_begin(const struct disk_view *v)
 {
-	json_begin(&v->base);
+	json_begin(&v->base, LIMIT_OF_DISK);
 	json_text("image", v->ts.params);
 	json_text("mode", mode_name(v->ts.share));
 	json_text("cache", cache_name(v->ts.cache));
@@ -151,6 +184,7 @@ void json_disk_begin(const struct disk_view *v)
 		json_features(v);
 	if (v->run.found)
 		json_counters(&v->run);
+	json_mirror(&v->mirror);
 	json_text("waits_for", v->base.waits);
 }
 
@@ -188,7 +222,7 @@ void json_nic_begin(const struct nic_view *v)
 
 	if (v->ts.has_mac)
 		vif_format_mac(v->ts.mac, mac, sizeof(mac));
-	json_begin(&v->base);
+	json_begin(&v->base, LIMIT_OF_NIC);
 	json_text("mac", mac);
 	json_text("bridge", v->ts.bridge);
 	json_text("vifname", v->ts.vifname);

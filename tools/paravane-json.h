@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "limit.h"
 
 struct disk_view;
 struct nic_view;
@@ -23,6 +24,8 @@ void json_device_end(void);
 void json_text(const char *name, const char *text);	/* NULL and "": null */
 void json_number(const char *name, uint64_t n);
 void json_bool(const char *name, bool b);
+/* An object of all that are set, by their names with '_'; the value alone. */
+void json_limit(enum limit_device of, const struct limit *l);
 void json_quoted(const char *text);			/* the value alone; libjansson has a json_string */
 
 #endif

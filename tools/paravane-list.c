@@ -96,24 +96,45 @@ static void print_counters(const struct runinfo *r)
 	       r->counters.discards, r->counters.errors);
 }
 
+/* Of one that runs, behind the image. */
+static const char *mirror_column(const struct mirror_info *m, char *buf, size_t bytes)
+{
+	buf[0] = '\0';
+	if (m->found && !mirror_info_is_over(m))
+		snprintf(buf, bytes, " (mirror to %s: %s, %u%%)", m->target, m->status,
+			 mirror_info_percent(m));
+	return buf;
+}
+
+static void print_limits(const struct device_view *v, enum limit_device of)
+{
+	char text[LIMIT_TEXT_BYTES];
+
+	limit_format(of, &v->limit, text);
+	if (text[0])
+		printf("    limits: %s\n", text);
+}
+
 static void print_disk(struct list *l, const struct disk_view *v)
 {
-	char size[32] = "-", domain[80];
+	char size[32] = "-", domain[80], mirror[600];
 
 	if (!l->nr)
 		printf("%-14s %-6s %-6s %-13s %-13s %-4s %10s  %s\n", "DOMAIN", "DEVICE", "KIND",
 		       "BACK END", "FRONT END", "MODE", "SIZE", "IMAGE");
 	if (v->base.has_features)
 		human_bytes(disk_view_bytes(v), size, sizeof(size));
-	printf("%-14s %-6s %-6s %-13s %-13s %-4s %10s  %s\n",
+	printf("%-14s %-6s %-6s %-13s %-13s %-4s %10s  %s%s\n",
 	       domain_column(&v->base, domain, sizeof(domain)), v->base.device,
 	       v->base.dev->kind, xenbus_state_name(v->base.ends.back),
 	       xenbus_state_name(v->base.ends.front),
-	       mode_name(v->ts.share), size, v->ts.params ? v->ts.params : "-");
+	       mode_name(v->ts.share), size, v->ts.params ? v->ts.params : "-",
+	       mirror_column(&v->mirror, mirror, sizeof(mirror)));
 	if (!l->more)
 		return;
 	if (v->base.has_features)
 		print_features(v);
+	print_limits(&v->base, LIMIT_OF_DISK);
 	print_counters(&v->run);
 	if (v->base.waits[0])
 		printf("    waits: %s\n", v->base.waits);
@@ -164,6 +185,7 @@ static void print_nic(struct list *l, const struct nic_view *v)
 		return;
 	printf("    " KEY_MTU " %u, rate of what it sends: %s\n", v->ts.mtu_bytes,
 	       human_rate(&v->ts, limit, sizeof(limit)));
+	print_limits(&v->base, LIMIT_OF_NIC);
 	if (v->base.has_features)
 		print_nic_features(v);
 	if (v->base.waits[0])
@@ -266,6 +288,31 @@ static void close_list(struct list *l)
 	store_close(&l->store);
 }
 
+/* ---- without a store, or with a daemon that has none --------------------------- */
+
+static void show_run_file(void *arg, const struct inventory_device *dev,
+			  const struct runinfo *info)
+{
+	struct list *l = arg;
+	char device[32];
+
+	if (!l->nr++)
+		printf("What the daemons here serve, by their own files:\n%-8s %-8s %-6s %-8s %s\n",
+		       "DOMAIN", "DEVICE", "KIND", "WORKER", "IMAGE OR SWITCH");
+	device_label(dev->kind, dev->devid, device, sizeof(device));
+	printf("%-8u %-8s %-6s %-8u %s\n", dev->domid, device, dev->kind, info->worker_pid,
+	       info->store);
+}
+
+static void say_lost(void *arg, const char *daemon, const char *kind)
+{
+	(void)arg;
+	complain(STATUS_ERROR, "paravane-%s (%s) has lost its connection to XenStore: what is "
+		 "connected is served, nothing is attached, changed or detached; when XenStore "
+		 "runs and has its contents, \"paravane upgrade %s\" connects it again", daemon,
+		 kind, daemon);
+}
+
 static int run(int argc, char **argv)
 {
 	struct list l __attribute__((cleanup(close_list))) = { 0 };
@@ -275,6 +322,9 @@ static int run(int argc, char **argv)
 	if (status || finished)
 		return status;
 	status = store_open(&l.store);
+	runinfo_each_lost(say_lost, &l);
+	if (status && !l.json)
+		runinfo_each_served(show_run_file, &l);
 	return status ? status : list(&l, optind < argc ? argv[optind] : NULL);
 }
 

@@ -80,7 +80,12 @@ static void rate(const struct nic_view *v, struct meaning *m)
 	if (!v->ts.rate_usec)
 		return;
 	SAY(is, "%s", human_rate(&v->ts, limit, sizeof(limit)));
-	SAY(means, "for what the guest sends; what it receives is not limited");
+	SAY(means, "for what the guest sends");
+}
+
+static void limits(const struct nic_view *v, struct meaning *m)
+{
+	limits_meaning(&v->base, LIMIT_OF_NIC, m);
 }
 
 static void link(const struct nic_view *v, struct meaning *m)
@@ -258,6 +263,7 @@ static const struct {
 	{ "link", link },
 	{ "mtu", mtu },
 	{ "rate", rate },
+	{ "limits", limits },
 	{ "queues", queues },
 	{ "events", events },
 	{ "receiving", receiving },

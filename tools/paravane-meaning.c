@@ -11,8 +11,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "image-error.h"
 #include "keys.h"
 #include "paravane-meaning.h"
+#include "storage.h"
 #include "util.h"
 
 #define PAGE_BYTES 4096u
@@ -106,7 +108,7 @@ static void queues(const struct disk_view *v, struct meaning *m)
 
 static void request(const struct disk_view *v, struct meaning *m)
 {
-	const struct journal_counters *c = &v->run.counters;
+	const struct blk_figures *c = &v->run.counters;
 	uint64_t kib = view_request_bytes_max(v) / 1024, done = c->reads + c->writes;
 	uint64_t moved = (c->read_sectors + c->written_sectors) * VBD_SECTOR_BYTES;
 	bool indirect = v->features.max_indirect_segments > DIRECT_PAGES;
@@ -164,6 +166,37 @@ static void grants(const struct disk_view *v, struct meaning *m)
 	each_request(v, m);
 }
 
+static const char *image_name(const struct disk_view *v)
+{
+	const char *name = v->ts.physical_device_path ? v->ts.physical_device_path : v->ts.params;
+
+	return name ? name : "";
+}
+
+/* Before it is connected too, when nothing but the image's name tells. */
+static bool behind_server(const struct disk_view *v)
+{
+	struct storage s;
+	char why[200];
+
+	return v->run.server[0] || (storage_is_remote(image_name(v)) &&
+		!storage_parse(image_name(v), &s, why, sizeof(why)) && s.kind != STORAGE_PATH);
+}
+
+/* As used; else what the image's name says, which goes before the node. */
+static const char *cache_mode(const struct disk_view *v)
+{
+	struct storage s;
+	char why[200];
+
+	if (v->run.cache[0])
+		return v->run.cache;
+	if (storage_is_remote(image_name(v)) &&
+	    !storage_parse(image_name(v), &s, why, sizeof(why)) && s.has_cache)
+		return cache_name(s.cache);
+	return cache_name(v->ts.cache);
+}
+
 static void engine(const struct disk_view *v, struct meaning *m)
 {
 	const char *name = v->run.engine;
@@ -171,19 +204,77 @@ static void engine(const struct disk_view *v, struct meaning *m)
 	if (by_qemu(v)) {
 		SAY(is, "QEMU's");
 	} else if (v->base.ours && !*name) {
-		SAY(is, "chosen when the front end connects; cache mode %s", cache_name(v->ts.cache));
+		SAY(is, "%s; cache mode %s", behind_server(v) ? "nbd, to the image's server" :
+		    "chosen when the front end connects", cache_mode(v));
 	} else if (!v->base.ours) {
 		SAY(is, "not known");
 		SAY(means, "no paravane-blkback of this domain serves the disk: the kernel's back end, perhaps, or one in another domain");
 	} else {
-		SAY(is, "%s, cache mode %s", name, cache_name(v->ts.cache));
+		SAY(is, "%s, cache mode %s", name, cache_mode(v));
 	}
 	if (!strcmp(name, "buffered"))
 		SAY(means, "through the page cache of the back end's domain: what is read again comes from memory, and that memory is the domain's");
 	else if (!strcmp(name, "direct"))
 		SAY(means, "past the page cache: as fast as the storage and as slow, also for what is read again");
+	else if (!strcmp(name, "nbd"))
+		SAY(means, "by NBD to a server, which has the image: as fast as that and the way there");
 	else if (!strcmp(name, "null"))
 		SAY(means, "no data is moved at all: for measurements only; what the guest writes is lost, what it reads is rubbish");
+}
+
+/* Only of an image behind a server. */
+static void server(const struct disk_view *v, struct meaning *m)
+{
+	const char *is = v->run.server, *why = strstr(is, ": ");
+
+	if (!*is)
+		return;
+	if (strncmp(is, "away", 4)) {
+		SAY(is, "%.120s", is);
+	} else {
+		SAY(is, "away: %.110s", why ? why + 2 : "connecting");
+		SAY(advice, "the guest's requests wait until it is there again: start it, or mend the way to it");
+	}
+	if (v->run.io_timeout_s)
+		SAY(means, "while it is away requests wait for %llu s, then they fail",
+		    (unsigned long long)v->run.io_timeout_s);
+	else
+		SAY(means, "while it is away requests wait, for ever");
+}
+
+/* What a flush is for, where a server has the image; mode: the cache mode. */
+static void server_safety(const char *mode, struct meaning *m)
+{
+	if (!strcmp(mode, "writethrough"))
+		SAY(means, "cache mode writethrough: a write is answered when the server has made it durable, which makes each one slow and a flush cheap");
+	else if (!strcmp(mode, "none"))
+		SAY(means, "cache mode none: a server that we started goes past its page cache, any other does as it likes; a write is durable when the guest has flushed");
+	else
+		SAY(means, "cache mode writeback: a write is answered when the server has it, in its memory perhaps, and is durable when the guest has flushed");
+}
+
+void limits_meaning(const struct device_view *v, enum limit_device of, struct meaning *m)
+{
+	char text[LIMIT_TEXT_BYTES];
+	uint64_t weight = v->limit.weight;
+
+	limit_format(of, &v->limit, text);
+	if (!text[0])
+		return;
+	if (strlen(text) < sizeof(m->is))
+		strcpy(m->is, text);
+	else
+		SAY(is, "several: \"paravane limit\" shows them");
+	if (weight)
+		SAY(means, "of what the switch's worker takes while several want to send, it gets %" PRIu64 " parts where one without a weight gets %u",
+		    weight, LIMIT_WEIGHT_DEFAULT);
+	if (!v->ours)
+		SAY(advice, "\"paravane limit\" says whether the back end keeps to it");
+}
+
+static void limits(const struct disk_view *v, struct meaning *m)
+{
+	limits_meaning(&v->base, LIMIT_OF_DISK, m);
 }
 
 void sandbox_meaning(const struct device_view *v, struct meaning *m)
@@ -207,6 +298,53 @@ static void sandbox(const struct disk_view *v, struct meaning *m)
 	sandbox_meaning(&v->base, m);
 }
 
+static void mirror(const struct disk_view *v, struct meaning *m)
+{
+	const struct mirror_info *i = &v->mirror;
+
+	if (!i->found)
+		return;
+	if (!strcmp(i->status, "failed")) {
+		SAY(is, "the last one failed: %.90s", i->reason);
+		SAY(means, "the guest has not noticed; %.100s is no copy of the disk", i->target);
+		SAY(advice, "mend what the reason names, and begin again: \"paravane mirror\"");
+		return;
+	}
+	if (mirror_info_is_over(i))
+		return;
+	SAY(is, "to %.60s, %s: %u%%, %" PRIu64 " bytes left", i->target, i->status,
+	    mirror_info_percent(i), i->dirty_bytes);
+	if (!strcmp(i->status, "following"))
+		SAY(means, "the target has what the disk has, but for what the guest writes now; the end would hold it for some %" PRIu64 " ms",
+		    i->finish_us / 1000 + 20);
+	else
+		SAY(means, "what the guest writes is copied again; its requests do not wait for it");
+}
+
+/* Of several kinds the one that ends the guest's trust first. */
+static void trouble(const struct disk_view *v, struct meaning *m)
+{
+	const uint64_t *errors = v->run.counters.image_errors;
+	int worst = 0;
+	uint64_t all = 0;
+
+	for (int i = 0; v->run.has_counters && i < IMAGE_ERRORS; i++) {
+		if (errors[i] && !errors[worst])
+			worst = i;
+		all += errors[i];
+	}
+	if (!all)
+		return;
+	SAY(is, "%" PRIu64 " request%s failed: %s", all, plural(all > 1 ? 2 : 1),
+	    image_error_text(worst));
+	if (v->run.flush_lost)
+		SAY(means, "a flush failed (%s): writes since the one before may be lost, and every flush fails until the front end connects anew, so that the guest cannot take them for durable",
+		    strerror((int)v->run.flush_lost));
+	else
+		SAY(means, "the guest was told of each that it failed, and of no other");
+	SAY(advice, "%s", image_error_advice(worst));
+}
+
 /* ---- what the guest may do, and rely on ------------------------------------------ */
 
 static void safety(const struct disk_view *v, struct meaning *m)
@@ -224,6 +362,8 @@ static void safety(const struct disk_view *v, struct meaning *m)
 		SAY(means, "the guest cannot ask that data be made durable: the back end says by this that a write is durable when it is answered");
 	else if (!v->base.ours)
 		SAY(means, "a write is durable when the guest has flushed");
+	else if (behind_server(v))
+		server_safety(cache_mode(v), m);
 	else if (v->ts.cache == VBD_CACHE_WRITETHROUGH)
 		SAY(means, "cache mode writethrough: a write is durable when it is answered, which makes each one slow and a flush cheap");
 	else if (v->ts.cache == VBD_CACHE_NONE)
@@ -290,9 +430,13 @@ static const struct {
 	{ "ring", ring },
 	{ "queues", queues },
 	{ "request", request },
+	{ "limits", limits },
 	{ "grants", grants },
 	{ "engine", engine },
+	{ "server", server },
 	{ "sandbox", sandbox },
+	{ "mirror", mirror },
+	{ "trouble", trouble },
 	{ "safety", safety },
 	{ "discard", discard },
 	{ "sharing", sharing },

@@ -11,7 +11,7 @@
 
 #include "paravane-view.h"
 
-#define MEANINGS_MAX 14
+#define MEANINGS_MAX 15
 
 struct meaning {
 	const char *topic;	/* one word, always the same for a program */
@@ -32,6 +32,9 @@ unsigned nic_meanings(const struct nic_view *v, struct meaning out[MEANINGS_MAX]
 
 /* The row about a worker's sandbox, for both; is stays empty when nothing is known. */
 void sandbox_meaning(const struct device_view *v, struct meaning *m);
+
+/* That about limits, as "paravane limit" names them; empty: there are none. */
+void limits_meaning(const struct device_view *v, enum limit_device of, struct meaning *m);
 
 /* Of a disk: most requests in flight, all queues together; most bytes of one request. */
 uint32_t view_requests_max(const struct disk_view *v);

@@ -13,6 +13,7 @@
 
 #include "image.h"
 #include "paravane.h"
+#include "paravane-deadline.h"
 #include "util.h"
 
 #define DEFAULT_WAIT_MS 10000
@@ -134,6 +135,7 @@ static int run(int argc, char **argv)
 
 	if (status || finished)
 		return status;
+	deadline_set(r.common.wait_ms);
 	status = store_open(&r.store);
 	if (!status)
 		status = store_find(&r.store, &r.common, argv[optind], argv[optind + 1],

@@ -4,6 +4,7 @@
  *
  * Hides: file names and the key=value form. Must not know: output, XenStore.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "journal.h"
 #include "paravane.h"
 #include "paravane-runinfo.h"
 #include "util.h"
@@ -39,14 +41,24 @@ static void path_of(const struct inventory_device *disk, const char *suffix, cha
 		 suffix);
 }
 
-static void read_counters(const struct inventory_device *disk, struct runinfo *out)
+int runinfo_open_figures(const struct inventory_device *dev, int flags)
+{
+	char path[PATH_BYTES];
+	int fd;
+
+	path_of(dev, "figures", path);
+	fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 ? -errno : fd;
+}
+
+static uint32_t flush_lost(const struct inventory_device *disk)
 {
 	autoclose int fd = -1;
 	char path[PATH_BYTES];
 
 	path_of(disk, "journal", path);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	out->has_counters = fd >= 0 && !journal_read_counters(fd, &out->counters);
+	return fd < 0 ? 0 : journal_read_flush_lost(fd);
 }
 
 static void take_line(char *line, struct runinfo *out)
@@ -60,8 +72,16 @@ static void take_line(char *line, struct runinfo *out)
 	*value++ = '\0';
 	if (!strcmp(line, "engine"))
 		snprintf(out->engine, sizeof(out->engine), "%s", value);
+	else if (!strcmp(line, "server"))
+		snprintf(out->server, sizeof(out->server), "%.159s", value);
+	else if (!strcmp(line, "cache"))
+		snprintf(out->cache, sizeof(out->cache), "%.15s", value);
+	else if (!strcmp(line, "waits-seconds"))
+		parse_u64(value, UINT32_MAX, &out->io_timeout_s);
 	else if (!strcmp(line, "sandbox"))
 		snprintf(out->sandbox, sizeof(out->sandbox), "%s", value);
+	else if (!strcmp(line, "image") || !strcmp(line, "bridge"))
+		snprintf(out->store, sizeof(out->store), "%s", value);
 	else if (!strcmp(line, "grants"))
 		snprintf(out->grants, sizeof(out->grants), "%s", value);
 	else if (!strcmp(line, "pid") && !parse_u64(value, UINT32_MAX, &n))
@@ -84,7 +104,98 @@ void runinfo_read(const struct inventory_device *disk, struct runinfo *out)
 	while (fgets(line, sizeof(line), f))
 		take_line(line, out);
 	fclose(f);
-	read_counters(disk, out);
+	out->has_counters = figures_of_disk(disk, &out->counters);
+	out->flush_lost = is_nic(disk->kind) ? 0 : flush_lost(disk);
+}
+
+static const char *const daemons[] = { "blkback", "netback" };
+
+/* The files of a daemon's directory, by name. */
+static void each_file(const char *daemon, void (*fn)(void *arg, const char *daemon,
+						     const char *name), void *arg)
+{
+	char path[RUNINFO_PATH_BYTES];
+	struct dirent **found;
+	int nr;
+
+	runinfo_directory(daemon, path);
+	nr = scandir(path, &found, NULL, versionsort);
+	for (int i = 0; i < nr; i++) {
+		fn(arg, daemon, found[i]->d_name);
+		free(found[i]);
+	}
+	if (nr >= 0)
+		free(found);
+}
+
+struct each {
+	void (*device)(void *arg, const char *kind, uint32_t domid, uint32_t devid);
+	void (*served)(void *arg, const struct inventory_device *dev, const struct runinfo *info);
+	void (*lost)(void *arg, const char *daemon, const char *kind);
+	void *arg;
+};
+
+/* "vbd-3-51712.info" */
+static void take_name(void *arg, const char *daemon, const char *file)
+{
+	const struct each *each = arg;
+	enum inventory_class of;
+	uint32_t domid, devid;
+	char kind[16];
+	int end = 0;
+
+	(void)daemon;
+	if (sscanf(file, "%15[a-z0-9]-%u-%u.info%n", kind, &domid, &devid, &end) == 3 && end &&
+	    !file[end] && !inventory_class_of(kind, &of))
+		each->device(each->arg, kind, domid, devid);
+}
+
+void runinfo_each(void (*fn)(void *arg, const char *kind, uint32_t domid, uint32_t devid),
+		  void *arg)
+{
+	struct each each = { .device = fn, .arg = arg };
+
+	for (size_t i = 0; i < ARRAY_LEN(daemons); i++)
+		each_file(daemons[i], take_name, &each);
+}
+
+static void take_served(void *arg, const char *kind, uint32_t domid, uint32_t devid)
+{
+	const struct each *each = arg;
+	struct inventory_device dev = { .kind = kind, .domid = domid, .devid = devid };
+	struct runinfo info;
+
+	runinfo_read(&dev, &info);
+	if (info.found && info.worker_pid &&
+	    (!kill((pid_t)info.worker_pid, 0) || errno == EPERM))
+		each->served(each->arg, &dev, &info);
+}
+
+void runinfo_each_served(void (*fn)(void *arg, const struct inventory_device *dev,
+				    const struct runinfo *info), void *arg)
+{
+	struct each each = { .served = fn, .arg = arg };
+
+	runinfo_each(take_served, &each);
+}
+
+static void take_lost(void *arg, const char *daemon, const char *name)
+{
+	const struct each *each = arg;
+	char kind[16];
+	int end = 0;
+
+	if (sscanf(name, "%15[a-z0-9].store-lost%n", kind, &end) == 1 && end && !name[end] &&
+	    runinfo_daemon_runs(kind))
+		each->lost(each->arg, daemon, kind);
+}
+
+void runinfo_each_lost(void (*fn)(void *arg, const char *daemon, const char *kind), void *arg)
+{
+	struct each each = { .lost = fn, .arg = arg };
+
+	for (size_t i = 0; i < ARRAY_LEN(daemons); i++)
+		each_file(daemons[i], take_lost, &each);
 }
 
 bool runinfo_daemon_runs(const char *kind)

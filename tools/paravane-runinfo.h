@@ -10,15 +10,20 @@
 #define PV_PARAVANE_RUNINFO_H
 
 #include "inventory.h"
-#include "journal.h"
+#include "paravane-figures.h"
 
 struct runinfo {
 	bool found, has_counters;
 	char engine[64], grants[16];		/* empty: not known */
+	char server[160];	/* of an image behind one: "connected", or why not */
+	char cache[16];		/* the image's name may say another than the nodes */
+	uint64_t io_timeout_s;
 	char sandbox[64];			/* sandbox_describe()'s words */
+	char store[256];			/* the image, or the bridge */
 	uint32_t worker_pid;
 	uint64_t restarts;
-	struct journal_counters counters;	/* all queues added up */
+	struct blk_figures counters;		/* all queues added up */
+	uint32_t flush_lost;			/* errno of a flush that failed, or 0 */
 };
 
 #define RUNINFO_PATH_BYTES 512
@@ -26,8 +31,24 @@ struct runinfo {
 /* The run directory of a daemon, "blkback" or "netback". */
 void runinfo_directory(const char *daemon, char buf[RUNINFO_PATH_BYTES]);
 
+/* The file that the device's worker counts in, opened as open(2) says; -errno. */
+int runinfo_open_figures(const struct inventory_device *dev, int flags);
 /* Of a disk; of an interface, the sandbox and the worker alone. */
 void runinfo_read(const struct inventory_device *disk, struct runinfo *out);
+/*
+ * Calls fn for each device that has a worker here, in no order, by the run directories
+ * alone; kind is valid during the call. Asks nobody.
+ */
+void runinfo_each(void (*fn)(void *arg, const char *kind, uint32_t domid, uint32_t devid),
+		  void *arg);
+/*
+ * Each of these whose worker runs, with what its file says: what can be known without
+ * XenStore. Of dev only kind, domid and devid are set.
+ */
+void runinfo_each_served(void (*fn)(void *arg, const struct inventory_device *dev,
+				    const struct runinfo *info), void *arg);
+/* The daemons that run and have no XenStore any more, whether there is one again or not. */
+void runinfo_each_lost(void (*fn)(void *arg, const char *daemon, const char *kind), void *arg);
 /* Whether a back end of ours on this machine says that it serves kind. */
 bool runinfo_daemon_runs(const char *kind);
 

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "paravane-deadline.h"
 #include "paravane-script.h"
 #include "util.h"
 #include "vif.h"
@@ -68,9 +69,12 @@ static int run_script(struct xs_handle *xs, const char *name, const char *verb,
 		snprintf(why, why_bytes, "hotplug script %s: %s", script, strerror(-ret));
 		return ret;
 	}
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
+	ret = deadline_wait_child(pid, &status);
+	if (ret == -ETIMEDOUT)
+		snprintf(why, why_bytes, "hotplug script %s %s: not done after %d s; killed",
+			 script, verb, DEADLINE_SCRIPT_MS / 1000);
+	if (ret < 0)
+		return ret;
 	if (WIFEXITED(status) && !WEXITSTATUS(status))
 		return 0;
 	if (WIFSIGNALED(status))

@@ -9,7 +9,12 @@
 static void look(struct store *store, const struct inventory_device *dev,
 		 struct device_view *v)
 {
+	struct key_error err;
+
 	v->dev = dev;
+	if (limit_read(store->xs, dev->back_dir, is_nic(dev->kind) ? LIMIT_OF_NIC : LIMIT_OF_DISK,
+		       &v->limit, &err))
+		v->limit = (struct limit){ .weight = 0 };
 	toolstack_look(store->xs, dev->backend_domid, dev->kind, dev->domid, dev->devid,
 		       &v->ends);
 	v->ours = dev->backend_domid == store->own_domid &&
@@ -32,8 +37,10 @@ void disk_view_look(struct store *store, const struct inventory_device *dev,
 	v->base.has_front = v->base.has_features &&
 			    !vbd_read_frontend(xs, dev->front_dir, &v->features, &v->front,
 					       NULL);
-	if (dev->backend_domid == store->own_domid)
+	if (dev->backend_domid == store->own_domid) {
 		runinfo_read(dev, &v->run);
+		mirror_info_read(dev, &v->mirror);
+	}
 	memcpy(v->base.sandbox, v->run.sandbox, sizeof(v->base.sandbox));
 	v->base.ours |= v->run.found;
 }

@@ -9,6 +9,7 @@
 #define PV_PARAVANE_VIEW_H
 
 #include "paravane.h"
+#include "paravane-mirror.h"
 #include "paravane-runinfo.h"
 #include "vif.h"
 
@@ -22,6 +23,7 @@ struct device_view {
 	char domain[64], device[32];	/* domain may be empty */
 	char sandbox[64];		/* of its worker, as runinfo.h; empty: not known */
 	char waits[512];		/* waits_for(); empty: both are connected */
+	struct limit limit;		/* as set; none where that is not valid */
 };
 
 struct disk_view {
@@ -30,6 +32,7 @@ struct disk_view {
 	struct vbd_features features;	/* if has_features */
 	struct vbd_frontend front;	/* if has_front */
 	struct runinfo run;		/* found: once both ends are connected, if ours */
+	struct mirror_info mirror;	/* found: if ours, and there is or was one */
 };
 
 struct nic_view {

@@ -3,6 +3,7 @@
  * Values of devices as all subcommands spell them (paravane-view.h).
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "paravane-view.h"
 #include "util.h"
@@ -72,4 +73,17 @@ const char *human_rate(const struct vif_toolstack *ts, char *buf, size_t len)
 	else
 		snprintf(buf, len, "none");
 	return buf;
+}
+
+bool mirror_info_is_over(const struct mirror_info *m)
+{
+	return strcmp(m->status, "copying") && strcmp(m->status, "following") &&
+	       strcmp(m->status, "finishing");
+}
+
+unsigned mirror_info_percent(const struct mirror_info *m)
+{
+	if (!m->bytes || m->dirty_bytes > m->bytes)
+		return 0;
+	return (unsigned)((double)(m->bytes - m->dirty_bytes) * 100.0 / (double)m->bytes);
 }

@@ -17,9 +17,18 @@ static const struct subcommand *const commands[] = {
 	&capture_command,
 	&compare_command,
 	&detach_command,
+	&doctor_command,
 	&explain_command,
+	&limit_command,
 	&list_command,
+	&metrics_command,
+	&mirror_command,
 	&resize_command,
+	&top_command,
+	&trace_command,
+	&upgrade_command,
+	&watch_command,
+	&why_command,
 };
 
 static void print_help(FILE *to)

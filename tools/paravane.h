@@ -38,8 +38,9 @@ struct subcommand {
 };
 
 extern const struct subcommand attach_disk_command, attach_nic_command, bridge_command,
-	capture_command, compare_command, detach_command,
-	explain_command, list_command, resize_command;
+	capture_command, compare_command, detach_command, doctor_command,
+	explain_command, limit_command, list_command, metrics_command, mirror_command, resize_command,
+	top_command, trace_command, upgrade_command, watch_command, why_command;
 
 /* The options that several subcommands take. */
 struct common_options {
@@ -63,6 +64,8 @@ struct common_options {
 int common_getopt(int argc, char **argv, const struct option *table,
 		  const struct subcommand *command, struct common_options *common,
 		  int *status);
+/* The argument of --kind, for who has other options than these; a STATUS_. */
+int parse_kind(const struct subcommand *command, const char *text, const char **kind);
 /* Complains unless between min and max operands are left; a STATUS_. */
 int common_operands(const struct subcommand *command, int argc, int min, int max);
 

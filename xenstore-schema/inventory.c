@@ -12,6 +12,7 @@
 
 #include "inventory.h"
 #include "keys.h"
+#include "xenbus-internal.h"
 #include "util.h"
 
 /* A class of devices: the front end's kind, and the back ends' kinds that serve it. */
@@ -270,4 +271,56 @@ int inventory_script_error(struct xs_handle *xs, const struct inventory_device *
 			   char *buf, size_t bytes)
 {
 	return xenbus_read_text(xs, XBT_NULL, dev->back_dir, KEY_HOTPLUG_ERROR, buf, bytes);
+}
+
+/* ---- changes -------------------------------------------------------------- */
+
+int inventory_watch(struct xs_handle *xs, uint32_t backend_domid, const char *token)
+{
+	static const char *const below[] = { DIR_BACKEND, DIR_ERROR };
+	char path[XENBUS_PATH_BYTES];
+
+	for (size_t i = 0; i < ARRAY_LEN(below); i++) {
+		int ret = xenbus_text(path, sizeof(path), DIR_LOCAL_DOMAIN "/%u/%s",
+				      (uint64_t)backend_domid, below[i]);
+
+		if (ret < 0)
+			return ret;
+		if (!xs_watch(xs, path, token))
+			return xenbus_store_error();
+	}
+	return 0;
+}
+
+int inventory_watch_front(struct xs_handle *xs, const struct inventory_device *dev, bool on)
+{
+	char path[XENBUS_PATH_BYTES];
+	int ret = xenbus_text(path, sizeof(path), "%s/" KEY_STATE, dev->front_dir);
+
+	if (ret < 0)
+		return ret;
+	if (!(on ? xs_watch(xs, path, dev->back_dir) : xs_unwatch(xs, path, dev->back_dir)))
+		return xenbus_store_error();
+	return 0;
+}
+
+/* "/local/domain/0/backend/vbd/3/51712/state", ".../error/backend/vbd/3/51712/error" */
+int inventory_of_event(const char *path, uint32_t backend_domid, struct inventory_device *out)
+{
+	const char *at = strstr(path, "/" DIR_BACKEND "/");
+	char text[XENBUS_PATH_BYTES], *rest = text, *part[3];
+	uint32_t domid, devid;
+
+	if (!at || strlen(at) >= sizeof(text))
+		return -ENOENT;
+	strcpy(text, at + strlen("/" DIR_BACKEND "/"));
+	for (size_t i = 0; i < ARRAY_LEN(part); i++)
+		part[i] = strsep(&rest, "/");
+	if (!part[1] || !part[2] || number(part[1], &domid) || number(part[2], &devid))
+		return -ENOENT;
+	for (size_t c = 0; c < ARRAY_LEN(classes); c++)
+		for (const char *const *kind = classes[c].back; *kind; kind++)
+			if (!strcmp(part[0], *kind))
+				return inventory_name(*kind, domid, backend_domid, devid, out);
+	return -ENOENT;
 }

@@ -46,6 +46,22 @@ int inventory_find(struct xs_handle *xs, enum inventory_class of, uint32_t own_d
 		   uint32_t backend_domid, uint32_t domid, uint32_t devid,
 		   const char *kind, struct inventory_device *out);
 
+/*
+ * Events for every change of a device that backend_domid serves, or of its error node; the
+ * first one comes at once. -errno of the store.
+ */
+int inventory_watch(struct xs_handle *xs, uint32_t backend_domid, const char *token);
+/*
+ * Of the front end's state too: the token of these events is what inventory_of_event() takes
+ * for a path. Off: when the device has gone.
+ */
+int inventory_watch_front(struct xs_handle *xs, const struct inventory_device *dev, bool on);
+/*
+ * Which device an event's path is about, whether it is there or not. -ENOENT: none, or
+ * more than one: any may have changed.
+ */
+int inventory_of_event(const char *path, uint32_t backend_domid, struct inventory_device *out);
+
 /* -ENOENT: no such domain, or it has no name. */
 int inventory_domain_name(struct xs_handle *xs, uint32_t domid, char *buf, size_t bytes);
 bool inventory_domain_exists(struct xs_handle *xs, uint32_t domid);

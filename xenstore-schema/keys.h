@@ -59,6 +59,11 @@
 						   empty while the script runs */
 #define KEY_HOTPLUG_ERROR	"hotplug-error"	/* H, text, none, l: the script's words */
 #define KEY_TYPE		"type"		/* Tb, text, none, l: phy qdisk tap; vif ... */
+#define KEY_LIMIT		"limit"		/* Tb, text, none, P: limit.h says how; may change
+						   while connected */
+#define KEY_LIMIT_IN_FORCE	"limit-in-force" /* B, text, none, P: what serves the device
+						   keeps to this; only where something is
+						   limited, or was */
 #define KEY_TRUSTED		"trusted"	/* Tf, flag, 1, b n: 0: F copies and zeroes all */
 
 /* ---- vbd: tool stack and hotplug script to back end ----------------------- */
@@ -87,6 +92,10 @@
 #define KEY_SPECIFICATION	"specification"	/* Tb, text, xen, l: xen, virtio */
 #define KEY_CACHE		"cache"		/* Tb, text, writeback, P: writeback
 						   writethrough none; over direct-io-safe */
+#define KEY_IO_TIMEOUT		"io-timeout"	/* Tb, u32 seconds, the daemon's, P: how long
+						   requests wait for a server; 0: ever */
+#define KEY_MIRROR		"mirror"	/* Tb, text, none, P: a mirror that is wanted (mirror-wish.h);
+						   B removes it when it is over */
 #define KEY_GRANT_MODE		"grant-mode"	/* Tb, text, the daemon's, P: auto persistent
 						   map copy */
 #define KEY_VIRTUAL_DEVICE	"virtual-device" /* Tf, u32, -, b: MAJOR << 8 | MINOR, or

@@ -52,7 +52,7 @@ int toolstack_create_disk(struct xs_handle *xs, const struct toolstack_disk *d)
 {
 	const struct vbd_wishes *w = &d->wishes;
 	struct toolstack_text text;
-	char dev[24], logical[12], physical[12], segments[12];
+	char limit[LIMIT_TEXT_BYTES], dev[24], logical[12], physical[12], segments[12], timeout[12];
 	const struct toolstack_node back[] = {
 		{ KEY_PARAMS, d->params },
 		{ KEY_SCRIPT, d->script },
@@ -74,6 +74,8 @@ int toolstack_create_disk(struct xs_handle *xs, const struct toolstack_disk *d)
 		  wish(physical, w->physical_block_bytes, w->physical_block_bytes) },
 		{ KEY_MAX_INDIRECT_SEGMENTS,
 		  wish(segments, w->limits_segments, w->max_indirect_segments) },
+		{ KEY_IO_TIMEOUT, wish(timeout, w->limits_io, w->io_timeout_s) },
+		{ KEY_LIMIT, limit_text(LIMIT_OF_DISK, &d->limit, limit) },
 		{ KEY_FLUSH_ENABLE, w->barriers_only ? "0" : NULL },
 		{ KEY_DISCARD_SECURE_ENABLE,
 		  w->discard_secure == VBD_SECURE_OVERWRITE ? "1" :

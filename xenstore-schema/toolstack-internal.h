@@ -35,6 +35,14 @@ struct toolstack_new {
 	const struct toolstack_node *front_ro;	/* the guest may not change them */
 };
 
+/* As the node has it; NULL, for no node, when nothing is limited. */
+static inline const char *limit_text(enum limit_device of, const struct limit *l,
+				     char buf[LIMIT_TEXT_BYTES])
+{
+	limit_format(of, l, buf);
+	return *buf ? buf : NULL;
+}
+
 /* As toolstack_create_disk(). */
 int toolstack_create(struct xs_handle *xs, const struct toolstack_new *new);
 int toolstack_text(struct toolstack_text *out, uint32_t domid, uint32_t backend_domid,

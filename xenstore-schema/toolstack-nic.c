@@ -134,6 +134,7 @@ static int check(const struct toolstack_nic *n, const struct nic_text *t)
 int toolstack_create_nic(struct xs_handle *xs, const struct toolstack_nic *n)
 {
 	struct nic_text t;
+	char limit[LIMIT_TEXT_BYTES];
 	bool mtu = n->mtu_bytes && n->mtu_bytes != VIF_MTU_DEFAULT;
 	const struct toolstack_node back[] = {
 		{ KEY_SCRIPT, n->script },
@@ -150,6 +151,7 @@ int toolstack_create_nic(struct xs_handle *xs, const struct toolstack_nic *n)
 		{ KEY_TYPE, "vif" },
 		{ KEY_ISOLATED, n->isolated ? "1" : NULL },
 		{ KEY_ANY_SOURCE, n->any_source ? "1" : NULL },
+		{ KEY_LIMIT, limit_text(LIMIT_OF_NIC, &n->limit, limit) },
 		{ KEY_MAX_QUEUES, n->max_queues ? t.queues : NULL },
 		/* The back end waits for the script's word; without one there is none. */
 		{ KEY_HOTPLUG_STATUS,

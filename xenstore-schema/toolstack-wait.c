@@ -185,6 +185,51 @@ int toolstack_look_again(struct xs_handle *xs, uint32_t backend_domid, const cha
 	return rc ? rc : wait_for(xs, &dirs, verdict_size, &sectors, timeout_ms, view);
 }
 
+/* ---- limits --------------------------------------------------------------- */
+
+/* Also when nothing serves the device: who will reads what is written. */
+static int limit_verdict(struct wait *w, const char *text)
+{
+	char in_force[LIMIT_TEXT_BYTES];
+	struct toolstack_view view;
+	int rc;
+
+	toolstack_look_dirs(w->xs, w->dirs, &view);
+	if (!view.back_exists)
+		return -ENOENT;
+	if (view.back != XenbusStateConnected)
+		return 1;
+	rc = limit_read_in_force(w->xs, w->dirs->back, in_force);
+	if (rc == -ENOENT)
+		return !*text;
+	return rc ? rc : !strcmp(in_force, text);
+}
+
+int toolstack_set_limit(struct xs_handle *xs, uint32_t backend_domid, const char *kind,
+			uint32_t domid, uint32_t devid, enum limit_device of,
+			const struct limit *l, int timeout_ms)
+{
+	struct toolstack_dirs dirs;
+	struct wait w = {
+		.xs = xs, .dirs = &dirs, .has_deadline = true,
+		.deadline_ms = now_ms() + (uint64_t)MAX(timeout_ms, 0),
+	};
+	char text[LIMIT_TEXT_BYTES];
+	int rc = toolstack_dirs(&dirs, backend_domid, kind, domid, devid);
+
+	limit_format(of, l, text);
+	if (!rc)
+		rc = limit_write(xs, dirs.back, of, l);
+	if (rc || !timeout_ms)
+		return rc;
+	rc = watch(&w, true) ? 0 : xenbus_store_error();
+	while (!rc && !(rc = limit_verdict(&w, text)))
+		rc = wait_event(&w);
+	watch(&w, false);
+	drain(xs);
+	return rc > 0 ? 0 : rc;
+}
+
 /* ---- detach --------------------------------------------------------------- */
 
 /* Asks the back end to close; what it has answered already stays. */

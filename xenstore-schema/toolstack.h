@@ -12,6 +12,7 @@
 #ifndef PV_TOOLSTACK_H
 #define PV_TOOLSTACK_H
 
+#include "limit.h"
 #include "vbd.h"
 
 /* xvda, xvda1, sda, hda, d0p1, 51712 -> virtual-device number. -EINVAL. */
@@ -30,6 +31,7 @@ struct toolstack_disk {
 	enum vbd_grants grants;
 	bool cdrom, removable;
 	struct vbd_wishes wishes;
+	struct limit limit;
 	const char *script;		/* NULL: none */
 	bool libxl;			/* write /libxl too, so that xl lists it */
 };
@@ -55,6 +57,7 @@ struct toolstack_nic {
 	uint32_t rate_usec;
 	uint64_t rate_bits;		/* per second, over the former; 0: none */
 	uint32_t max_queues;		/* that the back end may offer; 0: its own choice */
+	struct limit limit;		/* beside the rates */
 	bool isolated, any_source;
 	bool libxl;			/* as above */
 };
@@ -94,6 +97,13 @@ int toolstack_wait_connected(struct xs_handle *xs, uint32_t backend_domid,
 int toolstack_look_again(struct xs_handle *xs, uint32_t backend_domid, const char *kind,
 			 uint32_t domid, uint32_t devid, uint64_t sectors,
 			 int timeout_ms, struct toolstack_view *view);
+/*
+ * Writes a device's limits, and waits until the back end says that it keeps to them, when
+ * it is Connected; later it will. timeout_ms 0: only writes. -ENOENT, -ETIMEDOUT.
+ */
+int toolstack_set_limit(struct xs_handle *xs, uint32_t backend_domid, const char *kind,
+			uint32_t domid, uint32_t devid, enum limit_device of,
+			const struct limit *l, int timeout_ms);
 /*
  * Detach in two steps, for a tool stack that has to do something between them
  * (its hotplug script). Close: online=0 and state=5 into the back end's node,

@@ -301,6 +301,20 @@ static int read_max_segments(struct xs_handle *xs, const char *dir,
 	return -EINVAL;
 }
 
+static int read_io_timeout(struct xs_handle *xs, const char *dir, struct vbd_wishes *out,
+			   struct key_error *err)
+{
+	int rc = xenbus_read_u32(xs, XBT_NULL, dir, KEY_IO_TIMEOUT, UINT32_MAX,
+				 &out->io_timeout_s, err);
+
+	out->limits_io = !rc;
+	if (rc || out->io_timeout_s <= VBD_IO_TIMEOUT_MAX_S)
+		return rc == -ENOENT ? 0 : rc;
+	xenbus_blame_u64(err, KEY_IO_TIMEOUT, out->io_timeout_s,
+			 "seconds from 0 (for ever) to 86400");
+	return -EINVAL;
+}
+
 static int read_discard_secure(struct xs_handle *xs, const char *dir,
 			       struct vbd_wishes *out, struct key_error *err)
 {
@@ -325,6 +339,8 @@ static int read_wishes(struct xs_handle *xs, const char *dir, struct vbd_wishes 
 				     &out->physical_block_bytes, err);
 	if (!rc)
 		rc = read_max_segments(xs, dir, out, err);
+	if (!rc)
+		rc = read_io_timeout(xs, dir, out, err);
 	if (!rc)
 		rc = xenbus_read_flag(xs, XBT_NULL, dir, KEY_FLUSH_ENABLE, true, &flush, err);
 	out->barriers_only = !flush;

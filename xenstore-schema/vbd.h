@@ -17,6 +17,7 @@
 #define VBD_SECTOR_BYTES 512u			/* the unit of `sectors`, always */
 #define VBD_LOGICAL_BLOCK_BYTES_MAX 4096u	/* a segment is a page at most */
 #define VBD_PHYSICAL_BLOCK_BYTES_MAX (1u << 20)
+#define VBD_IO_TIMEOUT_MAX_S 86400u
 #define VBD_INDIRECT_SEGMENTS_MAX 4096u		/* 8 pages of 512 */
 
 /* ---- what the tool stack wrote into the back end's directory ------------- */
@@ -47,6 +48,8 @@ struct vbd_wishes {
 	uint32_t logical_block_bytes, physical_block_bytes;	/* 0: as the image has it */
 	bool limits_segments;		/* to the next, instead of the daemon's option */
 	uint32_t max_indirect_segments;
+	bool limits_io;			/* to the next, instead of the daemon's option */
+	uint32_t io_timeout_s;		/* of an image behind a server; 0: none */
 	/*
 	 * Barriers are all that is offered, and no flush. Then no indirect requests are: Linux's
 	 * front end would have to send a large write with FUA as an indirect barrier,

@@ -149,6 +149,7 @@ int cmd_events(const struct words *w);
 int cmd_memory(const struct words *w);
 int cmd_idle(const struct words *w);
 int cmd_flip(const struct words *w);
+int cmd_hostile(const struct words *w);
 int cmd_trap(const struct words *w);
 /* Says what is wrong with a command's words. Returns -EINVAL. */
 int usage(const char *text);

@@ -27,6 +27,7 @@ static const struct command commands[] = {
 	{ "events", cmd_events, "events" },
 	{ "memory", cmd_memory, "memory" },
 	{ "flip", cmd_flip, "flip receive NR DOMID [HOW]" },
+	{ "hostile", cmd_hostile, "hostile disk|net ID SECONDS grants|ports|storm|die" },
 	{ "idle", cmd_idle, "idle SECONDS" },
 	{ "trap", cmd_trap, "trap" },
 };

@@ -155,14 +155,12 @@ static void recover(struct journal_queue *q)
 
 static void disk(int fd, struct fuzz_in *in)
 {
-	struct journal_counters counters;
 	struct journal *j;
 
 	FUZZ_NEED(!journal_open(fd, 1, DISK_SLOTS, &j));
 	use_queue(journal_queue(j, 0), in);
 	journal_close(j);
 	spoil(fd, in, 4096, 8192);
-	journal_read_counters(fd, &counters);
 	if (journal_open(fd, 1, DISK_SLOTS, &j))
 		return;
 	recover(journal_queue(j, 0));

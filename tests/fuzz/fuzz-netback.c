@@ -6,10 +6,15 @@
  * are written as the input says. Guests 1 and 2 are honest (net-guest.h, whose
  * assertions hold for what they are told): whatever guest 0 does, a frame
  * between them must arrive, and nothing may be left when the switch closes.
+ *
+ * Guest 0 may take pages instead of copies. Then the flip helper is the input's too:
+ * any outcome, too many or too few of them, or gone.
  */
+#include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include "fake-xen.h"
+#include "flip.h"
 #include "fuzz-ring.h"
 #include "grant.h"
 #include "net-frames.h"
@@ -41,6 +46,57 @@ struct fuzz_net {
 	struct vswitch_port_config config[3];
 	struct log_peer log[3];
 };
+
+/* ---- the flip helper ---------------------------------------------------------------------- */
+
+#define STAGE_GREF 50000u
+
+static struct fuzz_in *helper_in;	/* what it does: the rest of the input */
+static bool helper_lied;		/* or is gone: nobody may believe it any more */
+
+static int transfer(void *arg, const struct flip_batch *batch, struct flip_answer *out)
+{
+	uint8_t how = fuzz_u8(helper_in);
+	uint32_t sources = 0;
+
+	(void)arg;
+	FUZZ_NEED(!helper_lied);
+	FUZZ_NEED(batch->nr_ops <= FLIP_OPS_MAX && batch->nr_sources <= FLIP_SOURCES_MAX);
+	for (uint32_t i = 0; i < batch->nr_ops; i++)
+		sources += batch->op[i].nr_sources;
+	FUZZ_NEED(sources == batch->nr_sources);
+	memset(out, FLIP_DONE, sizeof(*out));	/* what it does not say is not so */
+	helper_lied = how >= 250;
+	if (helper_lied)
+		return -EPIPE;
+	out->nr_ops = how < 245 ? batch->nr_ops : how - 245u;
+	out->nr_pages = how & 1 ? FLIP_POOL_PAGES : fuzz_u8(helper_in) * 7u;
+	helper_lied = out->nr_ops != batch->nr_ops;
+	for (uint32_t i = 0; i < out->nr_ops && i < FLIP_OPS_MAX; i++)
+		out->outcome[i] = how & 2 ? fuzz_u8(helper_in) : FLIP_DONE;
+	return 0;
+}
+
+static void offer_flips(struct fuzz_net *w)
+{
+	static uint8_t stage[NETBACK_FLIP_PAGES * PAGE] __attribute__((aligned(4096)));
+	static uint32_t grefs[NETBACK_FLIP_PAGES];
+	static struct grant_own own = { .pages = stage, .grefs = grefs,
+					.nr_pages = NETBACK_FLIP_PAGES };
+	static const struct netback_flip flip = { .transfer = transfer, .pages = &own };
+
+	for (uint32_t i = 0; i < NETBACK_FLIP_PAGES; i++)
+		grefs[i] = STAGE_GREF + i;
+	FUZZ_NEED(!netback_set_flip(w->nb, &flip));
+}
+
+static void on_flip_ended(void *arg, uint32_t port, const char *why)
+{
+	struct fuzz_net *w = arg;
+
+	(void)why;
+	FUZZ_NEED(port == w->port[0] || w->port[0] == UINT32_MAX);
+}
 
 /* ---- the world -------------------------------------------------------------------------- */
 
@@ -99,7 +155,7 @@ static void open_world(struct fuzz_net *w, uint8_t kind, uint8_t honest)
 {
 	struct netback_config cfg = {
 		.sw = { .max_ports = 8, .max_addresses = 32, .ageing_ms = 300000, .move_ms = 1000 },
-		.broken = on_broken, .arg = w,
+		.broken = on_broken, .flip_ended = on_flip_ended, .arg = w,
 	};
 
 	fake_reset();
@@ -111,6 +167,11 @@ static void open_world(struct fuzz_net *w, uint8_t kind, uint8_t honest)
 	memset(w->port, 0xff, sizeof(w->port));
 	FUZZ_NEED(!netback_open(&cfg, &w->nb));
 	open_liar(&w->liar, kind);
+	if (honest & 8) {
+		offer_flips(w);
+		w->liar.front.rx_copy = false;
+		w->liar.front.rx_flip = true;
+	}
 	add(w, 0, &w->liar.front);
 	for (uint32_t i = 0; i < HONEST; i++) {
 		struct net_guest *g = &w->honest[i];
@@ -146,6 +207,7 @@ static void pass(struct fuzz_net *w)
 		w->port[0] = UINT32_MAX;
 	}
 	FUZZ_NEED(!w->broken[1] && !w->broken[2]);
+	FUZZ_NEED(!helper_lied || w->port[0] == UINT32_MAX || !netback_flips(w->nb, w->port[0]));
 }
 
 /* What guest 1 or 2 got is as it said that it takes it. Returns the number of frames. */
@@ -406,6 +468,8 @@ void fuzz_one(const uint8_t *data, size_t bytes)
 	uint8_t kind, honest;
 
 	memset(w, 0, sizeof(*w));
+	helper_in = &in;
+	helper_lied = false;
 	kind = fuzz_u8(&in);
 	honest = fuzz_u8(&in);
 	open_world(w, kind, honest);

@@ -152,6 +152,52 @@ guest_writes_end()
 	guest_wait "$1" writes 200
 }
 
+# A bystander: a guest with a disk of ours that verifies what it writes, beside others
+# that mean harm. Its figures go to $bystander_served.
+
+# bystander_start GUEST
+bystander_start()
+{
+	guest_start "$1" pv
+	our_disk "$1" xvda "$(image "$1" 48)"
+	check "the bystander's disk connects" disk_connected "$1" xvda vbd
+	guest_writes "$1" xvda
+	bystander_served=0
+}
+
+# disk_completed GUEST [DISK]: requests that the guest has seen done; for a part of its
+# turn guest_writes only reads.
+disk_completed()
+{
+	guest_run "$1" 'awk "{ print \$1 + \$5 }" /sys/block/'"${2:-xvda}"'/stat'
+}
+
+# disk_progress GUEST FROM: more than so many.
+disk_progress()
+{
+	[ "$(disk_completed "$1")" -gt "$2" ]
+}
+
+# bystander_unhurt GUEST: it is served on since the last time, and nobody of ours has died.
+bystander_unhurt()
+{
+	! process_gone "${our_pid[vbd]}" || return 1
+	[ -z "$netback_pid" ] || ! process_gone "$netback_pid" || return 1
+	wait_for 60 disk_progress "$1" "$bystander_served" || return 1
+	bystander_served=$(disk_completed "$1")
+	! grep -hE 'ended by signal|exited with status|Assertion|system call' "$XH_RESULTS"/paravane-*back*.log
+}
+
+# bystander_end GUEST: all was right, to the end; then it goes.
+bystander_end()
+{
+	check "the bystander verified everything" guest_writes_end "$1"
+	check "it saw no error" guest_run "$1" '! dmesg | grep -iE "I/O error|blkfront.*(fail|error)"'
+	check "its disk goes" disk_detach "$1" xvda vbd
+	guest_stop "$1"
+	check "no domain is left" equal "" "$(xl list | awk 'NR > 1 && $2 != 0')"
+}
+
 # served_features GUEST DISK: what the front end and the back end agreed on.
 served_features()
 {

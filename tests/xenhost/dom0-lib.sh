@@ -60,6 +60,40 @@ equal()
 	[ "$1" = "$2" ] || { echo "wanted: $1"; echo "got:    $2"; return 1; }
 }
 
+# The blocks of docs/operations.md. printed_text NAME [KEY]: what is printed; of an xl.cfg
+# what is between the quotes of KEY = [ '...' ].
+printed_text()
+{
+	local text
+
+	text=$("$XH_DIR/../doc-block" "$XH_DIR/../../docs/operations.md" "$1") || die "no block '$1'"
+	[ -z "$2" ] || text=$(sed -n "s/^$2 = \[ '\(.*\)' \]/\1/p" <<<"$text")
+	[ -n "$text" ] || die "no $2 in block '$1'"
+	echo "$text"
+}
+
+# printed NAME: runs the block, line by line in this shell.
+printed()
+{
+	local lines line
+
+	lines=$(printed_text "$1") || exit
+	while read -r line; do
+		say "# $line"
+		eval "$line" </dev/null || die "'$line' of block '$1' ended with $?"
+	done <<<"$lines"
+}
+
+# printed_in GUEST NAME: the same in a guest.
+printed_in()
+{
+	local lines
+
+	lines=$(printed_text "$2") || exit
+	say "in $1: $lines"
+	guest_run "$1" "set -e; $lines" || die "block '$2' in $1 ended with $?"
+}
+
 # start_daemon NAME COMMAND...: in the background, output to results NAME.log,
 # ended by clean_up. Sets daemon_pid.
 start_daemon()

@@ -181,6 +181,73 @@ file_crosses()
 	equal "$(guest_run "$1" 'md5sum </tmp/www/file')" "$(guest_run "$2" 'md5sum </tmp/got')"
 }
 
+# Two guests of a bridge, the second of which fetches a file from the first by TCP, again
+# and again, while whoever serves them dies or is replaced. stream_start [BRIDGE]: guests
+# na and nb.
+stream_start()
+{
+	served_bridge "${1:-net0}"
+	guest_start na pv memory=256 vif="$(served_vif "${1:-net0}")"
+	guest_start nb pv memory=256 vif="$(served_vif "${1:-net0}")"
+	stream_flow
+}
+
+# stream_flow: the same of guests that are there.
+stream_flow()
+{
+	check "the first connects" nic_up na 0 1
+	check "the second connects" nic_up nb 0 2
+	check "ping" pings na 10.9.0.2
+	# Long enough that most of what happens happens in the middle of one.
+	guest_run na 'mkdir -p /tmp/www && dd if=/dev/urandom of=/tmp/www/file bs=1M count=24 2>/dev/null; httpd -p 80 -h /tmp/www' ||
+		die "nothing to fetch"
+	stream_sum=$(guest_run na 'md5sum </tmp/www/file') || die "no sum"
+	guest_background nb fetch 'while [ ! -e /tmp/stop ]; do wget -q -O - http://10.9.0.1/file | md5sum; done'
+	check "it streams" stream_goes_on
+}
+
+# stream_octets: that nb has received.
+stream_octets()
+{
+	guest_run nb 'cat /sys/class/net/eth0/statistics/rx_bytes'
+}
+
+stream_more()
+{
+	[ "$(stream_octets)" -gt $(($1 + 1000000)) ]
+}
+
+# stream_goes_on: from now on.
+stream_goes_on()
+{
+	wait_for 60 stream_more "$(stream_octets)"
+}
+
+# stream_states: both ends of both.
+stream_states()
+{
+	echo $(for g in na nb; do xs "$(nic_be $g 0)/state"; xs "$(nic_fe $g 0)/state"; done)
+}
+
+# stream_end: no connection broke, and no octet was wrong. Prints how many files crossed.
+stream_end()
+{
+	local fetched
+
+	guest_run nb 'touch /tmp/stop'
+	fetched=$(guest_wait nb fetch) || die "it does not end"
+	check "every file arrived as it was" equal "$stream_sum" "$(echo "$fetched" | sort -u)"
+	stream_files=$(echo "$fetched" | wc -l)
+	guest_stop na
+	guest_stop nb
+}
+
+# netback_worker: the process that serves the only bridge.
+netback_worker()
+{
+	pgrep -P "$netback_pid" | head -n 1
+}
+
 # nics_left DOMID [NUMBER]: what is left of a guest's interfaces.
 nics_left()
 {

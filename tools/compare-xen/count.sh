@@ -5,8 +5,9 @@
 # in a run of its own the guest's entries into Xen, from Xen's trace buffers
 # (xentrace, xenalyze). Does not know what runs. Sourced by compare-xen.
 #
-# A run is a command in the guest, which has a fixed cost: the program's start and end, the
-# shell's, ours. baseline_* hold what a run of next to nothing costs, to be taken off.
+# Either of a run, a command in the guest, which has a fixed cost: the program's start and end,
+# the shell's, ours; baseline holds what a run of next to nothing costs, to be taken off. Or
+# of a window: so many milliseconds out of the middle of a stream, which has none.
 
 # Scheduler, HVM and PV events: what xenalyze wants to tell domains apart, and what a
 # guest enters Xen for.
@@ -84,6 +85,58 @@ counted_run()
 	run_output="$*"
 }
 
+# ---- windows -------------------------------------------------------------------------
+
+# window_once MS OPERATIONS: into figures: the counters of cpu_fields, operations, and
+# nanoseconds. OPERATIONS is awk's for what the bridge has counted: rx_bytes, rx_packets ...
+window_once()
+{
+	figures=$("$domain_cpu" --for "$1" --device $bridge $back_end_pids | awk -v guest="$guest_domid" '
+		$1 == "processes" { back = $2; next }
+		{ n[$1] = $2 }
+		END { printf "%s %s %s %.0f %s\n", n[guest], n[0], (back == "" ? "-" : back), '"$2"', n["elapsed"] }')
+	[ -n "$figures" ] || fail "$domain_cpu does not work"
+}
+
+# counted_window MS OPERATIONS: sets ops, wall_ns, and the counters of cpu_fields in cost.
+counted_window()
+{
+	local field
+
+	settle "1e6 1e6 1e6 2 1e6" window_once "$@"
+	set -- $figures
+	for field in $cpu_fields; do cost[$field]=$1; shift; done
+	ops=$1 wall_ns=$2
+}
+
+# traced_window MS OPERATIONS: sets the counters of trace_fields in cost, of $ops operations.
+traced_window()
+{
+	local field
+
+	for field in $trace_fields; do cost[$field]=-; done
+	[ -n "$tracing" ] || return 0
+	settle 8 traced_window_once "$@"
+	[ -n "$figures" ] || return 0
+	set -- $figures
+	for field in $trace_fields; do cost[$field]=$1; shift; done
+}
+
+traced_window_once()
+{
+	local traced
+
+	trace_start || return 0
+	window_once "$@"
+	traced=$(awk '{ print $4 }' <<<"$figures")
+	trace_end
+	figures=$(awk -v is="$ops" -v traced="$traced" '{
+		for (i = 1; i <= NF; i++) printf "%s ", $i == "-" ? "-" : sprintf("%.0f", $i * is / traced)
+	}' <<<"$figures")
+}
+
+# ---- runs ----------------------------------------------------------------------------
+
 # traced_run CMD: the same with tracing; sets the counters of trace_fields.
 traced_run()
 {
@@ -97,18 +150,31 @@ traced_run()
 
 traced_once()
 {
-	local pid status=0
+	local status=0
 
-	rm -f "$work/trace"
-	xentrace -D -e $trace_mask -S 2048 "$work/trace" >"$work/xentrace.log" 2>&1 &
-	pid=$!
-	children+=("$pid")
-	trace_begun || { warn "xentrace does not work, nothing is traced: $(tail -n 1 "$work/xentrace.log")"; tracing= figures=; return 0; }
+	trace_start || return 0
 	guest_send "$1"
 	guest_answer >/dev/null || status=$?
-	kill "$pid" && wait "$pid" 2>/dev/null
-	unset 'children[-1]'
+	trace_end
 	[ "$status" -eq 0 ] || fail "a traced run failed in the guest"
+}
+
+# trace_start, and trace_end, which puts the counters of trace_fields into figures.
+trace_start()
+{
+	rm -f "$work/trace"
+	xentrace -D -e $trace_mask -S 2048 "$work/trace" >"$work/xentrace.log" 2>&1 &
+	children+=("$!")
+	trace_begun && return 0
+	warn "xentrace does not work, nothing is traced: $(tail -n 1 "$work/xentrace.log")"
+	tracing= figures=
+	return 1
+}
+
+trace_end()
+{
+	kill "${children[-1]}" && wait "${children[-1]}" 2>/dev/null
+	unset 'children[-1]'
 	figures=$(xenalyze $svm_mode -s "$work/trace" 2>/dev/null | trace_counts)
 	rm -f "$work/trace"
 }
@@ -118,9 +184,9 @@ trace_begun()
 {
 	local try
 
-	for try in $(seq 100); do
-		grep -q "change evtmask" "$work/xentrace.log" && return 0
-		sleep 0.1
+	for try in $(seq 1000); do
+		[[ $(<"$work/xentrace.log") != *"change evtmask"* ]] || return 0
+		sleep 0.01
 	done
 	return 1
 }

@@ -3,7 +3,7 @@
 # Disks: which models and back ends there are, how each comes to the guest, and fio's
 # figures. The images are files in dom0's memory, fully written. Sourced by compare-xen.
 
-image_mib=64
+image_mib=64 fio_jobs=1
 declare -A disk_of=([ide]=sda [ahci]=sdb [nvme]=nvme0n1)
 declare -A irq_of=([ide]=ata_piix [ahci]=ahci [nvme]=nvme0q1 [xen-pv]=blkif)
 
@@ -83,9 +83,10 @@ disk_detach()
 fio_command()
 {
 	cat <<-END
-	irqs() { awk -v name='${irq_of[$model]}' 'index(\$0, name) { n += \$2 } END { print n + 0 }' /proc/interrupts; }
+	irqs() { awk -v name='${irq_of[$model]}' 'index(\$0, name) { for (i = 2; \$i ~ /^[0-9]+\$/; i++) n += \$i } END { print n + 0 }' /proc/interrupts; }
 	before=\$(irqs)
-	fio --name=b --filename=/dev/$1 --rw=$2 --bs=$3 --iodepth=$4 --number_ios=$5 --size=${image_mib}m \
+	fio --name=b --filename=/dev/$1 --rw=$2 --bs=$3 --iodepth=$4 --number_ios=$((($5 + fio_jobs - 1) / fio_jobs)) \
+		--numjobs=$fio_jobs --group_reporting --size=${image_mib}m \
 		--io_size=100g --ioengine=libaio --direct=1 --randseed=1 --random_generator=tausworthe64 \
 		--lat_percentiles=1 --clat_percentiles=0 --minimal >/tmp/fio 2>&1 || { cat /tmp/fio; exit 1; }
 	awk -F';' -v irqs=\$((\$(irqs) - before)) '\$1 == 3 { o = \$9 ? 0 : 41
@@ -110,6 +111,19 @@ disk_operations()
 	echo $((n * scale))
 }
 
+# disk_copies CHANGED: how often an octet is copied on its way, by what each program does:
+# a device model reads into the guest's memory; qdisk reads into its own and has Xen copy
+# that; on persistent grants a back end reads into pages of which the guest's driver copies.
+disk_copies()
+{
+	case $model,$back_end,$1 in
+	xen-pv,qdisk,*) echo 2 ;;
+	xen-pv,*,no-persistent) echo 1 ;;
+	xen-pv,*) echo 2 ;;
+	*) echo 1 ;;
+	esac
+}
+
 # disk_row TABLE LABEL RW BLOCK DEPTH CHANGED NOT_EQUAL: measures and emits it.
 disk_row()
 {
@@ -130,7 +144,7 @@ disk_row()
 		$(awk -v n="$ops" -v bytes="$4" -v ms="$runtime" -v mean="$mean" -v p50="$p50" -v p99="$p99" 'BEGIN {
 			printf "ops_per_s=%.1f mib_per_s=%.2f wall_ns=%d000000 latency_mean_ns=%.0f latency_p50_ns=%d000 latency_p99_ns=%d000",
 				n * 1000 / ms, n * bytes / 1048.576 / ms, ms, mean * 1000, p50, p99 }') \
-		interrupts="$irqs" \
+		interrupts="$irqs" bytes_copied_per_byte="$(disk_copies "$6")" \
 		$(for field in $cpu_fields; do echo "$field=$(net_cost $field 1 1)"; done) \
 		$(for field in $trace_fields; do echo "$field=$(net_cost $field "$ops" "$few")"; done)
 }
@@ -182,36 +196,145 @@ has_disk_back_end()
 	esac
 }
 
-# One thing changed at a time, in the PV guest on Paravane's back end.
+# One thing changed at a time, in the PV guest, on Paravane's back end and on the kernel's:
+# by the daemon's options, the kernel's modules', or the guest's driver's.
 disk_changes()
 {
-	local table="PV disk, one thing changed at a time: 4 KiB random read" depth
-	local big="PV disk, large requests: 128 KiB random read"
+	local table big ring
 
-	model=xen-pv back_end=paravane
-	if wants_any "$table" || wants_any "$big"; then
-		disk_attach paravane
-		disk_row "$table" "depth 32" randread 4096 32 "" ""
-		for depth in 1 2 4 8 16; do
-			disk_row "$table" "depth $depth" randread 4096 $depth "depth" ""
-		done
-		disk_row "$big" "depth 8" randread 131072 8 "" ""
-		disk_detach
-		baseline=()
-		disk_change "$table" "$big" "no persistent grants" no-persistent "--persistent-pages=0"
-		disk_change "$table" "" "no polling" no-polling "--poll-us=0"
-		disk_change "" "$big" "no indirect requests" no-indirect "--indirect-segments=0"
-	fi
+	model=xen-pv
+	for back_end in paravane linux; do
+		disk_change_tables
+		has_disk_back_end || continue
+		disk_depths $([ $back_end = linux ] && echo 1 8 || echo 1 2 4 8 16)
+		case $back_end in
+		paravane)
+			disk_change "$table" "$big" "no persistent grants" no-persistent daemon --persistent-pages=0
+			disk_change "$table" "" "no polling" no-polling daemon --poll-us=0
+			disk_change "" "$big" "no indirect requests" no-indirect daemon --indirect-segments=0 ;;
+		linux)
+			module_load xen-blkback
+			disk_change "$table" "$big" "no persistent grants" no-persistent module xen_blkback feature_persistent 0
+			disk_change "" "$big" "no indirect requests" no-indirect driver max_indirect_segments=0 ;;
+		esac
+		disk_rings
+	done
 }
 
-# disk_change TABLE BIG LABEL CHANGED OPTIONS: our daemon with other options.
+# disk_table WHAT: a table that is one back end's.
+disk_table() { echo "PV disk$([ $back_end = paravane ] || echo ", xen-blkback"), $1"; }
+
+# Sets the names of the back end's tables.
+disk_change_tables()
+{
+	table=$(disk_table "one thing changed at a time: 4 KiB random read")
+	big=$(disk_table "large requests: 128 KiB random read")
+	ring=$(disk_table "pages of the ring: 4 KiB random read, depth 128")
+}
+
+# disk_depths DEPTH...: the first rows, and what the depth does.
+disk_depths()
+{
+	local depth
+
+	wants_row "$table" "depth 32" "${@/#/depth }" || wanted "$big" "depth 8" || return 0
+	disk_attach $back_end
+	disk_row "$table" "depth 32" randread 4096 32 "" ""
+	for depth in "$@"; do
+		disk_row "$table" "depth $depth" randread 4096 $depth "depth" ""
+	done
+	disk_row "$big" "depth 8" randread 131072 8 "" ""
+	disk_detach
+	baseline=()
+}
+
+# Debian's blkfront takes one page of ring unless it is told otherwise; both back ends offer 16.
+disk_rings()
+{
+	local order label
+
+	for order in 0 2; do
+		label="$((1 << order)) page$([ $order = 0 ] || echo s)"
+		wanted "$ring" "$label" || continue
+		guest_driver xen-blkfront max_ring_page_order=$order
+		disk_attach $back_end
+		disk_row "$ring" "$label" randread 4096 128 "$([ $order = 0 ] || echo pages-of-ring)" ""
+		disk_detach
+		baseline=()
+	done
+	guest_driver xen-blkfront
+}
+
+# disk_change TABLE BIG LABEL CHANGED HOW ARGUMENT...: a row of either table with
+# something else; HOW: daemon OPTION, module MODULE PARAMETER VALUE, driver PARAMETER=VALUE.
 disk_change()
 {
-	blkback_options=$5
-	disk_attach paravane
-	[ -z "$1" ] || disk_row "$1" "$3" randread 4096 32 "$4" ""
-	[ -z "$2" ] || disk_row "$2" "$3" randread 131072 8 "$4" ""
+	local small=$1 large=$2 label=$3 changed=$4 how=$5
+	shift 5
+
+	{ [ -n "$small" ] && wanted "$small" "$label"; } || { [ -n "$large" ] && wanted "$large" "$label"; } || return 0
+	case $how in
+	daemon) blkback_options=$1 ;;
+	module) module_option "$@" ;;
+	driver) guest_driver xen-blkfront "$@" ;;
+	esac
+	disk_attach $back_end
+	[ -z "$small" ] || disk_row "$small" "$label" randread 4096 32 "$changed" ""
+	[ -z "$large" ] || disk_row "$large" "$label" randread 131072 8 "$changed" ""
 	disk_detach
 	blkback_options=
+	module_options_restore
+	[ "$how" != driver ] || guest_driver xen-blkfront
 	baseline=()
+}
+
+disk_queue_table() { disk_table "queues: 4 KiB random read, 2 CPUs, depth 16 each"; }
+
+# In a guest with two CPUs, each with a program of its own: one queue, and two.
+disk_queues()
+{
+	local table label nr
+
+	model=xen-pv fio_jobs=2
+	for back_end in paravane linux; do
+		table=$(disk_queue_table)
+		has_disk_back_end || continue
+		for nr in 1 2; do
+			label="$nr queue$([ $nr = 1 ] || echo s)"
+			wanted "$table" "$label" || continue
+			[ $back_end = paravane ] || { module_load xen-blkback; module_option xen_blkback max_queues $nr; }
+			guest_driver xen-blkfront max_queues=$nr
+			disk_attach $back_end
+			if [ "$(queues_of "$disk_fe")" = $nr ]; then
+				disk_row "$table" "$label" randread 4096 16 "$([ $nr = 1 ] || echo queues)" ""
+			else
+				warn "left out: $label: the disk on back end $back_end has $(queues_of "$disk_fe")"
+			fi
+			disk_detach
+			module_options_restore
+			baseline=()
+		done
+	done
+	fio_jobs=1
+}
+
+# Dom0 on the guest's own CPU, and beside it.
+disk_cores()
+{
+	local table cpu label
+
+	model=xen-pv
+	for back_end in paravane linux; do
+		table=$(disk_table "where the back end runs: 4 KiB random read, depth 32")
+		has_disk_back_end && wants_row "$table" "same CPU" "own CPU" || continue
+		disk_attach $back_end
+		for cpu in 0 1; do
+			label=$([ $cpu = 0 ] && echo "same CPU" || echo "own CPU")
+			cores_bind 0 $cpu
+			disk_row "$table" "$label" randread 4096 32 "$([ $cpu = 0 ] || echo own-cpu)" ""
+			baseline=()
+		done
+		cores_restore
+		disk_detach
+	done
 }

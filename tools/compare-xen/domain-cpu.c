@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * domain-cpu [PID]...: the CPU time that each domain has had so far, as the hypervisor
- * counts it: lines "DOMID NANOSECONDS"; xl and xentop show tenths of seconds, too little
- * to divide among operations. With process ids a line "processes NANOSECONDS": all of
- * theirs together, that of threads which have ended included.
+ * domain-cpu [--for MS --device NAME] [PID...]: the CPU time that each domain has had so
+ * far, as the hypervisor counts it: lines "DOMID NANOSECONDS"; xl and xentop show tenths of
+ * seconds, too little to divide among operations. With process ids a line "processes
+ * NANOSECONDS": all of theirs together, that of threads which have ended included.
+ *
+ * --for: what is added in so many milliseconds, in place of all so far; then also lines
+ * "elapsed NANOSECONDS" and, of a network device, "rx_bytes N", "rx_packets N", "tx_...".
+ * One process that sleeps: nothing else of ours runs meanwhile.
  *
  * Hides: libxenctrl. Must not know: what is measured.
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,38 +21,124 @@
 #include <xenctrl.h>
 
 #define DOMAINS_MAX 256
+#define STATISTICS 4
 
-static int print_domains(void)
+static const char *const statistics[STATISTICS] = {
+	"rx_bytes", "rx_packets", "tx_bytes", "tx_packets",
+};
+
+struct reading {
+	uint64_t elapsed_ns, processes_ns, statistic[STATISTICS];
+	int nr;
+	xc_dominfo_t domain[DOMAINS_MAX];
+};
+
+static uint64_t clock_ns(clockid_t clock)
 {
-	static xc_dominfo_t info[DOMAINS_MAX];
-	xc_interface *xch = xc_interface_open(NULL, NULL, 0);
-	int n = xch ? xc_domain_getinfo(xch, 0, DOMAINS_MAX, info) : -1;
+	struct timespec ts = { 0 };
 
-	if (n < 0)
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static bool read_processes(char **pid, uint64_t *ns)
+{
+	*ns = 0;
+	for (; *pid; pid++) {
+		clockid_t clock;
+
+		if (clock_getcpuclockid(atoi(*pid), &clock)) {
+			fprintf(stderr, "domain-cpu: there is no process %s\n", *pid);
+			return false;
+		}
+		*ns += clock_ns(clock);
+	}
+	return true;
+}
+
+static bool read_device(const char *name, uint64_t *value)
+{
+	for (int i = 0; name && i < STATISTICS; i++) {
+		char path[128];
+		FILE *f;
+		bool got;
+
+		snprintf(path, sizeof(path), "/sys/class/net/%s/statistics/%s", name,
+			 statistics[i]);
+		f = fopen(path, "re");
+		got = f && fscanf(f, "%" SCNu64, &value[i]) == 1;
+		if (f)
+			fclose(f);
+		if (!got) {
+			fprintf(stderr, "domain-cpu: cannot read %s\n", path);
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool take(xc_interface *xch, const char *device, char **pids, struct reading *r)
+{
+	r->elapsed_ns = clock_ns(CLOCK_MONOTONIC);
+	r->nr = xc_domain_getinfo(xch, 0, DOMAINS_MAX, r->domain);
+	if (r->nr < 0)
 		fprintf(stderr, "domain-cpu: %s; is this a Xen dom0, and are you root?\n",
 			strerror(errno));
-	for (int i = 0; i < n; i++)
-		printf("%" PRIu32 " %" PRIu64 "\n", info[i].domid, info[i].cpu_time);
-	if (xch)
-		xc_interface_close(xch);
-	return n < 0;
+	return r->nr >= 0 && read_processes(pids, &r->processes_ns) &&
+	       read_device(device, r->statistic);
+}
+
+static uint64_t domain_ns(const struct reading *r, uint32_t domid)
+{
+	for (int i = 0; i < r->nr; i++)
+		if (r->domain[i].domid == domid)
+			return r->domain[i].cpu_time;
+	return 0;
+}
+
+static void print(const struct reading *a, const struct reading *b, bool processes)
+{
+	if (processes)
+		printf("processes %" PRIu64 "\n", b->processes_ns - a->processes_ns);
+	for (int i = 0; i < b->nr; i++)
+		printf("%" PRIu32 " %" PRIu64 "\n", b->domain[i].domid,
+		       b->domain[i].cpu_time - domain_ns(a, b->domain[i].domid));
+}
+
+static void print_more(const struct reading *a, const struct reading *b, bool device)
+{
+	printf("elapsed %" PRIu64 "\n", b->elapsed_ns - a->elapsed_ns);
+	for (int i = 0; device && i < STATISTICS; i++)
+		printf("%s %" PRIu64 "\n", statistics[i], b->statistic[i] - a->statistic[i]);
 }
 
 int main(int argc, char **argv)
 {
-	uint64_t ns = 0;
+	static struct reading first, last;
+	xc_interface *xch = xc_interface_open(NULL, NULL, 0);
+	const char *device = NULL;
+	long ms = 0;
+	bool done;
 
-	for (int i = 1; i < argc; i++) {
-		struct timespec ts;
-		clockid_t clock;
-
-		if (clock_getcpuclockid(atoi(argv[i]), &clock) || clock_gettime(clock, &ts)) {
-			fprintf(stderr, "domain-cpu: there is no process %s\n", argv[i]);
-			return 1;
-		}
-		ns += (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	for (argv++; argc > 2 && *argv && argv[1] && !strncmp(*argv, "--", 2); argv += 2) {
+		if (!strcmp(*argv, "--for"))
+			ms = atol(argv[1]);
+		else if (!strcmp(*argv, "--device"))
+			device = argv[1];
 	}
-	if (argc > 1)
-		printf("processes %" PRIu64 "\n", ns);
-	return print_domains();
+	if (!xch)
+		fprintf(stderr, "domain-cpu: %s; is this a Xen dom0, and are you root?\n",
+			strerror(errno));
+	done = xch && (!ms || take(xch, device, argv, &first));
+	if (done && ms)
+		nanosleep(&(struct timespec){ .tv_sec = ms / 1000,
+					      .tv_nsec = ms % 1000 * 1000000 }, NULL);
+	done = done && take(xch, device, argv, &last);
+	if (done)
+		print(&first, &last, *argv);
+	if (done && ms)
+		print_more(&first, &last, device);
+	if (xch)
+		xc_interface_close(xch);
+	return !done;
 }

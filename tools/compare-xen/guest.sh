@@ -8,9 +8,10 @@
 # One guest at a time: $guest_domid is its number.
 
 guest_name=paravane-compare
-guest_domid=
+guest_domid= guest_vcpus=1
 
-# guest_create TYPE [LINE...]: TYPE is pv or hvm; more lines of xl.cfg.
+# guest_create TYPE [LINE...]: TYPE is pv or hvm; more lines of xl.cfg. Fails when it does
+# not boot.
 guest_create()
 {
 	local type=$1
@@ -18,7 +19,7 @@ guest_create()
 
 	say "starting a guest, type $type"
 	{
-		printf '%s\n' "name='$guest_name'" "memory=$memory_mib" "vcpus=1" "tsc_mode='$tsc'" \
+		printf '%s\n' "name='$guest_name'" "memory=$memory_mib" "vcpus=$guest_vcpus" "tsc_mode='$tsc'" \
 			"on_poweroff='destroy'" "on_crash='destroy'" "on_reboot='destroy'" \
 			"ramdisk='$ramdisk'" "disk=[]" "vif=[]" "type='$type'"
 		case $type in
@@ -55,7 +56,9 @@ console_open()
 	exec {console}<>"$tty"
 	stty raw -echo <&"$console"
 	guest_number=0
-	console_await 0 >/dev/null || fail "the guest did not boot within $patience_s s: xl console $guest_name, xl dmesg"
+	console_await 0 >/dev/null && return 0
+	warn "the guest did not boot within $patience_s s: xl console $guest_name, xl dmesg"
+	return 1
 }
 
 # console_await NUMBER: prints the output of that command, returns its status. Sleeps in
@@ -90,6 +93,16 @@ guest_run()
 	guest_answer
 }
 
+# guest_driver MODULE [PARAMETER=VALUE...]: loads it anew; no device of its is there.
+guest_driver()
+{
+	guest_run "rmmod ${1//-/_}; modprobe $*" >"$work/failed" ||
+		fail "the guest does not load $*: $(tail -n 1 "$work/failed")"
+}
+
+# queues_of FRONTEND: how many were agreed.
+queues_of() { xenstore-read "$1/multi-queue-num-queues" 2>/dev/null || echo 1; }
+
 guest_destroy()
 {
 	[ -n "$guest_domid" ] || return 0
@@ -97,6 +110,24 @@ guest_destroy()
 	xl destroy "$guest_domid" >/dev/null 2>&1
 	xenstore-rm "/local/domain/$guest_domid" 2>/dev/null
 	guest_domid=
+}
+
+# cores_bind DOM0_CPU GUEST_CPU: all virtual CPUs of each to one, until cores_restore.
+affinity=()
+cores_bind()
+{
+	[ ${#affinity[@]} -gt 0 ] ||
+		mapfile -t affinity < <(xl vcpu-list 0 | awk 'NR > 1 { print $3, $(NF - 2), $NF }')
+	xl vcpu-pin 0 all "$1" && xl vcpu-pin "$guest_domid" all "$2" ||
+		fail "virtual CPUs cannot be bound to CPUs $1 and $2"
+}
+
+cores_restore()
+{
+	local vcpu
+
+	for vcpu in "${affinity[@]}"; do xl vcpu-pin 0 $vcpu; done
+	affinity=()
 }
 
 # The device model of an HVM guest, which is its qdisk back end as well.

@@ -12,6 +12,7 @@ declare -A driver_of=([e1000]=e1000 [rtl8139]=8139cp [xen-pv]=vif)
 # An operation of a TCP row is so much payload: one segment at the usual MTU, whether or not
 # it crosses as a frame of its own.
 segment_bytes=1448
+iperf_streams=1 netback_options=
 
 emulated_nics()
 {
@@ -53,7 +54,7 @@ nic_attach()
 	case $1 in
 	linux)	module_load xen-netback ;;
 	paravane) module_load tun
-		daemon paravane-netback --rundir="$work/run"
+		daemon paravane-netback --rundir="$work/run" $netback_options
 		paravane bridge uplink add pvcmp pvcmp-up bridge=$bridge >/dev/null ||
 			fail "paravane-netback takes no uplink" ;;
 	esac
@@ -89,102 +90,137 @@ nic_detach()
 	daemons_stop
 }
 
-# iperf_command BYTES OPTION...: prints "BITS_PER_SECOND INTERRUPTS RETRANSMITS".
-iperf_command()
-{
-	local bytes=$1
-	shift
+# What crosses is seen by the bridge, by its port's whole packets less their headers:
+# Ethernet's (gone already in what it receives), IP's, TCP's with time stamps.
+declare -A operations_of=(
+	[send]="(n[\"rx_bytes\"] - 52 * n[\"rx_packets\"]) / $segment_bytes"
+	[receive]="(n[\"tx_bytes\"] - 66 * n[\"tx_packets\"]) / $segment_bytes"
+	[ping]="n[\"rx_packets\"]"
+)
 
-	nic_counted "timeout 30 iperf3 -c $host_address -p 5177 -n $bytes -f k --connect-timeout 30000 $* >/tmp/out 2>&1 || { cat /tmp/out; exit 1; }" \
-		"awk '/sender\$/ { for (i = 1; i < NF; i++) if (\$i ~ /bits\\/sec/) retr = \$(i + 1) }
-		/receiver\$/ { for (i = 1; i < NF; i++) if (\$i ~ /bits\\/sec/) kbit = \$(i - 1) }
-		END { print kbit * 1000, n, retr }' n=\$n /tmp/out"
+# Of a stream a window is measured: iperf3 looks without pause (pselect) from its last
+# octet until the other end has answered that, and for how long is chance.
+declare -A load_of=(
+	[send]="iperf3 -c $host_address -p 5177 -t 86400 --connect-timeout 30000"
+	[receive]="iperf3 -c $host_address -p 5177 -t 86400 --connect-timeout 30000 -R"
+	[ping]="ping -i 0.01 $host_address"
+)
+
+# load_begin OPERATION: in the guest, until load_end. The other end may not have done with
+# the last one.
+load_begin()
+{
+	local command=${load_of[$1]}
+
+	[[ $command != iperf3* ]] || command="$command -P $iperf_streams"
+	guest_run "(for i in \$(seq 20); do $command; sleep 0.2; done >/tmp/out 2>&1) & echo \$! >/tmp/load" >/dev/null
 }
 
-# ping_command COUNT: prints "MEAN_US INTERRUPTS P50_US P99_US".
-ping_command()
+load_end() { guest_run 'kill -9 $(cat /tmp/load); killall -9 iperf3 ping; tail -n 1 /tmp/out; rm -f /tmp/out /tmp/load'; }
+
+# window_ms OPERATION: of a stream's on one CPU.
+window_ms()
 {
-	nic_counted "ping -c $1 -i 0.01 $host_address >/tmp/out || { cat /tmp/out; exit 1; }" \
-		"sed -n 's/.*time=\\([0-9.]*\\) ms/\\1/p' /tmp/out | sort -n |
-		awk '{ t[NR] = \$1 * 1000; sum += t[NR] } END { print sum / NR, n, t[int((NR + 1) / 2)], t[int(NR * 0.99 + 0.5)] }' n=\$n"
+	case $model,$1 in
+	*,ping) echo $((2000 * scale)) ;;
+	xen-pv,*) echo $((200 * scale)) ;;
+	*) echo $((500 * scale)) ;;
+	esac
 }
 
-# nic_counted COMMAND PRINT: n is the interrupts meanwhile.
-nic_counted()
+nic_interrupts()
 {
 	local name=$nic
 
 	[ "$model" != xen-pv ] || name=vif0
-	cat <<-END
-	irqs() { awk -v name='$name' '\$NF ~ "^" name "(-|\$)" { n += \$2 } END { print n + 0 }' /proc/interrupts; }
-	before=\$(irqs)
-	$1
-	n=\$((\$(irqs) - before))
-	$2
-	END
+	guest_run "awk -v name='$name' '\$NF ~ \"^\" name \"(-|\$)\" { for (i = 2; \$i ~ /^[0-9]+\$/; i++) n += \$i } END { print n + 0 }' /proc/interrupts"
 }
 
-# How much gives about half a second, by model.
-nic_bytes()
+# bridge_operations OPERATIONS: so far.
+bridge_operations()
 {
-	local mib
+	awk 'BEGIN {
+		split("rx_bytes rx_packets tx_bytes tx_packets", names)
+		for (i in names) getline n[names[i]] <("/sys/class/net/'$bridge'/statistics/" names[i])
+		printf "%.0f", '"$1"'
+	}'
+}
 
-	case $model in rtl8139) mib=4 ;; e1000) mib=8 ;; *) mib=48 ;; esac
-	echo $((mib * scale * 1024 * 1024))
+# nic_irqs MS OPERATIONS: interrupts, of $ops operations.
+nic_irqs()
+{
+	local interrupts_before before interrupts_after after
+
+	before=$(bridge_operations "$2")
+	interrupts_before=$(nic_interrupts)
+	window_once "$@"
+	after=$(bridge_operations "$2")
+	interrupts_after=$(nic_interrupts)
+	awk -v n=$((interrupts_after - interrupts_before)) -v is="$ops" -v had=$((after - before)) \
+		'BEGIN { printf "%.0f", n * is / had }'
+}
+
+# ping_times: "MEAN_US P50_US P99_US" of 200.
+ping_times()
+{
+	guest_run "ping -c 200 -i 0.01 $host_address >/tmp/out || { cat /tmp/out; exit 1; }
+		sed -n 's/.*time=\\([0-9.]*\\) ms/\\1/p' /tmp/out | sort -n |
+		awk '{ t[NR] = \$1 * 1000; sum += t[NR] } END { print sum / NR, t[int((NR + 1) / 2)], t[int(NR * 0.99 + 0.5)] }'"
+}
+
+# nic_copies OPERATION CHANGED: how often an octet is copied between the guest's memory and
+# dom0's stack, by what each program does. A device model has a buffer of its own, and moves
+# what it cuts into segments for the rtl8139; Paravane's copies from and to the guest by
+# grant, and from and to the TAP device; of a small frame it has one copy more. The kernel's
+# maps what the guest sends and copies that for a receiver in dom0.
+nic_copies()
+{
+	case $model,$back_end,$1,$2 in
+	rtl8139,*,send,) echo 3 ;;
+	xen-pv,paravane,send,tso*) echo 3 ;;
+	xen-pv,linux,*) echo 1 ;;
+	*) echo 2 ;;
+	esac
 }
 
 # nic_row TABLE LABEL OPERATION CHANGED NOT_EQUAL
 nic_row()
 {
-	local bytes few ops runs field got counts
+	local ops wall_ns irqs counts field window times
 
 	wanted "$1" "$2" || return 0
 	progress "$1: $2"
-	bytes=$(nic_bytes)
-	[ -z "$4" ] || bytes=$((bytes / 4))
-	# what an emulated card receives is slow, and its cost does not depend on the amount
-	[ "$3$back_end" != "receivedevice model" ] || bytes=$((bytes / 4))
-	few=$bytes
-	case $3 in
-	send)	runs=("$(iperf_command $few)" "$(iperf_command $bytes)" "$(iperf_command 1000)") ;;
-	receive) runs=("$(iperf_command $few -R)" "$(iperf_command $bytes -R)" "$(iperf_command 1000 -R)") ;;
-	ping)	few=50 bytes=$((200 * segment_bytes))
-		runs=("$(ping_command 50)" "$(ping_command 200)" "$(ping_command 1)")
-		few=$((few * segment_bytes)) ;;
-	esac
-	if ! guest_run "${runs[0]}" >"$work/failed"; then
-		warn "left out: $3 does not get to its end: $(tail -n 1 "$work/failed")"
+	window="$(window_ms "$3")"
+	[ "$3" != ping ] || times=($(ping_times)) || fail "ping: ${times[*]}"
+	load_begin "$3"
+	sleep 0.5
+	window_once "$window" "${operations_of[$3]}"
+	if [ "$(awk '{ print ($4 < 1) }' <<<"$figures")" = 1 ]; then
+		warn "left out: nothing of it crosses the bridge: $(load_end)"
 		return 0
 	fi
-	baseline_of "${runs[2]}"
-	counted_run "${runs[1]}"
-	got=($run_output)	# figures is count.sh's
-	traced_run "${runs[0]}"
-	ops=$((bytes / segment_bytes))
+	counted_window "$window" "${operations_of[$3]}"
+	irqs=$(nic_irqs "$window" "${operations_of[$3]}")
+	traced_window $((3 * window)) "${operations_of[$3]}"
+	load_end >/dev/null
 	if [ "$3" = ping ]; then
-		counts="frame_bytes=98 $(awk -v v="${got[*]}" 'BEGIN { split(v, f, " ")
-			printf "ops_per_s=%.1f latency_mean_ns=%.0f latency_p50_ns=%.0f latency_p99_ns=%.0f", 1e6 / f[1], f[1] * 1000, f[3] * 1000, f[4] * 1000 }')"
+		counts="frame_bytes=98 $(awk -v mean="${times[0]}" -v p50="${times[1]}" -v p99="${times[2]}" 'BEGIN {
+			printf "ops_per_s=%.1f latency_mean_ns=%.0f latency_p50_ns=%.0f latency_p99_ns=%.0f", 1e6 / mean, mean * 1000, p50 * 1000, p99 * 1000 }')"
 	else
-		counts="frame_bytes=1514 $(awk -v bits="${got[0]}" -v bytes=$bytes -v each=$segment_bytes 'BEGIN {
-			printf "mbit_per_s=%.2f ops_per_s=%.1f wall_ns=%.0f", bits / 1e6, bits / 8 / each, bytes * 8e9 / bits }')"
-		counts="$counts retransmits=${got[2]:--}"
+		counts="frame_bytes=1514 wall_ns=$wall_ns $(awk -v ops="$ops" -v ns="$wall_ns" -v each=$segment_bytes 'BEGIN {
+			printf "mbit_per_s=%.2f ops_per_s=%.1f", ops * each * 8e3 / ns, ops * 1e9 / ns }')"
 	fi
 	row table="$1" label="$2" device=nic guest="$guest_type" model="$model" back_end="$back_end" \
-		operation="$3" changed="$4" not_equal="$5" ops=$ops $counts interrupts="${got[1]}" \
-		$(for field in $cpu_fields; do echo "$field=$(net_cost $field 1 1)"; done) \
-		$(for field in $trace_fields; do echo "$field=$(net_cost $field $bytes $few)"; done)
+		operation="$3" changed="$4" not_equal="$5" ops=$ops $counts interrupts="$irqs" \
+		bytes_copied_per_byte="$(nic_copies "$3" "$4")" \
+		$(for field in $cpu_fields $trace_fields; do echo "$field=${cost[$field]}"; done)
 }
 
 # nic_rows LABEL NOT_EQUAL: the tables, for the interface that is there.
 nic_rows()
 {
 	nic_row "TCP, guest to dom0" "$1" send "" "$2"
-	# Seen not to end within minutes in a guest of the host under QEMU.
-	if [ "$model" = rtl8139 ]; then
-		warn "left out: TCP, dom0 to guest, rtl8139"
-	else
-		nic_row "TCP, dom0 to guest" "$1" receive "" "$2"
-	fi
+	nic_row "TCP, dom0 to guest" "$1" receive "" "$2"
 	nic_row "ping" "$1" ping "" "$2"
 	if guest_run "ethtool -K $nic tso off gso off gro off >/dev/null 2>&1"; then
 		nic_row "TCP, guest to dom0, no segmentation offload" "$1" send "tso, gso, gro off" "$2"
@@ -221,6 +257,89 @@ pv_nic_rows()
 		nic=$(nic_setup) || fail "PV card on $back_end: $nic"
 		nic_rows "$1, PV card, $back_end" ""
 		nic_detach
+		[ $back_end != linux ] || module_unload xen-netback
+	done
+}
+
+# One thing changed at a time. What offloads are worth is told by the tables of all cards.
+nic_changes()
+{
+	local table label
+
+	model=xen-pv
+	for back_end in paravane linux; do
+		table=$(nic_table "one thing changed at a time: TCP, guest to dom0")
+		label="no polling"
+		[ $back_end = paravane ] || label="one event channel"
+		has_nic_back_end && wants_row "$table" "as it comes" "$label" || continue
+		nic_change "as it comes" ""
+		case $back_end in
+		paravane) netback_options=--poll-us=0
+			nic_change "$label" no-polling
+			netback_options= ;;
+		linux)	module_load xen-netback
+			module_option xen_netback separate_tx_rx_irq 0
+			nic_change "$label" one-event-channel
+			module_options_restore
+			module_unload xen-netback ;;
+		esac
+	done
+}
+
+# nic_change LABEL CHANGED: a row of $table.
+nic_change()
+{
+	wanted "$table" "$1" || return 0
+	bridge_make
+	nic_attach $back_end
+	nic=$(nic_setup) || fail "PV card on $back_end: $nic"
+	if [ "$2" = queues ] && [ "$(queues_of "$nic_fe")" != 2 ]; then
+		warn "left out: $1: the interface on back end $back_end has $(queues_of "$nic_fe")"
+	else
+		nic_row "$table" "$1" send "$2" ""
+	fi
+	nic_detach
+}
+
+# nic_table WHAT: a table that is one back end's.
+nic_table() { echo "PV card$([ $back_end = paravane ] || echo ", netback"), $1"; }
+
+nic_queue_table() { nic_table "queues: TCP, guest to dom0, 2 CPUs, 2 streams"; }
+
+# In a guest with two CPUs: one queue, and two.
+nic_queues()
+{
+	local table nr
+
+	model=xen-pv iperf_streams=2
+	for back_end in paravane linux; do
+		table=$(nic_queue_table)
+		has_nic_back_end || continue
+		for nr in 1 2; do
+			[ $back_end = paravane ] || { module_load xen-netback; module_option xen_netback max_queues $nr; }
+			netback_options=--max-queues=$nr
+			nic_change "$nr queue$([ $nr = 1 ] || echo s)" "$([ $nr = 1 ] || echo queues)"
+			module_options_restore
+		done
+		[ $back_end != linux ] || module_unload xen-netback
+	done
+	iperf_streams=1 netback_options=
+}
+
+# Dom0 on the guest's own CPU, and beside it.
+nic_cores()
+{
+	local table
+
+	model=xen-pv
+	for back_end in paravane linux; do
+		table=$(nic_table "where the back end runs: TCP, guest to dom0")
+		has_nic_back_end || continue
+		cores_bind 0 0
+		nic_change "same CPU" ""
+		cores_bind 0 1
+		nic_change "own CPU" own-cpu
+		cores_restore
 		[ $back_end != linux ] || module_unload xen-netback
 	done
 }

@@ -83,6 +83,14 @@ extern struct hv hv;
 /* hv_main.c */
 int hv_main(int argc, char **argv);
 
+/*
+ * hv_call.c. Takes the client's next message, if there is one, does what it asks and
+ * answers. False: it has gone, and hv_client_gone() follows.
+ */
+bool hv_serve(struct hv_client *client);
+/* Undoes what it had, if it was a process of a domain, and closes its socket. */
+void hv_client_gone(struct hv_client *client);
+
 /* hv_domain.c. Domain slots; -ESRCH when there is no such domain alive. */
 int hv_find_domain(uint32_t domid);
 int hv_domain_create(const struct lx_create *c, struct lx_rep *rep);

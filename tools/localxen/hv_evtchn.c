@@ -8,7 +8,10 @@
  * handle to wake.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 #include <xen/xen.h>
 #include "hv.h"
@@ -25,11 +28,22 @@ static unsigned state_of(const struct lx_port *p)
 
 /* ---- handles ---- */
 
+/* What else can be written to may have no room, and we would wait for a guest. */
+static bool is_eventfd(int fd)
+{
+	static const char name[] = "anon_inode:[eventfd]";
+	char path[32], is[sizeof(name)] = "";
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return fd >= 0 && readlink(path, is, sizeof(is)) == sizeof(name) - 1 &&
+	       !strcmp(is, name);
+}
+
 int hv_handle_open(unsigned proc, int fd, struct lx_rep *rep)
 {
 	unsigned i;
 
-	if (fd < 0)
+	if (!is_eventfd(fd))
 		return -EINVAL;
 	for (i = 0; i < LX_MAX_HANDLES && hv.shm->handle[i].id; i++)
 		;
@@ -60,11 +74,13 @@ bool hv_owns_handle(unsigned proc, uint32_t id)
 
 static void write_token(uint32_t handle)
 {
-	int fd = hv_handle_fd(handle);
+	struct pollfd p = { .fd = hv_handle_fd(handle), .events = POLLOUT };
 	uint64_t one = 1;
 
-	if (fd >= 0 && write(fd, &one, sizeof(one)) < 0)
-		return;	/* the counter is full: then it is readable anyway */
+	/* A counter that is full is readable anyway; its owner may have filled it. */
+	if (p.fd < 0 || poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT) ||
+	    write(p.fd, &one, sizeof(one)) < 0)
+		return;
 }
 
 /* ---- ports ---- */

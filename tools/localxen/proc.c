@@ -91,6 +91,19 @@ ssize_t lx_send(int sock, const void *data, size_t len, int fd, int flags)
 	return n;
 }
 
+/* The buffer's padding has room for a second one: nobody wants that. syscalls all: close */
+static void take_first(const struct cmsghdr *cm, int *fd)
+{
+	size_t nr = (cm->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	int other;
+
+	memcpy(fd, CMSG_DATA(cm), sizeof(int));
+	for (size_t i = 1; i < nr; i++) {
+		memcpy(&other, CMSG_DATA(cm) + i * sizeof(int), sizeof(int));
+		close(other);
+	}
+}
+
 /* syscalls all: recvmsg */
 ssize_t lx_recv(int sock, void *data, size_t len, int *fd, int flags)
 {
@@ -105,9 +118,10 @@ ssize_t lx_recv(int sock, void *data, size_t len, int *fd, int flags)
 	do {
 		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC | flags);
 	} while (n < 0 && errno == EINTR);
-	cm = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+	/* With a packet of no octets, too, which looks like the end. */
+	cm = n >= 0 ? CMSG_FIRSTHDR(&msg) : NULL;
 	if (cm && cm->cmsg_type == SCM_RIGHTS)
-		memcpy(fd, CMSG_DATA(cm), sizeof(int));
+		take_first(cm, fd);
 	return n;
 }
 

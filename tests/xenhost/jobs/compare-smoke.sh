@@ -2,6 +2,7 @@
 # about: paravane compare in dom0: an emulated disk, paravirtual ones beside it, nothing left; interrupted too
 # needs: paravane paravane-blkback compare-xen/domain-cpu
 # boot: vcpus=1
+# stores: one
 # timeout: 900
 
 # One CPU for the HVM guest: docs/xenhost.md.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: pages that change owner, with no device between: dom0's process gives, a bare guest takes and gives back
 # needs: tests/bareguest/bareguest tests/give-pages
+# stores: one
 # timeout: 300
 
 give=$XH_BUILD/tests/give-pages

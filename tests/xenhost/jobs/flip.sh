@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: frames by page transfer through our switch: 100,000 from Debian and from a bare guest, each byte checked; nothing leaks; hostile guests
 # needs: tests/bareguest/bareguest tests/verified-udp paravane-netback paravane-flip
+# stores: one
 # timeout: 900
 
 udp=$XH_BUILD/tests/verified-udp

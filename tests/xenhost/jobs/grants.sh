@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: grant modes, and many disks on a host with few maptrack entries: no I/O error, idle pages go back
 # needs: paravane-blkback
+# stores: one
 # timeout: 300
 # boot: own xen:gnttab_max_maptrack_frames=1 xen:gnttab_max_frames=4
 

@@ -2,6 +2,7 @@
 # about: GRUB's own block front ends (64-bit PV, 32-bit PVH) boot a guest from a disk
 # needs: paravane-blkback
 # boot: vcpus=1
+# stores: one
 # timeout: 400
 
 # An unpartitioned ext4 disk with what GRUB looks for and what it boots.

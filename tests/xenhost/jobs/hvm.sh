@@ -2,6 +2,7 @@
 # about: a guest of the type HVM boots from our disk by firmware and GRUB, unplugs the emulated disk and comes to us
 # needs: paravane-blkback
 # boot: vcpus=1
+# stores: one
 # timeout: 1100
 
 # One CPU: QEMU 7.2 delivers an interrupt that Xen injected into an HVM guest a second

@@ -1,0 +1,764 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The engine for images behind an NBD server, by libnbd.
+ *
+ * Hides: the protocol, how an operation becomes commands, what is sent again on the next
+ * connection. Must not know: addresses, servers, who makes connections.
+ *
+ * A connection is a socket that somebody else has connected (disk_link): a worker's
+ * sandbox has no network. While there is none, operations wait in the order they came;
+ * when one is lost, all that was not answered waits again. An operation may so be done
+ * twice, which is harmless if the first time has ended before the second begins: whoever
+ * brings the next socket sees to that (remote.h).
+ *
+ * libnbd moves one piece of memory a command. Data in one piece goes between socket and
+ * guest's pages as it is; data in several goes through the stage, one copy, since a command
+ * for each page would cost more; and what the stage has no room for goes piece by piece.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libnbd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/queue.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+#include "disk.h"
+#include "disk-stage.h"
+#include "unflushed.h"
+#include "util.h"
+
+#define COMMANDS 256u			/* of a connection, at a time */
+#define TICK_MS 250			/* how late a deadline may be noticed */
+#define EXTENT_BYTES (1u << 30)		/* of one trim: a length has 32 bits */
+#define PAYLOAD_BYTES (32u << 20)	/* what every server takes that names no limit */
+
+/* One operation, from submit to done. */
+struct job {
+	struct disk_io *io;
+	TAILQ_ENTRY(job) link;		/* of active, or of free */
+	uint64_t since_ms;		/* submitted */
+	/* How much of it has been sent: where the next command begins. */
+	uint64_t at_bytes;
+	uint32_t iov, iov_bytes;
+	uint32_t commands;		/* on their way */
+	int err;
+	bool flushed;			/* of a write that is to be followed by a flush */
+	uint64_t mark;			/* unflushed.h: what its flush is for */
+	enum { JOB_DATA, JOB_FLUSH, JOB_SENT } phase;
+};
+
+struct command {
+	struct nbd_disk *disk;
+	struct job *job;		/* NULL: free */
+	struct command *next;		/* of free, or of finished */
+	void *staged;
+	uint64_t staged_bytes;
+	struct iovec *scatter;		/* where what is staged goes */
+	int err;
+};
+
+TAILQ_HEAD(jobs, job);
+
+struct nbd_disk {
+	struct disk disk;
+	const struct disk_remote *remote;
+	bool dsync;
+	int epoll_fd, timer_fd;
+	bool ticking;
+	struct nbd_handle *nbd;		/* NULL: no connection */
+	/*
+	 * A copy of the connection's descriptor, for epoll: libnbd closes its own when it
+	 * likes, and what is closed but open elsewhere stays in epoll for ever. -1: none.
+	 */
+	int sock;
+	uint32_t events;		/* what epoll waits for of it */
+	bool ready;			/* negotiated: commands may go */
+	/* what the server can, once ready */
+	bool flush, fua, trim, zero;
+	uint32_t max_bytes;
+	uint64_t lost_ms, ready_ms;	/* when the last connection went, or this began; came */
+	bool gave_up;			/* waited its time: what comes fails at once */
+	struct jobs active, free;
+	struct job *next_job;		/* the first of active with something to send */
+	struct job *jobs;
+	struct command commands[COMMANDS];
+	struct command *free_commands, *finished;
+	struct disk_stage stage;
+	struct unflushed *unflushed;	/* NULL: the server is trusted to keep what it has */
+	/* Makes those again, one at a time, on a new connection before anything else. */
+	struct job again;
+	struct disk_io again_io;
+	struct iovec again_iov;
+	uint64_t again_next;
+	bool again_runs;
+	bool busy;			/* in the engine already: no second pass inside */
+};
+
+static struct nbd_disk *of(struct disk *disk)
+{
+	return (struct nbd_disk *)disk;
+}
+
+/* ---- time ------------------------------------------------------------------------ */
+
+/* syscalls nbd: timerfd_settime */
+/* Runs only while something waits that has a deadline. */
+static void set_ticking(struct nbd_disk *d, bool on)
+{
+	struct itimerspec t = { .it_interval.tv_nsec = TICK_MS * 1000000,
+				.it_value.tv_nsec = TICK_MS * 1000000 };
+
+	if (!d->remote->timeout_ms || d->ticking == on)
+		return;
+	if (!on)
+		memset(&t, 0, sizeof(t));
+	timerfd_settime(d->timer_fd, 0, &t, NULL);
+	d->ticking = on;
+}
+
+/* ---- jobs ------------------------------------------------------------------------- */
+
+static void rewind_job(struct job *j)
+{
+	j->at_bytes = j->iov = j->iov_bytes = j->commands = 0;
+	j->err = 0;
+	j->flushed = false;
+	j->phase = JOB_DATA;
+}
+
+static void finish_job(struct nbd_disk *d, struct job *j, int err)
+{
+	struct disk_io *io = j->io;
+
+	if (d->next_job == j)
+		d->next_job = TAILQ_NEXT(j, link);
+	TAILQ_REMOVE(&d->active, j, link);
+	TAILQ_INSERT_HEAD(&d->free, j, link);
+	j->io = NULL;
+	disk_done(&d->disk, io, err);
+}
+
+static void fail_all(struct nbd_disk *d, int err)
+{
+	struct job *j;
+
+	while ((j = TAILQ_FIRST(&d->active)))
+		finish_job(d, j, err);
+}
+
+/* ---- commands ------------------------------------------------------------------------ */
+
+static struct command *take_command(struct nbd_disk *d, struct job *j)
+{
+	struct command *c = d->free_commands;
+
+	d->free_commands = c->next;
+	*c = (struct command){ .disk = d, .job = j };
+	j->commands++;
+	return c;
+}
+
+static void free_command(struct nbd_disk *d, struct command *c)
+{
+	if (c->staged)
+		disk_stage_put(&d->stage, c->staged, c->staged_bytes);
+	c->staged = NULL;
+	c->job = NULL;
+	c->next = d->free_commands;
+	d->free_commands = c;
+}
+
+/* Called by libnbd with its lock held: only noted. 1: it may forget the command. */
+static int command_ended(void *arg, int *error)
+{
+	struct command *c = arg;
+
+	c->err = *error;
+	c->next = c->disk->finished;
+	c->disk->finished = c;
+	return 1;
+}
+
+/* How much lies in one piece from where the job is; pieces that touch are one. */
+static uint64_t run_bytes(const struct job *j, char **at)
+{
+	const struct iovec *v = &j->io->iov[j->iov];
+	uint64_t n = v->iov_len - j->iov_bytes, left = j->io->bytes - j->at_bytes;
+	const char *end = (char *)v->iov_base + v->iov_len;
+
+	*at = (char *)v->iov_base + j->iov_bytes;
+	for (uint32_t i = j->iov + 1; n < left && i < j->io->nr_iov &&
+	     j->io->iov[i].iov_base == end; i++) {
+		n += j->io->iov[i].iov_len;
+		end += j->io->iov[i].iov_len;
+	}
+	return MIN(n, left);
+}
+
+static void move_on(struct job *j, uint64_t bytes)
+{
+	j->at_bytes += bytes;
+	while (bytes) {
+		uint64_t here = j->io->iov[j->iov].iov_len - j->iov_bytes;
+
+		if (bytes < here) {
+			j->iov_bytes += (uint32_t)bytes;
+			return;
+		}
+		bytes -= here;
+		j->iov++;
+		j->iov_bytes = 0;
+	}
+}
+
+static uint32_t durable_flag(const struct nbd_disk *d)
+{
+	return d->dsync && d->fua ? LIBNBD_CMD_FLAG_FUA : 0;
+}
+
+/* The whole of a job that lies in several pieces, if there is room for it. */
+static void stage_job(struct nbd_disk *d, struct command *c, uint64_t bytes)
+{
+	c->staged = disk_stage_get(&d->stage, bytes);
+	c->staged_bytes = bytes;
+	if (!c->staged)
+		return;
+	c->scatter = c->job->io->iov;
+	if (c->job->io->op == DISK_WRITE)
+		disk_stage_gather(c->staged, c->scatter, bytes);
+}
+
+/* syscalls nbd: sendto(connected) recvfrom */
+static int64_t send_data(struct nbd_disk *d, struct job *j, struct command *c)
+{
+	nbd_completion_callback done = { .callback = command_ended, .user_data = c };
+	uint64_t offset = j->io->offset_bytes + j->at_bytes;
+	char *at;
+	uint64_t n = run_bytes(j, &at);
+	int64_t cookie;
+
+	if (!j->at_bytes && n < j->io->bytes && j->io->bytes <= d->max_bytes) {
+		stage_job(d, c, j->io->bytes);
+		if (c->staged) {
+			at = c->staged;
+			n = j->io->bytes;
+		}
+	}
+	n = MIN(n, d->max_bytes);
+	if (j->io->op == DISK_READ)
+		cookie = nbd_aio_pread(d->nbd, at, n, offset, done, 0);
+	else
+		cookie = nbd_aio_pwrite(d->nbd, at, n, offset, done, durable_flag(d));
+	move_on(j, n);
+	return cookie;
+}
+
+/* syscalls nbd: sendto(connected) */
+static int64_t send_extent(struct nbd_disk *d, struct job *j, struct command *c)
+{
+	nbd_completion_callback done = { .callback = command_ended, .user_data = c };
+	uint64_t n = MIN(j->io->bytes - j->at_bytes, EXTENT_BYTES);
+	uint64_t offset = j->io->offset_bytes + j->at_bytes;
+
+	j->at_bytes += n;
+	if (j->io->secure)
+		return nbd_aio_zero(d->nbd, n, offset, done, LIBNBD_CMD_FLAG_NO_HOLE);
+	return nbd_aio_trim(d->nbd, n, offset, done, durable_flag(d));
+}
+
+/* syscalls nbd: sendto(connected) */
+static int64_t send_flush(struct nbd_disk *d, struct command *c)
+{
+	nbd_completion_callback done = { .callback = command_ended, .user_data = c };
+
+	if (d->unflushed)
+		c->job->mark = unflushed_mark(d->unflushed);
+	return nbd_aio_flush(d->nbd, done, 0);
+}
+
+/* What this server cannot do at all; 0: send it. */
+static int refusal(const struct nbd_disk *d, const struct disk_io *io)
+{
+	if (io->op == DISK_DISCARD && !(io->secure ? d->zero : d->trim))
+		return -EOPNOTSUPP;
+	return 0;
+}
+
+static bool needs_flush(const struct nbd_disk *d, const struct disk_io *io)
+{
+	if (!d->flush)
+		return false;	/* it says so by having nothing that could be lost */
+	return (io->op == DISK_WRITE && d->dsync && !d->fua) ||
+	       (io->op == DISK_DISCARD && io->secure);
+}
+
+/* Without it nothing is sent: there is nothing that a flush could lose. */
+static bool is_idle_flush(const struct nbd_disk *d, const struct job *j)
+{
+	return j->io->op == DISK_FLUSH && !d->flush;
+}
+
+/* The next command of a job that has one. */
+static void send_next(struct nbd_disk *d, struct job *j)
+{
+	bool flush = j->phase == JOB_FLUSH || j->io->op == DISK_FLUSH;
+	struct command *c = take_command(d, j);
+	int64_t cookie;
+
+	if (flush)
+		cookie = send_flush(d, c);
+	else
+		cookie = j->io->op == DISK_DISCARD ? send_extent(d, j, c) : send_data(d, j, c);
+	if (flush || j->at_bytes == j->io->bytes)
+		j->phase = JOB_SENT;
+	if (cookie >= 0 || nbd_aio_is_dead(d->nbd))
+		return;
+	/* Refused by libnbd itself, whose callback then is not called. */
+	j->err = nbd_get_errno() ? -nbd_get_errno() : -EIO;
+	j->phase = JOB_SENT;
+	j->commands--;
+	free_command(d, c);
+}
+
+/* Sends what the connection takes. */
+static void pump(struct nbd_disk *d)
+{
+	while (d->ready && d->next_job && d->free_commands) {
+		struct job *j = d->next_job;
+		int err = refusal(d, j->io);
+
+		if (err || is_idle_flush(d, j)) {
+			finish_job(d, j, err);
+			continue;
+		}
+		while (d->free_commands && j->phase != JOB_SENT && !nbd_aio_is_dead(d->nbd))
+			send_next(d, j);
+		if (j->phase != JOB_SENT || nbd_aio_is_dead(d->nbd))
+			return;
+		if (j->commands)
+			d->next_job = TAILQ_NEXT(j, link);
+		else
+			finish_job(d, j, j->err);
+	}
+}
+
+/* ---- the connection --------------------------------------------------------------------- */
+
+/* syscalls nbd: epoll_ctl */
+static void watch_socket(struct nbd_disk *d)
+{
+	unsigned direction = d->nbd ? nbd_aio_get_direction(d->nbd) : 0;
+	struct epoll_event ev = { .data.fd = d->sock };
+
+	if (direction & LIBNBD_AIO_DIRECTION_READ)
+		ev.events |= EPOLLIN;
+	if (direction & LIBNBD_AIO_DIRECTION_WRITE)
+		ev.events |= EPOLLOUT;
+	if (!d->nbd || ev.events == d->events)
+		return;
+	d->events = ev.events;
+	epoll_ctl(d->epoll_fd, EPOLL_CTL_MOD, d->sock, &ev);
+}
+
+/* syscalls nbd: close shutdown epoll_ctl */
+/*
+ * Whatever was on its way goes back to where it waits. After nbd_close() nothing
+ * reads or writes its memory.
+ */
+static void drop(struct nbd_disk *d)
+{
+	struct job *j;
+
+	if (!d->nbd)
+		return;
+	epoll_ctl(d->epoll_fd, EPOLL_CTL_DEL, d->sock, NULL);
+	close_fd(&d->sock);
+	nbd_close(d->nbd);
+	d->nbd = NULL;
+	if (d->ready)
+		d->lost_ms = now_ms();
+	d->ready = false;
+	d->finished = NULL;
+	for (uint32_t i = 0; i < COMMANDS; i++)
+		if (d->commands[i].job)
+			free_command(d, &d->commands[i]);
+	TAILQ_FOREACH(j, &d->active, link)
+		rewind_job(j);
+	d->next_job = TAILQ_FIRST(&d->active);
+	d->again_runs = false;
+	set_ticking(d, d->next_job);
+}
+
+static void lose(struct nbd_disk *d, const char *why)
+{
+	char text[160];
+
+	snprintf(text, sizeof(text), "%s", why && *why ? why : "the connection ended");
+	drop(d);
+	d->remote->lost(d->remote->arg, text);
+}
+
+static bool can(int answer)
+{
+	return answer > 0;
+}
+
+/* False: it cannot serve this disk, and why. */
+static bool take_server(struct nbd_disk *d, char *why, size_t why_bytes)
+{
+	int64_t max = nbd_get_block_size(d->nbd, LIBNBD_SIZE_MAXIMUM);
+
+	d->flush = can(nbd_can_flush(d->nbd));
+	d->fua = can(nbd_can_fua(d->nbd));
+	d->trim = can(nbd_can_trim(d->nbd));
+	d->zero = can(nbd_can_zero(d->nbd));
+	d->max_bytes = max >= 65536 && max < (int64_t)PAYLOAD_BYTES ? (uint32_t)max :
+								      PAYLOAD_BYTES;
+	if (!d->remote->read_only && can(nbd_is_read_only(d->nbd))) {
+		snprintf(why, why_bytes, "the server has made the export read-only");
+		return false;
+	}
+	return true;
+}
+
+static void now_ready(struct nbd_disk *d)
+{
+	d->ready = true;
+	d->gave_up = false;
+	d->ready_ms = now_ms();
+	d->remote->linked(d->remote->arg, (uint64_t)nbd_get_size(d->nbd));
+}
+
+/* The next of the writes to be made again; after the last the connection is ready. */
+static void write_again(struct nbd_disk *d)
+{
+	d->again_runs = d->unflushed &&
+		unflushed_next(d->unflushed, &d->again_next, &d->again_io.offset_bytes,
+			       &d->again_iov);
+	if (!d->again_runs) {
+		now_ready(d);
+		return;
+	}
+	d->again.io = &d->again_io;
+	rewind_job(&d->again);
+	d->again_io.op = DISK_WRITE;
+	d->again_io.iov = &d->again_iov;
+	d->again_io.nr_iov = 1;
+	d->again_io.bytes = d->again_iov.iov_len;
+	while (d->again.phase != JOB_SENT && d->free_commands && !nbd_aio_is_dead(d->nbd))
+		send_next(d, &d->again);
+}
+
+static void check_connection(struct nbd_disk *d)
+{
+	char why[120];
+
+	if (!d->nbd)
+		return;
+	if (nbd_aio_is_dead(d->nbd) || nbd_aio_is_closed(d->nbd)) {
+		lose(d, d->ready ? "the server has closed the connection" : nbd_get_error());
+		return;
+	}
+	if (d->ready || d->again_runs || !nbd_aio_is_ready(d->nbd))
+		return;
+	if (!take_server(d, why, sizeof(why))) {
+		lose(d, why);
+		return;
+	}
+	d->again_next = 0;
+	write_again(d);
+}
+
+/* What is over for a job whose last command has ended. False: a flush is to follow. */
+static bool is_over(struct nbd_disk *d, struct job *j)
+{
+	bool flush = j->flushed || j->io->op == DISK_FLUSH;
+
+	if (j->err)
+		return true;
+	if (d->unflushed && flush)
+		unflushed_drop(d->unflushed, j->mark);
+	if (flush)
+		return true;
+	if (needs_flush(d, j->io))
+		return false;
+	return !d->unflushed || !d->flush || j->io->op != DISK_WRITE ||
+	       (d->dsync && d->fua) ||
+	       unflushed_add(d->unflushed, j->io->offset_bytes, j->io->iov, j->io->bytes);
+}
+
+/* One that the server will not have again is lost, and the next flush must not say else. */
+static void wrote_again(struct nbd_disk *d, int err)
+{
+	if (err)
+		lose(d, "it refuses what it had answered and lost");
+	else
+		write_again(d);
+}
+
+/* What libnbd has told of, in any order. */
+static void reap_finished(struct nbd_disk *d)
+{
+	while (d->finished) {
+		struct command *c = d->finished;
+		struct job *j = c->job;
+		int err = c->err;
+
+		d->finished = c->next;
+		/* Not the server's answer: the connection is over, drop() follows. */
+		if (err == ENOTCONN || err == ESHUTDOWN)
+			continue;
+		if (!err && c->staged && j->io->op == DISK_READ)
+			disk_stage_scatter(c->scatter, c->staged, c->staged_bytes);
+		free_command(d, c);
+		j->commands--;
+		if (err && !j->err)
+			j->err = err == ENOTSUP ? -EOPNOTSUPP : -err;
+		if (j->commands || j->phase != JOB_SENT)
+			continue;
+		if (j == &d->again) {
+			wrote_again(d, j->err);
+			continue;
+		}
+		if (!is_over(d, j)) {
+			j->flushed = true;
+			j->phase = JOB_FLUSH;
+			send_next(d, j);
+			continue;
+		}
+		finish_job(d, j, j->err);
+	}
+}
+
+/* ESHUTDOWN is a server's last word before it goes. */
+static bool says_goodbye(const struct nbd_disk *d)
+{
+	for (const struct command *c = d->finished; c; c = c->next)
+		if (c->err == ESHUTDOWN)
+			return true;
+	return false;
+}
+
+static void settle(struct nbd_disk *d)
+{
+	bool goodbye;
+
+	do {
+		goodbye = says_goodbye(d);
+		reap_finished(d);
+		if (goodbye && d->nbd)
+			lose(d, "the server is shutting down");
+		check_connection(d);
+		pump(d);
+	} while (d->finished || (d->nbd && nbd_aio_is_dead(d->nbd)));
+	watch_socket(d);
+	set_ticking(d, TAILQ_FIRST(&d->active));
+}
+
+/* syscalls nbd: fcntl(F_GETFL) fcntl(F_SETFL) fcntl(F_GETFD) fcntl(F_SETFD) */
+/* syscalls nbd: fcntl(F_DUPFD_CLOEXEC) epoll_ctl recvfrom close */
+static void nbd_engine_link(struct disk *disk, int sock)
+{
+	struct nbd_disk *d = of(disk);
+	struct epoll_event ev = { .events = 0 };
+
+	drop(d);
+	d->nbd = nbd_create();
+	d->sock = ev.data.fd = fcntl(sock, F_DUPFD_CLOEXEC, 0);
+	if (!d->nbd || d->sock < 0 || epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, d->sock, &ev)) {
+		nbd_close(d->nbd);
+		d->nbd = NULL;
+		close_fd(&d->sock);
+		close(sock);
+		d->remote->lost(d->remote->arg, "no memory for a connection");
+		return;
+	}
+	d->events = 0;
+	nbd_set_export_name(d->nbd, d->remote->export);
+	nbd_set_pread_initialize(d->nbd, false);
+	d->busy = true;
+	if (nbd_aio_connect_socket(d->nbd, sock) < 0)
+		lose(d, nbd_get_error());
+	else
+		settle(d);
+	d->busy = false;
+}
+
+/* ---- deadlines ----------------------------------------------------------------------------- */
+
+static void check_deadlines(struct nbd_disk *d)
+{
+	const struct job *oldest = TAILQ_FIRST(&d->active);
+	uint64_t now = now_ms(), limit = d->remote->timeout_ms;
+	char why[80];
+
+	if (!limit || !oldest)
+		return;
+	if (d->ready) {
+		/* On its way on a connection that looks alive. */
+		if (oldest == d->next_job || now - MAX(oldest->since_ms, d->ready_ms) < limit)
+			return;
+		snprintf(why, sizeof(why), "no answer within %u s", (unsigned)(limit / 1000));
+		d->gave_up = true;
+		lose(d, why);
+	} else if (now - MAX(d->lost_ms, oldest->since_ms) < limit && !d->gave_up) {
+		return;
+	}
+	d->gave_up = true;
+	fail_all(d, -ETIMEDOUT);
+}
+
+/* ---- the table -------------------------------------------------------------------------------- */
+
+static void nbd_engine_submit(struct disk *disk, struct disk_io *chain)
+{
+	struct nbd_disk *d = of(disk);
+	struct disk_io *next;
+
+	for (; chain; chain = next) {
+		struct job *j = TAILQ_FIRST(&d->free);
+
+		next = chain->next;
+		if (d->gave_up && !d->ready) {
+			disk_done(disk, chain, -ETIMEDOUT);
+			continue;
+		}
+		assert(j);	/* as many as operations, disk.c counts them */
+		TAILQ_REMOVE(&d->free, j, link);
+		rewind_job(j);
+		j->io = chain;
+		j->since_ms = d->remote->timeout_ms ? now_ms() : 0;
+		TAILQ_INSERT_TAIL(&d->active, j, link);
+		if (!d->next_job)
+			d->next_job = j;
+	}
+	if (d->busy)
+		return;		/* from done: the pass that called it goes on */
+	d->busy = true;
+	settle(d);
+	d->busy = false;
+}
+
+/* syscalls nbd: recvfrom sendto(connected) shutdown */
+static void move_socket(struct nbd_disk *d, uint32_t events)
+{
+	unsigned direction = d->nbd ? nbd_aio_get_direction(d->nbd) : 0;
+
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR) && direction & LIBNBD_AIO_DIRECTION_READ)
+		nbd_aio_notify_read(d->nbd);
+	else if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR) &&
+		 direction & LIBNBD_AIO_DIRECTION_WRITE)
+		nbd_aio_notify_write(d->nbd);
+}
+
+/* syscalls nbd: epoll_wait read */
+static void nbd_engine_reap(struct disk *disk)
+{
+	struct nbd_disk *d = of(disk);
+	struct epoll_event ev[2];
+	uint64_t ticks;
+	int nr;
+
+	d->busy = true;
+	nr = epoll_wait(d->epoll_fd, ev, ARRAY_LEN(ev), 0);
+	for (int i = 0; i < nr; i++) {
+		if (ev[i].data.fd == d->timer_fd) {
+			if (read(d->timer_fd, &ticks, sizeof(ticks)) > 0)
+				check_deadlines(d);
+		} else if (ev[i].data.fd == d->sock) {
+			move_socket(d, ev[i].events);
+		}
+	}
+	settle(d);
+	d->busy = false;
+}
+
+static int nbd_engine_fd(struct disk *disk)
+{
+	return of(disk)->epoll_fd;
+}
+
+/* syscalls nbd: close */
+static void nbd_engine_close(struct disk *disk)
+{
+	struct nbd_disk *d = of(disk);
+
+	if (d->ready)
+		nbd_aio_disconnect(d->nbd, 0);	/* as the server likes it; not waited for */
+	if (d->nbd)
+		nbd_close(d->nbd);
+	close_fd(&d->sock);
+	close_fd(&d->epoll_fd);
+	close_fd(&d->timer_fd);
+	disk_stage_close(&d->stage);
+	unflushed_close(d->unflushed);
+	free(d->jobs);
+	free(d);
+}
+
+/* syscalls start: epoll_create1 epoll_ctl timerfd_create */
+static int open_epoll(struct nbd_disk *d)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+
+	d->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	d->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (d->epoll_fd < 0 || d->timer_fd < 0)
+		return -errno;
+	ev.data.fd = d->timer_fd;
+	return epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, d->timer_fd, &ev) ? -errno : 0;
+}
+
+static void make_lists(struct nbd_disk *d, uint32_t depth)
+{
+	TAILQ_INIT(&d->active);
+	TAILQ_INIT(&d->free);
+	for (uint32_t i = 0; i < depth; i++)
+		TAILQ_INSERT_TAIL(&d->free, &d->jobs[i], link);
+	for (uint32_t i = 0; i < COMMANDS; i++) {
+		d->commands[i].next = d->free_commands;
+		d->free_commands = &d->commands[i];
+	}
+}
+
+static int nbd_engine_open(const struct disk_config *cfg, struct disk **out, char *why,
+			   size_t why_bytes)
+{
+	struct nbd_disk *d = calloc(1, sizeof(*d));
+	int err;
+
+	if (!d)
+		return -ENOMEM;
+	d->epoll_fd = d->timer_fd = d->sock = -1;
+	d->remote = cfg->remote;
+	d->dsync = cfg->dsync;
+	d->lost_ms = now_ms();
+	d->jobs = calloc(cfg->depth, sizeof(*d->jobs));
+	err = d->jobs ? open_epoll(d) : -ENOMEM;
+	if (!err)
+		err = disk_stage_open(&d->stage);
+	if (!err && cfg->remote->keeps_unflushed)
+		err = unflushed_open(&d->unflushed);
+	if (err) {
+		snprintf(why, why_bytes, "no descriptors or memory for an NBD connection");
+		nbd_engine_close(&d->disk);
+		return err;
+	}
+	make_lists(d, cfg->depth);
+	*out = &d->disk;
+	return 0;
+}
+
+const struct disk_ops disk_nbd = {
+	.name = "nbd",
+	.open = nbd_engine_open,
+	.close = nbd_engine_close,
+	.submit = nbd_engine_submit,
+	.reap = nbd_engine_reap,
+	.fd = nbd_engine_fd,
+	.link = nbd_engine_link,
+};

@@ -1,0 +1,726 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The far side of a disk behind a server (remote.h).
+ *
+ * Hides: retries, drains, processes. Must not know: workers, XenStore.
+ *
+ * step() decides what is to be done next, after anything has happened: first the server,
+ * then what the export is, then connections, one process that dials at a time.
+ */
+#include "remote.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "util.h"
+
+#define RETRY_MS 100u
+#define RETRY_MAX_MS 2000u
+#define SERVER_PATIENCE_MS 10000u	/* from its start until it listens */
+#define SERVER_END_MS 10000u
+
+enum link_state { LINK_NONE, LINK_WANTED, LINK_UP, LINK_DRAINS };
+
+struct remote_link {
+	struct remote *r;
+	enum link_state state;
+	uint32_t number;		/* of the last connection */
+	int fd;				/* a copy of the worker's; -1 */
+	struct evsource *drain;
+	uint64_t drain_ms;
+};
+
+struct remote {
+	struct remote_what what;
+	const struct remote_events *events;
+	void *arg;
+	struct evloop *loop;
+	struct evsource *retry;
+	uint64_t wait_ms;		/* before the next try; 0: at once */
+	bool waiting;			/* retry runs */
+	bool say_open, open_said;	/* opened() is due; has been called */
+	int open_err;
+
+	struct process *server;
+	bool server_ending;
+	bool server_used;		/* it has been spoken to: it may have to write back */
+	char line[256];			/* what it is saying */
+	char words[160];		/* the last line it said */
+	char socket[STORAGE_SOCKET_BYTES];
+
+	struct process *dial;
+	bool dial_asks;			/* what the export is, rather than for dial_queue */
+	uint32_t dial_queue;
+
+	bool known;
+	struct remote_info info;
+	int info_fd;			/* the same, for another version; -1 */
+	struct remote_link link[VBD_QUEUES_MAX];
+	uint64_t away_ms;		/* since when no connection is up; 0: one is */
+	char why[200];
+};
+
+static void step(struct remote *r);
+
+static bool is_served(const struct remote *r)
+{
+	return r->what.storage.kind == STORAGE_SERVED;
+}
+
+static void changed(struct remote *r)
+{
+	if (r->events)
+		r->events->changed(r->arg);
+}
+
+/* ---- what went wrong ------------------------------------------------------------------- */
+
+static void try_later(struct remote *r)
+{
+	r->wait_ms = r->wait_ms ? MIN(2 * r->wait_ms, RETRY_MAX_MS) : RETRY_MS;
+	r->waiting = !evloop_set_timer(r->retry, (int64_t)r->wait_ms, 0);
+}
+
+static void on_retry(void *arg, uint32_t events)
+{
+	struct remote *r = arg;
+
+	(void)events;
+	r->waiting = false;
+	if (r->say_open) {
+		r->say_open = false;
+		r->open_said = true;
+		r->events->opened(r->arg, r->open_err, r->why);
+		return;		/* it may be gone */
+	}
+	step(r);
+}
+
+/* Not from within a caller, who may not have it yet, or must not lose it. */
+static void step_soon(struct remote *r)
+{
+	r->waiting = !evloop_set_timer(r->retry, 0, 0);
+}
+
+static void say_open(struct remote *r, int err)
+{
+	r->say_open = true;
+	r->open_err = err;
+	step_soon(r);
+}
+
+static void trouble(struct remote *r, int err, const char *why)
+{
+	if (strcmp(why, r->why)) {
+		log_peer_at(r->what.log, LOG_LEVEL_WARNING, "%s", why);
+		snprintf(r->why, sizeof(r->why), "%s", why);
+	}
+	if (!r->open_said && !r->what.patient) {
+		say_open(r, err);
+		return;
+	}
+	if (!r->away_ms)
+		r->away_ms = now_ms();
+	try_later(r);
+	changed(r);
+}
+
+/* ---- processes ---------------------------------------------------------------------------- */
+
+static int start(struct remote *r, const char *title, const struct worker_msg *msg,
+		 const struct process_events *events, struct process **out)
+{
+	const struct backend_config *c = r->what.config;
+	struct process_options o = { .program = c->program, .name = c->name, .title = title,
+				     .log_level = c->log_level, .user = c->user,
+				     .seccomp = c->seccomp, .stop_ms = SERVER_END_MS };
+	int rc = process_open(r->loop, &o, events, r, out);
+
+	if (!rc)
+		rc = worker_send(process_sock(*out), msg, NULL, 0);
+	if (!rc)
+		rc = process_start(*out, &o);
+	if (rc) {
+		process_free(*out);
+		*out = NULL;
+	}
+	return rc;
+}
+
+/* ---- our own server ------------------------------------------------------------------------- */
+
+/* Its name, which we say ourselves, and the options that we gave it, are left out. */
+static const char *essence(const char *line)
+{
+	const char *options = strstr(line, "Failed to blk_new_open '");
+	const char *end = options ? strstr(options, "': ") : NULL;
+
+	if (end)
+		return end + 3;
+	return !strncmp(line, "qemu-nbd: ", 10) ? line + 10 :
+	       !strncmp(line, "nbdkit: ", 8) ? line + 8 : line;
+}
+
+/* What does not fit a line of ours is left out. */
+static void take_letter(struct remote *r, char c)
+{
+	size_t used = strlen(r->line);
+
+	if (c != '\n') {
+		if (used + 1 < sizeof(r->line))
+			r->line[used] = c == '\t' || (unsigned char)c >= ' ' ? c : '?';
+		return;
+	}
+	if (used) {
+		log_peer_at(r->what.log, LOG_LEVEL_WARNING, "its server: %s", r->line);
+		snprintf(r->words, sizeof(r->words), "%.*s", (int)sizeof(r->words) - 1,
+			 essence(r->line));
+	}
+	memset(r->line, 0, sizeof(r->line));
+}
+
+/* Its output comes in packets, of lines or of pieces of them. */
+static bool on_server_words(void *arg, int sock)
+{
+	struct remote *r = arg;
+	char text[512];
+	ssize_t n = recv(sock, text, sizeof(text), MSG_DONTWAIT);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	for (ssize_t i = 0; i < n; i++)
+		take_letter(r, text[i]);
+	return n > 0;
+}
+
+static void close_link(struct remote_link *l)
+{
+	evloop_remove(l->drain);
+	l->drain = NULL;
+	close_fd(&l->fd);
+}
+
+static void end_dial(struct remote *r)
+{
+	process_free(r->dial);
+	r->dial = NULL;
+}
+
+/* With it all its connections have ended, and what they asked for. */
+static void on_server_ended(void *arg, bool killed, const char *how)
+{
+	struct remote *r = arg;
+	bool meant = r->server_ending;
+	char why[200];
+
+	process_free(r->server);
+	r->server = NULL;
+	r->server_ending = false;
+	end_dial(r);
+	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++) {
+		struct remote_link *l = &r->link[q];
+
+		close_link(l);
+		if (l->state != LINK_NONE)
+			l->state = LINK_WANTED;
+	}
+	if (killed)
+		log_peer_at(r->what.log, LOG_LEVEL_WARNING, "its server did not end in %u s "
+			    "and was killed", SERVER_END_MS / 1000);
+	if (meant) {
+		r->wait_ms = 0;
+		step(r);
+		return;
+	}
+	snprintf(why, sizeof(why), "%s has ended: %.160s", storage_program(&r->what.storage),
+		 r->words[0] ? r->words : how);
+	trouble(r, -EIO, why);
+}
+
+static const struct process_events server_events = {
+	.heard = on_server_words,
+	.ended = on_server_ended,
+};
+
+static void start_server(struct remote *r)
+{
+	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_EXEC };
+	char title[80];
+	int rc = storage_command(&r->what.storage, r->what.cache, r->what.read_only, r->socket,
+				 &msg.command);
+
+	snprintf(title, sizeof(title), "%s-%u-%u-server", r->what.name.kind,
+		 r->what.name.frontend_id, r->what.name.devid);
+	unlink(r->socket);
+	r->server_used = false;
+	r->words[0] = '\0';
+	memset(r->line, 0, sizeof(r->line));
+	if (!rc)
+		rc = start(r, title, &msg, &server_events, &r->server);
+	if (rc)
+		trouble(r, rc, rc == -E2BIG ? "the image's name makes too long a command" :
+			"no process for the server");
+}
+
+static void end_server(struct remote *r)
+{
+	if (!r->server || r->server_ending)
+		return;
+	r->server_ending = true;
+	end_dial(r);
+	if (process_pid(r->server) > 0)
+		kill(process_pid(r->server), SIGTERM);
+	process_stopping(r->server);
+}
+
+/* ---- dialling ------------------------------------------------------------------------------------ */
+
+static void take_connection(struct remote *r, int fd)
+{
+	struct remote_link *l = &r->link[r->dial_queue];
+
+	if (l->state != LINK_WANTED) {
+		close_fd(&fd);
+		return;
+	}
+	close_link(l);
+	l->fd = fd;
+	l->state = LINK_UP;
+	r->server_used = true;
+	if (r->events)
+		r->events->connected(r->arg, r->dial_queue, ++l->number, fd);
+}
+
+static void take_info(struct remote *r, const struct remote_info *info)
+{
+	r->info = *info;
+	r->known = r->server_used = true;
+	r->wait_ms = 0;
+	if (!r->open_said)
+		say_open(r, 0);
+}
+
+/* A server of ours mostly knows better than NBD can say. */
+static void add_words(const struct remote *r, char *why, size_t bytes)
+{
+	size_t used = strlen(why);
+
+	if (is_served(r) && r->words[0])
+		snprintf(why + used, bytes - used, "; it says: %s", r->words);
+}
+
+static bool on_dial(void *arg, int sock)
+{
+	struct remote *r = arg;
+	struct worker_msg msg;
+	unsigned nr = 1;
+	int fd = -1, rc = worker_receive(sock, &msg, &fd, &nr);
+
+	if (rc)
+		return false;
+	end_dial(r);
+	if (msg.type == WORKER_DIALED && r->dial_asks) {
+		take_info(r, &msg.dialed);
+	} else if (msg.type == WORKER_DIALED && nr) {
+		take_connection(r, fd);
+		step(r);
+	} else {
+		msg.failure.reason[sizeof(msg.failure.reason) - 1] = '\0';
+		add_words(r, msg.failure.reason, sizeof(msg.failure.reason));
+		trouble(r, msg.failure.err > 0 ? -msg.failure.err : -EIO, msg.failure.reason);
+	}
+	return true;
+}
+
+static void on_dial_ended(void *arg, bool killed, const char *how)
+{
+	struct remote *r = arg;
+	char why[200];
+
+	(void)killed;
+	snprintf(why, sizeof(why), "no connection could be tried: %s", how);
+	end_dial(r);
+	trouble(r, -EIO, why);
+}
+
+static const struct process_events dial_events = {
+	.heard = on_dial,
+	.ended = on_dial_ended,
+};
+
+static void dial(struct remote *r, bool asks, uint32_t queue)
+{
+	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_DIAL };
+	char title[80];
+	int rc;
+
+	msg.dial.nr = !asks;
+	if (is_served(r)) {
+		strcpy(msg.dial.at.socket, r->socket);
+		msg.dial.patience_ms = SERVER_PATIENCE_MS;
+	} else {
+		msg.dial.at = r->what.storage.at;
+		strcpy(msg.dial.export, r->what.storage.export);
+	}
+	r->dial_asks = asks;
+	r->dial_queue = queue;
+	snprintf(title, sizeof(title), "%s-%u-%u-dial", r->what.name.kind,
+		 r->what.name.frontend_id, r->what.name.devid);
+	rc = start(r, title, &msg, &dial_events, &r->dial);
+	if (rc)
+		trouble(r, rc, "no process that connects to the server");
+}
+
+/* ---- old connections ------------------------------------------------------------------------------- */
+
+static void drained(struct remote_link *l)
+{
+	close_link(l);
+	l->state = LINK_WANTED;
+	step(l->r);
+}
+
+/* Late answers, for nobody; then the end. */
+static void on_drain(void *arg, uint32_t events)
+{
+	struct remote_link *l = arg;
+	char scrap[65536];
+	ssize_t n;
+
+	(void)events;
+	do
+		n = recv(l->fd, scrap, sizeof(scrap), MSG_DONTWAIT);
+	while (n > 0);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	log_debug("%s: its old connection has ended, %llu ms after it was told to",
+		  l->r->what.log->who, (unsigned long long)(now_ms() - l->drain_ms));
+	drained(l);
+}
+
+static void on_drain_late(struct remote *r)
+{
+	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++) {
+		struct remote_link *l = &r->link[q];
+
+		if (l->state != LINK_DRAINS || now_ms() - l->drain_ms < REMOTE_FENCE_MS)
+			continue;
+		log_peer_at(r->what.log, LOG_LEVEL_WARNING, "the server has not closed its old "
+			    "connection within %u s: it may still do what it was asked there",
+			    REMOTE_FENCE_MS / 1000);
+		close_link(l);
+		l->state = LINK_WANTED;
+	}
+}
+
+static void drain(struct remote_link *l)
+{
+	l->state = LINK_DRAINS;
+	l->drain_ms = now_ms();
+	shutdown(l->fd, SHUT_WR);
+	if (evloop_add_fd(l->r->loop, l->fd, EPOLLIN, on_drain, l, &l->drain)) {
+		close_link(l);
+		l->state = LINK_WANTED;
+	}
+}
+
+/* A worker has lost it, or has gone with it. */
+static void renew(struct remote_link *l)
+{
+	if (l->state != LINK_UP) {
+		if (l->state == LINK_NONE)
+			l->state = LINK_WANTED;
+	} else if (!is_served(l->r)) {
+		drain(l);
+	} else {
+		l->state = LINK_WANTED;
+		end_server(l->r);
+	}
+}
+
+/* ---- deciding --------------------------------------------------------------------------------------- */
+
+static void step(struct remote *r)
+{
+	bool draining = false;
+
+	on_drain_late(r);
+	if (is_served(r) && r->server_ending)
+		return;
+	if (r->waiting || r->dial)
+		return;
+	if (is_served(r) && !r->server)
+		start_server(r);
+	if (r->waiting)
+		return;
+	if (!r->known) {
+		dial(r, true, 0);
+		return;
+	}
+	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++) {
+		if (r->link[q].state == LINK_WANTED) {
+			dial(r, false, q);
+			return;
+		}
+		draining |= r->link[q].state == LINK_DRAINS;
+	}
+	if (draining)	/* looks at the deadline */
+		r->waiting = !evloop_set_timer(r->retry, 1000, 0);
+}
+
+/* ---- from one version to the next --------------------------------------------------------------- */
+
+static void title_of(const struct remote *r, char *buf, size_t bytes)
+{
+	snprintf(buf, bytes, "%s-%u-%u", r->what.name.kind, r->what.name.frontend_id,
+		 r->what.name.devid);
+}
+
+static void link_name(const struct remote *r, uint32_t queue, char *buf, size_t bytes)
+{
+	snprintf(buf, bytes, "%s-%u-%u-%u", r->what.name.kind, r->what.name.frontend_id,
+		 r->what.name.devid, queue);
+}
+
+bool remote_is_settled(const struct remote *r)
+{
+	if (!r->known || r->dial || r->waiting || r->server_ending || r->away_ms ||
+	    (is_served(r) && !r->server))
+		return false;
+	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++)
+		if (r->link[q].state != LINK_NONE && r->link[q].state != LINK_UP)
+			return false;
+	return true;
+}
+
+/* Longer than it takes to connect. */
+bool remote_is_away(const struct remote *r)
+{
+	return r->away_ms && r->why[0];
+}
+
+static int write_info(struct remote *r)
+{
+	const struct remote_info *i = &r->info;
+
+	close_fd(&r->info_fd);
+	r->info_fd = memfd_create("paravane-remote", MFD_CLOEXEC);
+	if (r->info_fd < 0)
+		return -errno;
+	return dprintf(r->info_fd, "%llu %u %u %d %d %d %d %d\n", (unsigned long long)i->bytes,
+		       i->least_block_bytes, i->good_block_bytes, i->read_only, i->flush, i->trim,
+		       i->zero, i->multi_conn) < 0 ? -errno : 0;
+}
+
+int remote_hand_over(struct remote *r, struct takeover *t)
+{
+	char name[TAKEOVER_NAME_BYTES];
+	int rc = write_info(r);
+
+	title_of(r, name, sizeof(name));
+	if (!rc)
+		rc = takeover_add(t, TAKEOVER_REMOTE, name, 0, r->info_fd);
+	if (!rc && r->server)
+		rc = takeover_add(t, TAKEOVER_SERVER, name, process_pid(r->server),
+				  process_sock(r->server));
+	for (uint32_t q = 0; q < VBD_QUEUES_MAX && !rc; q++) {
+		if (r->link[q].state != LINK_UP)
+			continue;
+		link_name(r, q, name, sizeof(name));
+		rc = takeover_add(t, TAKEOVER_LINK, name, q, r->link[q].fd);
+	}
+	return rc;
+}
+
+static bool read_info(int fd, struct remote_info *out)
+{
+	unsigned long long bytes;
+	unsigned least, good, flag[5];
+	char text[160];
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+
+	text[n > 0 ? n : 0] = '\0';
+	if (sscanf(text, "%llu %u %u %u %u %u %u %u", &bytes, &least, &good, &flag[0], &flag[1],
+		   &flag[2], &flag[3], &flag[4]) != 8)
+		return false;
+	*out = (struct remote_info){
+		.bytes = bytes, .least_block_bytes = least, .good_block_bytes = good,
+		.read_only = flag[0], .flush = flag[1], .trim = flag[2], .zero = flag[3],
+		.multi_conn = flag[4],
+	};
+	return true;
+}
+
+/* Its end is waited for like that of any of ours; one that has ended is started again. */
+static void inherit_server(struct remote *r, struct takeover *t, const char *title)
+{
+	int64_t pid;
+	int sock = takeover_take(t, TAKEOVER_SERVER, title, &pid);
+
+	if (sock >= 0 && process_adopt(r->loop, (pid_t)pid, sock, SERVER_END_MS, &server_events, r,
+				       &r->server)) {
+		r->server = NULL;
+		close(sock);
+	}
+}
+
+static void inherit(struct remote *r)
+{
+	struct takeover *t = r->what.config->takeover;
+	char name[TAKEOVER_NAME_BYTES];
+	autoclose int fd = -1;
+
+	title_of(r, name, sizeof(name));
+	fd = takeover_take(t, TAKEOVER_REMOTE, name, NULL);
+	if (fd < 0 || !read_info(fd, &r->info))
+		return;
+	r->known = r->server_used = true;
+	inherit_server(r, t, name);
+	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++) {
+		link_name(r, q, name, sizeof(name));
+		r->link[q].fd = takeover_take(t, TAKEOVER_LINK, name, NULL);
+		if (r->link[q].fd >= 0)
+			r->link[q].state = LINK_UP;
+		else
+			r->link[q].fd = -1;
+	}
+	say_open(r, 0);
+}
+
+int remote_open(struct evloop *loop, const struct remote_what *what,
+		const struct remote_events *events, void *arg, struct remote **out)
+{
+	struct remote *r = calloc(1, sizeof(*r));
+	int n, rc;
+
+	if (!r)
+		return -ENOMEM;
+	*r = (struct remote){ .what = *what, .events = events, .arg = arg, .loop = loop,
+			      .info_fd = -1 };
+	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++)
+		r->link[q] = (struct remote_link){ .r = r, .fd = -1 };
+	n = snprintf(r->socket, sizeof(r->socket), "%s/%s-%u-%u.nbd", what->config->rundir.path,
+		     what->name.kind, what->name.frontend_id, what->name.devid);
+	rc = is_served(r) && n >= (int)sizeof(r->socket) ? -ENAMETOOLONG : 0;
+	if (!rc)
+		rc = evloop_add_timer(loop, on_retry, r, &r->retry);
+	if (rc) {
+		remote_close(r);
+		return rc;
+	}
+	inherit(r);
+	if (!r->known)
+		step_soon(r);
+	*out = r;
+	return 0;
+}
+
+void remote_close(struct remote *r)
+{
+	if (!r)
+		return;
+	end_dial(r);
+	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++)
+		close_link(&r->link[q]);
+	if (r->server) {
+		/* One that is only starting is not even ready for signals. */
+		if (r->server_used && process_pid(r->server) > 0)
+			kill(process_pid(r->server), SIGTERM);
+		if (r->server_used)
+			process_leave(r->server, SERVER_END_MS / 2);
+		process_free(r->server);
+	}
+	if (is_served(r))
+		unlink(r->socket);
+	evloop_remove(r->retry);
+	close_fd(&r->info_fd);
+	free(r);
+}
+
+const struct remote_info *remote_info(const struct remote *r)
+{
+	return &r->info;
+}
+
+void remote_attend(struct remote *r, const struct remote_events *events, void *arg)
+{
+	r->events = events;
+	r->arg = arg;
+}
+
+/* ---- workers -------------------------------------------------------------------------------------------- */
+
+void remote_serve(struct remote *r, uint32_t nr)
+{
+	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++) {
+		if (q < nr)
+			renew(&r->link[q]);
+		else if (r->link[q].state == LINK_WANTED)
+			r->link[q].state = LINK_NONE;
+	}
+	r->away_ms = now_ms();
+	r->wait_ms = 0;
+	changed(r);
+	if (!r->dial)
+		step_soon(r);
+}
+
+void remote_rest(struct remote *r, bool clean)
+{
+	for (uint32_t q = 0; clean && q < VBD_QUEUES_MAX; q++) {
+		close_link(&r->link[q]);
+		r->link[q].state = LINK_NONE;
+	}
+}
+
+static bool is_current(const struct remote *r, uint32_t queue, uint32_t number)
+{
+	return queue < VBD_QUEUES_MAX && r->link[queue].state == LINK_UP &&
+	       r->link[queue].number == number;
+}
+
+bool remote_linked(struct remote *r, uint32_t queue, uint32_t number, uint64_t bytes)
+{
+	bool resized = bytes != r->info.bytes;
+
+	if (!is_current(r, queue, number))
+		return false;
+	if (r->why[0])
+		log_peer_at(r->what.log, LOG_LEVEL_INFO, "queue %u: the server is there again",
+			    queue);
+	r->why[0] = '\0';
+	r->away_ms = r->wait_ms = 0;
+	r->info.bytes = bytes;
+	changed(r);
+	return resized;
+}
+
+void remote_lost(struct remote *r, uint32_t queue, uint32_t number, const char *why)
+{
+	if (!is_current(r, queue, number))
+		return;
+	log_peer_at(r->what.log, LOG_LEVEL_WARNING, "queue %u: %s; what is on its way waits",
+		    queue, why);
+	snprintf(r->why, sizeof(r->why), "%s", why);
+	r->away_ms = now_ms();
+	renew(&r->link[queue]);
+	changed(r);
+	/* A server that takes connections and ends them is not asked all the time. */
+	if (!r->waiting && !r->dial && !r->server_ending)
+		try_later(r);
+}
+
+void remote_describe(const struct remote *r, char *buf, size_t bytes)
+{
+	if (!r->away_ms)
+		snprintf(buf, bytes, "connected");
+	else
+		snprintf(buf, bytes, "away since %llu: %s", (unsigned long long)r->away_ms,
+			 r->why[0] ? r->why : "connecting");
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A block device of the back end, for the files that it consists of: its life
+ * (vbd-device.c), its image (vbd-image.c), and its way from one version of the daemon to the
+ * next (vbd-takeover.c).
+ */
+#ifndef PV_VBD_DEVICE_INTERNAL_H
+#define PV_VBD_DEVICE_INTERNAL_H
+
+#include "vbd-device.h"
+#include "device-limit.h"
+#include "former.h"
+#include "image.h"
+#include "image-watch.h"
+#include "mirror.h"
+#include "mirror-wish.h"
+#include "remote.h"
+#include "vbd-serve.h"
+
+#define PATH_BYTES 512
+
+/* What all disks share. */
+struct vbd_common {
+	const struct blkback_config *config;
+	struct image_watches *watches;
+	struct vbd_device *devices;
+	struct vbd_device *coming;	/* taken over now: one after the other, so that none waits */
+};
+
+enum vbd_mirror_step {
+	VBD_MIRROR_NONE,
+	VBD_MIRROR_MARKING,		/* until all queues mark what they write */
+	VBD_MIRROR_COPYING,
+	VBD_MIRROR_PAUSING,		/* until the worker has ended */
+	VBD_MIRROR_FINISHING,		/* until nothing is left to copy */
+	VBD_MIRROR_RESUMING,		/* until the next worker serves */
+};
+
+/* A copy of it to another image (vbd-mirror.c). */
+struct vbd_mirror {
+	enum vbd_mirror_step step;
+	struct mirror *run;		/* NULL: none, or none any more */
+	struct mirror_wish wish;	/* of run */
+	uint64_t over_id;		/* the wish that has come to its end */
+	bool looked;			/* at what a daemon before us left */
+	bool followed;			/* the target has been in sync */
+	bool pivoted;			/* the image is another since the last worker ended */
+	const char *outcome;		/* RESUMING: "pivoted", "stopped" */
+	uint64_t began_ms, said_ms, said_copied, speed;
+};
+
+struct vbd_device {
+	struct device device;
+	struct device_env env;
+	struct vbd_common *common;
+	struct vbd_device *next;
+	struct vbd_toolstack ts;	/* as last read */
+	bool complete;
+	uint64_t inputs;
+	/* The image, from open to release. */
+	int image_fd;
+	struct image_watch *watch;
+	uint64_t published_sectors;	/* features.sectors may be newer */
+	char image[PATH_BYTES];
+	char medium[PATH_BYTES];	/* what was to be opened: image, or what failed */
+	/*
+	 * Of an image behind a server: asked for before the image is opened, and kept
+	 * until it is released.
+	 */
+	struct storage storage;		/* of ts, where storage_is_remote() */
+	struct remote *remote;
+	char remote_name[PATH_BYTES];
+	bool remote_known;		/* it has answered */
+	int remote_err;			/* or why not; until open_store() has said it */
+	char remote_why[256];
+	uint64_t refused_inputs;	/* with which it could not be opened */
+	bool said_format;		/* of a journal that is not for us */
+	bool changing;			/* stopped for another medium, to go on with it */
+	enum vbd_share share;
+	enum vbd_cache cache;
+	enum vbd_grants grants;
+	struct image_info info;
+	struct vbd_features features;
+	uint32_t least_segments, least_queues;	/* what a predecessor has offered */
+	struct device_limit limit;
+	struct vbd_mirror mirror;
+	/* What serves it, from connect to its end. */
+	struct vbd_serve *serve;
+	struct former *former;		/* of a version before, and asked to end */
+	bool is_ready, stopping, failed, resumed;
+	struct failure failure;
+	uint64_t connect_ms;
+};
+
+static inline struct vbd_device *vbd_of(const struct device *d)
+{
+	return (struct vbd_device *)d;
+}
+
+/* A version before has left it (takeover.h). */
+bool vbd_is_left_to_us(const struct vbd_device *v, const char *what);
+/* It has been taken over, or never will be: the next one's turn. */
+void vbd_has_come(struct vbd_device *v);
+/* As device.h has them. */
+void vbd_device_let_go(struct device *d);
+bool vbd_kind_is_settled(const void *common);
+bool vbd_kind_cannot_leave(const void *common, char *why, size_t why_bytes);
+int vbd_kind_hand_over(const void *common, struct takeover *t);
+
+/* The image's name, as tool stack or script has it; NULL: none. */
+const char *vbd_image_name(const struct vbd_toolstack *ts);
+/*
+ * Opening an image behind a server takes as long as the server takes, so it is asked
+ * before the image is opened; the device is not complete until there is an answer.
+ * resumable: a front end goes on with it, and waits however long that takes.
+ */
+bool vbd_image_awaited(struct vbd_device *v, const struct lifecycle_view *view,
+		       bool (*resumable)(struct vbd_device *v, const struct lifecycle_view *view));
+/*
+ * Opens what v->image names: image_fd, info, storage, cache. Locked only if it is left to us
+ * by a version before.
+ */
+int vbd_image_open(struct vbd_device *v, char *why, size_t why_bytes);
+/* How large it is now; whole sectors. */
+int vbd_image_measure(const struct vbd_device *v, uint64_t *bytes);
+void vbd_image_release(struct vbd_device *v);
+/* A change of its size is noticed from now on. */
+void vbd_image_watch(struct vbd_device *v);
+
+/* ---- mirrors (vbd-mirror.c) ---- */
+
+/* What is wished of one, as the store has it now. Only of a device that is there. */
+void vbd_mirror_look(struct vbd_device *v, XenbusState back);
+/* What a worker that is started now is to mark in; -1, 0: no mirror goes on. */
+int vbd_mirror_map(const struct vbd_device *v);
+uint64_t vbd_mirror_bytes(const struct vbd_device *v);
+/* Its worker marks; serves; has ended. */
+void vbd_mirror_marks(struct vbd_device *v);
+void vbd_mirror_served(struct vbd_device *v);
+void vbd_mirror_unserved(struct vbd_device *v, enum worker_end end);
+/* The guest waits for the end of a mirror: no worker is to be started. */
+bool vbd_mirror_holds_back(const struct vbd_device *v);
+/* Accepts one that never was. */
+void vbd_mirror_free(struct vbd_device *v);
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Block devices, while one version of the daemon takes over from another (takeover.h).
+ *
+ * Hides: what a device leaves and is left, whose turn it is. Must not know: what is
+ * published, how a program is replaced.
+ */
+#include "vbd-device-internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include "util.h"
+
+/* ---- the version that comes ------------------------------------------------------- */
+
+bool vbd_is_left_to_us(const struct vbd_device *v, const char *what)
+{
+	char title[VBD_SERVE_TITLE_BYTES];
+
+	vbd_serve_title(&v->env.name, title);
+	return takeover_has(v->env.config->takeover, what, title);
+}
+
+void vbd_has_come(struct vbd_device *v)
+{
+	struct vbd_common *c = v->common;
+
+	if (c->coming != v)
+		return;
+	c->coming = NULL;
+	for (struct vbd_device *next = c->devices; next; next = next->next)
+		if (next != v && !next->serve)
+			next->env.changed(next->env.arg);
+}
+
+void vbd_device_let_go(struct device *d)
+{
+	struct vbd_device *v = vbd_of(d);
+	const struct backend_config *config = v->env.config;
+	char title[VBD_SERVE_TITLE_BYTES];
+	const struct former_options o = {
+		.loop = v->env.loop, .takeover = config->takeover, .title = title,
+		.who = v->env.log->who, .stop_ms = config->stop_ms,
+	};
+
+	vbd_serve_title(&v->env.name, title);
+	if (!former_adopt(&o, &v->former))
+		former_hang_up(v->former);
+}
+
+/* ---- the version that leaves ------------------------------------------------------ */
+
+bool vbd_kind_is_settled(const void *common)
+{
+	const struct vbd_common *c = common;
+
+	for (const struct vbd_device *v = c->devices; v; v = v->next)
+		if (v->mirror.run || v->mirror.step ||
+		    (v->serve && (v->stopping || !v->is_ready || !vbd_serve_is_settled(v->serve) ||
+				  (v->remote && !remote_is_settled(v->remote)))))
+			return false;
+	return true;
+}
+
+/* What is on its way to a server that is away can only be waited for by who sent it. */
+bool vbd_kind_cannot_leave(const void *common, char *why, size_t why_bytes)
+{
+	const struct vbd_common *c = common;
+
+	for (const struct vbd_device *v = c->devices; v; v = v->next) {
+		if (v->mirror.run) {
+			snprintf(why, why_bytes, "%s: a mirror to %.100s runs, which is not handed "
+				 "over: wait for its end, or end it (paravane mirror --cancel)",
+				 v->env.log->who, v->mirror.wish.target);
+			return true;
+		}
+		if (v->remote && v->serve && remote_is_away(v->remote)) {
+			snprintf(why, why_bytes, "%s: its image's server is away: upgrade when it is "
+				 "there again", v->env.log->who);
+			return true;
+		}
+	}
+	return false;
+}
+
+static int hand_over(const struct vbd_device *v, struct takeover *t)
+{
+	int rc = vbd_serve_hand_over(v->serve, !v->ts.cdrom, t);
+
+	return !rc && v->remote ? remote_hand_over(v->remote, t) : rc;
+}
+
+int vbd_kind_hand_over(const void *common, struct takeover *t)
+{
+	const struct vbd_common *c = common;
+	int rc = 0;
+
+	for (const struct vbd_device *v = c->devices; v && !rc; v = v->next)
+		if (v->serve)
+			rc = hand_over(v, t);
+	return rc;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What launch.h says. Must not know: what is started. */
+#include <signal.h>
+#include <spawn.h>
+#include <unistd.h>
+#include "launch.h"
+
+static int map_fds(posix_spawn_file_actions_t *actions, const struct launch_fd *fds, int close_from)
+{
+	int rc = 0;
+
+	for (; !rc && fds && fds->from >= 0; fds++)
+		rc = posix_spawn_file_actions_adddup2(actions, fds->from, fds->to);
+	return rc ? rc : posix_spawn_file_actions_addclosefrom_np(actions, close_from);
+}
+
+int launch_program(const char *program, const char *const argv[], const struct launch_fd *fds,
+		   int close_from, pid_t *pid)
+{
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	sigset_t none, all;
+	int rc;
+
+	sigemptyset(&none);
+	sigfillset(&all);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setsigdefault(&attr, &all);
+	posix_spawn_file_actions_init(&actions);
+	rc = map_fds(&actions, fds, close_from);
+	if (!rc)
+		rc = posix_spawnp(pid, program, &actions, &attr, (char *const *)argv, environ);
+	posix_spawn_file_actions_destroy(&actions);
+	posix_spawnattr_destroy(&attr);
+	return -rc;
+}

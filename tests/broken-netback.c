@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * As broken-blkback.c, of the net back end:
+ *
+ *	worker	its workers crash at once	port	when they are given an interface
+ *	journal	its journals are of another format
+ *
+ * Hides: nothing.
+ */
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+#include "netback.h"
+#include "upgrade.h"
+
+int __real_netback_open(const struct netback_config *cfg, struct netback **out);
+int __wrap_netback_open(const struct netback_config *cfg, struct netback **out);
+int __real_netback_add_vif(struct netback *nb, const struct netback_vif *cfg, uint32_t *out,
+			   char *why, size_t why_bytes);
+int __wrap_netback_add_vif(struct netback *nb, const struct netback_vif *cfg, uint32_t *out,
+			   char *why, size_t why_bytes);
+const char *__real_upgrade_refuses(const char *formats, uint32_t journal_version, char *why,
+				   size_t why_bytes);
+const char *__wrap_upgrade_refuses(const char *formats, uint32_t journal_version, char *why,
+				   size_t why_bytes);
+
+/* Before the sandbox: the worker has no name for its program afterwards. */
+static bool is(const char *how)
+{
+	static char path[4096];
+	char *dash;
+
+	if (!path[0] && readlink("/proc/self/exe", path, sizeof(path) - 1) < 0)
+		return false;
+	dash = strrchr(path, '-');
+	return dash && !strcmp(dash + 1, how);
+}
+
+int __wrap_netback_open(const struct netback_config *cfg, struct netback **out)
+{
+	if (is("worker"))
+		raise(SIGKILL);	/* which no sanitizer makes a report of */
+	return __real_netback_open(cfg, out);
+}
+
+int __wrap_netback_add_vif(struct netback *nb, const struct netback_vif *cfg, uint32_t *out,
+			   char *why, size_t why_bytes)
+{
+	if (is("port"))
+		__builtin_trap();
+	return __real_netback_add_vif(nb, cfg, out, why, why_bytes);
+}
+
+const char *__wrap_upgrade_refuses(const char *formats, uint32_t journal_version, char *why,
+				   size_t why_bytes)
+{
+	return __real_upgrade_refuses(formats, journal_version + is("journal"), why, why_bytes);
+}

@@ -1,0 +1,234 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# An image that fails, fills up, exhausts a quota, becomes read-only or shorter: the
+# guest is told of exactly the request that failed and goes on, the log and `paravane
+# explain` name the trouble, and a flush that failed is not forgotten: not by the next
+# flush, not by a worker's successor, not when somebody else was told of it.
+. "$(dirname "$0")/lib-blk.sh"
+fault_fs=$PWD/tests/fault-fs
+steps=$PWD/tests/blk-steps
+paravane=$PWD/paravane
+for tool in fault-fs blk-steps; do
+	[ -x "$PWD/tests/$tool" ] || skip "tests/$tool is not built; make check builds it"
+done
+[ "$(id -u)" = 0 ] || skip "mounting takes root"
+[ -c /dev/fuse ] || skip "no /dev/fuse"
+wait_s=60
+own_xen "$@"
+PARAVANE_RUNDIR=$tmp/run
+export PARAVANE_RUNDIR
+mkdir "$tmp/mnt" || fail "no directory"
+trap 'umount -l "$tmp/mnt" 2>/dev/null; umount -l "$tmp/small" 2>/dev/null' EXIT
+start_daemon
+make_guest g && g=$domid
+
+# ---- a file system with faults, a disk on it, and a guest that says what it notices ----------
+
+faults() { printf '%s\n' "$@" >"$tmp/faults.new" && mv "$tmp/faults.new" "$tmp/faults"; }
+is_mounted() { [ -e "$tmp/mnt/image" ]; }
+
+# mounts OPTION...: of fault-fs; $image is on it.
+mounts()
+{
+	: >"$tmp/faults"
+	rm -f "$tmp/data"
+	truncate -s 4M "$tmp/data"
+	"$fault_fs" "$@" "$tmp/mnt" "$tmp/data" "$tmp/faults" 2>"$tmp/fs.log" &
+	fs=$!
+	wait_for $wait_s is_mounted || skip "no file system of our own can be mounted: $(cat "$tmp/fs.log")"
+	image=$tmp/mnt/image
+}
+
+# The supervisor closes the image when the device is.
+unmounts() { wait_for $wait_s umount "$tmp/mnt" 2>/dev/null && wait $fs || fail "fault-fs: $(cat "$tmp/fs.log")"; }
+
+# opens CACHE: the guest has the disk open.
+opens()
+{
+	attach_by_hand $g "$image" w "$(back_dir $g)/cache" "$1"
+	rm -f "$tmp/in"
+	mkfifo "$tmp/in"
+	: >"$tmp/out"
+	guest $g "$steps" <"$tmp/in" >"$tmp/out" 2>&1 &
+	io=$!
+	exec 7>"$tmp/in"
+	lines=0
+	answered "open ok"
+	# A tmpfs of older kernels cannot do direct I/O.
+	[ "$(info $g engine)" = $([ "$1" = none ] && echo direct || echo buffered) ] || [ -d "$tmp/small" ] ||
+		fail "cache $1 has engine $(info $g engine)"
+}
+
+has_answer() { [ "$(wc -l <"$tmp/out")" -gt $lines ]; }
+answered()
+{
+	wait_for $wait_s has_answer || fail "no answer, expected '$1': $(tail -n 3 "$tmp/log")"
+	lines=$((lines + 1))
+	got=$(sed -n "${lines}p" "$tmp/out")
+	case $got in
+	$1) ;;
+	*) fail "the guest saw '$got', expected '$1' (${what:-}): $(tail -n 3 "$tmp/log")" ;;
+	esac
+}
+
+# sees PATTERN COMMAND...: of blk-steps.
+sees()
+{
+	expected=$1
+	shift
+	echo "$*" >&7
+	answered "$expected"
+}
+
+closes()
+{
+	exec 7>&-
+	wait $io || fail "the guest: $(cat "$tmp/out")"
+	back_reaches $g 6
+	remove_nodes $g
+}
+
+logs() { wait_for $wait_s grep -q "vbd $g/51712: .*$1" "$tmp/log" || fail "the log does not say '$1': $(tail -n 5 "$tmp/log")"; }
+explains()
+{
+	"$paravane" explain $g xvda >"$tmp/explained" 2>&1
+	tr -s ' \n' ' ' <"$tmp/explained" | grep -q "$1" || fail "explain does not say '$1': $(cat "$tmp/explained")"
+}
+forget_cache() { dd of="$image" oflag=nocache conv=notrunc,fdatasync count=0 status=none; }
+
+# ---- one request ------------------------------------------------------------------------------
+
+# fails OPERATION ERRNO TEXT: of sixteen at a time the third, and no other.
+fails()
+{
+	what="$1 $2"
+	: >"$tmp/log"
+	sees "write ok" write 0 65536 1
+	faults "$1 $2 8192 12288"
+	if [ "$1" = read ]; then
+		forget_cache
+		sees "read 8192" read 0 65536 1
+	else
+		sees "write 8192" write 0 65536 2
+	fi
+	logs "a $1 at sector 16 failed: $3"
+	explains "failed: "
+	faults
+	[ "$1" = read ] || sees "write ok" write 8192 4096 2
+	sees "read ok" read 0 65536 $([ "$1" = read ] && echo 1 || echo 2)
+	sees "flush ok" flush
+}
+
+device_full="the image's file system is full"
+quota="a quota is exhausted"
+read_only="the image's file system has become read-only"
+broken="the image's device has failed"
+
+for cache in writeback none writethrough; do
+	say "cache $cache: a request fails"
+	mounts
+	opens $cache
+	# Of a durable write through the cache that met EIO, and of flushes after it: below.
+	[ $cache = writethrough ] || fails write EIO "$broken"
+	fails write ENOSPC "$device_full"
+	fails write EDQUOT "$quota"
+	fails write EROFS "$read_only"
+	fails read EIO "$broken"
+	closes
+	cmp -s -n 8192 "$tmp/data" "$tmp/mnt/image" || fail "what was acknowledged is not in the image"
+	unmounts
+done
+
+# ---- a flush ------------------------------------------------------------------------------------
+
+flush_is_lost() { sees "flush Input/output error" flush; }
+another_worker() { has_worker $g && [ "$(worker_of $g)" != "$old" ]; }
+kill_worker()
+{
+	old=$(worker_of $g)
+	kill -9 "$old"
+	wait_for $wait_s another_worker || fail "no successor"
+}
+
+for cache in writeback none; do
+	say "cache $cache: a flush fails, and is not forgotten"
+	: >"$tmp/log"
+	mounts
+	opens $cache
+	sees "write ok" write 0 65536 3
+	faults "fsync EIO 0 1"
+	flush_is_lost
+	faults
+	flush_is_lost
+	logs "a flush at sector .* failed: $broken .*every flush will fail until the front end connects anew"
+	explains "a flush failed (Input/output error): writes since the one before may be lost"
+	sees "write ok" write 0 65536 4
+	sees "read ok" read 0 65536 4
+	kill_worker
+	flush_is_lost
+	closes
+	opens $cache
+	sees "flush ok" flush
+	closes
+	unmounts
+done
+
+say "what was written is lost on its way to the device"
+mounts --writeback
+opens writeback
+sees "write ok" write 0 65536 5
+faults "write EIO 8192 12288"
+flush_is_lost
+faults
+flush_is_lost
+closes
+
+say "... and somebody else is told, and the worker dies"
+opens writeback
+sees "write ok" write 0 65536 6
+faults "write EIO 8192 12288"
+! sync "$image" 2>/dev/null || fail "the write-back did not fail"
+faults
+kill_worker
+flush_is_lost
+closes
+unmounts
+
+say "a durable write that met an error may have been another's"
+mounts
+opens writethrough
+faults "write EIO 8192 12288"
+sees "write 8192" write 0 65536 7
+faults
+flush_is_lost
+closes
+unmounts
+
+# ---- real ones ------------------------------------------------------------------------------------
+
+mkdir "$tmp/small"
+for cache in writeback none; do
+	say "cache $cache: a full file system, and a shorter image"
+	mount -t tmpfs -o size=1M tmpfs "$tmp/small" || skip "no tmpfs"
+	image=$tmp/small/image
+	truncate -s 4M "$image"
+	: >"$tmp/log"
+	opens $cache
+	sees "write ok" write 0 524288 8
+	dd if=/dev/zero of="$tmp/small/other" bs=4k 2>/dev/null
+	sees "write 2097152 *" write 2097152 65536 9
+	logs "a write at sector 4096 failed: $device_full"
+	explains "failed: $device_full"
+	sees "read ok" read 0 524288 8
+	sees "write ok" write 0 524288 9
+	rm "$tmp/small/other"
+	sees "write ok" write 2097152 65536 9
+	sees "flush ok" flush
+	sees "read ok" read 2097152 65536 9
+	truncate -s 1M "$image"
+	sees "read 2097152 *" read 2097152 65536 9
+	sees "read ok" read 0 524288 9
+	closes
+	wait_for $wait_s umount "$tmp/small" 2>/dev/null || fail "the image is still in use"
+done
+end_back

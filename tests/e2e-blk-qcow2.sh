@@ -1,0 +1,147 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Images that are no plain bytes: qemu-nbd and nbdkit are started for them, watched, and
+# ended; what they say when they cannot is what people are told.
+. "$(dirname "$0")/lib-blk.sh"
+. "$(dirname "$0")/lib-disk.sh"
+. "$(dirname "$0")/lib-torture.sh"
+broken=$PWD/tests/broken-blkback
+[ -x "$broken" ] || skip "tests/broken-blkback is not built; make check builds it"
+! sanitized || skip "qemu-nbd and nbdkit are started with a sanitizer's environment"
+need nbdkit nbdkit
+need qemu-nbd qemu-utils
+need qemu-img qemu-utils
+own_xen "$@"
+
+server_of() { pgrep -P "$daemon" -f "vbd-$1-51712.nbd"; }
+no_server() { ! server_of "$1" >/dev/null; }
+is_connected() { [ "$(info "$1" server)" = connected ]; }
+# put NAME, get NAME: the whole of a disk through a guest; closed again afterwards.
+put()
+{
+	attach_by_hand $g "$1" w
+	blkfront $g write --quiet --length 4M <"$tmp/data" || fail "$1: not written: $(tail -n 5 "$tmp/log")"
+	back_reaches $g 6
+	detach_by_hand $g
+	wait_for $wait_s no_server $g || fail "$1: its server is left"
+}
+get()
+{
+	attach_by_hand $g "$1" r
+	blkfront $g read --quiet --length 4M >"$tmp/out" || fail "$1: not read: $(tail -n 5 "$tmp/log")"
+	cmp "$tmp/out" "$tmp/data" || fail "$1: something else was read"
+	detach_by_hand $g
+}
+refused()
+{
+	attach_by_hand $g "$1" w
+	back_reaches $g 6
+	error_says $g "$2"
+	remove_nodes $g
+}
+
+seeded 1 4M >"$tmp/data"
+echo secret >"$tmp/key"
+qemu-img create -q -f qcow2 "$tmp/base" 16M
+qemu-img create -q -f vmdk "$tmp/vmdk" 16M
+# Encrypting takes a while to set up: one kind of it here, the other in the long form.
+if [ -n "${PV_FULL:-}" ]; then
+	qemu-img create -q -f qcow2 --object secret,id=s,file="$tmp/key" \
+		-o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10 "$tmp/crypt" 16M
+else
+	say "deferred: an encrypted qcow2"
+fi
+# It measures the CPU first, and gives up where it is too busy for that.
+qemu-img create -q -f luks --object secret,id=s,file="$tmp/key" -o key-secret=s,iter-time=10 \
+	"$tmp/luks" 16M 2>"$tmp/said" || { rm -f "$tmp/luks"; say "no luks: $(cat "$tmp/said")"; }
+start_daemon
+make_guest g && g=$domid
+
+say "formats"
+put "qcow2:$tmp/base"
+qemu-img compare -q -f raw -F qcow2 "$tmp/data" "$tmp/base" || fail "qcow2 holds something else"
+qemu-img check -q "$tmp/base" || fail "qcow2 is damaged"
+put "vmdk+cache=writethrough:$tmp/vmdk"
+get "vmdk:$tmp/vmdk"
+if [ -e "$tmp/luks" ]; then
+	put "luks+secret=$tmp/key:$tmp/luks"
+	get "luks+secret=$tmp/key:$tmp/luks"
+	refused "luks+secret=$tmp/none:$tmp/luks" "$tmp/none"
+fi
+if [ -e "$tmp/crypt" ]; then
+	put "qcow2+secret=$tmp/key+cache=writethrough:$tmp/crypt"
+	get "qcow2+cache=none+secret=$tmp/key:$tmp/crypt"
+	refused "qcow2:$tmp/crypt" "encrypt.key-secret"
+fi
+
+say "a backing file, which stays as it is"
+qemu-img create -q -f qcow2 -b "$tmp/base" -F qcow2 "$tmp/top"
+before=$(sum <"$tmp/base")
+get "qcow2:$tmp/top"
+seeded 2 4M >"$tmp/data"
+put "qcow2:$tmp/top"
+[ "$(sum <"$tmp/base")" = "$before" ] || fail "the backing file was written"
+get "qcow2:$tmp/top"
+
+say "nbdkit, and TLS through it"
+put "nbdkit:file $tmp/vmdk"
+get "nbdkit:file $tmp/vmdk"
+mkdir "$tmp/psk"
+printf 'alice:00112233445566778899aabbccddeeff\n' >"$tmp/psk/keys"
+nbdkit --foreground --unix "$tmp/tls" --tls=require --tls-psk="$tmp/psk/keys" file "$tmp/vmdk" >"$tmp/tls.log" 2>&1 &
+tls=$!
+trap 'kill -9 $tls 2>/dev/null' EXIT
+if wait_for 20 test -S "$tmp/tls"; then
+	get "nbds+unix://alice@/?socket=$tmp/tls&tls-psk-file=$tmp/psk/keys"
+fi
+kill $tls
+
+say "what cannot be"
+refused "qcow2:$tmp/none" "$tmp/none"
+refused "qcow2:$tmp/data" "Image is not in qcow2 format"
+refused "qcow2+cache=fast:$tmp/base" "expected cache=none, writethrough or writeback"
+refused "qcow2:relative" "expected an absolute path after qcow2:"
+refused "nbdkit:nosuchplugin" "nosuchplugin"
+
+say "a server that is killed, under load"
+qemu-img create -q -f qcow2 "$tmp/torture" 16M
+attach_by_hand $g "qcow2:$tmp/torture" w
+torture_begins $g 256 65536
+torture_is_served $g
+for round in 1 2 3; do
+	wait_for $wait_s is_connected $g || fail "no connection: $(info $g server)"
+	sleep 0.3
+	server=$(server_of $g)
+	[ -n "$server" ] || fail "no server"
+	[ $round = 3 ] || kill -9 "$server"
+	# The successor of a worker has a server of its own: that is its fence.
+	[ $round != 3 ] || kill -9 "$(worker_of $g)"
+	wait_for $wait_s process_gone "$server" || fail "the server is still there"
+done
+wait_for $wait_s is_connected $g || fail "no connection: $(info $g server)"
+
+say "upgraded: the worker has a successor, and so has the server"
+for round in 1 2 3; do
+	server=$(server_of $g) worker=$(worker_of $g)
+	PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" upgrade blkback >"$tmp/said" 2>&1 ||
+		fail "upgrade $round: $(cat "$tmp/said"; tail -n 5 "$tmp/log")"
+	[ "$(worker_of $g)" != "$worker" ] || fail "the same worker"
+	[ "$(server_of $g)" != "$server" ] || fail "the same server"
+	process_gone "$server" || fail "the server of the version before is still there"
+	wait_for $wait_s is_connected $g || fail "no connection: $(info $g server)"
+	sleep 0.3
+done
+say "to a version that fails: back to the one before"
+cp "$broken" "$tmp/broken-worker"
+! PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" upgrade blkback --program "$tmp/broken-worker" >"$tmp/said" 2>&1 ||
+	fail "it was taken: $(cat "$tmp/said")"
+wait_for $wait_s is_connected $g || fail "no connection: $(info $g server)"
+[ "$(pgrep -P "$daemon" -c -f 'qemu-nbd')" = 1 ] || fail "servers: $(pgrep -a -P "$daemon")"
+rm -f "$tmp/run/blkback/vbd.upgrade"
+sleep 0.3
+torture_ends $g $guest_pid "the guest"
+detach_by_hand $g
+# A qemu that is killed leaks clusters (3), and no more.
+qemu-img check -q "$tmp/torture" >"$tmp/said" 2>&1
+case $? in 0|3) ;; *) fail "qcow2 is damaged: $(cat "$tmp/said")" ;; esac
+end_back

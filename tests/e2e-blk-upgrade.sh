@@ -1,0 +1,145 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The daemon is upgraded again and again under guests that know what their disks must hold
+# (torture-blk.c): no request fails, nothing is lost; the pauses are said. Then upgrades that
+# cannot be: the version that runs goes on, and the command says why.
+. "$(dirname "$0")/lib-blk.sh"
+. "$(dirname "$0")/lib-torture.sh"
+paravane=$PWD/paravane broken=$PWD/tests/broken-blkback
+[ -x "$broken" ] || skip "tests/broken-blkback is not built; make check builds it"
+disks=4 upgrades=6
+if [ -n "${PV_FULL:-}" ]; then
+	upgrades=100
+fi
+own_xen "$@"
+export PARAVANE_RUNDIR="$tmp/run"
+wait_s=60
+[ -n "${PV_FULL:-}" ] || say "deferred: 100 upgrades ($upgrades here)"
+
+own_images
+trap 'rm -rf "$images"' EXIT
+start_daemon
+begins()
+{
+	cache=writeback options=
+	[ $((i % 2)) = 0 ] || cache=$direct
+	[ $i -le 2 ] || options="queues no-persistent"
+	# shellcheck disable=SC2086
+	disk_begins $cache 4096 4096 $options
+}
+each_disk begins
+each_disk disk_is_served
+
+# workers: all of them, by their process ids.
+workers() { for i in 1 2 3 4; do eval "worker_of \$dom_$i"; done | sort | xargs; }
+# Each guest goes on, and none was told.
+served() { each_disk disk_goes_on; }
+
+say "$upgrades upgrades under load"
+n=0
+while [ $n -lt $upgrades ]; do
+	n=$((n + 1))
+	before=$(workers)
+	"$paravane" upgrade blkback >"$tmp/out" 2>&1 || fail "upgrade $n: $(cat "$tmp/out"; tail -5 "$tmp/log")"
+	[ "$(grep -c ' xvda .* vbd ' "$tmp/out")" = $disks ] || fail "upgrade $n: $(cat "$tmp/out")"
+	awk '/xvda/ { print $4 }' "$tmp/out" >>"$tmp/pauses"
+	served
+	for worker in $before; do
+		process_gone "$worker" || fail "worker $worker of before runs yet"
+	done
+	[ "$(readlink "/proc/$daemon/exe")" = "$blkback" ] || fail "the daemon is another process"
+	sleep "0.$((n % 4))"
+done
+sort -n "$tmp/pauses" | awk -v name="$name" '{ p[NR] = $1 }
+	END { printf "%s: %d pauses: median %.1f ms, longest %.1f ms\n", name, NR, p[int((NR + 1) / 2)], p[NR] }'
+"$paravane" upgrade --json >"$tmp/json" || fail "--json: $(cat "$tmp/json")"
+python3 - "$tmp/json" $disks <<'EOF' || fail "--json: $(cat "$tmp/json")"
+import json, sys
+d, = json.load(open(sys.argv[1]))
+assert d['daemon'] == 'paravane-blkback' and d['status'] == 'upgraded' and d['reason'] == '', d
+assert len(d['devices']) == int(sys.argv[2]) and all(v['pause_us'] > 0 for v in d['devices']), d
+EOF
+
+# refuses STATUS TEXT PROGRAM: and everything goes on as it was.
+refuses()
+{
+	before=$(workers)
+	"$paravane" upgrade blkback --program "$2" >"$tmp/out" 2>&1
+	[ $? = 1 ] || fail "$2 was taken: $(cat "$tmp/out")"
+	grep -q "goes on as it was: .*$1" "$tmp/out" || fail "$2: $(cat "$tmp/out"), expected '$1'"
+	[ "$(readlink "/proc/$daemon/exe")" = "$blkback" ] || fail "the daemon is $(readlink "/proc/$daemon/exe")"
+	served
+}
+
+say "to what cannot take over"
+refuses 'cannot be started: No such file' "$tmp/missing"
+[ "$before" = "$(workers)" ] || fail "workers have changed"
+printf '#!/bin/sh\necho no library >&2; exit 3\n' >"$tmp/fails"
+printf '#!/bin/sh\nkill -SEGV $$\n' >"$tmp/dies"
+printf '#!/bin/sh\necho hello\n' >"$tmp/other"
+chmod +x "$tmp/fails" "$tmp/dies" "$tmp/other"
+refuses 'status 3): no library' "$tmp/fails"
+refuses 'signal 11' "$tmp/dies"
+refuses 'is no version of this program' "$tmp/other"
+cp "$broken" "$tmp/broken-journal"
+refuses 'journals of the running version are of format 1, expected 2' "$tmp/broken-journal"
+[ "$before" = "$(workers)" ] || fail "workers have changed"
+
+say "to what says that it can, and cannot"
+for how in crash exit open worker; do
+	cp "$broken" "$tmp/broken-$how"
+done
+refuses 'the new version crashed: SIGSEGV' "$tmp/broken-crash"
+refuses 'the new version ended' "$tmp/broken-exit"
+refuses 'cannot start: Input/output error' "$tmp/broken-open"
+refuses 'the worker was ended by signal 9' "$tmp/broken-worker"
+
+# All are dead when the new version looks for them, and none may be forgotten.
+say "workers that die in the moment of the takeover have successors"
+cp "$broken" "$tmp/broken-late"
+"$paravane" upgrade blkback --program "$tmp/broken-late" >"$tmp/out" 2>&1 ||
+	fail "not taken over: $(cat "$tmp/out"; tail -n 5 "$tmp/log")"
+served
+"$paravane" upgrade blkback --program "$blkback" >"$tmp/out" 2>&1 || fail "not back: $(cat "$tmp/out")"
+served
+
+say "one that is killed in the middle"
+for whom in daemon worker; do
+	so_far=$(grep -c 'takes over$' "$tmp/log")
+	"$paravane" upgrade blkback >"$tmp/out" 2>&1 &
+	upgrading=$!
+	case $whom in
+	daemon)
+		wait_for $wait_s has_lines $((so_far + 1)) 'takes over$' || fail "no upgrade"
+		kill -9 "$daemon"
+		wait "$daemon"
+		start_daemon ;;
+	worker)
+		eval "kill -9 \$(worker_of \$dom_1)" ;;
+	esac
+	wait $upgrading
+	served
+	say "killed $whom: $(tail -1 "$tmp/out")"
+done
+# The next daemon starts another, and both would wait for the same lock.
+say "a successor that waits for its turn dies with its daemon"
+former=$(worker_of "$dom_1")
+successor() { pgrep -P "$daemon" -f "vbd-$dom_1-" | grep -vx "$former"; }
+waits() { grep -q -- "-> OFDLCK .*:$(stat -c %i "$images/1") " /proc/locks; }
+kill -STOP "$former"
+"$paravane" upgrade blkback >"$tmp/out" 2>&1 &
+upgrading=$!
+wait_for $wait_s waits || fail "nobody waits: $(tail -n 3 "$tmp/log")"
+late=$(successor)
+kill -9 "$daemon"
+wait "$daemon"
+wait_for $wait_s process_gone "$late" || fail "it outlives its daemon, and waits: $late"
+kill -CONT "$former"
+start_daemon
+wait $upgrading
+served
+"$paravane" upgrade blkback >"$tmp/out" 2>&1 || fail "the last upgrade: $(cat "$tmp/out"; tail -5 "$tmp/log")"
+
+each_disk disk_ends
+rm -f "$tmp/run/blkback/vbd.upgrade"
+end_back

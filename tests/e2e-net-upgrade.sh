@@ -1,0 +1,106 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The daemon is upgraded again and again under a TCP stream and pings, with two bridges, one
+# of which has an uplink: the stream arrives as it was sent, the kernel's bridge sees no
+# change, and the pauses are said. An upgrade that cannot be leaves all as it was.
+. "$(dirname "$0")/lib-net.sh"
+need_namespaces
+# The uplink's bridge is in a namespace that the daemon shares, and nobody else.
+[ -n "${OWN_NET:-}" ] || OWN_NET=1 exec unshare -n /bin/sh "$0" "$@"
+broken=$PWD/tests/broken-netback
+[ -x "$broken" ] || skip "tests/broken-netback is not built; make check builds it"
+own_xen "$@"
+export PARAVANE_RUNDIR="$tmp/run"
+wait_s=60
+start_daemon
+for guest in a b p q; do
+	make_guest $guest
+	eval "$guest=$domid"
+	case $guest in
+	a|b) give_nic "$domid" bridge=br0 ;;
+	*) give_nic "$domid" bridge=other ;;
+	esac
+	boot_net "$domid"
+done
+meets() { pings "$1" "$2" -W 1 -c 1; }
+wait_for $wait_s meets "$a" "$b" && wait_for $wait_s meets "$p" "$q" || fail "the guests do not talk"
+
+# A third host, behind a bridge of the kernel's.
+host=
+if ip link add lan0 type bridge 2>/dev/null; then
+	ip link set lan0 up
+	ip address add 10.0.0.99/24 dev lan0
+	"$paravane" bridge uplink add other up0 bridge=lan0 || fail "no uplink"
+	wait_for $wait_s meets "$p" 99 || fail "the uplink's host is not reached: $(tail -3 "$tmp/log")"
+	host=99
+	port=$(ip -o link show dev up0)
+fi
+
+others_talk()
+{
+	eval "pid=\$inside_$p"
+	nsenter -t "$pid" -n ping -q -n -i 0.02 "10.0.0.${host:-$q}" >"$tmp/others" 2>&1 &
+	pinging=$!
+}
+
+mib=60 upgrades=0
+[ -z "${PV_FULL:-}" ] || mib=1000
+[ -n "${PV_FULL:-}" ] || say "deferred: upgrades under a stream of 1,000 MiB ($mib here)"
+xenstore-write "$(back_dir "$a")/rate" 1000000,50000
+wait_for $wait_s grep -q "vif $a/0: limited" "$tmp/log" || fail "no rate"
+others_talk
+say "upgrades under a TCP stream"
+compares "$a" "$b" $mib &
+comparing=$!
+sleep 0.3
+# From outside the device is the one that it was: its number, its bridge, its state.
+same_port() { [ -z "$host" ] || [ "$(ip -o link show dev up0)" = "$port" ]; }
+while kill -0 $comparing 2>/dev/null; do
+	before="$(info "$a" pid) $(info "$p" pid)"
+	"$paravane" upgrade netback >"$tmp/out" 2>&1 || fail "upgrade: $(cat "$tmp/out"; tail -5 "$tmp/log")"
+	[ "$(grep -c ' vif0 .* vif ' "$tmp/out")" = 4 ] || fail "upgrade: $(cat "$tmp/out")"
+	awk '/vif0/ { print $4 }' "$tmp/out" >>"$tmp/pauses"
+	upgrades=$((upgrades + 1))
+	for worker in $before; do
+		process_gone "$worker" || fail "worker $worker of before runs yet"
+	done
+	for guest in $a $b $p $q; do
+		node_is "$(back_dir "$guest")/state" 4 || fail "guest $guest was told"
+	done
+	same_port || fail "the uplink has changed: $(ip -o link show dev up0), was $port"
+	sleep 0.4
+done
+wait $comparing || fail "the stream did not survive: $(tail -5 "$tmp/log")"
+kill -INT $pinging
+wait $pinging
+[ $upgrades -ge 2 ] || fail "it was over after $upgrades upgrades"
+say "$upgrades upgrades"
+sort -n "$tmp/pauses" | awk -v name="$name" '{ p[NR] = $1 }
+	END { printf "%s: %d pauses: median %.1f ms, longest %.1f ms\n", name, NR, p[int((NR + 1) / 2)], p[NR] }'
+say "others: $(grep transmitted "$tmp/others")"
+
+refuses()
+{
+	"$paravane" upgrade netback --program "$2" >"$tmp/out" 2>&1
+	[ $? = 1 ] || fail "$2 was taken: $(cat "$tmp/out")"
+	grep -q "goes on as it was: .*$1" "$tmp/out" || fail "$2: $(cat "$tmp/out"), expected '$1'"
+	[ "$(readlink "/proc/$daemon/exe")" = "$PWD/paravane-netback" ] || fail "the daemon is another"
+	wait_for $wait_s meets "$a" "$b" && wait_for $wait_s meets "$p" "$q" ||
+		fail "the guests do not talk any more: $(tail -5 "$tmp/log")"
+}
+say "to what cannot take over"
+for how in worker port journal; do
+	cp "$broken" "$tmp/broken-$how"
+done
+refuses 'journals of the running version are of format 1, expected 2' "$tmp/broken-journal"
+refuses 'ended by signal 9' "$tmp/broken-worker"
+refuses 'ended by signal 4' "$tmp/broken-port"
+
+for guest in $a $b $p $q; do
+	halt_net "$guest"
+	back_reaches "$guest" 6
+	detach_nic "$guest"
+done
+[ -z "$host" ] || "$paravane" bridge reset other || fail "bridge reset"
+rm -f "$tmp/run/netback/vif.upgrade"
+end_back

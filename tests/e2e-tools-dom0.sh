@@ -1,0 +1,88 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What a script in dom0 rests on: exit statuses, doing a thing twice, looking before doing,
+# and an end in time whoever does not answer: the guest, the back end, the store.
+. "$(dirname "$0")/lib-blk.sh"
+need python3 python3
+own_xen "$@"
+export PARAVANE_RUNDIR=$tmp/run
+paravane() { "${abs_top_builddir:-$PWD}/paravane" "$@"; }
+quiet() { "$@" >/dev/null 2>&1; }
+start_daemon
+make_guest g && g=$domid
+truncate -s 8M "$tmp/disk" "$tmp/other"
+# ends_within SECONDS STATUS COMMAND...
+ends_within()
+{
+	most=$1 status=$2 from=$(date +%s)
+	shift 2
+	expect "$status" quiet "$@"
+	[ $(($(date +%s) - from)) -le "$most" ] || fail "$* took $(($(date +%s) - from)) s"
+}
+result_is() { python3 -c "
+import json, sys
+j = json.load(open('$tmp/json'))
+sys.exit(j['result'] != '$1')" || fail "$(cat "$tmp/json"), expected $1"; }
+
+say "twice, and before doing"
+reads "xvda of g (domain $g): would be attached" paravane attach-disk g "$tmp/disk" xvda --dry-run
+expect 4 quiet paravane detach g xvda
+expect 0 quiet paravane detach g xvda --idempotent
+paravane detach g xvda --idempotent --json >"$tmp/json" 2>/dev/null
+result_is absent
+expect 1 quiet paravane attach-disk g "$tmp/none" xvda --dry-run
+expect 4 quiet paravane attach-disk nobody "$tmp/disk" xvda --dry-run
+expect 2 quiet paravane attach-disk g "$tmp/disk" xvda --mode x
+expect 0 quiet paravane attach-disk g "$tmp/disk" xvda --no-wait
+expect 5 quiet paravane attach-disk g "$tmp/disk" xvda --no-wait
+expect 0 quiet paravane attach-disk g "$tmp/disk" xvda --no-wait --idempotent
+expect 5 quiet paravane attach-disk g "$tmp/other" xvda --no-wait --idempotent
+expect 6 quiet paravane attach-disk g "$tmp/disk" xvdb --dry-run
+expect 3 quiet paravane attach-disk g "$tmp/disk" xvda --idempotent --wait 0.2
+reads "xvda of g (domain $g): is attached already" paravane attach-disk g "$tmp/disk" xvda --idempotent --dry-run
+reads "an interface of g (domain $g): would be attached" paravane attach-nic g --dry-run
+case $(paravane detach g xvda --dry-run) in
+"xvda of g (domain $g): would be detached; the back end is InitWait, the front end Initialising") ;;
+*) fail "$(paravane detach g xvda --dry-run)" ;;
+esac
+
+say "a guest that does not answer"
+# Connected, and then as dead as can be while its nodes stay.
+"$LOCALXEN" exec "$g" -- "$blkfront" info --watch --quiet >/dev/null 2>&1 &
+front=$!
+back_reaches "$g" 4
+kill -STOP $front
+ends_within 25 3 paravane detach g xvda --wait 0.5
+[ -n "$(xenstore-list "$(back_dir "$g")")" ] || fail "taken away without --force"
+paravane detach g xvda --wait 0.5 --force --json >"$tmp/json" 2>/dev/null || fail "--force"
+result_is forced
+quiet xenstore-list "$(back_dir "$g")" && fail "nodes are left"
+kill -CONT $front
+kill $front
+wait $front 2>/dev/null
+
+say "a back end that is dead"
+kill "$daemon"
+wait "$daemon"
+expect 3 quiet paravane attach-disk g "$tmp/disk" xvda --wait 0.2
+ends_within 25 3 paravane detach g xvda --wait 0.2
+ends_within 25 0 paravane detach g xvda --wait 0.2 --force
+ends_within 25 3 paravane attach-disk g "$tmp/disk" xvda --wait 0.2
+
+say "a store that does not answer"
+store=$(ps -o pid=,comm= --ppid "$(awk '/^PPid/ { print $2 }' /proc/$$/status)" |
+	awk '$2 == "xenstored" { print $1 }')
+[ -n "$store" ] || fail "no xenstored"
+kill -STOP "$store"
+paravane limit g xvda iops=5 --wait 0 2>"$tmp/limit" &
+limit=$!
+(ends_within 60 3 paravane detach g xvda --wait 0.2 --force)
+ended=$?
+wait $limit
+[ $? = 3 ] || { kill -CONT "$store"; fail "limit: $(cat "$tmp/limit")"; }
+kill -CONT "$store"
+[ $ended = 0 ] || exit 1
+grep -q "XenStore does not answer" "$tmp/limit" || fail "said '$(cat "$tmp/limit")'"
+expect 0 quiet paravane detach g xvda --wait 0.2 --force --idempotent
+start_daemon
+end_back

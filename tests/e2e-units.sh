@@ -1,0 +1,159 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The units as they are installed, under a systemd of the test's own and on a local Xen:
+# they start, are ready when they say so, serve with all their sandboxing, come back
+# after a kill, restart under a guest's verified I/O (torture-blk.c), stop and start without
+# taking its disk away; and systemd finds nothing to say against them. What needs a real Xen is the job deb's.
+. "$(dirname "$0")/lib-blk.sh"
+sanitized && skip "the sanitizers' own needs are not the units'"
+need systemd-analyze systemd
+. "$(dirname "$0")/lib-torture.sh"
+own_xen "$@"
+sd=$(dirname "$0")/own-systemd
+mkdir "$tmp/sd"
+trap '"$sd" stop "$tmp/sd"' EXIT
+trap 'exit 1' INT TERM
+"$sd" start "$tmp/sd" >"$tmp/out" 2>&1 || { [ $? = 77 ] && skip "$(tail -n 1 "$tmp/out")"; fail "$(cat "$tmp/out")"; }
+in_sd() { "$sd" in "$tmp/sd" "$@"; }
+is() { [ "$(in_sd systemctl show -P "$2" paravane-"$1")" = "$3" ]; }
+log() { tail -n 20 "$tmp/sd/systemd.log" "$tmp/$1.log" 2>/dev/null; }
+
+# Local Xen is found by the environment, and its files are in /tmp.
+env | grep -E '^(LOCALXEN_|LD_LIBRARY_PATH|XENSTORED_)' >"$tmp/environment"
+export PARAVANE_RUNDIR=$tmp/sd/run-paravane
+mkdir "$PARAVANE_RUNDIR"
+for unit in blkback netback; do
+	sed -e "s|$(sed -n 's/^sbindir = //p' Makefile | sed "s|\${exec_prefix}|$(sed -n 's/^prefix = //p' Makefile)|")/|$PWD/|" \
+		packaging/paravane-$unit.service >"$tmp/sd/units/paravane-$unit.service"
+	grep -q "^ExecStart=$PWD/paravane-$unit " "$tmp/sd/units/paravane-$unit.service" ||
+		fail "the unit's program: $(grep ExecStart "$tmp/sd/units/paravane-$unit.service")"
+	mkdir "$tmp/sd/units/paravane-$unit.service.d"
+	cat >"$tmp/sd/units/paravane-$unit.service.d/local-xen.conf" <<-EOF
+		[Unit]
+		ConditionPathExists=
+		AssertPathExists=
+		AssertPathExists=!$tmp/kernel-$unit
+		[Service]
+		EnvironmentFile=$tmp/environment
+		StandardError=append:$tmp/$unit.log
+		PrivateTmp=no
+		ReadWritePaths=$LOCALXEN_DIR $PARAVANE_RUNDIR
+		Environment=OPTIONS=--rundir=$PARAVANE_RUNDIR
+		Environment=PARAVANE_RUNDIR=$PARAVANE_RUNDIR
+		ExecReload=
+		ExecReload=$PWD/paravane upgrade $unit
+	EOF
+done
+in_sd systemctl daemon-reload
+
+# Before a unit is stopped: a process of its that nobody waits for, as the server of an
+# image is, which says when it is asked to end; a file in the run directory.
+leave_marks()
+{
+	group=$(in_sd systemctl show -P ControlGroup paravane-"$1")
+	rm -f "$tmp/left"
+	in_sd touch /run/paravane/mark || fail "no run directory"
+	in_sd sh -c 'trap "echo asked >>$2" TERM; echo $$ >"/sys/fs/cgroup$1/cgroup.procs" && : >"$2" &&
+		while :; do sleep 0.1; done' sh "$group" "$tmp/left" &
+	left=$!
+	wait_for $wait_s test -e "$tmp/left" || fail "no process can be put into the unit"
+}
+# After that: asked was the supervisor alone, what was left then was killed, and the run
+# directory, where the journals are, is there (KillMode, RuntimeDirectoryPreserve).
+see_marks()
+{
+	[ ! -s "$tmp/left" ] || fail "$1: SIGTERM was for other processes than the supervisor"
+	wait_for $wait_s is_gone $left || { kill $left; fail "$1: what the supervisor left goes on"; }
+	wait $left 2>/dev/null
+	in_sd test -e /run/paravane/mark || fail "$1: the run directory is gone"
+}
+is_gone() { ! kill -0 "$1" 2>/dev/null; }
+
+say "systemd has nothing to say against the units"
+systemd-analyze verify --man=no --recursive-errors=no "$tmp"/sd/units/paravane-*.service >"$tmp/verify" 2>&1 ||
+	fail "$(cat "$tmp/verify")"
+! grep -i paravane "$tmp/verify" || fail "see above"
+for unit in blkback netback; do
+	systemd-analyze security --offline=true --no-pager "$tmp/sd/units/paravane-$unit.service" 2>/dev/null | tail -n 1
+done
+
+say "a unit is refused beside the kernel's back end, and is ready when it serves"
+touch "$tmp/kernel-blkback"
+! in_sd systemctl start paravane-blkback 2>"$tmp/out" || fail "it starts beside the kernel's"
+rm "$tmp/kernel-blkback"
+in_sd systemctl start paravane-blkback paravane-netback || fail "they do not start: $(log blkback; log netback)"
+grep -q ' ready:' "$tmp/blkback.log" && grep -q ' ready:' "$tmp/netback.log" || fail "active before it is ready"
+
+say "a disk is served, by a worker with its whole sandbox"
+truncate -s 64M "$tmp/image"
+make_guest g1
+attach_by_hand "$domid" "aio:$tmp/image" w
+back_reaches "$domid" 2
+"$LOCALXEN" exec "$domid" -- "$torture" 51712 4096 4096 16 1 >"$tmp/io" 2>&1 &
+io=$!
+back_reaches "$domid" 4
+info() { sed -n "s/^$1=//p" "$PARAVANE_RUNDIR/blkback/vbd-$domid-51712.info"; }
+sandbox=$(info sandbox)
+[ "$sandbox" = "user files network calls capabilities" ] ||
+	fail "the unit takes something from the workers' sandbox: '$sandbox' is left"
+
+say "killed, it is started again, and the disk goes on"
+pid=$(in_sd systemctl show -P MainPID paravane-blkback)
+in_sd kill -9 "$pid"
+wait_for $wait_s is blkback NRestarts 1 || fail "not started again: $(log blkback)"
+wait_for $wait_s is blkback SubState running || fail "not running: $(log blkback)"
+is_ready() { [ "$(grep -c ' ready:' "$tmp/blkback.log")" -ge "$1" ]; }
+wait_for $wait_s is_ready 2 || fail "not ready: $(log blkback)"
+node_is "$(back_dir "$domid")/state" 4 || fail "the disk went away"
+
+say "reloaded, the process is the same, and the disk goes on with another worker"
+pid=$(in_sd systemctl show -P MainPID paravane-blkback)
+worker=$(info pid)
+in_sd systemctl reload paravane-blkback || fail "reload: $(log blkback)"
+is blkback MainPID "$pid" || fail "another process"
+is blkback SubState running || fail "not running after a reload"
+[ "$(info pid)" != "$worker" ] || fail "the same worker"
+node_is "$(back_dir "$domid")/state" 4 || fail "the disk went away"
+
+say "restarted, again and again, the guest's I/O goes on"
+# The guest waits from its last worker's last pass to the first of the new one.
+another() { now=$(info pid) && [ -n "$now" ] && [ "$now" != "$worker" ]; }
+for n in 1 2 3; do
+	worker=$(info pid)
+	in_sd systemctl restart paravane-blkback || fail "restart: $(log blkback)"
+	wait_for $wait_s another || fail "no worker after a restart: $(log blkback)"
+	node_is "$(back_dir "$domid")/state" 4 || fail "the disk went away"
+	[ "$(info pause-us)" -gt 0 ] || fail "it does not know how long the guest waited: $(info pause-us)"
+	say "it waited $(($(info pause-us) / 1000)) ms"
+done
+kill "$io"
+wait "$io" || fail "its I/O: $(cat "$tmp/io"; log blkback)"
+say "$(cat "$tmp/io")"
+back_reaches "$domid" 6
+guest "$domid" "$blkfront" bench --pattern randread --seconds 600 >"$tmp/io" 2>&1 &
+back_reaches "$domid" 4
+
+say "stopped and started, the guest keeps its disk"
+leave_marks blkback
+in_sd systemctl stop paravane-blkback || fail "stop"
+see_marks blkback
+is blkback SubState dead || fail "not dead"
+is blkback Result success || fail "it was killed: $(in_sd systemctl show -P Result paravane-blkback)"
+ls "$PARAVANE_RUNDIR"/blkback/*.journal >/dev/null || fail "the journal is gone"
+in_sd systemctl start paravane-blkback || fail "$(log blkback)"
+wait_for $wait_s node_is "$(back_dir "$domid")/state" 4 || fail "the disk went away"
+"$PWD/paravane" detach "$domid" xvda --wait 30 || fail "detach: $(log blkback)"
+
+if [ -c /dev/net/tun ]; then
+	say "a switch's uplink can be made"
+	"$PWD/paravane" attach-nic "$domid" bridge=br0 --no-wait --no-libxl >/dev/null || fail attach-nic
+	"$PWD/paravane" bridge uplink add br0 pvunit0 || fail "uplink: $(log netback)"
+	up() { in_sd grep -q pvunit0 /proc/net/dev; }
+	wait_for $wait_s up || fail "no TAP device: $(log netback)"
+	! grep -E 'uplink.*(cannot|permitted|denied)' "$tmp/netback.log" || fail "see above"
+fi
+leave_marks netback
+in_sd systemctl stop paravane-netback paravane-blkback || fail "stop"
+see_marks netback
+! in_sd pgrep -f "$PWD/paravane-.*back" || fail "processes left"
+say passed
