@@ -16,7 +16,8 @@
 #include "util.h"
 
 #define LINE_BYTES 1024
-#define PEER_TOKENS 10u
+#define PEER_TOKENS 13u
+#define PEER_TOKENS_KEPT 3u		/* for errors */
 #define PEER_REFILL_MS 1000u
 
 static const char *log_program = "paravane";
@@ -123,15 +124,16 @@ void log_peer_init(struct log_peer *p, const char *fmt, ...)
 	p->refilled_ms = now_ms();
 }
 
-static bool take_token(struct log_peer *p)
+static bool take_token(struct log_peer *p, enum log_level level)
 {
+	uint32_t kept = level == LOG_LEVEL_ERROR ? 0 : PEER_TOKENS_KEPT;
 	uint64_t now = now_ms(), due = (now - p->refilled_ms) / PEER_REFILL_MS;
 
 	if (due) {
 		p->refilled_ms += due * PEER_REFILL_MS;
 		p->tokens = (uint32_t)MIN(p->tokens + due, PEER_TOKENS);
 	}
-	if (!p->tokens) {
+	if (p->tokens <= kept) {
 		p->dropped++;
 		return false;
 	}
@@ -146,7 +148,7 @@ void log_peer_at(struct log_peer *p, enum log_level level, const char *fmt, ...)
 	size_t used;
 	va_list ap;
 
-	if (level > log_max || !take_token(p))
+	if (level > log_max || !take_token(p, level))
 		return;
 	used = begin_line(line, level);
 	used = add_text(line, used, "%s: ", p->who);

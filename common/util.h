@@ -26,9 +26,9 @@ void log_at(enum log_level level, const char *fmt, ...)
 #define log_debug(...) log_at(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
 /*
- * For what a peer can trigger: a token bucket of 10 lines, refilled at one a
- * second; what was dropped is counted and said with the next line. One bucket
- * per device.
+ * For what a peer can trigger: a token bucket of 13 lines, refilled at one a
+ * second, of which the last 3 are for errors: what goes before one must not hide it. What
+ * was dropped is counted and said with the next line. One bucket per device.
  */
 struct log_peer {
 	char who[80];		/* "vbd 3/51712" */

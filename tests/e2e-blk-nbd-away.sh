@@ -66,7 +66,7 @@ while [ $n -lt $kills ]; do
 	n=$((n + 1))
 	kill_server file
 	kill_server qemu
-	wait_for $wait_s is_away $g || fail "its end is not noticed"
+	wait_for $wait_s is_away $g || fail "its end is not noticed: $(info $g server), $(tail -n 3 "$tmp/log")"
 	sleep 0.2
 	file_server
 	qemu_server
@@ -74,7 +74,8 @@ while [ $n -lt $kills ]; do
 	wait_for $wait_s is_connected $h || fail "no connection again: $(info $h server)"
 	sleep 0.3
 	kill -9 "$(worker_of $g)"
-	sleep 0.3
+	# five deaths in ten seconds would be given up
+	sleep $([ $kills -lt 5 ] && echo 0.3 || echo 2.5)
 done
 grep -q "the server is there again" "$tmp/log" || fail "it is not said"
 

@@ -169,7 +169,30 @@ static void test_bucket_is_bounded(void)
 	p.refilled_ms -= 3600 * 1000;
 	log_open("prog", LOG_LEVEL_DEBUG);
 	log_peer_at(&p, LOG_LEVEL_DEBUG, "an hour later");
-	UNIT_EQ(p.tokens, 9);
+	UNIT_EQ(p.tokens, 12);
+}
+
+static void flood_and_errors(void)
+{
+	struct log_peer p;
+	int i;
+
+	log_peer_init(&p, "vbd %u/%u", 3u, 51712u);
+	for (i = 0; i < 100; i++)
+		log_peer_at(&p, LOG_LEVEL_WARNING, "line %d", i);
+	for (i = 0; i < 100; i++)
+		log_peer_at(&p, LOG_LEVEL_ERROR, "error %d", i);
+}
+
+static void test_errors_are_not_hidden(void)
+{
+	char out[16384];
+	unsigned lines;
+
+	capture(flood_and_errors, out, sizeof(out));
+	UNIT_OK(strstr(out, "error 0\n"));
+	lines = count_lines(out);
+	UNIT_OK(lines >= 13 && lines < 50);
 }
 
 static void test_die(void)
@@ -229,7 +252,8 @@ int main(void)
 		{ "a peer's text stays on its line", test_no_forgery },
 		{ "a long line is cut", test_long_line },
 		{ "a peer's lines are limited and counted", test_peer_is_limited },
-		{ "an hour's silence saves ten lines, not more", test_bucket_is_bounded },
+		{ "an hour's silence saves a few lines, not more", test_bucket_is_bounded },
+		{ "a flood of lines does not hide an error", test_errors_are_not_hidden },
 		{ "die says it and exits with 1", test_die },
 		{ "cleanup attributes", test_cleanup },
 		{ "clocks", test_clocks },
