@@ -15,6 +15,7 @@
 struct worker {
 	struct process *process;
 	bool stopping, said_ready, said_end, talks_nonsense;
+	uint32_t mirror_number;		/* of the last MIRROR */
 	struct worker_report report;
 	const struct worker_events *events;
 	void *arg;
@@ -108,7 +109,8 @@ static void take_message(struct worker *w, struct worker_msg *msg)
 		w->events->resized(w->arg, msg->sectors);
 		break;
 	case WORKER_MIRRORED:
-		if (w->events->mirrored)
+		/* An earlier one's: the queues have yet to take the last. */
+		if (w->events->mirrored && msg->mirror.number == w->mirror_number)
 			w->events->mirrored(w->arg);
 		break;
 	case WORKER_LINKED:
@@ -199,7 +201,8 @@ int worker_mirror(struct worker *w, int map, uint64_t image_bytes)
 {
 	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_MIRROR };
 
-	msg.mirror_bytes = map >= 0 ? image_bytes : 0;
+	msg.mirror.bytes = map >= 0 ? image_bytes : 0;
+	msg.mirror.number = ++w->mirror_number;
 	return worker_send(process_sock(w->process), &msg, &map, map >= 0);
 }
 

@@ -38,6 +38,7 @@ struct item {
 	int64_t number;
 	int fd;
 	bool taken;
+	char *purpose;			/* takeover_is_for(); NULL: nobody has asked */
 };
 
 struct takeover {
@@ -402,6 +403,18 @@ bool takeover_has_process(const struct takeover *t, pid_t pid)
 	return false;
 }
 
+bool takeover_is_for(struct takeover *t, const char *what, const char *name,
+		     const char *purpose)
+{
+	struct item *item = find(t, what, name);
+
+	if (!item)
+		return false;
+	if (!item->purpose)
+		item->purpose = strdup(purpose);
+	return !item->purpose || !strcmp(item->purpose, purpose);
+}
+
 int takeover_take(struct takeover *t, const char *what, const char *name, int64_t *number)
 {
 	struct item *item = find(t, what, name);
@@ -438,6 +451,7 @@ void takeover_close(struct takeover *t)
 		/* Those of a version that leaves are its modules'. */
 		if (t->env)
 			close(item->fd);
+		free(item->purpose);
 		free(item);
 	}
 	close_fd(&t->file);

@@ -63,6 +63,12 @@ const char *takeover_returned(const struct takeover *t);
 bool takeover_has(const struct takeover *t, const char *what, const char *name);
 bool takeover_has_process(const struct takeover *t, pid_t pid);
 /*
+ * Whether it is for this, which the first who asks decides: a device that is detached and
+ * attached again under its name may have been given another image.
+ */
+bool takeover_is_for(struct takeover *t, const char *what, const char *name,
+		     const char *purpose);
+/*
  * A descriptor of the caller's own; number may be NULL. -ENOENT; once for each, but for an
  * image, which a device may close and open again while its lock is held here.
  */

@@ -99,6 +99,8 @@ static inline struct vbd_device *vbd_of(const struct device *d)
 
 /* A version before has left it (takeover.h). */
 bool vbd_is_left_to_us(const struct vbd_device *v, const char *what);
+/* The image that it has now is what was left. */
+bool vbd_image_is_left_to_us(const struct vbd_device *v);
 /* It has been taken over, or never will be: the next one's turn. */
 void vbd_has_come(struct vbd_device *v);
 /* As device.h has them. */

@@ -445,7 +445,7 @@ static int open_store(struct vbd_device *v, char *why, size_t why_bytes)
 	v->cache = v->ts.cache;
 	v->grants = grants_of(v);
 	rc = vbd_image_open(v, why, why_bytes);
-	if (!rc && !vbd_is_left_to_us(v, TAKEOVER_IMAGE))
+	if (!rc && !vbd_image_is_left_to_us(v))
 		rc = lock_image(v, why, why_bytes);
 	if (!rc) {
 		image_features(v);

@@ -172,7 +172,7 @@ static int open_remote(struct vbd_device *v, char *why, size_t why_bytes)
 	rc = take_server(v, why, why_bytes);
 	if (rc)
 		return rc;
-	if (vbd_is_left_to_us(v, TAKEOVER_IMAGE))
+	if (vbd_image_is_left_to_us(v))
 		return take_image(v, why, why_bytes);
 	if (v->storage.path[0])
 		return image_open_unmeasured(v->storage.path, v->share == VBD_READ_ONLY,
@@ -213,7 +213,7 @@ int vbd_image_open(struct vbd_device *v, char *why, size_t why_bytes)
 	v->cache = cache_of(v);
 	if (v->storage.kind != STORAGE_PATH)
 		rc = open_remote(v, why, why_bytes);
-	else if (vbd_is_left_to_us(v, TAKEOVER_IMAGE))
+	else if (vbd_image_is_left_to_us(v))
 		rc = open_inherited(v, why, why_bytes);
 	else
 		rc = image_open(path, v->share == VBD_READ_ONLY, &v->image_fd, &v->info,

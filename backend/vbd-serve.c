@@ -23,6 +23,7 @@
 
 #define SLOW_MS 10000
 #define SLOW_AGAIN_MS 60000
+#define START_AGAIN_MS 2000
 #define INFO_VERSION "1"
 #define INFO_BYTES 4096
 #define RING_TEXT_BYTES (VBD_QUEUES_MAX * (VBD_RING_PAGES_MAX + 1) * 11 + 1)
@@ -47,6 +48,7 @@ struct vbd_serve {
 	int elder_fd;			/* of the image, for the flushes of successors (disk.h) */
 	int mirror_fd;			/* the map of what is written; -1: nobody wants it */
 	uint64_t mirror_bytes;
+	bool mirror_asked;		/* by a message: START said another */
 	struct worker_report gone;	/* for ended without a worker */
 };
 
@@ -155,7 +157,7 @@ static void on_ready(void *arg, const char *engine)
 	log_debug("%s: worker %d is ready: %s", s->what.log->who,
 		  (int)worker_pid(s->worker), engine);
 	s->events->ready(s->arg);
-	if (s->mirror_fd >= 0)
+	if (s->mirror_fd >= 0 && !s->mirror_asked)
 		s->events->mirrored(s->arg);	/* START had the map */
 }
 
@@ -321,6 +323,7 @@ static int start_worker(struct vbd_serve *s)
 	msg.start.replay = s->journal_used;
 	msg.start.prepare = s->former != NULL;
 	msg.start.mirror_bytes = s->mirror_fd >= 0 ? s->mirror_bytes : 0;
+	s->mirror_asked = false;
 	s->is_ready = false;
 	s->started_sectors = msg.start.features.sectors;
 	vbd_serve_title(&s->what.name, title);
@@ -357,6 +360,30 @@ static void finish_failed(struct vbd_serve *s, int err, const char *reason)
 	finish(s, &s->gone);
 }
 
+static void on_retry(void *arg, uint32_t events);
+
+static int start_later(struct vbd_serve *s, int64_t after_ms)
+{
+	int rc = 0;
+
+	if (!s->retry)
+		rc = evloop_add_timer(s->loop, on_retry, s, &s->retry);
+	if (!rc)
+		rc = evloop_set_timer(s->retry, after_ms, 0);
+	return rc;
+}
+
+/* What a host is short of for a moment must not cost the guest its disk. */
+static void try_again(struct vbd_serve *s, int rc)
+{
+	char reason[80];
+
+	snprintf(reason, sizeof(reason), "no worker process could be started: %s", strerror(-rc));
+	log_peer_at(s->what.log, LOG_LEVEL_ERROR, "%s", reason);
+	if (crashes_note(&s->crashes, now_ms()) < 0 || start_later(s, START_AGAIN_MS))
+		finish_failed(s, -rc, reason);
+}
+
 /* Also the second half of a stop that came while no worker ran. */
 static void on_retry(void *arg, uint32_t events)
 {
@@ -371,18 +398,7 @@ static void on_retry(void *arg, uint32_t events)
 	}
 	rc = start_worker(s);
 	if (rc)
-		finish_failed(s, -rc, "no worker process could be started");
-}
-
-static int start_later(struct vbd_serve *s, int64_t after_ms)
-{
-	int rc = 0;
-
-	if (!s->retry)
-		rc = evloop_add_timer(s->loop, on_retry, s, &s->retry);
-	if (!rc)
-		rc = evloop_set_timer(s->retry, after_ms, 0);
-	return rc;
+		try_again(s, rc);
 }
 
 static void succeed(struct vbd_serve *s, const struct worker_report *report)
@@ -519,6 +535,7 @@ void vbd_serve_mirror(struct vbd_serve *s, int map, uint64_t image_bytes)
 {
 	s->mirror_fd = map;
 	s->mirror_bytes = image_bytes;
+	s->mirror_asked = s->worker != NULL;
 	if (s->worker)
 		worker_mirror(s->worker, map, image_bytes);
 }

@@ -182,10 +182,10 @@ static void take_limit(struct worker_queue *q)
  * messages that come at once stay where they are, until the worker ends: some queue may
  * use one yet.
  */
-static void set_mirror(struct worker *w, uint64_t bytes, int fd)
+static void set_mirror(struct worker *w, const struct worker_mirror *mirror, int fd)
 {
 	struct dirty_map *map = NULL;
-	int err = fd >= 0 && bytes ? dirty_map_open(fd, bytes, &map) : 0;
+	int err = fd >= 0 && mirror->bytes ? dirty_map_open(fd, mirror->bytes, &map) : 0;
 
 	if (err) {
 		log_error("%s: no memory for a mirror's map: %s", w->log.who, strerror(-err));
@@ -195,6 +195,7 @@ static void set_mirror(struct worker *w, uint64_t bytes, int fd)
 	if (!w->dirty_left)
 		w->former_dirty = w->dirty;
 	w->dirty = map;
+	w->dirty_number = mirror->number;
 	w->dirty_left = (1u << w->nr_queues) - 1;
 	pthread_mutex_unlock(&w->lock);
 	kick_all(w);
@@ -214,35 +215,67 @@ static void take_mirror(struct worker_queue *q)
 		return;
 	dirty_map_close(w->former_dirty);
 	w->former_dirty = NULL;
+	msg.mirror.number = w->dirty_number;
 	worker_send(w->sock, &msg, NULL, 0);
 }
 
 /* An unknown message is the supervisor's mistake; serving goes on. */
+static void act(struct worker *w, const struct worker_msg *msg, int fd)
+{
+	switch (msg->type) {
+	case WORKER_STOP:
+		stop_all(w, NULL);
+		break;
+	case WORKER_RESIZE:
+		resize(w, msg->sectors);
+		break;
+	case WORKER_LIMIT:
+		set_limit(w, &msg->limit);
+		break;
+	case WORKER_MIRROR:
+		set_mirror(w, &msg->mirror, fd);
+		break;
+	default:
+		break;
+	}
+}
+
 static void hear_supervisor(struct worker *w)
 {
 	struct worker_msg msg;
 	unsigned nr = 1;
 	int fd = -1, err = worker_receive(w->sock, &msg, &fd, &nr);
 
-	if (!err && msg.type == WORKER_LINK && nr) {
-		worker_take_link(w, &msg.link, fd);
-		return;
-	}
-	if (!err && msg.type == WORKER_MIRROR)
-		set_mirror(w, msg.mirror_bytes, nr ? fd : -1);
-	if (nr)
-		close_fd(&fd);
-	if (err == -EPIPE)
+	if (err == -EPIPE) {
 		stop_all(w, &w->orphaned);
-	else if (err)
+	} else if (err) {
 		log_error("%s: a message from the supervisor was refused: %s",
 			  w->log.who, strerror(-err));
-	else if (msg.type == WORKER_STOP)
-		stop_all(w, NULL);
-	else if (msg.type == WORKER_RESIZE)
-		resize(w, msg.sectors);
-	else if (msg.type == WORKER_LIMIT)
-		set_limit(w, &msg.limit);
+	} else if (msg.type == WORKER_LINK && nr) {
+		worker_take_link(w, &msg.link, fd);
+		return;
+	} else {
+		act(w, &msg, nr ? fd : -1);
+	}
+	if (!err && nr)
+		close_fd(&fd);
+}
+
+void worker_keep_late(struct worker *w, const struct worker_msg *msg, int fd)
+{
+	uint32_t i = msg->type == WORKER_RESIZE ? 0 : msg->type == WORKER_LIMIT ? 1 : 2;
+
+	close_fd(&w->late[i].fd);
+	w->late[i].msg = *msg;
+	w->late[i].fd = fd;
+}
+
+void worker_hear_late(struct worker *w)
+{
+	for (uint32_t i = 0; i < WORKER_LATE_NR; i++) {
+		act(w, &w->late[i].msg, w->late[i].fd);
+		close_fd(&w->late[i].fd);
+	}
 }
 
 /* syscalls disk: read */

@@ -18,6 +18,9 @@
 #include "spin.h"
 #include "worker.h"
 
+/* RESIZE, LIMIT, MIRROR */
+#define WORKER_LATE_NR 3u
+
 struct worker_queue {
 	struct worker *w;
 	uint32_t index;
@@ -50,6 +53,11 @@ struct worker_queue {
 
 struct worker {
 	int sock, image, journal_fd, figures_fd, mirror_fd;
+	/* What was heard before there were queues to do it, the last of each kind. */
+	struct worker_late {
+		struct worker_msg msg;	/* type 0: none */
+		int fd;
+	} late[WORKER_LATE_NR];
 	struct worker_start start;
 	struct log_peer log;
 	struct journal *journal;
@@ -75,6 +83,7 @@ struct worker {
 	uint32_t limit_left;		/* the same, of its limits */
 	/* What the queues mark when they write; what some marked before, yet. */
 	struct dirty_map *dirty, *former_dirty;
+	uint32_t dirty_number;		/* of the MIRROR that brought dirty */
 	uint32_t dirty_left;		/* as above, of dirty */
 };
 
@@ -87,6 +96,10 @@ void worker_queue_run(struct worker_queue *q);
  * threads, the disk at once.
  */
 void worker_take_link(struct worker *w, const struct worker_link *link, int fd);
+/* Keeps a message, with its descriptor or -1, until worker_hear_late(). */
+void worker_keep_late(struct worker *w, const struct worker_msg *msg, int fd);
+/* Does what was kept: once there are queues, before worker_queue_run(). */
+void worker_hear_late(struct worker *w);
 /* disk.h: disk_remote's; arg is the queue. */
 void worker_linked(void *arg, uint64_t bytes);
 void worker_lost(void *arg, const char *why);

@@ -329,7 +329,7 @@ static int wait_a_while(struct worker *w, int timeout_ms)
 	struct pollfd p = { .fd = w->sock, .events = POLLIN };
 	struct worker_msg msg;
 	unsigned nr = 1;
-	int err, fd;
+	int err, fd = -1;
 
 	if (poll(&p, 1, timeout_ms) <= 0)
 		return 0;
@@ -340,12 +340,10 @@ static int wait_a_while(struct worker *w, int timeout_ms)
 		worker_take_link(w, &msg.link, fd);
 		return 0;
 	}
-	if (nr)
+	if (msg.type == WORKER_RESIZE || msg.type == WORKER_LIMIT || msg.type == WORKER_MIRROR)
+		worker_keep_late(w, &msg, nr ? fd : -1);
+	else if (nr)
 		close_fd(&fd);
-	if (msg.type == WORKER_RESIZE)
-		w->sectors = w->start.features.sectors = msg.sectors;
-	if (msg.type == WORKER_LIMIT)
-		blkback_limit_set(w->limit, &msg.limit);
 	return msg.type == WORKER_STOP ? -ECANCELED : 0;
 }
 
@@ -594,6 +592,10 @@ static void give_up_threads(struct worker *w)
 	pthread_mutex_unlock(&w->lock);
 	for (uint32_t i = 0; i < w->nr_queues; i++)
 		worker_kick(w, i);
+	/* Or who has come to a barrier would wait for them. */
+	for (uint32_t i = 1; i < w->nr_queues; i++)
+		if (!w->queues[i].thread_started)
+			blkback_leave(w->queues[i].b);
 	worker_queue_run(&w->queues[0]);
 }
 
@@ -658,6 +660,8 @@ static void close_all(struct worker *w)
 	dirty_map_close(w->dirty);
 	dirty_map_close(w->former_dirty);
 	close_fd(&w->mirror_fd);
+	for (uint32_t i = 0; i < WORKER_LATE_NR; i++)
+		close_fd(&w->late[i].fd);
 	close_fd(&w->flushes.elder);
 	close_fd(&w->image);
 }
@@ -671,6 +675,8 @@ static void init(struct worker *w, int sock)
 	pthread_mutex_init(&w->flushes.lock, NULL);
 	for (uint32_t i = 0; i < VBD_QUEUES_MAX; i++)
 		w->queues[i].kick_fd = w->links[i].fd = -1;
+	for (uint32_t i = 0; i < WORKER_LATE_NR; i++)
+		w->late[i].fd = -1;
 	mallopt(M_ARENA_MAX, 1);	/* one heap, whatever the number of threads */
 }
 
@@ -714,6 +720,7 @@ int worker_main(int sock, const struct sandbox *sandbox)
 	for (uint32_t i = 0; i < w.nr_queues; i++)
 		journal_begin(journal_queue(w.journal, i), now_ns());
 	say_ready(&w, ops);
+	worker_hear_late(&w);
 	worker_queue_run(&w.queues[0]);
 	join_threads(&w);
 	if (w.broken)

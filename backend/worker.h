@@ -72,7 +72,7 @@
 #include "vbd.h"
 
 #define WORKER_FD 3
-#define WORKER_VERSION 8u		/* raised with every change of a message: see below */
+#define WORKER_VERSION 9u		/* raised with every change of a message: see below */
 #define WORKER_MAX_QUEUES 4u		/* rings that one worker serves */
 
 enum worker_type {
@@ -133,6 +133,11 @@ struct worker_link {
 	struct failure failure;		/* LOST */
 };
 
+struct worker_mirror {
+	uint64_t bytes;			/* MIRROR: the image's; 0: no map comes with it */
+	uint32_t number;		/* of the MIRROR; MIRRORED has that of the last */
+};
+
 struct worker_copy {
 	uint64_t image_bytes;
 	uint64_t bytes_per_second;	/* also RATE; 0: as fast as it can */
@@ -159,7 +164,7 @@ struct worker_msg {
 		struct worker_dial dial;
 		struct remote_info dialed;	/* DIALED */
 		struct storage_command command;	/* EXEC */
-		uint64_t mirror_bytes;	/* MIRROR: the image's; 0: no map comes with it */
+		struct worker_mirror mirror;	/* MIRROR, MIRRORED */
 		struct worker_copy copy;	/* COPY; RATE: its rate alone */
 		struct worker_copied copied;	/* COPIED, FINISHED */
 	};
@@ -171,7 +176,7 @@ struct worker_msg {
  * writes down the new layout.
  */
 #ifdef __LP64__
-_Static_assert(WORKER_VERSION == 8 && WORKER_FINISHED == 27 &&
+_Static_assert(WORKER_VERSION == 9 && WORKER_FINISHED == 27 &&
 	       sizeof(struct worker_msg) == 1648 && sizeof(struct limit) == 112 &&
 	       offsetof(struct worker_msg, start.features) == 1184 &&
 	       offsetof(struct worker_msg, start.engine) == 1232 &&

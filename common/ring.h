@@ -139,7 +139,8 @@ static inline uint32_t ring_back_inflight(const struct ring_back *r)
 
 /*
  * How many requests wait. Reads the peer's producer once: use the answer for
- * a whole pass. -EPROTO: the distance is impossible; stop using the ring.
+ * a whole pass. -EPROTO: the distance is impossible; stop using the ring. A slot is
+ * the peer's again when its response is published, not when it is written.
  */
 static inline int ring_back_pending(const struct ring_back *r)
 {
@@ -147,7 +148,7 @@ static inline int ring_back_pending(const struct ring_back *r)
 					     memory_order_acquire);
 	uint32_t n = prod - r->req_cons;
 
-	if (n > r->nr_slots - ring_back_inflight(r))
+	if (n > r->nr_slots - (r->req_cons - r->rsp_prod_pub))
 		return -EPROTO;
 	return (int)n;
 }

@@ -6,6 +6,7 @@
  * not do to a terminal. Must not know: who logs, or why.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,6 +113,9 @@ void log_at(enum log_level level, const char *fmt, ...)
 	errno = saved_errno;
 }
 
+/* Of all peers: lines are rare. */
+static pthread_mutex_t peers_lock = PTHREAD_MUTEX_INITIALIZER;
+
 void log_peer_init(struct log_peer *p, const char *fmt, ...)
 {
 	va_list ap;
@@ -124,7 +128,8 @@ void log_peer_init(struct log_peer *p, const char *fmt, ...)
 	p->refilled_ms = now_ms();
 }
 
-static bool take_token(struct log_peer *p, enum log_level level)
+/* False: not to be said. *dropped: how many were not, before this one. */
+static bool take_token(struct log_peer *p, enum log_level level, uint32_t *dropped)
 {
 	uint32_t kept = level == LOG_LEVEL_ERROR ? 0 : PEER_TOKENS_KEPT;
 	uint64_t now = now_ms(), due = (now - p->refilled_ms) / PEER_REFILL_MS;
@@ -138,6 +143,8 @@ static bool take_token(struct log_peer *p, enum log_level level)
 		return false;
 	}
 	p->tokens--;
+	*dropped = p->dropped;
+	p->dropped = 0;
 	return true;
 }
 
@@ -145,17 +152,22 @@ void log_peer_at(struct log_peer *p, enum log_level level, const char *fmt, ...)
 {
 	int saved_errno = errno;
 	char line[LINE_BYTES + 1];
+	uint32_t dropped;
+	bool said;
 	size_t used;
 	va_list ap;
 
-	if (level > log_max || !take_token(p, level))
+	if (level > log_max)
+		return;
+	pthread_mutex_lock(&peers_lock);
+	said = take_token(p, level, &dropped);
+	pthread_mutex_unlock(&peers_lock);
+	if (!said)
 		return;
 	used = begin_line(line, level);
 	used = add_text(line, used, "%s: ", p->who);
-	if (p->dropped)
-		used = add_text(line, used, "(%u more lines like these dropped) ",
-				p->dropped);
-	p->dropped = 0;
+	if (dropped)
+		used = add_text(line, used, "(%u more lines like these dropped) ", dropped);
 	va_start(ap, fmt);
 	used = add_vtext(line, used, fmt, ap);
 	va_end(ap);

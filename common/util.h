@@ -28,7 +28,8 @@ void log_at(enum log_level level, const char *fmt, ...)
 /*
  * For what a peer can trigger: a token bucket of 13 lines, refilled at one a
  * second, of which the last 3 are for errors: what goes before one must not hide it. What
- * was dropped is counted and said with the next line. One bucket per device.
+ * was dropped is counted and said with the next line. One bucket per device; its threads
+ * may share it.
  */
 struct log_peer {
 	char who[80];		/* "vbd 3/51712" */

@@ -122,6 +122,26 @@ static void test_full_across_wrap(void)
 	UNIT_EQ(ring_back_pending(&b.back), -EPROTO);
 }
 
+/* A response that is not published has not freed its slot, as far as the peer can know. */
+static void test_unpublished_response(void)
+{
+	struct slot s = { 0 };
+	struct both b;
+	uint32_t i;
+
+	both_open(&b, PAGE_BYTES, UINT32_MAX - 15);
+	for (i = 0; i < 32; i++)
+		ring_front_put(&b.front, &s, sizeof(s));
+	ring_front_push(&b.front);
+	for (i = 0; i < 32; i++)
+		ring_back_take(&b.back, &s, sizeof(s));
+	ring_back_put(&b.back, &s, sizeof(s));
+	atomic_store(&b.front.shared->req_prod, UINT32_MAX - 15 + 33);
+	UNIT_EQ(ring_back_pending(&b.back), -EPROTO);
+	ring_back_push(&b.back);
+	UNIT_EQ(ring_back_pending(&b.back), 1);
+}
+
 /* Every distance at every fill, at both sides of 2^32. */
 static void test_hostile_req_prod(void)
 {
@@ -681,6 +701,7 @@ int main(void)
 		{ "slots per ring as ring.h counts them", test_nr_slots },
 		{ "200 requests across 2^32", test_wrap },
 		{ "a full ring across 2^32", test_full_across_wrap },
+		{ "a response that is not published frees no slot", test_unpublished_response },
 		{ "impossible req_prod is refused", test_hostile_req_prod },
 		{ "impossible rsp_prod is refused", test_hostile_rsp_prod },
 		{ "impossible indices at connect", test_hostile_connect },

@@ -272,11 +272,14 @@ static uint64_t write_marks(struct rig *r, uint32_t queue, uint64_t id, uint64_t
 
 static void send_mirror(struct rig *r, int fd)
 {
+	static uint32_t number = 7;
 	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_MIRROR };
 
-	msg.mirror_bytes = fd >= 0 ? IMAGE_BYTES : 0;
+	msg.mirror.bytes = fd >= 0 ? IMAGE_BYTES : 0;
+	msg.mirror.number = number;
 	UNIT_EQ(worker_send(r->sock, &msg, &fd, fd >= 0), 0);
 	hear(r, WORKER_MIRRORED, &msg);
+	UNIT_EQ(msg.mirror.number, number++);
 }
 
 /* From MIRRORED on all queues mark, until they are told not to; and from START on. */
@@ -532,6 +535,8 @@ static void test_no_room(void)
 	UNIT_OK(hears_nothing(&r, 300));
 	fake_limit_maps(8);
 	hear(&r, WORKER_READY, &msg);
+	hear(&r, WORKER_RESIZED, &msg);		/* what it heard while it waited */
+	UNIT_EQ(msg.sectors, 8);
 	guest_rw(r.g, BLKIF_OP_WRITE, 1, 0, 1, &s);
 	guest_push(r.g);
 	expect(r.g, 1, BLKIF_RSP_OKAY);
