@@ -105,6 +105,15 @@ INTERFACE=vif$g1.0-emu "$script" add type_if=tap || fail "add"
 INTERFACE=vif$g1.0-emu "$script" remove type_if=tap || fail "remove"
 expect 2 env XENBUS_PATH=backend/vif/$g1/0 "$script" frobnicate 2>/dev/null
 
+say "one that has gone does not come back, and what is left of one has no address"
+expect 1 env XENBUS_PATH=backend/vif/$g2/0 "$script" online type_if=vif
+no_nodes "$g2" || fail "back: $(xenstore-ls -f "$(back_dir "$g2")")"
+attach "$g2" bridge=br0 mac=00:16:3e:00:00:09
+xenstore-write "/local/domain/0/backend/vif/$g1/7/mac" 00:16:3e:00:00:09 "/local/domain/0/backend/vif/$g1/7/bridge" br0
+script_online "$g2" || fail "an interface that is not there has its address: $(cat "$tmp/error")"
+detach_nic "$g2"
+xenstore-rm "/local/domain/0/backend/vif/$g1/7"
+
 say "as paravane runs it"
 guest "$g2" "$netfront" bench echo >"$tmp/out" 2>&1 &
 front=$!
