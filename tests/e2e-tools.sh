@@ -118,6 +118,7 @@ pids+=($!)
 expect 3 'front end in guest1' paravane attach-disk guest1 a.img xvda --wait 1
 expect 3 'has not answered' paravane attach-disk guest1 a.img xvda --wait 0.3 --idempotent
 expect 0 'InitWait' paravane list guest1
+expect 0 '    waits: the front end in guest1' paravane list guest1
 expect 0 'has not answered' paravane explain guest1 xvda
 expect 0 'offer, which no front end has answered' paravane explain guest1 xvda
 expect 0 'served by paravane-blkback' paravane explain guest1 xvda
