@@ -130,6 +130,11 @@ json "all(r['submitted_us'] <= r['completed_us'] <= r['published_us'] + 1 for r 
 json "all(a['taken_s'] <= b['taken_s'] + 1 for a, b in zip(o, o[1:]))"
 grep -q '^paravane: 200 requests, [0-9]* more were lost' "$tmp/said" || fail "$(cat "$tmp/said")"
 "$paravane" trace busy xvda -n 50 -o "$tmp/chrome" 2>/dev/null || fail "trace -o"
+refused '/dev/full: No space left' "$paravane" trace busy xvda -n 50 -o /dev/full
+! "$paravane" trace busy xvda -n 50 >/dev/full 2>"$tmp/said" || fail "a table that is lost is a success"
+grep -q 'standard output: No space left' "$tmp/said" || fail "$(cat "$tmp/said")"
+"$paravane" trace busy xvda 2>"$tmp/said" | head -n 3 >/dev/null
+! grep -q 'standard output' "$tmp/said" || fail "$(cat "$tmp/said")"
 python3 -c "
 import json
 e = json.load(open('$tmp/chrome'))['traceEvents']
