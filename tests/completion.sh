@@ -91,6 +91,26 @@ done
 for verb in $(offered bridge ""); do
 	paravane help bridge | grep -q "paravane bridge $verb" || problem "paravane bridge $verb is offered, and there is none"
 done
+# Names of what there is: a guest with a name and one without, both lists, a line below.
+listed=$(mktemp -d) || exit 1
+trap 'rm -rf "$listed"' EXIT
+paravane() { [ "$1" = list ] && cat "$listed/list" || command paravane "$@"; }
+xl() { return 1; }
+cat >"$listed/list" <<'END'
+DOMAIN         DEVICE KIND   BACK END      FRONT END     MODE       SIZE  IMAGE
+1 sd-web       xvda   vbd    Connected     Connected     w      16.0 MiB  /srv/web.img
+2              xvdb   vbd    InitWait      Initialising  w      16.0 MiB  /srv/more.img
+    waits: the front end in domain 2 has not answered (state Initialising)
+
+DOMAIN         DEVICE KIND   BACK END      FRONT END     ADDRESS            SWITCH
+1 sd-web       vif0   vif    Connected     Connected     00:16:3e:00:00:01  lan
+END
+same "domains" "$(printf '%s\n' 2 sd-web)" "$(offered detach "")"
+same "devices" "$(printf '%s\n' vif0 xvda xvdb)" "$(offered detach sd-web "")"
+same "daemons" "$(printf '%s\n' blkback netback)" "$(offered upgrade "")"
+: >"$listed/my disk.img"
+: >"$listed/my*"
+same "files" "$(printf "%s\n" "$listed/my disk.img" "$listed/my*" | sort)" "$(offered attach-disk sd-web "$listed/my")"
 [ $checked -gt 90 ] || problem "only $checked options were found"
 echo "$(wc -w <<<"$commands") commands, $checked options"
 [ $failures = 0 ]

@@ -54,7 +54,7 @@ many()
 	end=$(date +%s%N)
 	say "attached $((nr / 2)) in $(((half - start) / 1000000)) ms, the others in $(((end - half) / 1000000)) ms"
 	paravane list $dom >"$tmp/list-$dom"
-	[ "$(grep -c disk "$tmp/list-$dom")" = $nr ] || fail "$(grep -c disk "$tmp/list-$dom") disks are listed"
+	[ "$(grep -c /disk "$tmp/list-$dom")" = $nr ] || fail "$(grep -c /disk "$tmp/list-$dom") disks are listed"
 	for want in xvda xvdp xvdq xvdz xvdaa; do
 		grep -q " $want " "$tmp/list-$dom" || fail "no $want among them: $(head -3 "$tmp/list-$dom")"
 	done

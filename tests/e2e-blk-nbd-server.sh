@@ -68,6 +68,14 @@ attach_by_hand $h "$(uri file)" w
 back_reaches $h 6
 error_says $h "in use by vbd $g/51712"
 remove_nodes $h
+
+say "its size comes with the next connection"
+truncate -s 24M "$tmp/disk"
+! PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" resize $g xvda 2>"$tmp/said" || fail "resize knows the size"
+grep -q 'by the image.s server with the next connection: "paravane upgrade blkback"' "$tmp/said" || fail "$(cat "$tmp/said")"
+PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" upgrade blkback >"$tmp/said" || fail "$(cat "$tmp/said")"
+rm "$tmp/run/blkback/vbd.upgrade"
+wait_for $wait_s node_is "$(back_dir $g)/sectors" 49152 || fail "the size is $(xenstore-read "$(back_dir $g)/sectors")"
 detach_by_hand $g
 wait $io
 stop_server $server

@@ -121,9 +121,14 @@ detach_by_hand "$g1"
 
 say "the shipped script: another back end's disk, and another program's lock"
 xenstore-write "/local/domain/0/backend/qdisk/$g1/51728/params" "aio:$tmp/link" \
+	"/local/domain/0/backend/qdisk/$g1/51728/frontend" "/local/domain/$g1/device/vbd/51728" \
 	"/local/domain/0/backend/qdisk/$g1/51728/mode" w \
 	"/local/domain/0/backend/qdisk/$g1/51728/dev" xvdb
 script_refuses "$domid" "$tmp/image" w busy "xvdb of guest g1 (domain $g1), mode w;"
+# What is left of a device has no front end, and uses nothing.
+xenstore-rm "/local/domain/0/backend/qdisk/$g1/51728/frontend"
+script_takes "$domid" "$tmp/image" w
+detach_by_hand "$domid"
 xenstore-rm /local/domain/0/backend/qdisk
 attach_by_hand "$g1" "$tmp/image" w
 back_reaches "$g1" 2
@@ -132,4 +137,30 @@ xenstore-rm "$(back_dir "$g1")/params"
 script_refuses "$domid" "$tmp/image" w busy "in use by vbd $g1/51712"
 xenstore-write "$(back_dir "$g1")/params" "$tmp/image"
 detach_by_hand "$g1"
+
+say "the shipped script: names that XenStore's tools print otherwise"
+odd="$tmp/grün\\nah "
+truncate -s 16M "$odd"
+# As xenstore-write takes it.
+spelled=$(printf %s "$odd" | sed 's/\\/&&/g')
+script_takes "$g1" "$spelled" w
+[ "$(xenstore-read -R "$(back_dir "$g1")/physical-device-path")" = "$(readlink -f "$odd")" ] ||
+	fail "the path is $(xenstore-read "$(back_dir "$g1")/physical-device-path")"
+script_refuses "$domid" "$spelled" w busy "guest g1 (domain $g1), mode w;"
+detach_by_hand "$g1"
+
+say "the shipped script: a disk that has gone meanwhile does not come back"
+attach_by_hand "$domid" "$tmp/image" w "$(back_dir "$domid")/script" "$script"
+back_reaches "$domid" 2
+exec 8>>/run/paravane-block.lock
+flock 8
+XENBUS_PATH=backend/vbd/$domid/51712 "$script" add 8>&- &
+adds=$!
+wait_for $wait_s pgrep -P $adds flock >/dev/null || fail "the script does not wait for its turn"
+remove_nodes "$domid"
+flock -u 8
+! wait $adds || fail "the script takes a disk that has gone"
+no_nodes "$domid" || fail "back: $(xenstore-ls -f "$(back_dir "$domid")")"
+! XENBUS_PATH=backend/vbd/$domid/51712 "$script" add || fail "the script takes a disk that is not there"
+no_nodes "$domid" || fail "back: $(xenstore-ls -f "$(back_dir "$domid")")"
 end_back

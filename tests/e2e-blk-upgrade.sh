@@ -60,6 +60,12 @@ assert d['daemon'] == 'paravane-blkback' and d['status'] == 'upgraded' and d['re
 assert len(d['devices']) == int(sys.argv[2]) and all(v['pause_us'] > 0 for v in d['devices']), d
 EOF
 
+say "while another is asked for"
+: >"$tmp/run/blkback/vbd.upgrade-request"
+expect 6 "$paravane" upgrade --json >"$tmp/json" 2>"$tmp/out"
+python3 -c 'import json, sys; assert json.load(open(sys.argv[1])) == []' "$tmp/json" || fail "--json: $(cat "$tmp/json")"
+rm "$tmp/run/blkback/vbd.upgrade-request"
+
 # refuses STATUS TEXT PROGRAM: and everything goes on as it was.
 refuses()
 {

@@ -219,3 +219,15 @@ done
 bridge reset br0
 reads '' "$paravane" bridge list
 end_back
+
+# ---- what XenStore has, without a daemon ------------------------------------------------
+
+for n in $(seq 30); do
+	xenstore-write "/local/domain/0/paravane-bridge/br9/uplink/an-uplink-of-$n/bridge" lan
+done
+xenstore-write '/local/domain/0/paravane-bridge/br9/uplink/a@22b/bridge' lan
+"$paravane" bridge list --json | python3 -c "
+import json, sys
+[b] = json.load(sys.stdin)
+assert len(b['uplinks']) == 31 and 'a\"b' in b['uplinks'] and 'an-uplink-of-30' in b['uplinks'], b" || fail "uplinks of br9"
+"$paravane" bridge list | grep -q ',an-uplink-of-9$' || fail "$("$paravane" bridge list)"

@@ -8,11 +8,22 @@ export PARAVANE_RUNDIR="$tmp/run"
 script=${abs_top_srcdir:-$srcdir}/tools/vif-paravane
 start_daemon
 
+# give_scripted DOMID [WORD=VALUE]... devid=N: with a script that is yet to run, which
+# paravane does not leave to others; the back end sees it with the rest.
+give_scripted()
+{
+	kill -STOP "$daemon"
+	give_nic "$@"
+	for last in "$@"; do :; done
+	xenstore-write "/local/domain/0/backend/vif/$1/${last#devid=}/script" "$script"
+	kill -CONT "$daemon"
+}
+
 # attach DOMID [WORD=VALUE]...: as libxl: nodes, then it waits for state 2.
 attach()
 {
 	d=$1
-	give_nic "$@" script="$script" devid=0
+	give_scripted "$@" devid=0
 	back_reaches "$d" 2
 	b=$(back_dir "$d")
 }
@@ -92,7 +103,7 @@ same_address "$g3"
 script_online "$g3" || fail "the same guest is refused: $(cat "$tmp/error")"
 detach_nic "$g3"
 # Two of one domain's are none.
-give_nic "$g1" script="$script" devid=1 bridge=br1 mac=00:16:3e:00:00:01
+give_scripted "$g1" bridge=br1 mac=00:16:3e:00:00:01 devid=1
 two=backend/vif/$g1/1
 wait_for $wait_s node_is "/local/domain/0/$two/state" 2 || fail "not taken up"
 xenstore-write "/local/domain/0/$two/bridge" br0
@@ -104,6 +115,15 @@ say "an emulated interface is not ours"
 INTERFACE=vif$g1.0-emu "$script" add type_if=tap || fail "add"
 INTERFACE=vif$g1.0-emu "$script" remove type_if=tap || fail "remove"
 expect 2 env XENBUS_PATH=backend/vif/$g1/0 "$script" frobnicate 2>/dev/null
+
+say "one that has gone does not come back, and what is left of one has no address"
+expect 1 env XENBUS_PATH=backend/vif/$g2/0 "$script" online type_if=vif
+no_nodes "$g2" || fail "back: $(xenstore-ls -f "$(back_dir "$g2")")"
+attach "$g2" bridge=br0 mac=00:16:3e:00:00:09
+xenstore-write "/local/domain/0/backend/vif/$g1/7/mac" 00:16:3e:00:00:09 "/local/domain/0/backend/vif/$g1/7/bridge" br0
+script_online "$g2" || fail "an interface that is not there has its address: $(cat "$tmp/error")"
+detach_nic "$g2"
+xenstore-rm "/local/domain/0/backend/vif/$g1/7"
 
 say "as paravane runs it"
 guest "$g2" "$netfront" bench echo >"$tmp/out" 2>&1 &

@@ -30,4 +30,6 @@ done
 for example in $(grep -o 'examples/[a-z0-9-]*\.conf' "$doc" | sort -u); do
 	[ -e "$tests/../packaging/$example" ] || fail "$example, which the page names, is not there"
 done
+# One file has both lines: who is told to write the second must not lose the first.
+! grep -rnE '[^>]> *"?/etc/mod' "$tests/../docs" "$tests/../tools" || fail "written over, not added to"
 say passed

@@ -74,4 +74,15 @@ kill $watch $other
 wait $watch || fail "watch ended with $?"
 wait $other || fail "watch ended with $?"
 [ ! -s "$tmp/other" ] || fail "events of another device: $(cat "$tmp/other")"
+
+# An interface by each of its names; one that is not there yet by those that say its number.
+"$paravane" attach-nic one mac=00:16:3e:00:00:05 vifname=lan0 --no-wait --no-libxl >/dev/null || fail "attach-nic"
+for nic in vif0 "vif$one.0" 00:16:3e:00:00:05 lan0; do
+	"$paravane" watch one $nic --number 1 --timeout 20 >"$tmp/late" || fail "watch one $nic ended with $?"
+	grep -q '"device":"vif0"' "$tmp/late" || fail "watch one $nic: $(cat "$tmp/late")"
+done
+expect 3 "$paravane" watch one "vif$one.1" --timeout 0.2
+expect 4 "$paravane" watch one 00:16:3e:00:00:06 --timeout 0.2
+expect 2 "$paravane" watch one nonsense --timeout 0.2
+"$paravane" detach one lan0 --force --no-wait || fail "detach"
 end_back

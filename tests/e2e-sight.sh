@@ -63,9 +63,16 @@ grep -q '^paravane_disk_requests_total{domid="'"$busy"'",domain="busy",device="x
 if command -v promtool >/dev/null; then
 	promtool check metrics <"$tmp/metrics" || fail "promtool"
 fi
-"$paravane" metrics --listen "unix:$tmp/socket" &
+# As docs/metrics.md has it for a proxy: the group is the directory's.
+mode=755
+[ "$(id -u)" != 0 ] || mode='2750 -g daemon'
+# shellcheck disable=SC2086
+install -d -m $mode "$tmp/for-proxy"
+"$paravane" metrics --listen "unix:$tmp/for-proxy/socket" &
 metrics=$!
-wait_for $wait_s test -S "$tmp/socket" || fail "no socket"
+wait_for $wait_s test -S "$tmp/for-proxy/socket" || fail "no socket"
+[ "$(id -u)" != 0 ] || [ "$(stat -c %a:%G "$tmp/for-proxy/socket")" = 660:daemon ] ||
+	fail "the proxy's group has not the socket: $(stat -c %a:%G "$tmp/for-proxy/socket")"
 # ask PATH: over the socket; the body, after the status line.
 ask()
 {
@@ -73,7 +80,7 @@ ask()
 import http.client, socket, sys
 c = http.client.HTTPConnection('localhost')
 c.sock = socket.socket(socket.AF_UNIX)
-c.sock.connect('$tmp/socket')
+c.sock.connect('$tmp/for-proxy/socket')
 c.request('GET', '$1')
 r = c.getresponse()
 print(r.status)
@@ -83,7 +90,7 @@ sys.stdout.write(r.read().decode())"
 python3 -c "
 import socket, time
 s = socket.socket(socket.AF_UNIX)
-s.connect('$tmp/socket')
+s.connect('$tmp/for-proxy/socket')
 time.sleep(20)" &
 silent=$!
 ask /metrics >"$tmp/asked" || fail "no answer"
@@ -92,11 +99,11 @@ kill $silent
 sed 1d "$tmp/asked" >"$tmp/metrics"
 python3 "$tests/metrics.py" "$tmp/metrics" "$srcdir/docs/metrics.md" || fail "metrics"
 [ "$(ask / | sed -n 1p)" = 404 ] || fail "another path is answered"
-refused 'serves there already' "$paravane" metrics --listen "unix:$tmp/socket"
+refused 'serves there already' "$paravane" metrics --listen "unix:$tmp/for-proxy/socket"
 refused 'is expected' "$paravane" metrics --listen 0.0.0.0:9000
 kill $metrics
 wait $metrics || fail "metrics ended with $?"
-[ ! -e "$tmp/socket" ] || fail "its socket is left"
+[ ! -e "$tmp/for-proxy/socket" ] || fail "its socket is left"
 
 # ---- why, and what each request did ------------------------------------------------------
 
@@ -104,6 +111,12 @@ wait $metrics || fail "metrics ended with $?"
 json "o[0]['operations_per_s'] > 0 and 0 < o[0]['depth_mean'] <= 8.1"
 json "'size' in [f['topic'] for f in o[0]['findings']] or o[0]['operations_per_s'] <= 500"
 json "'idle' not in [f['topic'] for f in o[0]['findings']]"
+"$paravane" top --json --number 1 --delay 0.5 --filter busy/xvda >"$tmp/top" || fail "top"
+python3 - "$tmp/out" "$tmp/top" <<'EOF' || fail "why --json has other members than top: $(cat "$tmp/out" "$tmp/top")"
+import json, sys
+why, top = (json.load(open(f)) for f in sys.argv[1:])
+assert set(why) == set(top['devices'][0]) | {'agreed', 'findings'}
+EOF
 "$paravane" why busy xvda --seconds 1 | grep -q '^agreed: 1 queue of 1 page' || fail "why, as text"
 
 # used: the file's memory; its rings have none until somebody traces.
@@ -117,6 +130,11 @@ json "all(r['submitted_us'] <= r['completed_us'] <= r['published_us'] + 1 for r 
 json "all(a['taken_s'] <= b['taken_s'] + 1 for a, b in zip(o, o[1:]))"
 grep -q '^paravane: 200 requests, [0-9]* more were lost' "$tmp/said" || fail "$(cat "$tmp/said")"
 "$paravane" trace busy xvda -n 50 -o "$tmp/chrome" 2>/dev/null || fail "trace -o"
+refused '/dev/full: No space left' "$paravane" trace busy xvda -n 50 -o /dev/full
+! "$paravane" trace busy xvda -n 50 >/dev/full 2>"$tmp/said" || fail "a table that is lost is a success"
+grep -q 'standard output: No space left' "$tmp/said" || fail "$(cat "$tmp/said")"
+"$paravane" trace busy xvda 2>"$tmp/said" | head -n 3 >/dev/null
+! grep -q 'standard output' "$tmp/said" || fail "$(cat "$tmp/said")"
 python3 -c "
 import json
 e = json.load(open('$tmp/chrome'))['traceEvents']

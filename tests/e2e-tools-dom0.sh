@@ -41,6 +41,18 @@ expect 6 quiet paravane attach-disk g "$tmp/disk" xvdb --dry-run
 expect 3 quiet paravane attach-disk g "$tmp/disk" xvda --idempotent --wait 0.2
 reads "xvda of g (domain $g): is attached already" paravane attach-disk g "$tmp/disk" xvda --idempotent --dry-run
 reads "an interface of g (domain $g): would be attached" paravane attach-nic g --dry-run
+# dry RESULT DEVICE COMMAND...
+dry()
+{
+	result=$1 device=$2
+	shift 2
+	paravane "$@" --dry-run --json >"$tmp/json" || fail "$*"
+	result_is "$result"
+	grep -q "^{\"dry_run\": true, \"domid\": $g, \"device\": $device, " "$tmp/json" || fail "$(cat "$tmp/json")"
+}
+dry attached '"xvda"' attach-disk g "$tmp/disk" xvda --idempotent
+dry absent null attach-nic g
+dry absent '"vif5"' attach-nic g devid=5
 case $(paravane detach g xvda --dry-run) in
 "xvda of g (domain $g): would be detached; the back end is InitWait, the front end Initialising") ;;
 *) fail "$(paravane detach g xvda --dry-run)" ;;

@@ -110,6 +110,11 @@ expect 3 'paravane-blkback is not running' paravane attach-disk guest1 a.img xvd
 expect 0 'served by nobody yet' paravane explain guest1 xvda
 expect 0 'Initialising' paravane list guest1
 expect 3 '--force' paravane detach guest1 xvda --wait 0.2
+# Nobody has refused what nobody has looked at: it stays, with a script too.
+expect 0 'detached' paravane detach guest1 xvda --force --wait 0.1
+expect 3 'it stays attached' paravane attach-disk guest1 a.img xvda --script /bin/true --wait 0.2
+expect 2 '--no-wait does not wait' paravane attach-disk guest1 a.img xvdb --script /bin/true --no-wait
+expect 0 'Initialising' paravane list guest1
 expect 0 'detached' paravane detach guest1 xvda --force --wait 0.1
 expect 0 'no disks' paravane list
 
@@ -118,6 +123,7 @@ pids+=($!)
 expect 3 'front end in guest1' paravane attach-disk guest1 a.img xvda --wait 1
 expect 3 'has not answered' paravane attach-disk guest1 a.img xvda --wait 0.3 --idempotent
 expect 0 'InitWait' paravane list guest1
+expect 0 '    waits: the front end in guest1' paravane list guest1
 expect 0 'has not answered' paravane explain guest1 xvda
 expect 0 'offer, which no front end has answered' paravane explain guest1 xvda
 expect 0 'served by paravane-blkback' paravane explain guest1 xvda

@@ -156,4 +156,42 @@ leave_marks netback
 in_sd systemctl stop paravane-netback paravane-blkback || fail "stop"
 see_marks netback
 ! in_sd pgrep -f "$PWD/paravane-.*back" || fail "processes left"
+
+# They stand beside each other, and with what the page has an administrator write.
+say "the examples' options and the page's are all taken"
+top=${abs_top_srcdir:-$srcdir}
+for unit in blkback netback; do
+	sed -n '/^    \[Service\]$/,/^$/s/^    //p' "$top/docs/operations.md" >"$tmp/sd/units/paravane-$unit.service.d/page.conf"
+	grep -q OPTIONS= "$tmp/sd/units/paravane-$unit.service.d/page.conf" || fail "the page has no drop-in"
+	for example in $(grep -l "paravane-$unit" "$top"/packaging/examples/*.conf | grep -v /modprobe-); do
+		cp "$example" "$tmp/sd/units/paravane-$unit.service.d/"
+	done
+done
+in_sd systemctl daemon-reload
+in_sd systemctl start paravane-blkback paravane-netback || fail "they do not start: $(log blkback; log netback)"
+# has UNIT OPTION...: each is an argument of its
+has()
+{
+	unit=$1
+	shift
+	arguments=$(in_sd sh -c 'tr "\0" "\n" <"/proc/$(systemctl show -P MainPID "$1")/cmdline"' sh paravane-$unit)
+	for option in "$@"; do
+		echo "$arguments" | grep -qxe "$option" || fail "paravane-$unit has no $option: $arguments"
+	done
+}
+has blkback --kind=vbd3 --driver-domain --log-level=debug --close-timeout=60
+has netback --page-flip --driver-domain --log-level=debug --close-timeout=60
+
+prerm="$top/debian/paravane.prerm"
+if in_sd sh -c 'command -v deb-systemd-invoke' >/dev/null && [ -e "$prerm" ]; then
+	say "the package's upgrade leaves them, its removal stops them"
+	# Containers have one that forbids everything; this systemd's mounts are its own.
+	[ ! -e /usr/sbin/policy-rc.d ] || in_sd mount --bind /dev/null /usr/sbin/policy-rc.d || fail "mount"
+	in_sd sh "$prerm" upgrade 2 || fail "prerm upgrade"
+	is blkback SubState running && is netback SubState running || fail "stopped by an upgrade"
+	in_sd sh "$prerm" remove || fail "prerm remove"
+	is blkback SubState dead && is netback SubState dead || fail "they outlive their package"
+else
+	in_sd systemctl stop paravane-netback paravane-blkback || fail "stop"
+fi
 say passed

@@ -123,8 +123,9 @@ done)
 [ -z "$found" ] || bad "no SPDX line at the top of:
 $found"
 
-# Code speaks of the project alone, not of the machine it was written on.
-found=$(grep -nE '/work/(wt|main|shared)|/home/[a-z]' $sources $scripts)
+# Code speaks of the project alone, not of the machine it was written on: no absolute path
+# where people, and machines that build, have their trees.
+found=$(grep -nE '(^|[^A-Za-z0-9_.$})/-])/(home|Users|work|workspace|builds)/' $sources $scripts)
 [ -z "$found" ] || bad "paths of somebody's machine:
 $found"
 

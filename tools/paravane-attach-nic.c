@@ -43,7 +43,8 @@ static const char help_text[] =
 "  isolated=1       exchanges frames only with ports that are not\n"
 "  " KEY_ANY_SOURCE "=1     may send from other addresses than its own\n"
 "  queues=N         offer the guest so many at most, 1 to 16\n"
-"  script=SCRIPT    a hotplug script, as xl runs it (a name: in /etc/xen/scripts)\n"
+"  script=SCRIPT    a hotplug script, as xl runs it (a name: in /etc/xen/scripts);\n"
+"                   not with --no-wait\n"
 "  vifname=NAME     default: vifDOMAIN.N\n"
 "  ip=ADDRESSES, gatewaydev=NAME  for scripts\n"
 "  backend=DOMAIN   the domain whose back end serves it; default: this one\n"
@@ -311,6 +312,9 @@ static int resolve(struct attach *a, const char *domain)
 				       &a->nic.backend_domid);
 	if (!status && a->nic.domid == a->nic.backend_domid && a->common.backend)
 		status = complain(STATUS_USAGE, "domain \"%s\" cannot be its own back end", domain);
+	if (!status)
+		status = script_wants_wait(&attach_nic_command, &a->store, a->nic.script,
+					   a->nic.backend_domid, a->common.wait_ms);
 	a->nic.libxl = !status && libxl_wanted(&a->store, a->libxl, a->nic.domid);
 	/* xl does not take away an interface without a script; none has to run for ours. */
 	if (a->nic.libxl && !a->nic.script) {
@@ -452,16 +456,6 @@ static int create(struct attach *a, bool *created)
 	return STATUS_OK;
 }
 
-static int say_what_would(struct attach *a, bool created)
-{
-	char domain[96];
-
-	printf("an interface of %s: %s\n",
-	       domain_label(&a->store, a->nic.domid, domain, sizeof(domain)),
-	       created ? "would be attached" : "is attached already");
-	return STATUS_OK;
-}
-
 static int settle(struct attach *a, bool created)
 {
 	struct newcomer n = {
@@ -470,7 +464,8 @@ static int settle(struct attach *a, bool created)
 	};
 
 	inventory_name(a->nic.kind, a->nic.domid, a->nic.backend_domid, a->nic.devid, &n.dev);
-	return newcomer_settle(&a->store, &n);
+	return a->dry_run ? newcomer_dry_run(&a->store, &n, a->has_devid || !created) :
+			    newcomer_settle(&a->store, &n);
 }
 
 static void close_attach(struct attach *a)
@@ -494,9 +489,7 @@ static int run(int argc, char **argv)
 		status = resolve(&a, argv[optind]);
 	if (!status)
 		status = create(&a, &created);
-	if (status)
-		return status;
-	return a.dry_run ? say_what_would(&a, created) : settle(&a, created);
+	return status ? status : settle(&a, created);
 }
 
 const struct subcommand attach_nic_command = {

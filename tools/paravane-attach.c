@@ -51,7 +51,8 @@ static const char help_text[] =
 "                   read-bytes-per-second=10MiB ...\n"
 "  --backend DOMAIN the domain whose back end serves it; default: this one\n"
 "  --kind KIND      vbd (the default), vbd3 or qdisk\n"
-"  --script SCRIPT  a hotplug script, as xl runs it (a name: in /etc/xen/scripts)\n"
+"  --script SCRIPT  a hotplug script, as xl runs it (a name: in /etc/xen/scripts);\n"
+"                   not with --no-wait\n"
 "  --libxl          write libxl's own nodes too, so that xl lists the disk;\n"
 "                   the default for domains that xl made\n"
 "  --no-libxl       never\n"
@@ -299,6 +300,10 @@ static int resolve(struct attach *a, const char *domain)
 		return status;
 	if (a->disk.domid == a->disk.backend_domid && a->common.backend)
 		return complain(STATUS_USAGE, "domain \"%s\" cannot be its own back end", domain);
+	status = script_wants_wait(&attach_disk_command, &a->store, a->disk.script,
+				   a->disk.backend_domid, a->common.wait_ms);
+	if (status)
+		return status;
 	here = a->disk.backend_domid == a->store.own_domid;
 	a->disk.params = a->image.params;
 	a->disk.libxl = libxl_wanted(&a->store, a->libxl, a->disk.domid);
@@ -422,16 +427,6 @@ static int create(struct attach *a, bool *created)
 	return STATUS_OK;
 }
 
-static int say_what_would(struct attach *a, bool created)
-{
-	char domain[96];
-
-	printf("%s of %s: %s\n", a->device ? a->device : "a disk",
-	       domain_label(&a->store, a->disk.domid, domain, sizeof(domain)),
-	       created ? "would be attached" : "is attached already");
-	return STATUS_OK;
-}
-
 static int settle(struct attach *a, bool created)
 {
 	struct newcomer n = {
@@ -441,7 +436,8 @@ static int settle(struct attach *a, bool created)
 
 	inventory_name(a->disk.kind, a->disk.domid, a->disk.backend_domid, a->disk.devid,
 		       &n.dev);
-	return newcomer_settle(&a->store, &n);
+	return a->dry_run ? newcomer_dry_run(&a->store, &n, a->device || !created) :
+			    newcomer_settle(&a->store, &n);
 }
 
 static void close_attach(struct attach *a)
@@ -467,9 +463,7 @@ static int run(int argc, char **argv)
 		status = resolve(&a, argv[optind]);
 	if (!status)
 		status = create(&a, &created);
-	if (status)
-		return status;
-	return a.dry_run ? say_what_would(&a, created) : settle(&a, created);
+	return status ? status : settle(&a, created);
 }
 
 const struct subcommand attach_disk_command = {

@@ -212,30 +212,42 @@ static int by_name(const void *a, const void *b)
 }
 
 struct names {
-	char text[256];
+	uint32_t nr;
 	bool json;
 };
 
-static int append_name(void *arg, const char *name)
+static int print_name(void *arg, const char *name)
 {
 	struct names *n = arg;
-	size_t at = strlen(n->text);
 
-	snprintf(n->text + at, sizeof(n->text) - at, n->json ? "%s\"%s\"" : "%s%s",
-		 at ? n->json ? ", " : "," : "", name);
+	if (n->nr++)
+		fputs(n->json ? ", " : ",", stdout);
+	if (n->json)
+		json_quoted(name);
+	else
+		fputs(name, stdout);
 	return 0;
+}
+
+static void print_uplinks(struct list *l, const struct row *r)
+{
+	struct names uplinks = { .json = l->json };
+
+	switch_each_uplink(l->store->xs, l->backend_domid, r->name, print_name, &uplinks);
+	if (!uplinks.nr && !l->json)
+		putchar('-');
 }
 
 static void print_row(struct list *l, const struct row *r, bool first)
 {
 	struct switch_config cfg = { SWITCH_AGEING_MS, SWITCH_MOVE_MS };
-	struct names uplinks = { .json = l->json };
 
 	switch_read(l->store->xs, l->backend_domid, r->name, &cfg, NULL);
-	switch_each_uplink(l->store->xs, l->backend_domid, r->name, append_name, &uplinks);
 	if (!l->json) {
-		printf("%-16s %6u %8d %10u %8u  %s\n", r->name, r->nr_ports, r->pid,
-		       cfg.ageing_ms, cfg.move_ms, *uplinks.text ? uplinks.text : "-");
+		printf("%-16s %6u %8d %10u %8u  ", r->name, r->nr_ports, r->pid, cfg.ageing_ms,
+		       cfg.move_ms);
+		print_uplinks(l, r);
+		putchar('\n');
 		return;
 	}
 	printf("%s\n  {\n    \"bridge\": ", first ? "" : ",");
@@ -245,7 +257,9 @@ static void print_row(struct list *l, const struct row *r, bool first)
 	json_number("worker_pid", (uint64_t)r->pid);
 	json_number("ageing_ms", cfg.ageing_ms);
 	json_number("move_ms", cfg.move_ms);
-	printf(",\n    \"uplinks\": [%s]\n  }", uplinks.text);
+	fputs(",\n    \"uplinks\": [", stdout);
+	print_uplinks(l, r);
+	fputs("]\n  }", stdout);
 }
 
 static int collect(struct list *l)

@@ -220,7 +220,7 @@ static void check_device(struct doctor *d, const char *device, const char *modul
 		return;
 	}
 	doctor_say(d, "devices", DOCTOR_PROBLEM, "%s is not there: no back end can work", path);
-	doctor_todo(d, "modprobe %s (at each boot: echo %s >/etc/modules-load.d/paravane.conf)",
+	doctor_todo(d, "modprobe %s (at each boot: echo %s >>/etc/modules-load.d/paravane.conf)",
 		    module, module);
 }
 

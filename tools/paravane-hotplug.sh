@@ -6,10 +6,20 @@
 : "${XENBUS_PATH:?is not set: xl runs this script, see its first lines}"
 XENBUS_PATH=backend/${XENBUS_PATH#*backend/}
 
+# publish PATH VALUE...: below the device's directory. One that went away meanwhile does
+# not come back as these alone.
+publish()
+{
+	xenstore-write -R "$@" || exit 1
+	xenstore-exists "$XENBUS_PATH/frontend" && return
+	xenstore-rm -t "$XENBUS_PATH" 2>/dev/null
+	exit 1
+}
+
 # refuse STATUS WORDS: where xl reads it, and the end.
 refuse()
 {
-	xenstore-write "$XENBUS_PATH/hotplug-error" "$2" "$XENBUS_PATH/hotplug-status" "$1"
+	publish "$XENBUS_PATH/hotplug-error" "$2" "$XENBUS_PATH/hotplug-status" "$1"
 	logger -t "${0##*/}" -p daemon.err -- "$XENBUS_PATH: $2" 2>/dev/null
 	sweep $$ "$PPID" </dev/null >/dev/null 2>&1 9>&- &
 	exit 1
@@ -41,4 +51,5 @@ sweep()
 fail() { refuse error "$*"; }
 busy() { refuse busy "$*"; }
 
-read_key() { xenstore-read "$XENBUS_PATH/$1" 2>/dev/null; }
+# As it is: without -R bytes that are not printable, and backslashes, are spelled out.
+read_key() { xenstore-read -R "$XENBUS_PATH/$1" 2>/dev/null; }

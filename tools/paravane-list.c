@@ -22,12 +22,13 @@ static const char help_text[] =
 "Usage: paravane list [DOMAIN] [OPTION]...\n"
 "\n"
 "Lists the disks and network interfaces of a guest, or of all guests: the state of\n"
-"both ends, what they negotiated, the image or the switch. For disks that this\n"
-"machine's paravane-blkback serves, also its engine and counters.\n"
+"both ends, the image or the switch, and below it, of one that is not connected, which\n"
+"end waits for what. For disks that this machine's paravane-blkback serves, also its\n"
+"engine and counters (--long, --json).\n"
 "\n"
 "  --json           a JSON array, one object a device, disks first; units are in\n"
 "                   the names\n"
-"  --long           more lines for each: features, counters, what is waited for\n"
+"  --long           more lines for each: features, limits, counters\n"
 "  --backend DOMAIN only devices that this domain serves\n"
 "  --kind KIND      only vbd, vbd3, qdisk, vif or qnic\n"
 "\n"
@@ -115,6 +116,12 @@ static void print_limits(const struct device_view *v, enum limit_device of)
 		printf("    limits: %s\n", text);
 }
 
+static void print_waits(const struct device_view *v)
+{
+	if (v->waits[0])
+		printf("    waits: %s\n", v->waits);
+}
+
 static void print_disk(struct list *l, const struct disk_view *v)
 {
 	char size[32] = "-", domain[80], mirror[600];
@@ -130,14 +137,13 @@ static void print_disk(struct list *l, const struct disk_view *v)
 	       xenbus_state_name(v->base.ends.front),
 	       mode_name(v->ts.share), size, v->ts.params ? v->ts.params : "-",
 	       mirror_column(&v->mirror, mirror, sizeof(mirror)));
-	if (!l->more)
-		return;
-	if (v->base.has_features)
-		print_features(v);
-	print_limits(&v->base, LIMIT_OF_DISK);
-	print_counters(&v->run);
-	if (v->base.waits[0])
-		printf("    waits: %s\n", v->base.waits);
+	if (l->more) {
+		if (v->base.has_features)
+			print_features(v);
+		print_limits(&v->base, LIMIT_OF_DISK);
+		print_counters(&v->run);
+	}
+	print_waits(&v->base);
 }
 
 static const char *word(bool has, const char *text)
@@ -181,15 +187,14 @@ static void print_nic(struct list *l, const struct nic_view *v)
 	       xenbus_state_name(v->base.ends.front), mac,
 	       v->ts.bridge[0] ? v->ts.bridge : "-", word(v->ts.port.vlan_text[0], ", " KEY_VLAN " "),
 	       v->ts.port.vlan_text, word(v->ts.port.isolated, ", isolated"));
-	if (!l->more)
-		return;
-	printf("    " KEY_MTU " %u, rate of what it sends: %s\n", v->ts.mtu_bytes,
-	       human_rate(&v->ts, limit, sizeof(limit)));
-	print_limits(&v->base, LIMIT_OF_NIC);
-	if (v->base.has_features)
-		print_nic_features(v);
-	if (v->base.waits[0])
-		printf("    waits: %s\n", v->base.waits);
+	if (l->more) {
+		printf("    " KEY_MTU " %u, rate of what it sends: %s\n", v->ts.mtu_bytes,
+		       human_rate(&v->ts, limit, sizeof(limit)));
+		print_limits(&v->base, LIMIT_OF_NIC);
+		if (v->base.has_features)
+			print_nic_features(v);
+	}
+	print_waits(&v->base);
 }
 
 /* ---- the walk --------------------------------------------------------------- */

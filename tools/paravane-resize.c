@@ -14,6 +14,7 @@
 #include "image.h"
 #include "paravane.h"
 #include "paravane-deadline.h"
+#include "storage.h"
 #include "util.h"
 
 #define DEFAULT_WAIT_MS 10000
@@ -23,7 +24,8 @@ static const char help_text[] =
 "\n"
 "Tells the guest the size that the disk's image has now, and returns when it has\n"
 "been told. Files and block devices of this machine are noticed without it, after\n"
-"2 seconds at most; what changes elsewhere (a network's file system) is not.\n"
+"2 seconds at most; what changes elsewhere (a network's file system) is not. The size\n"
+"of an image behind a server (nbd:, qcow2: ...) comes with the next connection to it.\n"
 "\n"
 "  DOMAIN           number or name\n"
 "  DEVICE           xvda, sda1, 51712 ...\n"
@@ -48,12 +50,31 @@ struct resize {
 	char label[160];
 };
 
+/* A name that says more than a path. STATUS_OK: path is where the image is on this host. */
+static int find_image(const struct resize *r, struct storage *s, const char **path)
+{
+	char why[512];
+
+	if (!*path || !storage_is_remote(*path))
+		return STATUS_OK;
+	if (storage_parse(*path, s, why, sizeof(why)))
+		return complain(STATUS_ERROR, "%s: %s", r->label, why);
+	if (s->kind != STORAGE_PATH)
+		return complain(STATUS_ERROR,
+				"%s: the size of its image %s is told by the image's server with the next connection: \"paravane upgrade blkback\" makes new ones%s",
+				r->label, *path,
+				s->kind == STORAGE_NBD ? ", as a restart of the server does" : "");
+	*path = s->path;
+	return STATUS_OK;
+}
+
 /* Only the back end's own domain has the image under that name. */
 static int wanted_sectors(struct resize *r, uint64_t *sectors)
 {
 	const char *path;
 	struct vbd_features features;
 	autoclose int fd = -1;
+	struct storage storage;
 	uint64_t bytes;
 	int ret;
 
@@ -67,6 +88,9 @@ static int wanted_sectors(struct resize *r, uint64_t *sectors)
 				"%s: its back end has published nothing yet (\"paravane list\" says why)",
 				r->label);
 	path = r->ts.physical_device_path ? r->ts.physical_device_path : r->ts.params;
+	ret = find_image(r, &storage, &path);
+	if (ret)
+		return ret;
 	fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
 	ret = fd < 0 ? -errno : image_measure(fd, features.sector_bytes, &bytes);
 	if (ret)

@@ -70,11 +70,15 @@ static int run_script(struct xs_handle *xs, const char *name, const char *verb,
 		return ret;
 	}
 	ret = deadline_wait_child(pid, &status);
-	if (ret == -ETIMEDOUT)
+	if (ret == -ETIMEDOUT) {
 		snprintf(why, why_bytes, "hotplug script %s %s: not done after %d s; killed",
 			 script, verb, DEADLINE_SCRIPT_MS / 1000);
-	if (ret < 0)
+		return -ECHILD;
+	}
+	if (ret < 0) {
+		snprintf(why, why_bytes, "hotplug script %s %s: %s", script, verb, strerror(-ret));
 		return ret;
+	}
 	if (WIFEXITED(status) && !WEXITSTATUS(status))
 		return 0;
 	if (WIFSIGNALED(status))
@@ -94,19 +98,22 @@ static int wait_init_wait(struct store *store, const struct inventory_device *de
 	const struct timespec pause = { .tv_nsec = LOOK_EVERY_MS * 1000000L };
 	uint64_t deadline_ms = now_ms() + (uint64_t)timeout_ms;
 	struct toolstack_view view;
+	int ret;
 
 	for (;;) {
-		int ret = toolstack_look(store->xs, dev->backend_domid, dev->kind,
-					 dev->domid, dev->devid, &view);
+		ret = toolstack_look(store->xs, dev->backend_domid, dev->kind, dev->domid,
+				     dev->devid, &view);
 
 		if (!ret && view.back >= XenbusStateInitWait && !view.back_error[0])
 			return 0;
-		if (ret < 0 || view.back_error[0] || now_ms() >= deadline_ms)
+		ret = ret < 0 || view.back_error[0] ? -ECHILD :
+		      now_ms() >= deadline_ms ? -ETIMEDOUT : 0;
+		if (ret)
 			break;
 		nanosleep(&pause, NULL);
 	}
 	waits_for(store, dev, &view, why, why_bytes);
-	return -ETIMEDOUT;
+	return ret;
 }
 
 int script_add(struct store *store, const struct inventory_device *dev, int timeout_ms,

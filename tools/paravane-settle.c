@@ -19,6 +19,15 @@ bool libxl_wanted(struct store *store, enum libxl_choice choice, uint32_t domid)
 	       (choice == LIBXL_AUTO && inventory_libxl_knows(store->xs, domid));
 }
 
+int script_wants_wait(const struct subcommand *command, const struct store *store,
+		      const char *script, uint32_t backend_domid, int wait_ms)
+{
+	if (!script || wait_ms || backend_domid != store->own_domid)
+		return STATUS_OK;
+	return complain_usage(command, "hotplug script %s: it runs when the back end has taken the "
+			      "device up, which --no-wait does not wait for", script);
+}
+
 int complain_not_created(int ret, const char *noun, uint32_t domid)
 {
 	if (ret == -ESRCH)
@@ -54,15 +63,30 @@ static int refused(struct store *store, const struct newcomer *n, const char *wh
 	return status;
 }
 
+/* Nobody has refused it: a guest, or a back end, may yet come. */
+static int not_in_time(struct store *store, const struct newcomer *n, const char *why)
+{
+	const struct inventory_device *dev = &n->dev;
+	char domain[96], device[32];
+
+	device_label(dev->kind, dev->devid, device, sizeof(device));
+	return complain(STATUS_TIMEOUT,
+			"%s for %s is not connected after %g s: %s; it stays attached (\"paravane detach %u %s\" removes it)",
+			device, domain_label(store, dev->domid, domain, sizeof(domain)),
+			n->wait_ms / 1000.0, why, dev->domid, device);
+}
+
 static int wait_connected(struct store *store, const struct newcomer *n)
 {
 	const struct inventory_device *dev = &n->dev;
 	struct toolstack_view view = { 0 };
-	char why[512], domain[96], device[32];
+	char why[512];
 	int ret;
 
 	if (n->created && n->script && dev->backend_domid == store->own_domid) {
 		ret = script_add(store, dev, n->wait_ms, why, sizeof(why));
+		if (ret == -ETIMEDOUT)
+			return not_in_time(store, n, why);
 		if (ret < 0)
 			return refused(store, n, why);
 	}
@@ -73,11 +97,7 @@ static int wait_connected(struct store *store, const struct newcomer *n)
 	waits_for(store, dev, &view, why, sizeof(why));
 	if (ret != -ETIMEDOUT)
 		return refused(store, n, *why ? why : strerror(-ret));
-	device_label(dev->kind, dev->devid, device, sizeof(device));
-	return complain(STATUS_TIMEOUT,
-			"%s for %s is not connected after %g s: %s; it stays attached (\"paravane detach %u %s\" removes it)",
-			device, domain_label(store, dev->domid, domain, sizeof(domain)),
-			n->wait_ms / 1000.0, why, dev->domid, device);
+	return not_in_time(store, n, why);
 }
 
 static void print_json(struct store *store, const struct inventory_device *dev)
@@ -113,6 +133,29 @@ static void tell(struct store *store, const struct newcomer *n)
 	if (!n->libxl && inventory_host_has_libxl(store->xs))
 		complain(STATUS_OK, "xl does not know this %s (%s)", words_of(dev->kind)->noun,
 			 n->choice == LIBXL_NO ? "--no-libxl" : "xl did not make this domain");
+}
+
+int newcomer_dry_run(struct store *store, const struct newcomer *n, bool named)
+{
+	const struct inventory_device *dev = &n->dev;
+	const char *something = is_nic(dev->kind) ? "an interface" : "a disk";
+	char device[32], domain[96];
+
+	device_label(dev->kind, dev->devid, device, sizeof(device));
+	if (!n->json) {
+		printf("%s of %s: %s\n", named ? device : something,
+		       domain_label(store, dev->domid, domain, sizeof(domain)),
+		       n->created ? "would be attached" : "is attached already");
+		return STATUS_OK;
+	}
+	printf("{\"dry_run\": true, \"domid\": %u, \"device\": ", dev->domid);
+	if (named)
+		printf("\"%s\", \"devid\": %u", device, dev->devid);
+	else
+		fputs("null, \"devid\": null", stdout);
+	printf(", \"kind\": \"%s\", \"backend_domid\": %u, \"result\": \"%s\"}\n", dev->kind,
+	       dev->backend_domid, n->created ? "absent" : "attached");
+	return STATUS_OK;
 }
 
 int newcomer_settle(struct store *store, const struct newcomer *n)

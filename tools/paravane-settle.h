@@ -11,6 +11,13 @@
 
 #include "paravane.h"
 
+/*
+ * Whether a script of the new device can have its turn: it runs once the back end waits for
+ * it, so that somebody has to wait for that. Another domain's are run there.
+ */
+int script_wants_wait(const struct subcommand *command, const struct store *store,
+		      const char *script, uint32_t backend_domid, int wait_ms);
+
 enum libxl_choice { LIBXL_AUTO, LIBXL_YES, LIBXL_NO };
 
 /* Whether libxl's own nodes are to be written for a device of domid. */
@@ -28,6 +35,9 @@ struct newcomer {
 
 /* A STATUS_, with all said. */
 int newcomer_settle(struct store *store, const struct newcomer *n);
+
+/* --dry-run: what newcomer_settle() would begin with; named: its number is decided. */
+int newcomer_dry_run(struct store *store, const struct newcomer *n, bool named);
 
 /* ret of toolstack_create_*(), not 0 and not -EEXIST: a STATUS_, with all said. */
 int complain_not_created(int ret, const char *noun, uint32_t domid);

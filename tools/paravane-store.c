@@ -145,17 +145,29 @@ static int find_nic(struct store *store, uint32_t domid, const char *text, uint3
 			text);
 }
 
-static int parse_device(struct store *store, uint32_t domid, const char *text,
-			enum inventory_class *of, uint32_t *devid)
+/* "0" of vif0, and of vif3.0, libxl's name for it in domain 3; NULL: neither. */
+static const char *nic_number(const char *text, uint32_t domid)
 {
+	char own[32];
+
+	if (strncmp(text, NIC_PREFIX, strlen(NIC_PREFIX)))
+		return NULL;
+	snprintf(own, sizeof(own), NIC_PREFIX "%u.", domid);
+	return text + (strncmp(text, own, strlen(own)) ? strlen(NIC_PREFIX) : strlen(own));
+}
+
+int store_device(struct store *store, uint32_t domid, const char *text,
+		 enum inventory_class *of, uint32_t *devid)
+{
+	const char *number;
 	uint64_t n;
 
 	*of = INVENTORY_DISKS;
 	if (!toolstack_vdev(text, devid))
 		return STATUS_OK;
 	*of = INVENTORY_NICS;
-	if (strncmp(text, NIC_PREFIX, strlen(NIC_PREFIX)) ||
-	    parse_u64(text + strlen(NIC_PREFIX), UINT32_MAX, &n))
+	number = nic_number(text, domid);
+	if (!number || parse_u64(number, UINT32_MAX, &n))
 		return find_nic(store, domid, text, devid);
 	*devid = (uint32_t)n;
 	return STATUS_OK;
@@ -187,7 +199,7 @@ int store_find(struct store *store, const struct common_options *common,
 
 	status = store_domain(store, domain, &domid);
 	if (!status)
-		status = parse_device(store, domid, device, &of, &devid);
+		status = store_device(store, domid, device, &of, &devid);
 	if (!status)
 		status = store_backend(store, common, INVENTORY_ANY, &backend_domid);
 	if (status)

@@ -81,10 +81,8 @@ static void set(json_t *o, const char *name, double n)
 	json_object_set_new(o, name, json_real(round(n * 1000) / 1000));
 }
 
-static json_t *object_of(const struct top_row *row)
+json_t *top_object(const struct sample *s, const struct rates *r)
 {
-	const struct sample *s = row->sample;
-	const struct rates *r = &row->rates;
 	bool nic = s->is_nic;
 	json_t *o = names(s);
 
@@ -121,7 +119,7 @@ static void print_json(const struct top_table *t)
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	for (uint32_t i = 0; i < t->nr; i++)
-		json_array_append_new(devices, object_of(&t->rows[i]));
+		json_array_append_new(devices, top_object(t->rows[i].sample, &t->rows[i].rates));
 	set(all, "time_s", (double)now.tv_sec + (double)now.tv_nsec / 1e9);
 	json_object_set_new(all, "devices", devices);
 	json_dumpf(all, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15));

@@ -42,6 +42,10 @@ void top_row_line(const struct top_row *row, uint32_t width, char *buf, size_t b
 /* Of all rows together. */
 void top_sum_line(const struct top_table *t, char *buf, size_t bytes);
 
+/* For programs: whose it is and all rates, with units in the names (paravane-top.c). */
+struct json_t;
+struct json_t *top_object(const struct sample *s, const struct rates *r);
+
 /* ---- paravane-top-screen.c ---------------------------------------------------------- */
 
 /* In a terminal until the user ends it; a STATUS_. nr_looks 0: no limit. */

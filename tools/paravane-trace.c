@@ -66,6 +66,7 @@ struct trace {
 	const char *output;
 	enum form form;
 	FILE *to;
+	int err;			/* of the first write that failed */
 	bool nic, on;
 	uint64_t number, shown, lost, until_ms, first_ns;
 	uint64_t next[FIGURES_PARTS_MAX];
@@ -196,6 +197,13 @@ static void chrome(struct trace *t, uint32_t queue, const void *record, uint64_t
 	fputs("}}", t->to);
 }
 
+/* Right behind a write. */
+static void note_failure(struct trace *t)
+{
+	if (!t->err && ferror(t->to))
+		t->err = errno ? errno : EIO;
+}
+
 static void show(struct trace *t, uint32_t queue, const void *record)
 {
 	const struct blk_trace *disk = record;
@@ -217,15 +225,33 @@ static void show(struct trace *t, uint32_t queue, const void *record)
 		disk_row(t, queue, disk);
 	}
 	t->shown++;
+	note_failure(t);
 }
 
-static void finish(const struct trace *t)
+/* What cannot be written may be known only when the file is closed. */
+static void end_output(struct trace *t)
+{
+	fflush(t->to);
+	note_failure(t);
+	if (t->to == stdout)
+		return;
+	if (fclose(t->to) && !t->err)
+		t->err = errno;
+	t->to = NULL;
+}
+
+static int finish(struct trace *t)
 {
 	if (t->form == CHROME)
 		fputs("\n]}\n", t->to);
-	fflush(t->to);
+	end_output(t);
 	fprintf(stderr, "paravane: %" PRIu64 " %s, %" PRIu64 " more were lost\n", t->shown,
 		t->nic ? "frames" : "requests", t->lost);
+	/* Who reads no more, has what it wants. */
+	if (!t->err || (t->err == EPIPE && !t->output))
+		return STATUS_OK;
+	return complain(STATUS_ERROR, "%s: %s", t->output ? t->output : "standard output",
+			strerror(t->err));
 }
 
 /* ---- fetching ---------------------------------------------------------------------------------- */
@@ -265,6 +291,7 @@ static int follow(struct trace *t)
 			came += rc > 0;
 		}
 		fflush(t->to);
+		note_failure(t);
 		if (!came)
 			nanosleep(&pause, NULL);
 	}
@@ -274,7 +301,7 @@ static int follow(struct trace *t)
 static int trace(struct trace *t)
 {
 	struct sigaction action = { .sa_handler = on_signal };
-	int rc;
+	int rc, status;
 
 	for (uint32_t q = 0; q < FIGURES_PARTS_MAX; q++)
 		t->next[q] = UINT64_MAX;
@@ -291,11 +318,11 @@ static int trace(struct trace *t)
 		return complain(STATUS_ERROR, "trace: no room for records: %s", strerror(-rc));
 	begin(t);
 	rc = follow(t);
-	finish(t);
+	status = finish(t);
 	if (rc)
 		return complain(STATUS_ERROR, "trace: %s", rc == -EBADMSG ?
 				"the worker's figures are damaged" : strerror(-rc));
-	return STATUS_OK;
+	return status;
 }
 
 /* ---- options -------------------------------------------------------------------------------------- */

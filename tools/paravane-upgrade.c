@@ -42,7 +42,7 @@ static const char help_text[] =
 "  --wait SECONDS   deadline for each daemon's answer (default 120)\n"
 "\n"
 "Exit status: 0 all run the new version, 1 one does not, and why is said, 2 wrong\n"
-"usage, 3 the deadline passed, 4 no daemon runs.\n";
+"usage, 3 the deadline passed, 4 no daemon runs, 6 one is being upgraded already.\n";
 
 enum { OPT_JSON = 256, OPT_PROGRAM };
 
@@ -59,6 +59,7 @@ struct upgrade_ask {
 	const char *program;		/* NULL: its own */
 	bool json;
 	unsigned nr;			/* daemons that run */
+	unsigned nr_objects;		/* of those that answered, printed */
 	unsigned nr_devices;
 	int status;			/* the worst yet */
 };
@@ -219,7 +220,7 @@ static void show_json(struct upgrade_ask *ask, const struct target *t, const cha
 	value_of(t, "from", from, sizeof(from));
 	value_of(t, "to", to, sizeof(to));
 	printf("%s{\"daemon\": \"paravane-%s\", \"kind\": \"%s\", \"pid\": %d, \"status\": ",
-	       ask->nr > 1 ? ",\n" : "[\n", t->daemon, t->kind, (int)t->pid);
+	       ask->nr_objects++ ? ",\n" : "[\n", t->daemon, t->kind, (int)t->pid);
 	json_quoted(status);
 	fputs(", \"from\": ", stdout);
 	json_quoted(from);
@@ -339,7 +340,7 @@ static int run(int argc, char **argv)
 	upgrade_daemon(&ask, "blkback");
 	upgrade_daemon(&ask, "netback");
 	if (ask.json)
-		fputs(ask.nr ? "\n]\n" : "[]\n", stdout);
+		fputs(ask.nr_objects ? "\n]\n" : "[]\n", stdout);
 	if (!ask.nr)
 		return complain(STATUS_NO_SUCH, "no daemon of ours runs here");
 	if (!ask.json && !ask.status && !ask.nr_devices)

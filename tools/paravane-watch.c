@@ -50,7 +50,7 @@ static const char help_text[] =
 "  --backend DOMAIN   devices that this domain serves; default: this one\n"
 "\n"
 "Exit status: 0 ended by a signal, --until or --number; 1 error, 2 wrong usage, 3 the\n"
-"deadline passed, 4 no such domain.\n";
+"deadline passed, 4 no such domain, or no interface of that address or name.\n";
 
 #define LOOK_MS 500
 #define CALM_MS 2000
@@ -511,7 +511,7 @@ static int take(struct watch *w, int opt, const char *word)
 	return STATUS_OK;
 }
 
-/* A device need not be there yet: a name that says its number is enough. */
+/* A device need not be there yet, where its name says its number. */
 static int take_operands(struct watch *w, int argc, char **argv)
 {
 	int status = STATUS_OK;
@@ -519,14 +519,8 @@ static int take_operands(struct watch *w, int argc, char **argv)
 	if (optind < argc)
 		status = store_domain(&w->store, argv[optind], &w->domid);
 	if (!status && optind + 1 < argc) {
-		const char *name = argv[optind + 1];
-
 		w->one_device = true;
-		w->of = strncmp(name, "vif", 3) ? INVENTORY_DISKS : INVENTORY_NICS;
-		if (w->of == INVENTORY_DISKS)
-			status = store_disk_name(name, &w->devid);
-		else if (parse_word(&watch_command, "DEVICE", name + 3, 0, UINT32_MAX, &w->devid))
-			status = STATUS_USAGE;
+		status = store_device(&w->store, w->domid, argv[optind + 1], &w->of, &w->devid);
 	}
 	return status;
 }

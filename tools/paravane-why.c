@@ -16,7 +16,7 @@
 #include <time.h>
 
 #include "paravane.h"
-#include "paravane-sample.h"
+#include "paravane-top.h"
 #include "paravane-view.h"
 #include "util.h"
 
@@ -250,22 +250,15 @@ static void print_text(const struct why *w)
 
 static void print_json(const struct why *w)
 {
-	const struct rates *r = &w->rates;
-	json_t *findings = json_array(), *o;
+	json_t *findings = json_array(), *o = top_object(w->sample, &w->rates);
 
 	for (uint32_t i = 0; i < w->nr; i++)
 		json_array_append_new(findings, json_pack("{s:s, s:s, s:s}", "topic", w->found[i].topic,
 							  "is", w->found[i].is, "advice",
 							  w->found[i].advice));
-	o = json_pack("{s:i, s:s, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:s, s:o}",
-		      "domid", (int)w->dev.domid, "device", w->sample->device, "kind", w->dev.kind,
-		      "seconds", w->sample->seconds, "operations_per_s", r->operations_per_s,
-		      "bytes_per_s", r->bytes_per_s, "latency_p50_us", r->p50_us,
-		      "latency_p99_us", r->p99_us, "latency_p999_us", r->p999_us,
-		      "depth_mean", r->depth, "notifications_per_operation",
-		      r->notifications_per_operation, "worker_cpu", r->cpu, "agreed", w->limits,
-		      "findings", findings);
-	json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
+	json_object_set_new(o, "agreed", json_string(w->limits));
+	json_object_set_new(o, "findings", findings);
+	json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15));
 	putchar('\n');
 	json_decref(o);
 }

@@ -96,6 +96,12 @@ int store_backend(struct store *store, const struct common_options *common,
 		  uint32_t fallback, uint32_t *domid);
 int store_disk_name(const char *text, uint32_t *devid);
 /*
+ * What DEVICE means in this domain. It need not be there where the name says its number: a
+ * disk's, vif0, libxl's vif3.0; of an address or another vifname it must.
+ */
+int store_device(struct store *store, uint32_t domid, const char *text,
+		 enum inventory_class *of, uint32_t *devid);
+/*
  * The device that DOMAIN DEVICE and the common options mean, half-made or not: a
  * disk by its name, a network interface as vif0, by its address or its vifname.
  */

@@ -73,6 +73,7 @@ check "nothing is left of the guest" nothing_left "$domid"
 check "systemd stops them" systemctl stop paravane-blkback paravane-netback
 printed "dom0 driver"
 check "the daemon runs as in a driver domain" eval 'tr "\\0" " " </proc/$(systemctl show -P MainPID paravane-blkback)/cmdline | grep -e "--driver-domain"'
-check "systemd stops it" systemctl stop paravane-blkback
+[ ! -e /usr/sbin/policy-rc.d ] || mount --bind /dev/null /usr/sbin/policy-rc.d
 check "dpkg removes it, with its settings" dpkg --no-triggers -P paravane
+check "that stopped the daemon" eval '! pgrep -af "^/usr/sbin/paravane-"'
 check "nothing of it is left" eval '! ls /etc/xen/scripts /usr/sbin /lib/systemd/system | grep paravane'
