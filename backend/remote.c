@@ -470,8 +470,8 @@ static void step(struct remote *r)
 		}
 		draining |= r->link[q].state == LINK_DRAINS;
 	}
-	if (draining)	/* looks at the deadline */
-		r->waiting = !evloop_set_timer(r->retry, 1000, 0);
+	if (draining)	/* looks at the deadline; a drain that ends before holds nobody back */
+		evloop_set_timer(r->retry, 1000, 0);
 }
 
 /* ---- from one version to the next --------------------------------------------------------------- */
