@@ -55,7 +55,7 @@ bool vbd_kind_is_settled(const void *common)
 	const struct vbd_common *c = common;
 
 	for (const struct vbd_device *v = c->devices; v; v = v->next)
-		if (v->mirror.run || v->mirror.step ||
+		if (v->mirror.run || v->mirror.step || v->leaving ||
 		    (v->serve && (v->stopping || !v->is_ready || !vbd_serve_is_settled(v->serve) ||
 				  (v->remote && !remote_is_settled(v->remote)))))
 			return false;
