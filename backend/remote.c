@@ -494,13 +494,17 @@ static void link_name(const struct remote *r, uint32_t queue, char *buf, size_t 
 
 bool remote_is_settled(const struct remote *r)
 {
-	if (!r->known || r->dial || r->waiting || r->server_ending || r->away_ms ||
+	bool used = false;
+
+	if (!r->known || r->dial || r->waiting || r->server_ending ||
 	    (is_served(r) && !r->server))
 		return false;
-	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++)
+	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++) {
 		if (r->link[q].state != LINK_NONE && r->link[q].state != LINK_UP)
 			return false;
-	return true;
+		used |= r->link[q].state == LINK_UP;
+	}
+	return !used || !r->away_ms;
 }
 
 /* Longer than it takes to connect. */

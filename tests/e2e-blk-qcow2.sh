@@ -192,8 +192,17 @@ ended
 ended" ] || fail "the servers' ends: $(cat "$tmp/told")"
 rm "$tmp/slow"
 start_daemon
+back_reaches $g 2
+back_reaches $h 2
+
+say "upgraded while no guest uses them yet"
+PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" upgrade blkback >"$tmp/said" 2>&1 ||
+	fail "upgrade: $(cat "$tmp/said"; tail -n 5 "$tmp/log")"
+servers() { [ "$(pgrep -P "$daemon" -c -f 'qemu-nbd')" = 2 ]; }
+wait_for $wait_s servers || fail "servers: $(pgrep -a -P "$daemon")"
+rm -f "$tmp/run/blkback/vbd.upgrade"
 for d in $g $h; do
-	back_reaches $d 2
+	blkfront $d read --quiet --length 4M >"$tmp/out" || fail "not read: $(tail -n 5 "$tmp/log")"
 	detach_by_hand $d
 done
 end_back
