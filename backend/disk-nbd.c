@@ -35,6 +35,8 @@
 #define TICK_MS 250			/* how late a deadline may be noticed */
 #define EXTENT_BYTES (1u << 30)		/* of one trim: a length has 32 bits */
 #define PAYLOAD_BYTES (32u << 20)	/* what every server takes that names no limit */
+#define LAST_FLUSH_MS 20000u		/* shorter than a worker has to end */
+#define SENT_OFTEN 3u			/* a server may be lost by chance, and not always by one job */
 
 /* One operation, from submit to done. */
 struct job {
@@ -45,6 +47,7 @@ struct job {
 	uint64_t at_bytes;
 	uint32_t iov, iov_bytes;
 	uint32_t commands;		/* on their way */
+	uint32_t lost;			/* how many connections have ended with it on its way */
 	int err;
 	bool flushed;			/* of a write that is to be followed by a flush */
 	uint64_t mark;			/* unflushed.h: what its flush is for */
@@ -66,6 +69,7 @@ TAILQ_HEAD(jobs, job);
 struct nbd_disk {
 	struct disk disk;
 	const struct disk_remote *remote;
+	struct disk_flushes *flushes;	/* NULL: none is remembered */
 	bool dsync;
 	int epoll_fd, timer_fd;
 	bool ticking;
@@ -81,6 +85,7 @@ struct nbd_disk {
 	bool flush, fua, trim, zero;
 	uint32_t max_bytes;
 	uint64_t lost_ms, ready_ms;	/* when the last connection went, or this began; came */
+	uint64_t link_ms;		/* when the socket came */
 	bool gave_up;			/* waited its time: what comes fails at once */
 	struct jobs active, free;
 	struct job *next_job;		/* the first of active with something to send */
@@ -95,6 +100,7 @@ struct nbd_disk {
 	struct iovec again_iov;
 	uint64_t again_next;
 	bool again_runs;
+	int last_flush;			/* of closing: its error; -1: it is on its way */
 	bool busy;			/* in the engine already: no second pass inside */
 };
 
@@ -280,9 +286,11 @@ static int64_t send_flush(struct nbd_disk *d, struct command *c)
 	return nbd_aio_flush(d->nbd, done, 0);
 }
 
-/* What this server cannot do at all; 0: send it. */
+/* What this server cannot do at all, or what is lost already; 0: send it. */
 static int refusal(const struct nbd_disk *d, const struct disk_io *io)
 {
+	if (io->op == DISK_FLUSH)
+		return disk_flushes_lost(d->flushes);
 	if (io->op == DISK_DISCARD && !(io->secure ? d->zero : d->trim))
 		return -EOPNOTSUPP;
 	return 0;
@@ -386,8 +394,10 @@ static void drop(struct nbd_disk *d)
 	for (uint32_t i = 0; i < COMMANDS; i++)
 		if (d->commands[i].job)
 			free_command(d, &d->commands[i]);
-	TAILQ_FOREACH(j, &d->active, link)
+	TAILQ_FOREACH(j, &d->active, link) {
+		j->lost += j->commands > 0;
 		rewind_job(j);
+	}
 	d->next_job = TAILQ_FIRST(&d->active);
 	d->again_runs = false;
 	set_ticking(d, d->next_job);
@@ -433,6 +443,8 @@ static void now_ready(struct nbd_disk *d)
 	d->remote->linked(d->remote->arg, (uint64_t)nbd_get_size(d->nbd));
 }
 
+#define NOT_AGAIN "it refuses what it had answered and lost"
+
 /* The next of the writes to be made again; after the last the connection is ready. */
 static void write_again(struct nbd_disk *d)
 {
@@ -451,6 +463,9 @@ static void write_again(struct nbd_disk *d)
 	d->again_io.bytes = d->again_iov.iov_len;
 	while (d->again.phase != JOB_SENT && d->free_commands && !nbd_aio_is_dead(d->nbd))
 		send_next(d, &d->again);
+	/* Refused here already: nothing would tell of its end. */
+	if (d->again.phase == JOB_SENT && !d->again.commands)
+		lose(d, NOT_AGAIN);
 }
 
 static void check_connection(struct nbd_disk *d)
@@ -473,11 +488,25 @@ static void check_connection(struct nbd_disk *d)
 	write_again(d);
 }
 
+/*
+ * A server may be told once, and by its kernel only once, that what was written is gone. Of
+ * flushes that were on their way together each may have been told of the other's; so may
+ * durable writes (disk.c has the same).
+ */
+static void remember_lost(struct nbd_disk *d, struct job *j, bool flush)
+{
+	if (flush || (j->err == -EIO && j->io->op == DISK_WRITE && d->dsync && d->fua))
+		disk_flushes_note(d->flushes, j->err);
+	if (!j->err && j->io->op == DISK_FLUSH)
+		j->err = disk_flushes_lost(d->flushes);
+}
+
 /* What is over for a job whose last command has ended. False: a flush is to follow. */
 static bool is_over(struct nbd_disk *d, struct job *j)
 {
 	bool flush = j->flushed || j->io->op == DISK_FLUSH;
 
+	remember_lost(d, j, flush);
 	if (j->err)
 		return true;
 	if (d->unflushed && flush)
@@ -495,7 +524,7 @@ static bool is_over(struct nbd_disk *d, struct job *j)
 static void wrote_again(struct nbd_disk *d, int err)
 {
 	if (err)
-		lose(d, "it refuses what it had answered and lost");
+		lose(d, NOT_AGAIN);
 	else
 		write_again(d);
 }
@@ -556,7 +585,7 @@ static void settle(struct nbd_disk *d)
 		pump(d);
 	} while (d->finished || (d->nbd && nbd_aio_is_dead(d->nbd)));
 	watch_socket(d);
-	set_ticking(d, TAILQ_FIRST(&d->active));
+	set_ticking(d, TAILQ_FIRST(&d->active) || (d->nbd && !d->ready));
 }
 
 /* syscalls nbd: fcntl(F_GETFL) fcntl(F_SETFL) fcntl(F_GETFD) fcntl(F_SETFD) */
@@ -578,6 +607,7 @@ static void nbd_engine_link(struct disk *disk, int sock)
 		return;
 	}
 	d->events = 0;
+	d->link_ms = now_ms();
 	nbd_set_export_name(d->nbd, d->remote->export);
 	nbd_set_pread_initialize(d->nbd, false);
 	d->busy = true;
@@ -590,21 +620,57 @@ static void nbd_engine_link(struct disk *disk, int sock)
 
 /* ---- deadlines ----------------------------------------------------------------------------- */
 
-static void check_deadlines(struct nbd_disk *d)
+static void give_up_connection(struct nbd_disk *d, const char *what)
 {
-	const struct job *oldest = TAILQ_FIRST(&d->active);
-	uint64_t now = now_ms(), limit = d->remote->timeout_ms;
 	char why[80];
 
-	if (!limit || !oldest)
+	snprintf(why, sizeof(why), "%s within %u s", what, d->remote->timeout_ms / 1000);
+	lose(d, why);
+}
+
+static bool is_worn(const struct nbd_disk *d, const struct job *j)
+{
+	return j->lost >= SENT_OFTEN && now_ms() - j->since_ms >= d->remote->timeout_ms;
+}
+
+/*
+ * What is sent again and again, since the server ends by it or by its neighbour, has its
+ * time from the beginning, not from the last loss.
+ */
+static void fail_worn(struct nbd_disk *d)
+{
+	struct job *j = TAILQ_FIRST(&d->active), *next;
+
+	while (j && !is_worn(d, j))
+		j = TAILQ_NEXT(j, link);
+	if (j && d->ready)
+		give_up_connection(d, "no answer, though asked on several connections,");
+	for (; j; j = next) {
+		next = TAILQ_NEXT(j, link);
+		if (is_worn(d, j))
+			finish_job(d, j, -ETIMEDOUT);
+	}
+}
+
+static void check_deadlines(struct nbd_disk *d)
+{
+	uint64_t now = now_ms(), limit = d->remote->timeout_ms;
+	const struct job *oldest;
+
+	if (!limit)
+		return;
+	if (d->nbd && !d->ready && now - d->link_ms >= limit)
+		give_up_connection(d, "the server has not come so far as to serve");
+	fail_worn(d);
+	oldest = TAILQ_FIRST(&d->active);
+	if (!oldest)
 		return;
 	if (d->ready) {
 		/* On its way on a connection that looks alive. */
-		if (oldest == d->next_job || now - MAX(oldest->since_ms, d->ready_ms) < limit)
+		if (!oldest->commands || now - MAX(oldest->since_ms, d->ready_ms) < limit)
 			return;
-		snprintf(why, sizeof(why), "no answer within %u s", (unsigned)(limit / 1000));
 		d->gave_up = true;
-		lose(d, why);
+		give_up_connection(d, "no answer");
 	} else if (now - MAX(d->lost_ms, oldest->since_ms) < limit && !d->gave_up) {
 		return;
 	}
@@ -630,6 +696,7 @@ static void nbd_engine_submit(struct disk *disk, struct disk_io *chain)
 		assert(j);	/* as many as operations, disk.c counts them */
 		TAILQ_REMOVE(&d->free, j, link);
 		rewind_job(j);
+		j->lost = 0;
 		j->io = chain;
 		j->since_ms = d->remote->timeout_ms ? now_ms() : 0;
 		TAILQ_INSERT_TAIL(&d->active, j, link);
@@ -682,11 +749,46 @@ static int nbd_engine_fd(struct disk *disk)
 	return of(disk)->epoll_fd;
 }
 
+static int on_last_flush(void *arg, int *error)
+{
+	struct nbd_disk *d = arg;
+
+	d->last_flush = *error;
+	return 1;
+}
+
+/* syscalls nbd: sendto(connected) recvfrom poll ppoll */
+/*
+ * The copies go with us, and the server may end without having written back what they are
+ * of: a front end that stays connected would find old data where it was told of new.
+ */
+static void flush_last(struct nbd_disk *d)
+{
+	nbd_completion_callback done = { .callback = on_last_flush, .user_data = d };
+	uint64_t until = now_ms() + LAST_FLUSH_MS, number = 0, offset_bytes;
+	struct iovec data;
+
+	if (!d->ready || !d->flush || !d->unflushed ||
+	    !unflushed_next(d->unflushed, &number, &offset_bytes, &data))
+		return;
+	d->last_flush = nbd_aio_flush(d->nbd, done, 0) < 0 ? EIO : -1;
+	while (d->last_flush < 0 && now_ms() < until && !nbd_aio_is_dead(d->nbd))
+		if (nbd_poll(d->nbd, TICK_MS) < 0)
+			break;
+	if (!d->last_flush)
+		return;
+	log_warning("a last flush of what the server has answered failed: %s",
+		    d->last_flush > 0 ? strerror(d->last_flush) : "no answer in time");
+	if (d->last_flush > 0 && d->last_flush != ENOTCONN && d->last_flush != ESHUTDOWN)
+		disk_flushes_note(d->flushes, -d->last_flush);
+}
+
 /* syscalls nbd: close */
 static void nbd_engine_close(struct disk *disk)
 {
 	struct nbd_disk *d = of(disk);
 
+	flush_last(d);
 	if (d->ready)
 		nbd_aio_disconnect(d->nbd, 0);	/* as the server likes it; not waited for */
 	if (d->nbd)
@@ -735,6 +837,7 @@ static int nbd_engine_open(const struct disk_config *cfg, struct disk **out, cha
 		return -ENOMEM;
 	d->epoll_fd = d->timer_fd = d->sock = -1;
 	d->remote = cfg->remote;
+	d->flushes = cfg->flushes;
 	d->dsync = cfg->dsync;
 	d->lost_ms = now_ms();
 	d->jobs = calloc(cfg->depth, sizeof(*d->jobs));

@@ -181,6 +181,28 @@ static int known_lost(const struct disk_flushes *f)
 	return *f->lost > 4095 ? -EIO : -(int)*f->lost;
 }
 
+int disk_flushes_lost(struct disk_flushes *f)
+{
+	int err = 0;
+
+	if (!f)
+		return 0;
+	pthread_mutex_lock(&f->lock);
+	if (*f->lost)
+		err = known_lost(f);
+	pthread_mutex_unlock(&f->lock);
+	return err;
+}
+
+void disk_flushes_note(struct disk_flushes *f, int err)
+{
+	if (!f)
+		return;
+	pthread_mutex_lock(&f->lock);
+	note_lost(f, err);
+	pthread_mutex_unlock(&f->lock);
+}
+
 static int flush(const struct disk_config *cfg)
 {
 	struct disk_flushes *f = cfg->flushes;
@@ -207,11 +229,8 @@ static int move_durably(const struct disk_config *cfg, struct disk_io *io)
 {
 	int err = move_all(cfg, io);
 
-	if (err == -EIO && io->op == DISK_WRITE && cfg->dsync && cfg->flushes) {
-		pthread_mutex_lock(&cfg->flushes->lock);
-		note_lost(cfg->flushes, err);
-		pthread_mutex_unlock(&cfg->flushes->lock);
-	}
+	if (err == -EIO && io->op == DISK_WRITE && cfg->dsync)
+		disk_flushes_note(cfg->flushes, err);
 	return err;
 }
 

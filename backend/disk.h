@@ -182,6 +182,10 @@ void disk_settle(const struct disk *d);
 
 /* Hands an operation back. */
 void disk_done(struct disk *d, struct disk_io *io, int err);
+/* What every flush fails with from now on, or 0. Accepts NULL. */
+int disk_flushes_lost(struct disk_flushes *f);
+/* A flush has failed with err; one that cannot be had at all loses nothing. Accepts NULL. */
+void disk_flushes_note(struct disk_flushes *f, int err);
 /*
  * How much of io->iov one system call may be given: the kernel takes no more. The
  * rest follows as after any short transfer.

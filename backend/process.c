@@ -22,6 +22,7 @@
 /* Hundreds of messages: one that has as many to read has stopped, and is not just slow. */
 #define SEND_BYTES (1 << 20)
 #define REAP_EVERY_MS 2
+#define REAP_KILLED_MS 50
 
 struct process {
 	pid_t pid;			/* 0 once it is reaped */
@@ -217,8 +218,11 @@ void process_kill(struct process *p)
 		kill(p->pid, SIGKILL);
 }
 
-/* Its end may take as long as the I/O it waits for: nobody may take what it
- * served for closed before. */
+/*
+ * Its end may take as long as the I/O it waits for: nobody may take what it
+ * served for closed before. Its socket may be open yet when it has ended, with a child of
+ * its own.
+ */
 static void on_deadline(void *arg, uint32_t events)
 {
 	struct process *p = arg;
@@ -226,6 +230,8 @@ static void on_deadline(void *arg, uint32_t events)
 	(void)events;
 	p->killed = true;
 	process_kill(p);
+	if (p->on_socket)
+		evloop_set_timer(p->reaper, REAP_KILLED_MS, REAP_KILLED_MS);
 }
 
 static void say_how(const struct process *p, char *how, size_t bytes, const siginfo_t *si)

@@ -23,7 +23,6 @@
 #define RETRY_MS 100u
 #define RETRY_MAX_MS 2000u
 #define SERVER_PATIENCE_MS 10000u	/* from its start until it listens */
-#define SERVER_END_MS 10000u
 
 enum link_state { LINK_NONE, LINK_WANTED, LINK_UP, LINK_DRAINS };
 
@@ -49,6 +48,7 @@ struct remote {
 
 	struct process *server;
 	bool server_ending;
+	void (*ended)(void *arg);	/* once nobody wants it: the server's end is to be told */
 	bool server_used;		/* it has been spoken to: it may have to write back */
 	char line[256];			/* what it is saying */
 	char words[160];		/* the last line it said */
@@ -139,7 +139,7 @@ static int start(struct remote *r, const char *title, const struct worker_msg *m
 	const struct backend_config *c = r->what.config;
 	struct process_options o = { .program = c->program, .name = c->name, .title = title,
 				     .log_level = c->log_level, .user = c->user,
-				     .seccomp = c->seccomp, .stop_ms = SERVER_END_MS };
+				     .seccomp = c->seccomp, .stop_ms = REMOTE_END_MS };
 	int rc = process_open(r->loop, &o, events, r, out);
 
 	if (!rc)
@@ -232,7 +232,11 @@ static void on_server_ended(void *arg, bool killed, const char *how)
 	}
 	if (killed)
 		log_peer_at(r->what.log, LOG_LEVEL_WARNING, "its server did not end in %u s "
-			    "and was killed", SERVER_END_MS / 1000);
+			    "and was killed", REMOTE_END_MS / 1000);
+	if (r->ended) {
+		r->ended(r->arg);
+		return;		/* it may be gone */
+	}
 	if (meant) {
 		r->wait_ms = 0;
 		step(r);
@@ -470,8 +474,8 @@ static void step(struct remote *r)
 		}
 		draining |= r->link[q].state == LINK_DRAINS;
 	}
-	if (draining)	/* looks at the deadline */
-		r->waiting = !evloop_set_timer(r->retry, 1000, 0);
+	if (draining)	/* looks at the deadline; a drain that ends before holds nobody back */
+		evloop_set_timer(r->retry, 1000, 0);
 }
 
 /* ---- from one version to the next --------------------------------------------------------------- */
@@ -490,13 +494,17 @@ static void link_name(const struct remote *r, uint32_t queue, char *buf, size_t 
 
 bool remote_is_settled(const struct remote *r)
 {
-	if (!r->known || r->dial || r->waiting || r->server_ending || r->away_ms ||
+	bool used = false;
+
+	if (!r->known || r->dial || r->waiting || r->server_ending ||
 	    (is_served(r) && !r->server))
 		return false;
-	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++)
+	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++) {
 		if (r->link[q].state != LINK_NONE && r->link[q].state != LINK_UP)
 			return false;
-	return true;
+		used |= r->link[q].state == LINK_UP;
+	}
+	return !used || !r->away_ms;
 }
 
 /* Longer than it takes to connect. */
@@ -563,7 +571,7 @@ static void inherit_server(struct remote *r, struct takeover *t, const char *tit
 	int64_t pid;
 	int sock = takeover_take(t, TAKEOVER_SERVER, title, &pid);
 
-	if (sock >= 0 && process_adopt(r->loop, (pid_t)pid, sock, SERVER_END_MS, &server_events, r,
+	if (sock >= 0 && process_adopt(r->loop, (pid_t)pid, sock, REMOTE_END_MS, &server_events, r,
 				       &r->server)) {
 		r->server = NULL;
 		close(sock);
@@ -621,6 +629,33 @@ int remote_open(struct evloop *loop, const struct remote_what *what,
 	return 0;
 }
 
+/* One that is only starting is not even ready for signals, and has nothing to write back. */
+static void dismiss_server(struct remote *r)
+{
+	if (r->server_used)
+		end_server(r);
+	else
+		process_kill(r->server);
+	r->server_ending = true;
+}
+
+bool remote_end(struct remote *r, void (*ended)(void *arg), void *arg)
+{
+	r->events = NULL;
+	r->ended = ended;
+	r->arg = arg;
+	end_dial(r);
+	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++) {
+		close_link(&r->link[q]);
+		r->link[q].state = LINK_NONE;
+	}
+	evloop_set_timer(r->retry, -1, 0);
+	r->waiting = r->say_open = false;
+	if (r->server)
+		dismiss_server(r);
+	return !r->server;
+}
+
 void remote_close(struct remote *r)
 {
 	if (!r)
@@ -629,11 +664,8 @@ void remote_close(struct remote *r)
 	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++)
 		close_link(&r->link[q]);
 	if (r->server) {
-		/* One that is only starting is not even ready for signals. */
-		if (r->server_used && process_pid(r->server) > 0)
-			kill(process_pid(r->server), SIGTERM);
-		if (r->server_used)
-			process_leave(r->server, SERVER_END_MS / 2);
+		dismiss_server(r);
+		process_leave(r->server, REMOTE_END_MS);
 		process_free(r->server);
 	}
 	if (is_served(r))

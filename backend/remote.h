@@ -25,6 +25,7 @@
 #include "worker.h"
 
 #define REMOTE_FENCE_MS 30000u
+#define REMOTE_END_MS 10000u		/* a server's, from SIGTERM to SIGKILL */
 
 struct remote_what {
 	const struct backend_config *config;	/* outlives it, as log does */
@@ -56,7 +57,16 @@ struct remote;
 /* -errno of processes. events is kept. What a version before has left is gone on with. */
 int remote_open(struct evloop *loop, const struct remote_what *what,
 		const struct remote_events *events, void *arg, struct remote **out);
-/* A server of ours is ended, and waited for. Accepts NULL. */
+/*
+ * Nobody wants it any more, and events are over: connections are closed, and a server of ours is
+ * told to end. True: there is none. False: it has time to write back, REMOTE_END_MS of it, and may
+ * then wait for its storage as long as that takes; ended says so, once, and may close it.
+ */
+bool remote_end(struct remote *r, void (*ended)(void *arg), void *arg);
+/*
+ * A server of ours that has not ended is waited for here: for a program that ends itself, and
+ * not for a loop that others need. Accepts NULL.
+ */
 void remote_close(struct remote *r);
 /* After opened() without an error. bytes follows remote_linked(). */
 const struct remote_info *remote_info(const struct remote *r);

@@ -25,6 +25,7 @@ struct vbd_common {
 	struct image_watches *watches;
 	struct vbd_device *devices;
 	struct vbd_device *coming;	/* taken over now: one after the other, so that none waits */
+	bool ending;			/* the daemon does: no server is wanted any more */
 };
 
 enum vbd_mirror_step {
@@ -73,6 +74,13 @@ struct vbd_device {
 	bool remote_known;		/* it has answered */
 	int remote_err;			/* or why not; until open_store() has said it */
 	char remote_why[256];
+	/*
+	 * The server of an image that has been released, until it has ended: it may still
+	 * write, so the image's lock is kept with it, and nothing is opened.
+	 */
+	struct remote *leaving;
+	int leaving_fd;
+	bool awaits_server;		/* another device's, of the same image, that is leaving */
 	uint64_t refused_inputs;	/* with which it could not be opened */
 	bool said_format;		/* of a journal that is not for us */
 	bool changing;			/* stopped for another medium, to go on with it */
@@ -125,7 +133,10 @@ bool vbd_image_awaited(struct vbd_device *v, const struct lifecycle_view *view,
 int vbd_image_open(struct vbd_device *v, char *why, size_t why_bytes);
 /* How large it is now; whole sectors. */
 int vbd_image_measure(const struct vbd_device *v, uint64_t *bytes);
+/* A server of ours then ends by itself: leaving. */
 void vbd_image_release(struct vbd_device *v);
+/* The same, and waits for that: for a daemon that ends. */
+void vbd_image_free(struct vbd_device *v);
 /* A change of its size is noticed from now on. */
 void vbd_image_watch(struct vbd_device *v);
 
@@ -140,6 +151,8 @@ uint64_t vbd_mirror_bytes(const struct vbd_device *v);
 void vbd_mirror_marks(struct vbd_device *v);
 void vbd_mirror_served(struct vbd_device *v);
 void vbd_mirror_unserved(struct vbd_device *v, enum worker_end end);
+/* The device has gone, and nothing serves it. */
+void vbd_mirror_gone(struct vbd_device *v);
 /* The guest waits for the end of a mirror: no worker is to be started. */
 bool vbd_mirror_holds_back(const struct vbd_device *v);
 /* Accepts one that never was. */

@@ -40,7 +40,7 @@ static void vbd_device_free(struct device *d)
 	vbd_serve_free(v->serve);
 	former_free(v->former);
 	vbd_mirror_free(v);
-	vbd_image_release(v);
+	vbd_image_free(v);
 	vbd_free_toolstack(&v->ts);
 	leave(v);
 	free(v);
@@ -56,7 +56,7 @@ static int vbd_device_new(const struct device_env *env, struct device **out)
 	v->env = *env;
 	v->common = env->common;
 	v->limit.of = LIMIT_OF_DISK;
-	v->image_fd = -1;
+	v->image_fd = v->leaving_fd = -1;
 	v->next = v->common->devices;
 	v->common->devices = v;
 	*out = &v->device;
@@ -142,11 +142,21 @@ static bool resumable(struct vbd_device *v, const struct lifecycle_view *view)
 				   &front);
 }
 
-static enum lifecycle_worker worker_phase(const struct vbd_device *v)
+/*
+ * What served it and is not wanted any more may wait for its storage, for as long as that
+ * takes: nothing is opened before it has ended, nor is the device forgotten, since that would
+ * wait for it, and all other devices with it.
+ */
+static bool is_ending(const struct vbd_device *v, bool exists)
+{
+	return !v->serve && (v->leaving || (!exists && v->mirror.run));
+}
+
+static enum lifecycle_worker worker_phase(const struct vbd_device *v, bool exists)
 {
 	bool waits = v->common->coming && vbd_is_left_to_us(v, TAKEOVER_WORKER);
 
-	if (v->stopping || waits || vbd_mirror_holds_back(v))
+	if (v->stopping || waits || is_ending(v, exists) || vbd_mirror_holds_back(v))
 		return LIFECYCLE_STOPPING;
 	if (!v->serve)
 		return LIFECYCLE_IDLE;
@@ -203,6 +213,14 @@ static void look_at_medium(struct vbd_device *v)
 	}
 }
 
+/* It has gone: its mirror, and a server that was asked for an image and not used. */
+static void let_all_end(struct vbd_device *v)
+{
+	vbd_mirror_gone(v);
+	if (v->remote && v->image_fd < 0)
+		vbd_image_release(v);
+}
+
 static int vbd_device_look(struct device *d, struct lifecycle_view *view, char *why,
 			   size_t why_bytes)
 {
@@ -219,7 +237,9 @@ static int vbd_device_look(struct device *d, struct lifecycle_view *view, char *
 	look_at_medium(v);
 	if (view->exists)
 		vbd_mirror_look(v, view->back);
-	view->worker = worker_phase(v);
+	else if (!v->serve)
+		let_all_end(v);
+	view->worker = worker_phase(v, view->exists);
 	view->ready = v->image_fd >= 0;
 	view->failed = v->failed;
 	view->resumable = resumable(v, view);
@@ -365,9 +385,10 @@ static int vbd_device_announce(struct device *d)
 
 static bool holds(const struct vbd_device *v, int fd)
 {
+	int held = v->image_fd >= 0 ? v->image_fd : v->leaving_fd;
 	struct stat ours, theirs;
 
-	if (v->image_fd < 0 || v->image_fd == fd || fstat(v->image_fd, &ours) || fstat(fd, &theirs))
+	if (held < 0 || held == fd || fstat(held, &ours) || fstat(fd, &theirs))
 		return false;
 	return ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
 }
@@ -515,10 +536,12 @@ static void on_ended(void *arg, const struct worker_report *report)
 			    report->failure.reason);
 	vbd_serve_free(v->serve);
 	v->serve = NULL;
-	v->is_ready = v->stopping = false;
+	v->is_ready = false;
+	v->stopping = true;	/* looked at from in there, it is not forgotten yet */
 	vbd_mirror_unserved(v, report->end);
 	vbd_has_come(v);
-	if (v->changing)
+	v->stopping = false;
+	if (v->changing || (v->common->ending && v->remote))
 		vbd_image_release(v);
 	v->env.changed(v->env.arg);
 }
@@ -740,8 +763,31 @@ static void vbd_kind_close(void *common)
 	free(c);
 }
 
+/* All servers at once, each when its worker has ended: one after the other would take long. */
+static void vbd_kind_shutdown(void *common)
+{
+	struct vbd_common *c = common;
+
+	c->ending = true;
+	for (struct vbd_device *v = c->devices; v; v = v->next)
+		if (!v->serve && v->remote)
+			vbd_image_release(v);
+}
+
+static bool vbd_kind_is_idle(const void *common)
+{
+	const struct vbd_common *c = common;
+
+	for (const struct vbd_device *v = c->devices; v; v = v->next)
+		if (v->leaving || (v->mirror.run && !v->mirror.step &&
+				   !mirror_is_over(v->mirror.run)))
+			return false;
+	return true;
+}
+
 const struct device_kind vbd_kind = {
 	.open = vbd_kind_open, .close = vbd_kind_close,
+	.shutdown = vbd_kind_shutdown, .is_idle = vbd_kind_is_idle,
 	.new = vbd_device_new, .free = vbd_device_free,
 	.look = vbd_device_look, .inputs = vbd_device_inputs,
 	.failure = vbd_device_failure, .announce = vbd_device_announce,

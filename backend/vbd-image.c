@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "util.h"
 
@@ -19,15 +20,84 @@ const char *vbd_image_name(const struct vbd_toolstack *ts)
 	return ts->physical_device_path ? ts->physical_device_path : ts->params;
 }
 
+/* Whether a server of ours that is leaving has v's image. */
+static bool is_left_by(const struct vbd_device *other, const struct vbd_device *v,
+		       const char *name)
+{
+	struct stat ours, theirs;
+
+	if (!other->leaving)
+		return false;
+	if (other == v || !strcmp(other->remote_name, name))
+		return true;
+	return v->storage.path[0] && other->leaving_fd >= 0 && !stat(v->storage.path, &ours) &&
+	       !fstat(other->leaving_fd, &theirs) && ours.st_dev == theirs.st_dev &&
+	       ours.st_ino == theirs.st_ino;
+}
+
+/* Its lock would be refused, though it is free soon. */
+static bool is_being_left(const struct vbd_device *v, const char *name)
+{
+	const struct vbd_device *other = v->common->devices;
+
+	while (other && !is_left_by(other, v, name))
+		other = other->next;
+	return other;
+}
+
+/* Each look may take devices away, and so begins anew. */
+static void wake_waiting(struct vbd_common *c)
+{
+	struct vbd_device *v = c->devices;
+
+	while (v) {
+		const char *name = v->awaits_server ? vbd_image_name(&v->ts) : NULL;
+
+		if (!name || is_being_left(v, name)) {
+			v = v->next;
+			continue;
+		}
+		v->awaits_server = false;
+		v->env.changed(v->env.arg);
+		v = c->devices;
+	}
+}
+
+static void on_server_left(void *arg)
+{
+	struct vbd_device *v = arg;
+	struct vbd_common *c = v->common;
+
+	remote_close(v->leaving);
+	v->leaving = NULL;
+	close_fd(&v->leaving_fd);
+	v->env.changed(v->env.arg);	/* it may be gone */
+	wake_waiting(c);
+}
+
 /* The lock on the image is the last to go: a server of ours may still write. */
 void vbd_image_release(struct vbd_device *v)
 {
 	image_watch_remove(v->watch);
 	v->watch = NULL;
-	remote_close(v->remote);
+	if (v->remote && !v->leaving && !remote_end(v->remote, on_server_left, v)) {
+		v->leaving = v->remote;
+		v->leaving_fd = v->image_fd;
+		v->image_fd = -1;
+	} else {
+		remote_close(v->remote);
+	}
 	v->remote = NULL;
 	v->remote_known = false;
 	close_fd(&v->image_fd);
+}
+
+void vbd_image_free(struct vbd_device *v)
+{
+	vbd_image_release(v);
+	remote_close(v->leaving);
+	v->leaving = NULL;
+	close_fd(&v->leaving_fd);
 }
 
 int vbd_image_measure(const struct vbd_device *v, uint64_t *bytes)
@@ -111,10 +181,15 @@ bool vbd_image_awaited(struct vbd_device *v, const struct lifecycle_view *view,
 		vbd_image_release(v);
 		v->remote_err = 0;
 	}
+	v->awaits_server = false;
 	if (!v->remote && !v->remote_err && wants_store(v, view, resumable, &patient) &&
 	    !storage_parse(name, &v->storage, why, sizeof(why)) &&
-	    v->storage.kind != STORAGE_PATH)
+	    v->storage.kind != STORAGE_PATH) {
+		v->awaits_server = is_being_left(v, name);
+		if (v->awaits_server)
+			return true;
 		ask_server(v, name, patient);
+	}
 	return v->remote && !v->remote_known && !v->remote_err;
 }
 

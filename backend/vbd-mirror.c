@@ -529,15 +529,26 @@ static void step(struct vbd_device *v)
 	bool follows = phase == MIRROR_IN_SYNC && !m->followed;
 
 	m->followed |= follows;
-	if (phase == MIRROR_FAILED && m->step)
+	/* Of the first two it may be gone afterwards; else they are followed by a look. */
+	if (phase == MIRROR_FAILED && m->step) {
 		fail(v, "%s", mirror_failure(m->run)->reason);
-	else if (phase == MIRROR_FINISHED && m->step == VBD_MIRROR_FINISHING)
+		return;
+	}
+	if (phase == MIRROR_FINISHED && m->step == VBD_MIRROR_FINISHING) {
 		finish(v);
-	else if (phase == MIRROR_IN_SYNC && m->step == VBD_MIRROR_COPYING &&
+		return;
+	}
+	if (phase == MIRROR_IN_SYNC && m->step == VBD_MIRROR_COPYING &&
 		 m->wish.at_sync != MIRROR_FOLLOW && is_settled(v))
 		pause_guest(v);
 	else if (m->run && m->step)
 		say(v, follows);
+	reap(v);
+}
+
+void vbd_mirror_gone(struct vbd_device *v)
+{
+	vbd_mirror_unserved(v, WORKER_END_FAILED);
 	reap(v);
 }
 

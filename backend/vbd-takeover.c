@@ -58,12 +58,19 @@ void vbd_device_let_go(struct device *d)
 
 /* ---- the version that leaves ------------------------------------------------------ */
 
+/* A server of ours that no worker uses yet: the image is its own, and it cannot be had twice. */
+static bool has_idle_server(const struct vbd_device *v)
+{
+	return !v->serve && v->remote && !v->remote_err && v->storage.kind == STORAGE_SERVED;
+}
+
 bool vbd_kind_is_settled(const void *common)
 {
 	const struct vbd_common *c = common;
 
 	for (const struct vbd_device *v = c->devices; v; v = v->next)
-		if (v->mirror.run || v->mirror.step ||
+		if (v->mirror.run || v->mirror.step || v->leaving ||
+		    (has_idle_server(v) && !remote_is_settled(v->remote)) ||
 		    (v->serve && (v->stopping || !v->is_ready || !vbd_serve_is_settled(v->serve) ||
 				  (v->remote && !remote_is_settled(v->remote)))))
 			return false;
@@ -106,5 +113,7 @@ int vbd_kind_hand_over(const void *common, struct takeover *t)
 	for (const struct vbd_device *v = c->devices; v && !rc; v = v->next)
 		if (v->serve)
 			rc = hand_over(v, t);
+		else if (has_idle_server(v))
+			rc = remote_hand_over(v->remote, t);
 	return rc;
 }

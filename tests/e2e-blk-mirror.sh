@@ -16,7 +16,8 @@ wait_s=60
 [ -n "${PV_FULL:-}" ] || say "deferred: 40 rounds of pivots and kills ($rounds here)"
 
 own_images
-trap 'umount -l "$tmp/mnt" 2>/dev/null; rm -rf "$images"' EXIT
+fs=
+trap '[ -z "$fs" ] || kill -9 "$fs"; umount -l "$tmp/mnt" 2>/dev/null; rm -rf "$images"' EXIT
 start_daemon
 
 # ---- guests, and what becomes of them ------------------------------------------------------------
@@ -208,17 +209,34 @@ if [ "$(id -u)" = 0 ] && [ -c /dev/fuse ]; then
 	image_is "$images/json" || fail "$what: the image is $(info "$g" image)"
 	faults
 	mirrors 0 "is copied to $tmp/mnt/image" "$tmp/mnt/image" --stop-at-sync --wait $wait_s
-	wait_for $wait_s umount "$tmp/mnt" 2>/dev/null || fail "the target is in use yet"
-	wait $fs
 fi
 
 # ---- the end: all is there, also for who comes anew -----------------------------------------------------
 
 what="with its guest"
-mirrors 3 "goes on" "$images/left" --rate 1 --wait 0.2
+target=$images/left
+[ -z "$fs" ] || target=$tmp/mnt/image
+mirrors 3 "goes on" "$target" --rate 1 --wait 0.2
+copier=$(helper)
+# What copies cannot end while its target hangs, and holds nobody else up.
+[ -z "$fs" ] || kill -STOP "$fs"
 ends
 remove_nodes "$g"
-wait_for $wait_s helper_gone || fail "what copies outlives its disk"
+if [ -n "$fs" ]; then
+	make_guest other
+	truncate -s 1M "$images/other"
+	attach_by_hand "$domid" "$images/other" w
+	back_reaches "$domid" 2
+	detach_by_hand "$domid"
+	! process_gone "$copier" || fail "$what: nothing hangs"
+	kill -CONT "$fs"
+fi
+wait_for $wait_s process_gone "$copier" || fail "what copies outlives its disk"
+if [ -n "$fs" ]; then
+	wait_for $wait_s umount "$tmp/mnt" 2>/dev/null || fail "the target is in use yet"
+	wait "$fs"
+	fs=
+fi
 g=$first guest=$first_guest what="the first"
 goes_on
 ends

@@ -54,8 +54,23 @@ fi
 # It measures the CPU first, and gives up where it is too busy for that.
 qemu-img create -q -f luks --object secret,id=s,file="$tmp/key" -o key-secret=s,iter-time=10 \
 	"$tmp/luks" 16M 2>"$tmp/said" || { rm -f "$tmp/luks"; say "no luks: $(cat "$tmp/said")"; }
+# While $tmp/slow is there qemu-nbd takes so many seconds to end once it is told to.
+mkdir "$tmp/bin"
+cat >"$tmp/bin/qemu-nbd" <<EOF
+#!/bin/sh
+[ -e "$tmp/slow" ] || exec $(command -v qemu-nbd) "\$@"
+trap 'echo told >>"$tmp/told"; sleep \$(cat "$tmp/slow")' TERM
+$(command -v qemu-nbd) "\$@" &
+wait \$!
+kill \$! 2>/dev/null
+wait \$!
+echo ended >>"$tmp/told"
+EOF
+chmod +x "$tmp/bin/qemu-nbd"
+PATH=$tmp/bin:$PATH
 start_daemon
 make_guest g && g=$domid
+make_guest h && h=$domid
 
 say "formats"
 put "qcow2:$tmp/base"
@@ -144,4 +159,50 @@ detach_by_hand $g
 # A qemu that is killed leaks clusters (3), and no more.
 qemu-img check -q "$tmp/torture" >"$tmp/said" 2>&1
 case $? in 0|3) ;; *) fail "qcow2 is damaged: $(cat "$tmp/said")" ;; esac
+
+say "a server that takes long to end: nobody else waits for it, and its image's next one does"
+truncate -s 4M "$tmp/raw"
+echo 4 >"$tmp/slow"
+was_told() { [ "$(grep -c told "$tmp/told" 2>/dev/null)" = "$1" ]; }
+has_ended() { grep -q ended "$tmp/told"; }
+attach_by_hand $g "qcow2:$tmp/base" w
+back_reaches $g 2
+xenstore-write "$(back_dir $g)/online" 0 "$(back_dir $g)/state" 5
+wait_for $wait_s was_told 1 || fail "its server is not told to end"
+attach_by_hand $h "$tmp/raw" w
+back_reaches $h 2
+! has_ended || fail "another device has waited for it"
+detach_by_hand $h
+! node_is "$(back_dir $g)/state" 6 || fail "it is closed, and its server runs"
+attach_by_hand $h "qcow2:$tmp/base" w
+remove_nodes $g
+attach_by_hand $g "qcow2:$tmp/torture" w
+back_reaches $h 2
+has_ended || fail "two servers have the image"
+back_reaches $g 2
+
+say "all are told at once when the daemon ends, and each has its ten seconds"
+rm "$tmp/told"
+echo 7 >"$tmp/slow"
+kill "$daemon"
+wait "$daemon" || fail "the daemon ended with $?"
+[ "$(cat "$tmp/told")" = "told
+told
+ended
+ended" ] || fail "the servers' ends: $(cat "$tmp/told")"
+rm "$tmp/slow"
+start_daemon
+back_reaches $g 2
+back_reaches $h 2
+
+say "upgraded while no guest uses them yet"
+PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" upgrade blkback >"$tmp/said" 2>&1 ||
+	fail "upgrade: $(cat "$tmp/said"; tail -n 5 "$tmp/log")"
+servers() { [ "$(pgrep -P "$daemon" -c -f 'qemu-nbd')" = 2 ]; }
+wait_for $wait_s servers || fail "servers: $(pgrep -a -P "$daemon")"
+rm -f "$tmp/run/blkback/vbd.upgrade"
+for d in $g $h; do
+	blkfront $d read --quiet --length 4M >"$tmp/out" || fail "not read: $(tail -n 5 "$tmp/log")"
+	detach_by_hand $d
+done
 end_back
