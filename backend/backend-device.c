@@ -40,7 +40,7 @@ static void on_changed(void *arg)
 
 void backend_device_token(const struct backend_device *d, char *buf)
 {
-	snprintf(buf, BACKEND_TOKEN_BYTES, "front %u/%u", d->frontend_id, d->devid);
+	snprintf(buf, BACKEND_TOKEN_BYTES, FRONT_TOKEN, d->frontend_id, d->devid);
 }
 
 void backend_device_mute(struct backend_device *d)

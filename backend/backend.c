@@ -30,7 +30,7 @@
  * openings have a bound of their own.
  */
 #define FRONT_WRITES 64u
-#define FRONT_SESSION_WRITES 6u	/* back for each connection that came about */
+#define FRONT_SESSION_WRITES 7u	/* back for each connection that came about */
 #define FRONT_LOOK_MS 50u
 #define FRONT_LOOK_MAX_MS 1000u
 /* libxenstore tells nobody that its connection has ended but who asks it something. */
@@ -262,7 +262,7 @@ static void take_event(struct backend *b, const char *path, const char *token)
 		b->released = true;
 	} else if (!strcmp(token, INTRODUCED_TOKEN)) {
 		b->introduced = true;
-	} else if (sscanf(token, "front %u/%u", &frontend_id, &devid) == 2) {
+	} else if (sscanf(token, FRONT_TOKEN, &frontend_id, &devid) == 2) {
 		/* NULL: an event of a watch that has been removed since. */
 		d = find_device(b, frontend_id, devid);
 		if (d)

@@ -21,6 +21,7 @@
 #define MAX_PORTS VSWITCH_PORTS_MAX
 #define MAX_ADDRESSES 8192u
 #define TITLE_BYTES (VIF_NAME_BYTES + 16)
+#define TELL_AGAIN_MS 5
 
 /* ---- messages ----------------------------------------------------------------------- */
 
@@ -48,17 +49,22 @@ struct held_message {
 	int fd, second;
 };
 
+static void free_first_held(struct bridge *b)
+{
+	struct held_message *held = b->held;
+
+	b->held = held->next;
+	if (!b->held)
+		b->held_end = &b->held;
+	close_fd(&held->fd);
+	close_fd(&held->second);
+	free(held);
+}
+
 static void free_held(struct bridge *b)
 {
-	struct held_message *held;
-
-	while ((held = b->held)) {
-		b->held = held->next;
-		close_fd(&held->fd);
-		close_fd(&held->second);
-		free(held);
-	}
-	b->held_end = &b->held;
+	while (b->held)
+		free_first_held(b);
 }
 
 /* -1 of -1. */
@@ -90,19 +96,27 @@ static int hold(struct bridge *b, const struct bridge_msg *msg, int fd, int seco
 	return 0;
 }
 
-static void tell_held(struct bridge *b)
+/* A worker takes hundreds of ports more slowly than they are told: the rest waits for it. */
+static void tell_held(void *arg, uint32_t events)
 {
-	for (struct held_message *held = b->held; held; held = held->next)
-		bridge_send_two(process_sock(b->process), &held->msg, held->fd,
-				held->second);
-	free_held(b);
+	struct bridge *b = arg;
+
+	(void)events;
+	while (b->held) {
+		if (bridge_send_two(process_sock(b->process), &b->held->msg, b->held->fd,
+				    b->held->second) == -EAGAIN) {
+			evloop_set_timer(b->tell, TELL_AGAIN_MS, 0);
+			return;
+		}
+		free_first_held(b);
+	}
 }
 
 static int tell_two(struct bridge *b, const struct bridge_msg *msg, int fd, int second)
 {
 	int rc;
 
-	if (b->former)
+	if (b->former || b->held)
 		return hold(b, msg, fd, second);
 	rc = bridge_send_two(process_sock(b->process), msg, fd, second);
 
@@ -274,6 +288,7 @@ static void free_bridge(struct bridge *b)
 	free_held(b);
 	process_free(b->process);
 	evloop_remove(b->overdue);
+	evloop_remove(b->tell);
 	free(b);
 }
 
@@ -490,7 +505,7 @@ static int start(struct bridge *b)
 
 static void on_former_ended(void *arg)
 {
-	tell_held(arg);
+	tell_held(arg, 0);
 }
 
 static int adopt_former(struct bridge *b)
@@ -519,6 +534,8 @@ static int new_bridge(struct bridges *all, const char *name, struct bridge **out
 	snprintf(b->name, sizeof(b->name), "%s", name);
 	b->held_end = &b->held;
 	rc = evloop_add_timer(all->env.loop, on_overdue, b, &b->overdue);
+	if (!rc)
+		rc = evloop_add_timer(all->env.loop, tell_held, b, &b->tell);
 	if (!rc)
 		rc = start(b);
 	if (!rc)
@@ -633,7 +650,7 @@ static bool is_settled(const struct bridge *b)
 	for (const struct bridge_port *p = b->ports; p; p = p->next)
 		if (p->leaving || !p->info.is_added)
 			return false;
-	return !b->stopping && !b->former;
+	return !b->stopping && !b->former && !b->held;
 }
 
 bool bridges_are_settled(const struct bridges *all)

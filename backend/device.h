@@ -128,6 +128,11 @@ struct device_kind {
 };
 
 #define KIND_TOKEN "kind "
+/*
+ * Of watches on what a front end writes, of its domain and device number: each event has
+ * the device looked at, within a bound that all of them share.
+ */
+#define FRONT_TOKEN "front %u/%u"
 
 /* "WHOSE's KEY is 'VALUE', expected ...", as people are told. */
 void device_say_key(const struct key_error *e, const char *whose, char *why,

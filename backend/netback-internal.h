@@ -39,7 +39,8 @@
 #define NB_AREAS 368u
 #define NB_HEAD_BYTES 66u		/* a first slot of as many is taken for the headers */
 #define NB_BUFFERS 320u			/* frames in our own memory */
-#define NB_BUFFERS_PER_PORT 64u		/* of these, waiting for one port */
+/* Of these, waiting for one port; and no more than half of what is free, whoever has the rest. */
+#define NB_BUFFERS_PER_PORT 64u
 #define NB_BUFFERS_INSTEAD 16u		/* ... and not in their senders' pages */
 #define NB_BUFFER_BYTES (65536u + GRANT_PAGE_BYTES)	/* whole pages: a copy seldom straddles two */
 #define NB_OWN_BUFFERS 8u		/* of them in pages of our own, and taken first */
@@ -110,6 +111,7 @@ struct nb_queue {
 	bool blocked;			/* the head of fifo did not fit */
 	bool stalled;			/* and that for too long */
 	uint32_t rx_seen;		/* slots that were there when it did not fit */
+	uint32_t rx_most;		/* slots that were ever there: it may have few */
 	uint32_t tx_used;		/* slots taken and not answered */
 	struct moderation tx_told;
 	uint32_t fifo_head, fifo_nr;
@@ -217,6 +219,7 @@ struct netback {
 	uint16_t free_areas[NB_AREAS];
 	uint8_t *buffers;
 	struct nb_frame *buffer_frames, *free_buffers;
+	uint32_t nr_free_buffers;
 	struct vswitch_decision decision;
 	struct nb_flip *flip;		/* NULL: nobody gives pages */
 	struct nb_mirror *mirror;	/* NULL: nobody captures */

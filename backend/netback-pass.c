@@ -162,9 +162,10 @@ static bool ask(struct nb_queue *q)
 	if (!out_of_credit(q->port))
 		work = ring_back_final(&q->tx) != 0;
 	if (q->fifo_nr && !nb_rx_is_held(q->port)) {
-		int nr = ring_back_final(&q->rx);
+		uint32_t seen = q->blocked ? q->rx_seen : 0;
+		int nr = ring_back_final_beyond(&q->rx, seen);
 
-		work |= nr < 0 || nr > (int)q->rx_seen;
+		work |= nr < 0 || nr > (int)seen;
 	}
 	return work;
 }

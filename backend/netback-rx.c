@@ -50,13 +50,34 @@ static bool holds_too_much(const struct nb_queue *q, const struct nb_frame *f)
 	return f->from && f->from->tx_used > NB_HOLD_SLOTS && is_full(q);
 }
 
-static bool may_wait(struct nb_queue *q, const struct nb_frame *f)
+/* It waits in a buffer of ours, not in its sender's pages. */
+static bool is_to_be_pulled(const struct nb_queue *q, struct nb_frame *f)
+{
+	const struct nb_port *p = q->port;
+
+	return (f->gso && !p->sg) || holds_too_much(q, f) ||
+	       !nb_suits(f, p->gso_tcpv4, p->gso_tcpv6, p->ipv4_csum, p->ipv6_csum);
+}
+
+/* Those who are full, however many they are, leave something for the others. */
+static bool has_buffers(const struct nb_port *p)
+{
+	return p->nr_buffers < MIN(NB_BUFFERS_PER_PORT, p->nb->nr_free_buffers / 2);
+}
+
+/* All slots that a packet may need, or all that it has ever had. */
+static bool has_recovered(const struct nb_queue *q)
+{
+	return ring_back_pending(&q->rx) >= (int)MAX(1, MIN(ALL_SLOTS, q->rx_most));
+}
+
+static bool may_wait(const struct nb_queue *q, const struct nb_frame *f, bool pulled)
 {
 	if (q->fifo_nr == NB_FIFO)
 		return false;
-	if (!f->from && q->port->nr_buffers >= NB_BUFFERS_PER_PORT)
+	if ((pulled || !f->from) && !has_buffers(q->port))
 		return false;
-	if (q->stalled && ring_back_pending(&q->rx) < (int)ALL_SLOTS)
+	if (q->stalled && !has_recovered(q))
 		return false;
 	return !holds_too_much(q, f) || q->port->nr_buffers < NB_BUFFERS_INSTEAD;
 }
@@ -66,17 +87,18 @@ void nb_rx_enqueue(struct nb_queue *q, struct nb_frame *f, const struct vswitch_
 {
 	struct nb_port *p = q->port;
 	struct netback *nb = p->nb;
+	bool pulled;
 
 	if (!f->gso && f->bytes > p->frame_bytes_max) {
 		lose(p, f->bytes, VSWITCH_TOO_BIG);
 		return;
 	}
-	if (!may_wait(q, f)) {
+	pulled = is_to_be_pulled(q, f);
+	if (!may_wait(q, f, pulled)) {
 		lose(p, f->bytes, VSWITCH_QUEUE_FULL);
 		return;
 	}
-	if ((f->gso && !p->sg) || holds_too_much(q, f) ||
-	    !nb_suits(f, p->gso_tcpv4, p->gso_tcpv6, p->ipv4_csum, p->ipv6_csum)) {
+	if (pulled) {
 		struct nb_frame *m = nb_pull(nb, f);
 
 		if (!m) {
@@ -456,8 +478,12 @@ static bool place(struct netback *nb, struct nb_queue *q, struct nb_delivery *d,
 		return place_whole(nb, q, d, nr);
 	if (f->gso && (!p->sg || !nb_suits(f, p->gso_tcpv4, p->gso_tcpv6, true, true)))
 		return place_cut(nb, q, d, nr);
-	if (!nb_suits(f, true, true, p->ipv4_csum, p->ipv6_csum))
+	if (!nb_suits(f, true, true, p->ipv4_csum, p->ipv6_csum)) {
+		/* Another receiver was told that it is blank: its copy first. */
+		if (f->refs > 1)
+			nb_rx_flush(nb);
 		nb_complete_checksum(nb, f);
+	}
 	return f->fault || place_whole(nb, q, d, nr);
 }
 
@@ -487,6 +513,7 @@ uint32_t nb_rx_fill(struct netback *nb, struct nb_queue *q)
 		return 0;
 	}
 	q->blocked = false;
+	q->rx_most = MAX(q->rx_most, (uint32_t)nr);
 	for (; q->fifo_nr; done++) {
 		struct nb_delivery *d;
 

@@ -16,6 +16,7 @@ struct nb_frame *nb_buffer_get(struct netback *nb)
 	if (!m)
 		return NULL;
 	nb->free_buffers = m->next;
+	nb->nr_free_buffers--;
 	m->next = NULL;
 	m->from = NULL;
 	m->pulled = NULL;

@@ -76,12 +76,15 @@ void nb_uplink_gather(struct netback *nb, struct nb_port *p)
 		iov[1] = (struct iovec){ m->data, NB_BUFFER_BYTES };
 		got = readv(p->fd, iov, 2);
 		if (got < (ssize_t)(sizeof(h) + FRAME_ETH_BYTES)) {
-			if (got < 0 && errno != EINTR)
-				p->readable = false;	/* until the next event */
+			int err = got < 0 ? errno : EINTR;
+
 			nb_frame_put(m);
-			if (got < 0 && errno != EINTR)
-				return;
-			continue;
+			if (err == EINTR)
+				continue;
+			p->readable = false;	/* until the next event */
+			if (err != EAGAIN)	/* deleted: the supervisor makes it anew */
+				nb_break(p, "its device has gone");
+			return;
 		}
 		m->bytes = m->head_bytes = (uint32_t)got - sizeof(h);
 		if (m->bytes > XEN_NETIF_MAX_TX_SIZE || !take_wishes(m, &h)) {

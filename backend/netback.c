@@ -43,7 +43,8 @@ void nb_break(struct nb_port *p, const char *why)
 	if (p->broken)
 		return;
 	p->broken = true;
-	log_peer_at(p->log, LOG_LEVEL_ERROR, "%s; the vif is stopped", why);
+	log_peer_at(p->log, LOG_LEVEL_ERROR, "%s; the %s is stopped", why,
+		    p->fd < 0 ? "vif" : "uplink");
 	p->nb->cfg.broken(p->nb->cfg.arg, p->number, why);
 }
 
@@ -104,6 +105,7 @@ static int open_buffers(struct netback *nb)
 		m->next = nb->free_buffers;
 		nb->free_buffers = m;
 	}
+	nb->nr_free_buffers = NB_BUFFERS;
 	return 0;
 }
 
@@ -495,6 +497,8 @@ int netback_add_vif(struct netback *nb, const struct netback_vif *cfg, uint32_t 
 		if (p->queue[i]->tx_evtchn != p->queue[i]->rx_evtchn)
 			xenevtchn_notify(nb->cfg.xce, p->queue[i]->tx_evtchn);
 	}
+	if (p->ctrl_bound)
+		xenevtchn_notify(nb->cfg.xce, p->ctrl_evtchn);
 	*out = p->number;
 	return 0;
 }

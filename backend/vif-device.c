@@ -48,8 +48,7 @@ static void changed(struct vif_device *v)
 /* A front end may change its mind about multicast while it is connected. */
 static void multicast_token(const struct vif_device *v, char buf[TOKEN_BYTES])
 {
-	snprintf(buf, TOKEN_BYTES, KIND_TOKEN "multicast %u/%u", v->env.frontend_id,
-		 v->env.devid);
+	snprintf(buf, TOKEN_BYTES, FRONT_TOKEN, v->env.frontend_id, v->env.devid);
 }
 
 static void watch_multicast(struct vif_device *v, bool on)
@@ -701,16 +700,10 @@ static int vif_kind_hand_over(const void *common, struct takeover *t)
 static void vif_kind_event(void *common, const char *path, const char *token)
 {
 	struct vif_common *c = common;
-	uint32_t frontend_id, devid;
 
 	(void)path;
 	if (!strcmp(token, BRIDGE_CONFIG_TOKEN))
 		bridge_config_changed(c->bridge_config);
-	if (sscanf(token, KIND_TOKEN "multicast %u/%u", &frontend_id, &devid) != 2)
-		return;
-	for (struct vif_device *v = c->devices; v; v = v->next)
-		if (v->env.frontend_id == frontend_id && v->env.devid == devid)
-			changed(v);
 }
 
 const struct device_kind vif_kind = {

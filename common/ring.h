@@ -229,15 +229,25 @@ static inline bool ring_back_push(struct ring_back *r)
 }
 
 /*
+ * Asks to be woken when there are more requests than those seen, with which alone nothing
+ * can be done, then looks once more. Sleep only when it returns no more than seen;
+ * otherwise as ring_back_pending().
+ */
+static inline int ring_back_final_beyond(struct ring_back *r, uint32_t seen)
+{
+	atomic_store_explicit(&r->shared->req_event, r->req_cons + seen + 1,
+			      memory_order_relaxed);
+	atomic_thread_fence(memory_order_seq_cst);	/* B: ring_front_push */
+	return ring_back_pending(r);
+}
+
+/*
  * Asks to be woken at the next request, then looks once more. Sleep only when
  * it returns 0; otherwise as ring_back_pending().
  */
 static inline int ring_back_final(struct ring_back *r)
 {
-	atomic_store_explicit(&r->shared->req_event, r->req_cons + 1,
-			      memory_order_relaxed);
-	atomic_thread_fence(memory_order_seq_cst);	/* B: ring_front_push */
-	return ring_back_pending(r);
+	return ring_back_final_beyond(r, 0);
 }
 
 /* ---- front end --------------------------------------------------------- */

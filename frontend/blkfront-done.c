@@ -485,9 +485,14 @@ static void sync_done(struct blkfront_io *io, int result)
 /* Takes an io back whose caller leaves; its answers will go to nobody. */
 static void abandon(struct blkfront *f, struct blkfront_io *io)
 {
+	struct blkfront_io **at = &f->instant;
 	struct blkfront_queue *q;
 	struct shadow *s;
 
+	while (*at && *at != io)
+		at = &(*at)->lib.next;
+	if (*at)
+		*at = io->lib.next;
 	f->orphan.lib.copy = false;
 	for (q = f->queue; q < f->queue + f->nr_queues; q++) {
 		blkfront_drop_rest(q, io);

@@ -106,9 +106,25 @@ bool vif_read_carrier(struct xs_handle *xs, const char *back_dir)
 	return up;
 }
 
+struct flip_ended {
+	const char *dir;
+	bool ended;
+};
+
+static int write_flip_ended(struct xs_handle *xs, xs_transaction_t t, void *arg)
+{
+	const struct flip_ended *e = arg;
+	int rc = xenbus_need_dir(xs, t, e->dir);
+
+	return rc ? rc : xenbus_write_u64(xs, t, e->dir, KEY_RX_FLIP_ENDED, e->ended);
+}
+
+/* Not where the device has been removed meanwhile. */
 int vif_write_flip_ended(struct xs_handle *xs, const char *back_dir, bool ended)
 {
-	return xenbus_write_u64(xs, XBT_NULL, back_dir, KEY_RX_FLIP_ENDED, ended);
+	struct flip_ended e = { back_dir, ended };
+
+	return xenbus_transact(xs, write_flip_ended, &e);
 }
 
 bool vif_read_flip_ended(struct xs_handle *xs, const char *back_dir)
