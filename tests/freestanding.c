@@ -11,7 +11,7 @@ void *const freestanding_inline[] = {
 	(void *)ring_back_init, (void *)ring_back_resume, (void *)ring_back_start,
 	(void *)ring_back_inflight, (void *)ring_back_pending,
 	(void *)ring_back_take, (void *)ring_back_put, (void *)ring_back_push,
-	(void *)ring_back_final, (void *)ring_front_init,
+	(void *)ring_back_final, (void *)ring_back_final_beyond, (void *)ring_front_init,
 	(void *)ring_front_inflight, (void *)ring_front_free,
 	(void *)ring_front_put, (void *)ring_front_push,
 	(void *)ring_front_pending, (void *)ring_front_take,

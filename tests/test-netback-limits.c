@@ -132,6 +132,59 @@ static void test_from_uplink(void)
 	close(pair[1]);
 }
 
+/* What a receiver cannot take as it is waits in that memory, too, whoever sent it. */
+static void test_pulled(void)
+{
+	struct world w = { .nr = 3, .no_csum = { [1] = true } };
+
+	world_open(&w);
+	world_withhold(&w, 1);
+	for (uint32_t i = 0; i < FOR_ONE_PORT + 30; i++) {
+		net_tcp(frame, 100, 1, 0, 0, true);
+		net_guest_send(&w.guest[0], frame, 100,
+			       &(struct net_guest_how){ .blank = true });
+		world_run(&w);
+		net_guest_answers(&w.guest[0], 0, NULL);
+	}
+	UNIT_EQ(lost(&w, 1), 30);
+	world_close(&w);
+}
+
+/* One receiver's checksum is completed; the others were promised that it is blank. */
+static void test_blank_for_some(void)
+{
+	struct world w = { .nr = 3, .no_csum = { [1] = true } };
+	struct vswitch_port_config port = { .any_source = true };
+	struct { struct virtio_net_hdr h; uint8_t data[100]; } in = {
+		.h = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 34, .csum_offset = 16 },
+	};
+	uint32_t number, blank = 0, right = 0;
+	struct log_peer log;
+	int pair[2];
+
+	world_open(&w);
+	UNIT_NEED(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair));
+	log_peer_init(&log, "uplink");
+	UNIT_NEED(!netback_add_uplink(w.nb, pair[0], true, &port, &log, &number));
+	net_tcp(in.data, sizeof(in.data), 1, 0x50, 0, true);
+	memset(in.data, 0xff, 6);
+	UNIT_EQ(write(pair[1], &in, sizeof(in)), (int)sizeof(in));
+	netback_uplink_ready(w.nb, number);
+	world_run(&w);
+	for (uint32_t i = 0; i < 3; i++) {
+		UNIT_NEED(net_guest_receive(&w.guest[i], &got));
+		UNIT_EQ(got.bytes, sizeof(in.data));
+		if (got.flags & NETRXF_csum_blank)
+			blank += !memcmp(got.data, in.data, got.bytes);
+		else
+			right += net_tcp_is_right(got.data, got.bytes);
+	}
+	UNIT_OK(blank && right && blank + right == 3);
+	world_close(&w);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 /* One that let frames grow too old is trusted again after a frame was put. */
 static void test_stall_ends(void)
 {
@@ -264,6 +317,8 @@ static const struct unit_test tests[] = {
 	{ "a sender that has looked is not told", test_sender_has_looked },
 	{ "what waits for one queue", test_fifo },
 	{ "what waits from an uplink", test_from_uplink },
+	{ "what waits since the receiver cannot take it as it is", test_pulled },
+	{ "a blank checksum for some", test_blank_for_some },
 	{ "a stall ends", test_stall_ends },
 	{ "slots of a hashed frame", test_slots_of_hashed },
 };

@@ -142,6 +142,24 @@ static void test_unpublished_response(void)
 	UNIT_EQ(ring_back_pending(&b.back), 1);
 }
 
+/* What is there is too little: of the next request is to be told. */
+static void test_more_than_seen(void)
+{
+	struct slot s = { 0 };
+	struct both b;
+
+	both_open(&b, PAGE_BYTES, UINT32_MAX - 2);
+	for (uint32_t i = 0; i < 5; i++)
+		ring_front_put(&b.front, &s, sizeof(s));
+	UNIT_OK(ring_front_push(&b.front));
+	UNIT_EQ(ring_back_final_beyond(&b.back, 5), 5);
+	ring_front_put(&b.front, &s, sizeof(s));
+	UNIT_OK(ring_front_push(&b.front));
+	UNIT_EQ(ring_back_final_beyond(&b.back, 7), 6);
+	ring_front_put(&b.front, &s, sizeof(s));
+	UNIT_OK(!ring_front_push(&b.front));
+}
+
 /* Every distance at every fill, at both sides of 2^32. */
 static void test_hostile_req_prod(void)
 {
@@ -702,6 +720,7 @@ int main(void)
 		{ "200 requests across 2^32", test_wrap },
 		{ "a full ring across 2^32", test_full_across_wrap },
 		{ "a response that is not published frees no slot", test_unpublished_response },
+		{ "more requests than were seen", test_more_than_seen },
 		{ "impossible req_prod is refused", test_hostile_req_prod },
 		{ "impossible rsp_prod is refused", test_hostile_rsp_prod },
 		{ "impossible indices at connect", test_hostile_connect },
