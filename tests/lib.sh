@@ -88,6 +88,15 @@ nothing_left()
 	"$LOCALXEN" status --check --wait=20000 || fail "something is left over"
 }
 
+# For who wonders why something does not answer: what local Xen's own processes wait for.
+standing()
+{
+	ps -ww -o pid,stat,wchan:24,cputime,args --ppid "$PPID" | cut -c -160
+	for process in $(pgrep -P "$PPID" 'xenstored|localxen'); do
+		echo "$process: $(grep -s . "/proc/$process/stack" | head -n 2 | xargs)"
+	done
+}
+
 # Of a process.
 fds() { ls "/proc/$1/fd" | wc -l; }
 rss_kib() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$1/status"; }
