@@ -38,18 +38,13 @@ static void on_changed(void *arg)
 	d->env.changed(d->env.arg);
 }
 
-void backend_device_token(const struct backend_device *d, char *buf)
-{
-	snprintf(buf, BACKEND_TOKEN_BYTES, FRONT_TOKEN, d->frontend_id, d->devid);
-}
-
 void backend_device_mute(struct backend_device *d)
 {
-	char token[BACKEND_TOKEN_BYTES];
+	char token[FRONT_TOKEN_BYTES];
 
 	if (!d->linked)
 		return;
-	backend_device_token(d, token);
+	device_front_token(token, d->frontend_id, d->devid);
 	xenbus_unwatch_otherend(&d->bus, token);
 	d->linked = false;
 }
@@ -152,7 +147,7 @@ static int read_links(struct backend_device *d, struct xenbus_device *out)
 static void link_front(struct backend_device *d)
 {
 	struct xenbus_device bus;
-	char token[BACKEND_TOKEN_BYTES];
+	char token[FRONT_TOKEN_BYTES];
 	int rc = read_links(d, &bus);
 
 	/* Not again for the same: a new watch is an event by itself. */
@@ -161,7 +156,7 @@ static void link_front(struct backend_device *d)
 	backend_device_mute(d);
 	if (rc)
 		return;
-	backend_device_token(d, token);
+	device_front_token(token, d->frontend_id, d->devid);
 	d->bus = bus;
 	rc = xenbus_watch_otherend(&d->bus, token);
 	if (rc)

@@ -10,8 +10,6 @@
 
 #include "device.h"
 
-#define BACKEND_TOKEN_BYTES 32
-
 struct backend_device_env {
 	const struct device_kind *kind;
 	void *common;			/* the kind's */
@@ -60,8 +58,6 @@ int backend_device_new(const struct backend_device_env *env, uint32_t frontend_i
 		       uint32_t devid, struct backend_device **out);
 /* Kills what runs. Accepts NULL. */
 void backend_device_free(struct backend_device *d);
-/* What the watch on the front end's state says; buf has BACKEND_TOKEN_BYTES. */
-void backend_device_token(const struct backend_device *d, char *buf);
 /* No events of the front end's until the next look, which begins with one. */
 void backend_device_mute(struct backend_device *d);
 bool backend_device_is_served(const struct backend_device *d);

@@ -32,7 +32,7 @@ struct bridge {
 	struct process *process;
 	struct former *former;		/* of a version before, until process is ready */
 	struct held_message *held, **held_end;	/* until former has ended, and they are told */
-	struct evsource *tell;		/* the rest of them, a little later; NULL: none yet */
+	struct evsource *tell;		/* the rest of them, a little later */
 	struct bridge_port *ports;
 	struct question *questions;
 	struct evsource *overdue;	/* somebody's leaving has no answer */

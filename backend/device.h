@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include "evloop.h"
 #include "failure.h"
 #include "lifecycle.h"
@@ -133,6 +134,13 @@ struct device_kind {
  * the device looked at, within a bound that all of them share.
  */
 #define FRONT_TOKEN "front %u/%u"
+#define FRONT_TOKEN_BYTES 32
+
+static inline void device_front_token(char buf[FRONT_TOKEN_BYTES], uint32_t frontend_id,
+				      uint32_t devid)
+{
+	snprintf(buf, FRONT_TOKEN_BYTES, FRONT_TOKEN, frontend_id, devid);
+}
 
 /* "WHOSE's KEY is 'VALUE', expected ...", as people are told. */
 void device_say_key(const struct key_error *e, const char *whose, char *why,

@@ -27,7 +27,6 @@
 #include "util.h"
 #include "vif-figures.h"
 
-#define TOKEN_BYTES 48
 #define RING_TEXT_BYTES 64
 #define INFO_BYTES 1024
 
@@ -46,19 +45,14 @@ static void changed(struct vif_device *v)
 /* ---- making ------------------------------------------------------------------------ */
 
 /* A front end may change its mind about multicast while it is connected. */
-static void multicast_token(const struct vif_device *v, char buf[TOKEN_BYTES])
-{
-	snprintf(buf, TOKEN_BYTES, FRONT_TOKEN, v->env.frontend_id, v->env.devid);
-}
-
 static void watch_multicast(struct vif_device *v, bool on)
 {
-	char token[TOKEN_BYTES];
+	char token[FRONT_TOKEN_BYTES];
 	int rc;
 
 	if (on == v->watches_multicast)
 		return;
-	multicast_token(v, token);
+	device_front_token(token, v->env.frontend_id, v->env.devid);
 	rc = vif_watch_multicast_control(v->env.bus->xs, v->env.bus->otherend, token, on);
 	if (rc)
 		log_peer_at(v->env.log, LOG_LEVEL_WARNING, "no watch on its wishes for "

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # That two runs of paravane compare agree can be told (tests/compare-cells). That two whole
-# runs do is e2e-compare-twice.sh's.
+# runs do is xenhost/compare-twice's.
 set -u -o pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)

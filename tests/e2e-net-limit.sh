@@ -81,17 +81,15 @@ python3 - "$paravane" <<-'EOF' || fail "a guest gets nothing; $(standing; tail -
 	    ports = json.loads(paravane("bridge", "show", "default", "--json"))["ports"]
 	    return [p["in_frames"] for g in "ab" for p in ports if p["port"] == g + "/vif0"]
 
-	product = 1
-	for weights in [(1000, 10), (10, 1000)] * 2:
+	for weights in (1000, 10), (10, 1000):
 	    for guest, weight in zip("ab", weights):
 	        paravane("limit", guest, "vif0", f"weight={weight}")
 	    before = sent()
 	    time.sleep(0.5)
 	    part = [now - then + 1 for now, then in zip(sent(), before)]
-	    product *= part[0] / part[1] if weights[0] > weights[1] else part[1] / part[0]
 	    print("weights", weights, "frames", part)
-	print(f"ratios multiplied: {product:.1f}")
-	sys.exit(min(part) < 2)
+	    if min(part) < 2:
+	        sys.exit(1)
 EOF
 "$paravane" list a --long | grep -q 'limits: weight=10' || fail "list does not show it"
 "$paravane" explain b vif0 | grep -q 'weight=1000' || fail "explain does not show it"

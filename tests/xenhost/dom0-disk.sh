@@ -140,7 +140,7 @@ our_backend()
 guest_writes()
 {
 	guest_background "$1" writes 'rm -f /tmp/writes.stop; while [ ! -e /tmp/writes.stop ]; do
-		fio --name=v --filename=/dev/'"$2"' --rw=randwrite --bs=4k --size=40m --ioengine=libaio --direct=1 \
+		fio --name=v --filename=/dev/'"$2"' --rw=randwrite --bs=4k --size=16m --ioengine=libaio --direct=1 \
 			--iodepth=32 --verify=crc32c --verify_fatal=1 --minimal >/tmp/fio || { cat /tmp/fio; exit 1; }
 	done'
 }

@@ -6,7 +6,7 @@
 # timeout: 1800
 
 [ "$XH_BACKEND" = ours ] || skip "only our back end survives this"
-rounds=${DEATHS:-6}
+rounds=${DEATHS:-4}
 every=$((rounds / 10 + 1))
 file=$(image crash 48)
 guest_start cr pv

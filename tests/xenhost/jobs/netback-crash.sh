@@ -6,7 +6,7 @@
 # timeout: 1800
 
 [ "$XH_BACKEND" = ours ] || skip "only our back end survives this"
-rounds=${DEATHS:-4}
+rounds=${DEATHS:-3}
 another_worker()
 {
 	local pid

@@ -6,7 +6,7 @@
 # timeout: 1800
 
 [ "$XH_BACKEND" = ours ] || skip "only our back end survives this"
-rounds=${UPGRADES:-5}
+rounds=${UPGRADES:-3}
 stream_start
 for round in $(seq $rounds); do
 	old=$(netback_worker)

@@ -6,7 +6,7 @@
 # timeout: 1800
 
 [ "$XH_BACKEND" = ours ] || skip "only our back end survives this"
-rounds=${UPGRADES:-5}
+rounds=${UPGRADES:-3}
 guest_start up pv
 for disk in xvda xvdb; do
 	our_disk up $disk "$(image "upgrade-$disk" 48)"
