@@ -103,7 +103,7 @@ static const struct front_option options[] = {
 	  FRONT_FLAG(net.flip) },
 	{ "no-sg", NULL, ALL, "receive no frames of several pages",
 	  FRONT_FLAG(net.no_sg) },
-	{ "no-gso", NULL, ALL, "receive no segments to be",
+	{ "no-gso", NULL, ALL, "receive no TCP packets yet to be cut",
 	  FRONT_FLAG(net.no_gso) },
 	{ "no-checksum", NULL, ALL, "receive complete checksums only",
 	  FRONT_FLAG(net.no_checksum) },
