@@ -161,7 +161,7 @@ see_marks netback
 say "the examples' options and the page's are all taken"
 top=${abs_top_srcdir:-$srcdir}
 for unit in blkback netback; do
-	sed -n '/^    \[Service\]$/,/^$/s/^    //p' "$top/docs/operations.md" >"$tmp/sd/units/paravane-$unit.service.d/page.conf"
+	sed -n '/^    \[Service\]$/,/^$/{s/^    //p;/^$/q}' "$top/docs/operations.md" >"$tmp/sd/units/paravane-$unit.service.d/page.conf"
 	grep -q OPTIONS= "$tmp/sd/units/paravane-$unit.service.d/page.conf" || fail "the page has no drop-in"
 	for example in $(grep -l "paravane-$unit" "$top"/packaging/examples/*.conf | grep -v /modprobe-); do
 		cp "$example" "$tmp/sd/units/paravane-$unit.service.d/"

@@ -70,7 +70,10 @@ check "what the guest wrote is right" guest_writes_end web
 check "no I/O error" guest_run web '! dmesg | grep -i "i/o error"'
 guest_stop web
 check "nothing is left of the guest" nothing_left "$domid"
-check "systemd stops them" systemctl stop paravane-blkback paravane-netback
+printed "dom0 back"
+check "the daemons have ended" eval '! pgrep -af "^/usr/sbin/paravane-"'
+check "the kernel's back ends are there" eval '[ -d /sys/bus/xen-backend/drivers/vbd ] && [ -d /sys/bus/xen-backend/drivers/vif ]'
+rmmod xen-blkback xen-netback
 printed "dom0 driver"
 check "the daemon runs as in a driver domain" eval 'tr "\\0" " " </proc/$(systemctl show -P MainPID paravane-blkback)/cmdline | grep -e "--driver-domain"'
 [ ! -e /usr/sbin/policy-rc.d ] || mount --bind /dev/null /usr/sbin/policy-rc.d
