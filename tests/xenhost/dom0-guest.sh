@@ -151,12 +151,23 @@ guest_answered()
 	grep -aq "^@$2= " $xh_run/consoles/guest-"$1".log 2>/dev/null
 }
 
+# guest_tty NAME: asked of the store once, which some jobs stop.
+guest_tty()
+{
+	local domid file
+	domid=$(guest_domid "$1")
+	file=$xh_run/tty-of-$domid
+
+	[ -s "$file" ] || xenstore-read "/local/domain/$domid/console/tty" >"$file"
+	cat "$file"
+}
+
 # guest_send NAME CMD: sends a command; sets guest_number.
 guest_send()
 {
 	local tty
 
-	tty=$(xenstore-read "/local/domain/$(guest_domid "$1")/console/tty")
+	tty=$(guest_tty "$1")
 	guest_number=$(($(cat "$xh_run/guest-$1.number" 2>/dev/null || echo 0) + 1))
 	echo "$guest_number" >"$xh_run/guest-$1.number"
 	printf '@%d %s\n' "$guest_number" "$(echo "$2" | base64 -w 0)" >"$tty"

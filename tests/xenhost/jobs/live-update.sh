@@ -2,12 +2,13 @@
 # about: XenStore is updated live, and does not answer for a while, under a Debian guest's verified I/O and a stream between two
 # needs: paravane-blkback paravane-netback
 # boot: own
-# timeout: 1200
+# timeout: 1800
 
 [ "$XH_BACKEND" = ours ] || skip "our back ends are meant"
 store=$(cat /run/xenstored.pid)
 program=/usr/lib/xen-$XH_XEN_VERSION/bin/$XH_STORE
 is_the_store() { [ "$(cat "/proc/$store/comm")" = "$XH_STORE" ]; }
+is_stopped() { grep -q '^State:.T' "/proc/$store/status"; }
 check "process $store is $XH_STORE" is_the_store
 
 stream_start
@@ -43,6 +44,7 @@ done
 say "it does not answer"
 kill -STOP "$store"
 all_goes_on "no answer"
+check "so long it did not" is_stopped
 kill -CONT "$store"
 store_serves "it answers again"
 
