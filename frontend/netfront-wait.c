@@ -133,17 +133,25 @@ static unsigned int ready(struct netfront *n, unsigned int want)
 	return r;
 }
 
+static void take_answers(struct netfront *n)
+{
+	struct netfront_queue *q;
+
+	for (q = n->queue; q < n->queue + n->nr_queues && !n->broken; q++)
+		netfront_tx_reap(n, q);
+	if (n->ctrl.open && !n->broken)
+		netfront_ctrl_reap(n);
+}
+
 /* Takes in answers and news without being asked for anything. */
 static int take_in(struct netfront *n)
 {
-	struct netfront_queue *q;
 	int r = frontdev_poll(n->dev.env);
 
 	if (r < 0)
 		return r;
 	look_at_peer(n);
-	for (q = n->queue; q < n->queue + n->nr_queues && !n->broken; q++)
-		netfront_tx_reap(n, q);
+	take_answers(n);
 	return 0;
 }
 
@@ -274,42 +282,41 @@ int netfront_wait(struct netfront *n, unsigned int want, int timeout_ms)
 	}
 }
 
-/* Any answer on any ring is worth looking at for those who wait for one. */
-static void arm_all(struct netfront *n, bool *there)
+/*
+ * Any answer on any ring is worth looking at for those who wait for one. False: one came
+ * since take_answers(), do not sleep.
+ */
+static bool arm_all(struct netfront *n)
 {
 	struct netfront_queue *q;
+	bool there = false;
 
-	*there = false;
 	for (q = n->queue; q < n->queue + n->nr_queues; q++)
 		if (ring_front_inflight(&q->tx) && ring_front_final(&q->tx, 1))
-			*there = true;
+			there = true;
 	if (n->ctrl.open && ring_front_inflight(&n->ctrl.ring) &&
 	    ring_front_final(&n->ctrl.ring, 1))
-		*there = true;
+		there = true;
+	return !there;
 }
 
 int netfront_wait_for(struct netfront *n, bool (*done)(struct netfront *n, void *arg),
 		      void *arg, int timeout_ms)
 {
 	int r = 1, left = timeout_ms;
-	bool there;
 
 	for (;;) {
 		netfront_kick(n);
 		if (n->dev.peer_news)
 			look_at_peer(n);
+		take_answers(n);
 		if (done(n, arg))
 			return 0;
 		if (netfront_state(n) < 0)
 			return netfront_state(n);
 		if (!r)
 			return -ETIMEDOUT;
-		arm_all(n, &there);
-		if (there && done(n, arg))
-			return 0;
-		if (n->broken)
-			return -EPROTO;
-		if (there)
+		if (!arm_all(n))
 			continue;
 		r = frontdev_wait(n->dev.env, FRONT_WAIT_STORE | FRONT_WAIT_EVENT, &left);
 		if (r < 0)
