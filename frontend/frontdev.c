@@ -194,9 +194,9 @@ static int let_go(struct frontdev *dev, const char *for_what, int *left_ms)
 /* An earlier user of this device may have left it in any state. */
 static int reset(struct frontdev *dev, int *left_ms)
 {
-	bool left_open = dev->bus.state == XenbusStateInitialised ||
-			 dev->bus.state == XenbusStateConnected ||
-			 dev->bus.state == XenbusStateClosing;
+	bool left_open = dev->bus.state != XenbusStateInitialising &&
+			 dev->bus.state != XenbusStateClosed &&
+			 dev->bus.state != XenbusStateUnknown;
 	int r;
 
 	if (dev->bus.state == XenbusStateUnknown)
@@ -207,6 +207,10 @@ static int reset(struct frontdev *dev, int *left_ms)
 			   left_ms);
 		if (r < 0)
 			return r;
+		if (dev->bus.state != XenbusStateClosed)
+			return frontdev_fail(dev, -ENOENT, "attach it again with the tool stack",
+					     "the device was detached meanwhile: %s is gone",
+					     dev->bus.nodename);
 	}
 	if (dev->bus.state != XenbusStateInitialising)
 		return switch_state(dev, XenbusStateInitialising);
