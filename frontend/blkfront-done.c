@@ -512,7 +512,10 @@ static int run(struct blkfront *f, struct blkfront_io *io)
 
 	io->done = sync_done;
 	io->arg = &sync;
+	/* A caller that leaves an io behind takes its pages along: none of them may be in it. */
+	f->copies = true;
 	r = blkfront_submit(f, io);
+	f->copies = false;
 	if (r < 0)
 		return r;
 	while (r >= 0 && !sync.over)

@@ -67,6 +67,7 @@ struct blkfront {
 	bool closing;			/* the back end asks us to close */
 	bool leaving;			/* it left, or we do: nothing more is accepted */
 	bool flush_refused;
+	bool copies;			/* what is submitted now, whatever memory it names */
 	bool resized;			/* and nobody has asked since */
 	uint32_t nr_busy;		/* ring requests in flight, all queues */
 	uint32_t inflight;		/* ios accepted and not completed */

@@ -401,6 +401,26 @@ static void test_buffers(void)
 	end();
 }
 
+/* A call that was interrupted leaves its request behind, but no page of the caller's. */
+static void test_interrupted_call(void)
+{
+	const struct blkif_request *req = fake_back.log;
+	void *buf;
+
+	begin();
+	UNIT_NEED(go(NULL));
+	UNIT_EQ(blkfront_buffer_get(f, PAGE, &buf), 0);
+	fake_back.stuck = true;
+	UNIT_EQ(blkfront_read(f, 0, buf, PAGE), -EDEADLK);
+	fake_back.stuck = false;
+	blkfront_buffer_put(f, buf, PAGE);
+	UNIT_EQ(blkfront_write(f, PAGE, big, PAGE), 0);
+	UNIT_EQ(fake_back.nr_log, 2);
+	UNIT_OK(req[0].seg[0].gref != req[1].seg[0].gref);
+	UNIT_OK(!memcmp(fake_back.disk + PAGE, big, PAGE));
+	end();
+}
+
 /* ---- refusals ------------------------------------------------------------------------------------ */
 
 static void test_bad_input(void)
@@ -699,6 +719,7 @@ int main(void)
 		{ "a pool in pieces", test_pool_in_pieces },
 		{ "pages are zeroed", test_pages_are_zeroed },
 		{ "buffers leave pages for copies", test_buffers },
+		{ "an interrupted call", test_interrupted_call },
 		{ "bad input", test_bad_input },
 		{ "errors", test_errors },
 		{ "features withdrawn at run time", test_withdrawn },
