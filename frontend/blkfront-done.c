@@ -326,13 +326,15 @@ static bool look(struct blkfront *f)
  * The response of q worth a wake-up when the caller waits for want more ios:
  * each takes at least one response, so an earlier one is never needed; with
  * several queues one of them must reach its share. When ios wait
- * for room, half of the ring is worth refilling.
+ * for room, half of the ring is worth refilling. What an interrupted call left on
+ * the rings may be answered last, or never.
  */
 static uint32_t worth_waking(const struct blkfront *f, const struct blkfront_queue *q,
 			     uint32_t want)
 {
 	uint32_t there = ring_front_inflight(&q->ring), n;
 
+	there -= there < f->orphan.lib.nr_ring ? there : f->orphan.lib.nr_ring;
 	if (q->waiting)
 		n = there / 2;
 	else if (want >= f->inflight)

@@ -109,6 +109,24 @@ static void test_hold_off_exact(void)
 		}
 }
 
+static bool only_later(struct fake_back *b, struct blkif_response *rsp)
+{
+	return b->nr_log < 2 || rsp->id != b->log[0].id;
+}
+
+/* What an interrupted call left on the ring is not waited for. */
+static void test_left_behind(void)
+{
+	begin();
+	UNIT_NEED(go(NULL));
+	fake_back.stuck = true;
+	UNIT_EQ(blkfront_read(f, 0, big, 512), -EDEADLK);
+	fake_back.stuck = false;
+	fake_back.twist = only_later;
+	UNIT_EQ(blkfront_read(f, 0, big, 512), 0);
+	end();
+}
+
 static void storm(struct fake_back *b)
 {
 	if (b->sleeps < 4000)
@@ -138,6 +156,7 @@ static const struct unit_test tests[] = {
 	{ "one notification per batch, each way", test_batches },
 	{ "hold-off never loses a wake-up", test_hold_off },
 	{ "a wake-up at the answer that is due", test_hold_off_exact },
+	{ "an answer that nobody waits for", test_left_behind },
 	{ "an event storm", test_storm },
 };
 
