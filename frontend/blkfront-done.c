@@ -13,7 +13,6 @@
 #include "blkfront-priv.h"
 
 #define STORM_WAKEUPS 64u	/* wake-ups in a row that brought nothing */
-#define STORM_NAP_MS 1
 #define PASSES_PER_LOOK 4096u
 #define PEER_ADVICE "the back end cannot be trusted with this device: detach it, and " \
 		    "report the back end's name and version"
@@ -365,18 +364,15 @@ static bool arm(struct blkfront *f, uint32_t want)
 }
 
 /* A back end that wakes us without need gets a nap each time from some point on. */
-static void note_wakeup(struct blkfront *f, int responses)
+static int note_wakeup(struct blkfront *f, int responses, int *left_ms)
 {
-	int nap_ms = STORM_NAP_MS;
-
 	f->stats.wakeups++;
 	if (responses) {
 		f->idle_wakeups = 0;
-		return;
+		return 0;
 	}
 	f->stats.spurious_wakeups++;
-	if (++f->idle_wakeups >= STORM_WAKEUPS)
-		frontdev_wait(f->dev.env, FRONT_WAIT_STORE, &nap_ms);
+	return ++f->idle_wakeups < STORM_WAKEUPS ? 0 : frontdev_nap(f->dev.env, left_ms);
 }
 
 /*
@@ -390,57 +386,71 @@ static int look_around(struct blkfront *f)
 	return frontdev_poll(f->dev.env);
 }
 
-int blkfront_wait(struct blkfront *f, unsigned int min, int timeout_ms)
+/* What can be done after a wait that returned r. Returns responses, or -errno. */
+static int after_wait(struct blkfront *f, int *r, int *left_ms)
+{
+	int nap, n = pass(f);
+
+	if (*r & FRONT_WAIT_EVENT) {
+		nap = note_wakeup(f, n, left_ms);
+		if (nap < 0)
+			return nap;
+		*r |= nap & (int)FRONT_WAIT_CALLER;
+	}
+	if (f->dev.peer_news)
+		look_at_peer(f);
+	return n;
+}
+
+int blkfront_wait_left(struct blkfront *f, unsigned int min, int *left_ms)
 {
 	uint64_t before = f->nr_done;
-	int r = 0, n, left = timeout_ms;
+	bool over = false;
+	int r = 0, n;
 
 	for (;;) {
 		n = look_around(f);
 		if (n < 0)
 			return n;
-		n = pass(f);
-		if (r > 0 && (r & FRONT_WAIT_EVENT))
-			note_wakeup(f, n);
-		if (f->dev.peer_news)
-			look_at_peer(f);
-		if (f->nr_done - before >= min || !f->inflight ||
-		    (r > 0 && (r & FRONT_WAIT_CALLER)))
-			break;
-		if (n || look(f)) {
-			r = 0;
+		r |= n & (int)FRONT_WAIT_CALLER;
+		n = after_wait(f, &r, left_ms);
+		if (n < 0)
+			return n;
+		if (f->nr_done - before >= min || !f->inflight || over ||
+		    (r & FRONT_WAIT_CALLER))
+			return (int)(f->nr_done - before);
+		r = 0;
+		if (n || look(f) || !arm(f, min - (uint32_t)(f->nr_done - before)))
 			continue;
-		}
-		if (!arm(f, min - (uint32_t)(f->nr_done - before))) {
-			r = 0;
-			continue;
-		}
-		r = frontdev_wait(f->dev.env, FRONT_WAIT_STORE | FRONT_WAIT_EVENT, &left);
+		r = frontdev_wait(f->dev.env, FRONT_WAIT_STORE | FRONT_WAIT_EVENT, left_ms);
 		if (r < 0)
 			return r;
-		if (r == 0) {
-			pass(f);
-			break;
-		}
+		if (r == 0)
+			*left_ms = 0;
+		over = !*left_ms;	/* though events go on coming */
 	}
-	return (int)(f->nr_done - before);
+}
+
+int blkfront_wait(struct blkfront *f, unsigned int min, int timeout_ms)
+{
+	return blkfront_wait_left(f, min, &timeout_ms);
 }
 
 int blkfront_rest(struct blkfront *f, int timeout_ms)
 {
 	uint64_t before = f->nr_done;
-	int r = 0, left = timeout_ms;
+	bool closing = f->closing;
+	int r = 0, n = after_wait(f, &r, &timeout_ms);
 
-	pass(f);
-	if (f->inflight && !arm(f, 1))
-		left = 0;
-	if (f->nr_done == before)
-		r = frontdev_wait(f->dev.env, FRONT_WAIT_STORE | FRONT_WAIT_EVENT, &left);
-	if (r < 0)
-		return r;
-	pass(f);
-	if (f->dev.peer_news)
-		look_at_peer(f);
+	if (f->nr_done == before && f->closing == closing && !f->leaving) {
+		if (f->inflight && !arm(f, 1))
+			timeout_ms = 0;
+		r = frontdev_wait(f->dev.env, FRONT_WAIT_STORE | FRONT_WAIT_EVENT,
+				  &timeout_ms);
+		n = r < 0 ? r : after_wait(f, &r, &timeout_ms);
+	}
+	if (n < 0)
+		return n;
 	if (f->leaving && !f->inflight && f->nr_done == before)
 		return -ECONNABORTED;
 	return (int)(f->nr_done - before);

@@ -16,6 +16,7 @@
 #include "otherend.h"
 
 #define PUBLISH_TRIES 64
+#define NAP_MS 1
 #define BIT(state) (1u << (state))
 #define STATES_GONE (BIT(XenbusStateUnknown) | BIT(XenbusStateClosed))
 #define STATES_LEAVING (STATES_GONE | BIT(XenbusStateClosing))
@@ -82,6 +83,15 @@ int frontdev_poll(struct front_env *env)
 	int now = 0;
 
 	return frontdev_wait(env, FRONT_WAIT_STORE | FRONT_WAIT_EVENT, &now);
+}
+
+int frontdev_nap(struct front_env *env, int *left_ms)
+{
+	int nap_ms = NAP_MS, r = frontdev_wait(env, FRONT_WAIT_STORE, &nap_ms);
+
+	if (*left_ms > 0)
+		*left_ms -= NAP_MS - nap_ms;
+	return r;
 }
 
 bool frontdev_peer_news(struct frontdev *dev)

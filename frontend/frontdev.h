@@ -79,6 +79,8 @@ int frontdev_connect(struct frontdev *dev, int *left_ms);
 int frontdev_wait(struct front_env *env, unsigned int what, int *left_ms);
 /* Takes in what happened, without sleeping. */
 int frontdev_poll(struct front_env *env);
+/* A millisecond without events, taken off *left_ms. As front_wait_fn. */
+int frontdev_nap(struct front_env *env, int *left_ms);
 
 /* Reads the peer's state again if a watch fired. True: peer changed or was rewritten. */
 bool frontdev_peer_news(struct frontdev *dev);

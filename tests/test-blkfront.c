@@ -660,6 +660,16 @@ static void test_leaving(void)
 	UNIT_NEED(go(NULL));
 	fake_back.on_sleep = close_on_sleep;
 	UNIT_EQ(blkfront_rest(f, -1), -ECONNABORTED);
+	UNIT_EQ(blkfront_rest(f, -1), -ECONNABORTED);
+	end();
+	/* What was heard already is not slept over. */
+	begin();
+	UNIT_NEED(go(NULL));
+	fake_back.mute = true;
+	fake_xs_put(FAKE_BACK_DIR "/state", "6");
+	frontdev_poll(f->dev.env);
+	UNIT_EQ(blkfront_rest(f, -1), -ECONNABORTED);
+	fake_back.mute = false;
 	end();
 }
 
