@@ -257,18 +257,27 @@ int blkfront_poll(struct blkfront *f)
 	return (int)(f->nr_done - before);
 }
 
+/* Nodes that cannot be are no fault of a device that works: they may be half written. */
+static void look_at_size(struct blkfront *f)
+{
+	const struct front_problem before = f->dev.problem;
+	struct vbd_features now;
+
+	if (blkfront_read_back(f, &now) < 0) {
+		f->dev.problem = before;
+	} else if (f->back.sectors != now.sectors) {
+		f->back.sectors = now.sectors;
+		f->resized = true;
+	}
+}
+
 /* A watch fired: the back end may have left, or the disk's size changed. */
 static void look_at_peer(struct blkfront *f)
 {
-	struct vbd_features now;
-
 	if (!frontdev_peer_news(&f->dev))
 		return;
 	if (!frontdev_peer_gone(&f->dev)) {
-		if (blkfront_read_back(f, &now) == 0 && f->back.sectors != now.sectors) {
-			f->back.sectors = now.sectors;
-			f->resized = true;
-		}
+		look_at_size(f);
 		return;
 	}
 	f->closing = true;

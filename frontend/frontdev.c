@@ -106,7 +106,9 @@ bool frontdev_peer_news(struct frontdev *dev)
 bool frontdev_peer_gone(const struct frontdev *dev)
 {
 	return dev->peer == XenbusStateUnknown || dev->peer == XenbusStateClosing ||
-	       dev->peer == XenbusStateClosed;
+	       dev->peer == XenbusStateClosed ||
+	       (dev->connected && (dev->peer == XenbusStateInitialising ||
+				   dev->peer == XenbusStateInitWait));
 }
 
 /* ---- waiting for the peer --------------------------------------------------- */
@@ -391,9 +393,11 @@ int frontdev_connect(struct frontdev *dev, int *left_ms)
 		return waited_in_vain(dev, r, "reach Connected");
 	if (dev->bus.state != XenbusStateConnected)
 		r = switch_state(dev, XenbusStateConnected);
-	if (r == 0)
-		xenbus_clear_error(&dev->bus);
-	return r;
+	if (r < 0)
+		return r;
+	dev->connected = true;
+	xenbus_clear_error(&dev->bus);
+	return 0;
 }
 
 /* ---- leaving ----------------------------------------------------------------------- */

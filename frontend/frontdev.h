@@ -31,6 +31,7 @@ struct frontdev {
 	char token[32];
 	bool watching;
 	bool peer_news;			/* a watch fired since peer was read */
+	bool connected;			/* both ends have been */
 	XenbusState peer;		/* the back end's state as last read */
 	uint32_t nr_ports;
 	uint32_t port[FRONTDEV_PORTS_MAX];
@@ -84,7 +85,7 @@ int frontdev_nap(struct front_env *env, int *left_ms);
 
 /* Reads the peer's state again if a watch fired. True: peer changed or was rewritten. */
 bool frontdev_peer_news(struct frontdev *dev);
-/* Whether the back end left or is leaving. */
+/* Whether the back end left, is leaving, or has begun anew without us. */
 bool frontdev_peer_gone(const struct frontdev *dev);
 
 /*

@@ -673,6 +673,19 @@ static void test_leaving(void)
 	end();
 }
 
+/* A back end that starts anew does not know our rings. */
+static void test_begun_anew(void)
+{
+	begin();
+	UNIT_NEED(go(NULL));
+	fake_back.mute = fake_back.stuck = true;
+	fake_xs_put(FAKE_BACK_DIR "/state", "2");
+	UNIT_EQ(blkfront_read(f, 0, big, 512), -ECONNABORTED);
+	UNIT_OK(strstr(blkfront_problem(f)->text, "InitWait") != NULL);
+	fake_back.mute = false;
+	end();
+}
+
 static void test_resize(void)
 {
 	struct blkfront_info info;
@@ -690,6 +703,12 @@ static void test_resize(void)
 	UNIT_OK(blkfront_resized(f));
 	UNIT_OK(!blkfront_resized(f));
 	UNIT_EQ(blkfront_read(f, DISK_BYTES - 512, big, 512), -ERANGE);
+	fake_xs_put(FAKE_BACK_DIR "/sectors", "many");
+	fake_xs_put(FAKE_BACK_DIR "/state", "4");
+	frontdev_poll(f->dev.env);
+	UNIT_EQ(blkfront_wait(f, 0, 0), 0);
+	UNIT_OK(!blkfront_resized(f));
+	UNIT_EQ(blkfront_problem(f)->err, 0);
 	end();
 }
 
@@ -737,6 +756,7 @@ int main(void)
 		{ "no cache, no flush", test_no_cache },
 		{ "answers that cannot be true", test_lies },
 		{ "a back end that leaves", test_leaving },
+		{ "a back end that begins anew", test_begun_anew },
 		{ "a disk that changes its size", test_resize },
 		{ "size and features that come late", test_late_features },
 	};
