@@ -14,6 +14,7 @@
 #include "frontdev.h"
 #include "keys.h"
 #include "otherend.h"
+#include "xenbus-device.h"
 
 #define PUBLISH_TRIES 64
 #define NAP_MS 1
@@ -96,10 +97,12 @@ int frontdev_nap(struct front_env *env, int *left_ms)
 
 bool frontdev_peer_news(struct frontdev *dev)
 {
-	if (!dev->peer_news)
+	XenbusState state;
+
+	if (!dev->peer_news || xenbus_look_otherend_state(&dev->bus, &state) < 0)
 		return false;
 	dev->peer_news = false;
-	dev->peer = xenbus_read_state(dev->bus.xs, dev->bus.otherend);
+	dev->peer = state;
 	return true;
 }
 
@@ -120,17 +123,24 @@ static bool peer_in(const struct frontdev *dev, unsigned int states)
 
 static int wait_peer(struct frontdev *dev, unsigned int states, int *left_ms)
 {
+	bool over = false;
 	int r;
 
 	for (;;) {
 		frontdev_peer_news(dev);
 		if (peer_in(dev, states))
 			return 0;
-		r = frontdev_wait(dev->env, FRONT_WAIT_STORE, left_ms);
+		if (over)
+			return -ETIMEDOUT;
+		if (dev->peer_news) {	/* the store failed: it is asked again */
+			r = frontdev_nap(dev->env, left_ms);
+			over = !*left_ms;
+		} else {
+			r = frontdev_wait(dev->env, FRONT_WAIT_STORE, left_ms);
+			over = !r || !*left_ms;
+		}
 		if (r < 0)
 			return r;
-		if (r == 0)
-			return -ETIMEDOUT;
 	}
 }
 

@@ -83,7 +83,10 @@ int frontdev_poll(struct front_env *env);
 /* A millisecond without events, taken off *left_ms. As front_wait_fn. */
 int frontdev_nap(struct front_env *env, int *left_ms);
 
-/* Reads the peer's state again if a watch fired. True: peer changed or was rewritten. */
+/*
+ * Reads the peer's state again if a watch fired. True: peer changed or was rewritten. A
+ * store that fails tells nothing: the news are there the next time.
+ */
 bool frontdev_peer_news(struct frontdev *dev);
 /* Whether the back end left, is leaving, or has begun anew without us. */
 bool frontdev_peer_gone(const struct frontdev *dev);

@@ -686,6 +686,23 @@ static void test_begun_anew(void)
 	end();
 }
 
+/* A store that fails once says nothing of the back end. */
+static void test_store_fails(void)
+{
+	begin();
+	UNIT_NEED(go(NULL));
+	fake_xs_put(FAKE_BACK_DIR "/state", "4");
+	frontdev_poll(f->dev.env);
+	fake_xs_fail_nth(1, EIO);
+	UNIT_EQ(blkfront_wait(f, 0, 0), 0);
+	UNIT_OK(!blkfront_closing(f));
+	UNIT_OK(f->dev.peer_news);
+	UNIT_EQ(blkfront_wait(f, 0, 0), 0);
+	UNIT_OK(!f->dev.peer_news);
+	UNIT_EQ(blkfront_read(f, 0, big, 512), 0);
+	end();
+}
+
 static void test_resize(void)
 {
 	struct blkfront_info info;
@@ -757,6 +774,7 @@ int main(void)
 		{ "answers that cannot be true", test_lies },
 		{ "a back end that leaves", test_leaving },
 		{ "a back end that begins anew", test_begun_anew },
+		{ "a store that fails", test_store_fails },
 		{ "a disk that changes its size", test_resize },
 		{ "size and features that come late", test_late_features },
 	};
