@@ -197,6 +197,19 @@ static int reap(struct blkfront *f, struct blkfront_queue *q)
 	return n;
 }
 
+int blkfront_reap(struct blkfront *f)
+{
+	struct blkfront_queue *q;
+	int r, n = 0;
+
+	for (q = f->queue; q < f->queue + f->nr_queues && !f->broken; q++) {
+		r = reap(f, q);
+		if (r > 0)
+			n += r;
+	}
+	return n;
+}
+
 /* ---- passes ------------------------------------------------------------------------- */
 
 static void push(struct blkfront *f, struct blkfront_queue *q)
@@ -232,15 +245,11 @@ static void run_instant(struct blkfront *f)
 static int pass(struct blkfront *f)
 {
 	struct blkfront_queue *q, *end = f->queue + f->nr_queues;
-	int r, n = 0;
+	int n;
 
 	if (f->instant)
 		run_instant(f);
-	for (q = f->queue; q < end && !f->broken; q++) {
-		r = reap(f, q);
-		if (r > 0)
-			n += r;
-	}
+	n = blkfront_reap(f);
 	for (q = f->queue; q < end && !f->broken; q++) {
 		if (q->waiting)
 			blkfront_issue_waiting(f, q);

@@ -703,6 +703,54 @@ static void test_store_fails(void)
 	end();
 }
 
+static void answer_at_closing(struct fake_back *b)
+{
+	(void)b;
+	if (!strcmp(fake_xs_get(FAKE_FRONT_DIR "/state"), "5"))
+		fake_front_serve();
+}
+
+static front_wait_fn *real_wait;
+static bool call_away;
+
+static int called_away(void *ctx, unsigned int what, int *left_ms)
+{
+	if (!call_away)
+		return real_wait(ctx, what, left_ms);
+	call_away = false;
+	return FRONT_WAIT_CALLER;
+}
+
+/* What the back end answers before it lets go counts, and a wake-up ends no close. */
+static void test_close_in_flight(void)
+{
+	struct blkfront_iov iov = { big, PAGE };
+	struct result res = { 0 };
+	struct blkfront_io io = { .op = BLKFRONT_WRITE, .iov = &iov, .nr_iov = 1,
+				  .done = on_done, .arg = &res };
+
+	begin();
+	UNIT_NEED(go(NULL));
+	fake_back.stuck = true;
+	fake_back.on_sleep = answer_at_closing;
+	UNIT_EQ(blkfront_submit(f, &io), 0);
+	UNIT_EQ(blkfront_close(f, 10, NULL), 0);
+	UNIT_EQ(res.calls, 1);
+	UNIT_EQ(res.result, 0);
+	UNIT_EQ(fake_gnt_pages(), 0);
+	fake_front_end();
+	begin();
+	UNIT_NEED(go(NULL));
+	real_wait = f->dev.env->wait;
+	f->dev.env->wait = called_away;
+	call_away = true;
+	UNIT_EQ(blkfront_submit(f, &io), 0);
+	UNIT_EQ(blkfront_close(f, 10, NULL), 0);
+	UNIT_EQ(res.calls, 2);
+	UNIT_EQ(res.result, 0);
+	fake_front_end();
+}
+
 static void test_resize(void)
 {
 	struct blkfront_info info;
@@ -775,6 +823,7 @@ int main(void)
 		{ "a back end that leaves", test_leaving },
 		{ "a back end that begins anew", test_begun_anew },
 		{ "a store that fails", test_store_fails },
+		{ "closed with a write in flight", test_close_in_flight },
 		{ "a disk that changes its size", test_resize },
 		{ "size and features that come late", test_late_features },
 	};
