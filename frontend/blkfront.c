@@ -291,7 +291,7 @@ int blkfront_open(struct front_env *env, uint32_t devid,
 
 	*out = NULL;
 	if (!f)
-		return -ENOMEM;
+		return frontdev_no_memory(problem);
 	if (!opts)
 		opts = &defaults;
 	spin_init(&f->spin, opts->poll_cycles);

@@ -32,6 +32,14 @@ int frontdev_set_problem(struct front_problem *p, int err, const char *advice)
 	return err;
 }
 
+int frontdev_no_memory(struct front_problem *p)
+{
+	if (!p)
+		return -ENOMEM;
+	xenbus_text(p->text, sizeof(p->text), "out of memory");
+	return frontdev_set_problem(p, -ENOMEM, NULL);
+}
+
 /* ---- what happened --------------------------------------------------------- */
 
 static void take_store(struct front_env *env)

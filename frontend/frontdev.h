@@ -108,6 +108,8 @@ void frontdev_destroy(struct frontdev *dev);
 		     __VA_ARGS__),						\
 	 frontdev_set_problem(&(dev)->problem, err_, advice_))
 int frontdev_set_problem(struct front_problem *p, int err, const char *advice);
+/* -ENOMEM, said to who has no device yet; p may be NULL. */
+int frontdev_no_memory(struct front_problem *p);
 /* Also into our error node in the store. */
 void frontdev_publish_error(struct frontdev *dev);
 

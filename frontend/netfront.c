@@ -248,7 +248,7 @@ int netfront_open(struct front_env *env, uint32_t devid,
 
 	*out = NULL;
 	if (!n)
-		return -ENOMEM;
+		return frontdev_no_memory(problem);
 	if (!opts)
 		opts = &defaults;
 	spin_init(&n->spin, opts->poll_cycles);
