@@ -13,7 +13,6 @@
 #include "blkfront-priv.h"
 
 #define STORM_WAKEUPS 64u	/* wake-ups in a row that brought nothing */
-#define STORM_NAP_MS 1
 #define PASSES_PER_LOOK 4096u
 #define PEER_ADVICE "the back end cannot be trusted with this device: detach it, and " \
 		    "report the back end's name and version"
@@ -198,6 +197,19 @@ static int reap(struct blkfront *f, struct blkfront_queue *q)
 	return n;
 }
 
+int blkfront_reap(struct blkfront *f)
+{
+	struct blkfront_queue *q;
+	int r, n = 0;
+
+	for (q = f->queue; q < f->queue + f->nr_queues && !f->broken; q++) {
+		r = reap(f, q);
+		if (r > 0)
+			n += r;
+	}
+	return n;
+}
+
 /* ---- passes ------------------------------------------------------------------------- */
 
 static void push(struct blkfront *f, struct blkfront_queue *q)
@@ -233,15 +245,11 @@ static void run_instant(struct blkfront *f)
 static int pass(struct blkfront *f)
 {
 	struct blkfront_queue *q, *end = f->queue + f->nr_queues;
-	int r, n = 0;
+	int n;
 
 	if (f->instant)
 		run_instant(f);
-	for (q = f->queue; q < end && !f->broken; q++) {
-		r = reap(f, q);
-		if (r > 0)
-			n += r;
-	}
+	n = blkfront_reap(f);
 	for (q = f->queue; q < end && !f->broken; q++) {
 		if (q->waiting)
 			blkfront_issue_waiting(f, q);
@@ -258,18 +266,27 @@ int blkfront_poll(struct blkfront *f)
 	return (int)(f->nr_done - before);
 }
 
+/* Nodes that cannot be are no fault of a device that works: they may be half written. */
+static void look_at_size(struct blkfront *f)
+{
+	const struct front_problem before = f->dev.problem;
+	struct vbd_features now;
+
+	if (blkfront_read_back(f, &now) < 0) {
+		f->dev.problem = before;
+	} else if (f->back.sectors != now.sectors) {
+		f->back.sectors = now.sectors;
+		f->resized = true;
+	}
+}
+
 /* A watch fired: the back end may have left, or the disk's size changed. */
 static void look_at_peer(struct blkfront *f)
 {
-	struct vbd_features now;
-
 	if (!frontdev_peer_news(&f->dev))
 		return;
 	if (!frontdev_peer_gone(&f->dev)) {
-		if (blkfront_read_back(f, &now) == 0 && f->back.sectors != now.sectors) {
-			f->back.sectors = now.sectors;
-			f->resized = true;
-		}
+		look_at_size(f);
 		return;
 	}
 	f->closing = true;
@@ -326,13 +343,15 @@ static bool look(struct blkfront *f)
  * The response of q worth a wake-up when the caller waits for want more ios:
  * each takes at least one response, so an earlier one is never needed; with
  * several queues one of them must reach its share. When ios wait
- * for room, half of the ring is worth refilling.
+ * for room, half of the ring is worth refilling. What an interrupted call left on
+ * the rings may be answered last, or never.
  */
 static uint32_t worth_waking(const struct blkfront *f, const struct blkfront_queue *q,
 			     uint32_t want)
 {
 	uint32_t there = ring_front_inflight(&q->ring), n;
 
+	there -= there < f->orphan.lib.nr_ring ? there : f->orphan.lib.nr_ring;
 	if (q->waiting)
 		n = there / 2;
 	else if (want >= f->inflight)
@@ -363,18 +382,15 @@ static bool arm(struct blkfront *f, uint32_t want)
 }
 
 /* A back end that wakes us without need gets a nap each time from some point on. */
-static void note_wakeup(struct blkfront *f, int responses)
+static int note_wakeup(struct blkfront *f, int responses, int *left_ms)
 {
-	int nap_ms = STORM_NAP_MS;
-
 	f->stats.wakeups++;
 	if (responses) {
 		f->idle_wakeups = 0;
-		return;
+		return 0;
 	}
 	f->stats.spurious_wakeups++;
-	if (++f->idle_wakeups >= STORM_WAKEUPS)
-		frontdev_wait(f->dev.env, FRONT_WAIT_STORE, &nap_ms);
+	return ++f->idle_wakeups < STORM_WAKEUPS ? 0 : frontdev_nap(f->dev.env, left_ms);
 }
 
 /*
@@ -388,57 +404,71 @@ static int look_around(struct blkfront *f)
 	return frontdev_poll(f->dev.env);
 }
 
-int blkfront_wait(struct blkfront *f, unsigned int min, int timeout_ms)
+/* What can be done after a wait that returned r. Returns responses, or -errno. */
+static int after_wait(struct blkfront *f, int *r, int *left_ms)
+{
+	int nap, n = pass(f);
+
+	if (*r & FRONT_WAIT_EVENT) {
+		nap = note_wakeup(f, n, left_ms);
+		if (nap < 0)
+			return nap;
+		*r |= nap & (int)FRONT_WAIT_CALLER;
+	}
+	if (f->dev.peer_news)
+		look_at_peer(f);
+	return n;
+}
+
+int blkfront_wait_left(struct blkfront *f, unsigned int min, int *left_ms)
 {
 	uint64_t before = f->nr_done;
-	int r = 0, n, left = timeout_ms;
+	bool over = false;
+	int r = 0, n;
 
 	for (;;) {
 		n = look_around(f);
 		if (n < 0)
 			return n;
-		n = pass(f);
-		if (r > 0 && (r & FRONT_WAIT_EVENT))
-			note_wakeup(f, n);
-		if (f->dev.peer_news)
-			look_at_peer(f);
-		if (f->nr_done - before >= min || !f->inflight ||
-		    (r > 0 && (r & FRONT_WAIT_CALLER)))
-			break;
-		if (n || look(f)) {
-			r = 0;
+		r |= n & (int)FRONT_WAIT_CALLER;
+		n = after_wait(f, &r, left_ms);
+		if (n < 0)
+			return n;
+		if (f->nr_done - before >= min || !f->inflight || over ||
+		    (r & FRONT_WAIT_CALLER))
+			return (int)(f->nr_done - before);
+		r = 0;
+		if (n || look(f) || !arm(f, min - (uint32_t)(f->nr_done - before)))
 			continue;
-		}
-		if (!arm(f, min - (uint32_t)(f->nr_done - before))) {
-			r = 0;
-			continue;
-		}
-		r = frontdev_wait(f->dev.env, FRONT_WAIT_STORE | FRONT_WAIT_EVENT, &left);
+		r = frontdev_wait(f->dev.env, FRONT_WAIT_STORE | FRONT_WAIT_EVENT, left_ms);
 		if (r < 0)
 			return r;
-		if (r == 0) {
-			pass(f);
-			break;
-		}
+		if (r == 0)
+			*left_ms = 0;
+		over = !*left_ms;	/* though events go on coming */
 	}
-	return (int)(f->nr_done - before);
+}
+
+int blkfront_wait(struct blkfront *f, unsigned int min, int timeout_ms)
+{
+	return blkfront_wait_left(f, min, &timeout_ms);
 }
 
 int blkfront_rest(struct blkfront *f, int timeout_ms)
 {
 	uint64_t before = f->nr_done;
-	int r = 0, left = timeout_ms;
+	bool closing = f->closing;
+	int r = 0, n = after_wait(f, &r, &timeout_ms);
 
-	pass(f);
-	if (f->inflight && !arm(f, 1))
-		left = 0;
-	if (f->nr_done == before)
-		r = frontdev_wait(f->dev.env, FRONT_WAIT_STORE | FRONT_WAIT_EVENT, &left);
-	if (r < 0)
-		return r;
-	pass(f);
-	if (f->dev.peer_news)
-		look_at_peer(f);
+	if (f->nr_done == before && f->closing == closing && !f->leaving) {
+		if (f->inflight && !arm(f, 1))
+			timeout_ms = 0;
+		r = frontdev_wait(f->dev.env, FRONT_WAIT_STORE | FRONT_WAIT_EVENT,
+				  &timeout_ms);
+		n = r < 0 ? r : after_wait(f, &r, &timeout_ms);
+	}
+	if (n < 0)
+		return n;
 	if (f->leaving && !f->inflight && f->nr_done == before)
 		return -ECONNABORTED;
 	return (int)(f->nr_done - before);
@@ -512,7 +542,10 @@ static int run(struct blkfront *f, struct blkfront_io *io)
 
 	io->done = sync_done;
 	io->arg = &sync;
+	/* A caller that leaves an io behind takes its pages along: none of them may be in it. */
+	f->copies = true;
 	r = blkfront_submit(f, io);
+	f->copies = false;
 	if (r < 0)
 		return r;
 	while (r >= 0 && !sync.over)

@@ -462,7 +462,7 @@ uint64_t blkfront_iov_bytes(const struct blkfront *f, const struct blkfront_io *
 	const struct blkfront_iov *v;
 	uint64_t sum = 0;
 
-	*copy = f->fresh;
+	*copy = f->fresh || f->copies;
 	for (v = io->iov; v < io->iov + io->nr_iov; v++) {
 		sum += v->bytes;
 		if (!*copy && v->bytes)

@@ -67,6 +67,7 @@ struct blkfront {
 	bool closing;			/* the back end asks us to close */
 	bool leaving;			/* it left, or we do: nothing more is accepted */
 	bool flush_refused;
+	bool copies;			/* what is submitted now, whatever memory it names */
 	bool resized;			/* and nobody has asked since */
 	uint32_t nr_busy;		/* ring requests in flight, all queues */
 	uint32_t inflight;		/* ios accepted and not completed */
@@ -108,5 +109,9 @@ void blkfront_shadow_put(struct blkfront *f, struct blkfront_queue *q, struct sh
 void blkfront_io_failed(struct blkfront *f, struct blkfront_io *io, int err);
 /* Fails all that is in flight or waits with err, running callbacks. */
 void blkfront_fail_all(struct blkfront *f, int err);
+/* Takes the responses that are there now, on all queues. Returns their number. */
+int blkfront_reap(struct blkfront *f);
+/* As blkfront_wait(), and takes the time that passed off *left_ms. */
+int blkfront_wait_left(struct blkfront *f, unsigned int min, int *left_ms);
 
 #endif

@@ -291,7 +291,7 @@ int blkfront_open(struct front_env *env, uint32_t devid,
 
 	*out = NULL;
 	if (!f)
-		return -ENOMEM;
+		return frontdev_no_memory(problem);
 	if (!opts)
 		opts = &defaults;
 	spin_init(&f->spin, opts->poll_cycles);
@@ -315,6 +315,16 @@ int blkfront_open(struct front_env *env, uint32_t devid,
 	return r;
 }
 
+/* Whoever wakes the thread meanwhile does not cut it short. */
+static void wait_for_all(struct blkfront *f, int left_ms)
+{
+	int r;
+
+	do
+		r = blkfront_wait_left(f, f->inflight, &left_ms);
+	while (r >= 0 && left_ms && f->inflight && !f->broken);
+}
+
 int blkfront_close(struct blkfront *f, int timeout_ms, struct front_problem *problem)
 {
 	int r, left = timeout_ms;
@@ -322,9 +332,10 @@ int blkfront_close(struct blkfront *f, int timeout_ms, struct front_problem *pro
 	if (!f)
 		return 0;
 	if (f->inflight && !f->broken)
-		blkfront_wait(f, f->inflight, timeout_ms);
+		wait_for_all(f, timeout_ms);
 	f->leaving = true;
 	r = frontdev_close(&f->dev, &left);
+	blkfront_reap(f);	/* what it answered before it let go */
 	blkfront_fail_all(f, -ECONNABORTED);
 	if (r == 0)
 		vbd_remove_frontend(f->dev.bus.xs, f->dev.bus.nodename);

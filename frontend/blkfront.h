@@ -196,6 +196,10 @@ unsigned int blkfront_inflight(const struct blkfront *f);
 
 /* ---- one at a time ----------------------------------------------------------------- */
 
+/*
+ * These always copy: when the wait function ends one (-EINTR), its request may still be
+ * with the back end, but the memory is the caller's again.
+ */
 int blkfront_read(struct blkfront *f, uint64_t offset_bytes, void *buf, size_t bytes);
 int blkfront_write(struct blkfront *f, uint64_t offset_bytes, const void *buf,
 		   size_t bytes);

@@ -124,7 +124,12 @@ void front_linux_stop(struct front_linux *fl)
 
 void front_linux_resume(struct front_linux *fl)
 {
+	uint64_t n;
+	ssize_t got;
+
 	fl->stop = 0;
+	got = read(fl->wake_fd, &n, sizeof(n));	/* stop's own wake-up */
+	(void)got;
 }
 
 uint32_t front_linux_cycles(unsigned int us)

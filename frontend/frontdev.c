@@ -14,8 +14,10 @@
 #include "frontdev.h"
 #include "keys.h"
 #include "otherend.h"
+#include "xenbus-device.h"
 
 #define PUBLISH_TRIES 64
+#define NAP_MS 1
 #define BIT(state) (1u << (state))
 #define STATES_GONE (BIT(XenbusStateUnknown) | BIT(XenbusStateClosed))
 #define STATES_LEAVING (STATES_GONE | BIT(XenbusStateClosing))
@@ -28,6 +30,14 @@ int frontdev_set_problem(struct front_problem *p, int err, const char *advice)
 	p->err = err;
 	p->advice = advice;
 	return err;
+}
+
+int frontdev_no_memory(struct front_problem *p)
+{
+	if (!p)
+		return -ENOMEM;
+	xenbus_text(p->text, sizeof(p->text), "out of memory");
+	return frontdev_set_problem(p, -ENOMEM, NULL);
 }
 
 /* ---- what happened --------------------------------------------------------- */
@@ -84,19 +94,32 @@ int frontdev_poll(struct front_env *env)
 	return frontdev_wait(env, FRONT_WAIT_STORE | FRONT_WAIT_EVENT, &now);
 }
 
+int frontdev_nap(struct front_env *env, int *left_ms)
+{
+	int nap_ms = NAP_MS, r = frontdev_wait(env, FRONT_WAIT_STORE, &nap_ms);
+
+	if (*left_ms > 0)
+		*left_ms -= NAP_MS - nap_ms;
+	return r;
+}
+
 bool frontdev_peer_news(struct frontdev *dev)
 {
-	if (!dev->peer_news)
+	XenbusState state;
+
+	if (!dev->peer_news || xenbus_look_otherend_state(&dev->bus, &state) < 0)
 		return false;
 	dev->peer_news = false;
-	dev->peer = xenbus_read_state(dev->bus.xs, dev->bus.otherend);
+	dev->peer = state;
 	return true;
 }
 
 bool frontdev_peer_gone(const struct frontdev *dev)
 {
 	return dev->peer == XenbusStateUnknown || dev->peer == XenbusStateClosing ||
-	       dev->peer == XenbusStateClosed;
+	       dev->peer == XenbusStateClosed ||
+	       (dev->connected && (dev->peer == XenbusStateInitialising ||
+				   dev->peer == XenbusStateInitWait));
 }
 
 /* ---- waiting for the peer --------------------------------------------------- */
@@ -108,17 +131,24 @@ static bool peer_in(const struct frontdev *dev, unsigned int states)
 
 static int wait_peer(struct frontdev *dev, unsigned int states, int *left_ms)
 {
+	bool over = false;
 	int r;
 
 	for (;;) {
 		frontdev_peer_news(dev);
 		if (peer_in(dev, states))
 			return 0;
-		r = frontdev_wait(dev->env, FRONT_WAIT_STORE, left_ms);
+		if (over)
+			return -ETIMEDOUT;
+		if (dev->peer_news) {	/* the store failed: it is asked again */
+			r = frontdev_nap(dev->env, left_ms);
+			over = !*left_ms;
+		} else {
+			r = frontdev_wait(dev->env, FRONT_WAIT_STORE, left_ms);
+			over = !r || !*left_ms;
+		}
 		if (r < 0)
 			return r;
-		if (r == 0)
-			return -ETIMEDOUT;
 	}
 }
 
@@ -194,9 +224,9 @@ static int let_go(struct frontdev *dev, const char *for_what, int *left_ms)
 /* An earlier user of this device may have left it in any state. */
 static int reset(struct frontdev *dev, int *left_ms)
 {
-	bool left_open = dev->bus.state == XenbusStateInitialised ||
-			 dev->bus.state == XenbusStateConnected ||
-			 dev->bus.state == XenbusStateClosing;
+	bool left_open = dev->bus.state != XenbusStateInitialising &&
+			 dev->bus.state != XenbusStateClosed &&
+			 dev->bus.state != XenbusStateUnknown;
 	int r;
 
 	if (dev->bus.state == XenbusStateUnknown)
@@ -207,6 +237,10 @@ static int reset(struct frontdev *dev, int *left_ms)
 			   left_ms);
 		if (r < 0)
 			return r;
+		if (dev->bus.state != XenbusStateClosed)
+			return frontdev_fail(dev, -ENOENT, "attach it again with the tool stack",
+					     "the device was detached meanwhile: %s is gone",
+					     dev->bus.nodename);
 	}
 	if (dev->bus.state != XenbusStateInitialising)
 		return switch_state(dev, XenbusStateInitialising);
@@ -377,9 +411,11 @@ int frontdev_connect(struct frontdev *dev, int *left_ms)
 		return waited_in_vain(dev, r, "reach Connected");
 	if (dev->bus.state != XenbusStateConnected)
 		r = switch_state(dev, XenbusStateConnected);
-	if (r == 0)
-		xenbus_clear_error(&dev->bus);
-	return r;
+	if (r < 0)
+		return r;
+	dev->connected = true;
+	xenbus_clear_error(&dev->bus);
+	return 0;
 }
 
 /* ---- leaving ----------------------------------------------------------------------- */

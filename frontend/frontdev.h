@@ -31,6 +31,7 @@ struct frontdev {
 	char token[32];
 	bool watching;
 	bool peer_news;			/* a watch fired since peer was read */
+	bool connected;			/* both ends have been */
 	XenbusState peer;		/* the back end's state as last read */
 	uint32_t nr_ports;
 	uint32_t port[FRONTDEV_PORTS_MAX];
@@ -79,10 +80,15 @@ int frontdev_connect(struct frontdev *dev, int *left_ms);
 int frontdev_wait(struct front_env *env, unsigned int what, int *left_ms);
 /* Takes in what happened, without sleeping. */
 int frontdev_poll(struct front_env *env);
+/* A millisecond without events, taken off *left_ms. As front_wait_fn. */
+int frontdev_nap(struct front_env *env, int *left_ms);
 
-/* Reads the peer's state again if a watch fired. True: peer changed or was rewritten. */
+/*
+ * Reads the peer's state again if a watch fired. True: peer changed or was rewritten. A
+ * store that fails tells nothing: the news are there the next time.
+ */
 bool frontdev_peer_news(struct frontdev *dev);
-/* Whether the back end left or is leaving. */
+/* Whether the back end left, is leaving, or has begun anew without us. */
 bool frontdev_peer_gone(const struct frontdev *dev);
 
 /*
@@ -102,6 +108,8 @@ void frontdev_destroy(struct frontdev *dev);
 		     __VA_ARGS__),						\
 	 frontdev_set_problem(&(dev)->problem, err_, advice_))
 int frontdev_set_problem(struct front_problem *p, int err, const char *advice);
+/* -ENOMEM, said to who has no device yet; p may be NULL. */
+int frontdev_no_memory(struct front_problem *p);
 /* Also into our error node in the store. */
 void frontdev_publish_error(struct frontdev *dev);
 

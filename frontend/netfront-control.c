@@ -38,7 +38,7 @@ static int respond(struct netfront *n, const struct xen_netif_ctrl_response *rsp
 	return 0;
 }
 
-static int reap(struct netfront *n)
+int netfront_ctrl_reap(struct netfront *n)
 {
 	struct netfront_ctrl *c = &n->ctrl;
 	struct xen_netif_ctrl_response rsp;
@@ -60,7 +60,7 @@ static bool is_answered(struct netfront *n, void *arg)
 {
 	const struct ctrl_shadow *s = arg;
 
-	reap(n);
+	(void)n;
 	return s->answered;
 }
 
@@ -96,7 +96,7 @@ static int message(struct netfront *n, uint16_t type, bool page, const uint32_t 
 		return r;
 	if (!c->open)
 		return -EOPNOTSUPP;
-	reap(n);
+	netfront_ctrl_reap(n);
 	s = ring_front_free(&c->ring) ? shadow_take(c, type, page) : NULL;
 	if (!s)
 		return -ENOBUFS;

@@ -163,6 +163,8 @@ void netfront_flip_error(struct netfront *n);
 /* ---- netfront-control.c --------------------------------------------------------- */
 
 int netfront_ctrl_open(struct netfront *n);
+/* Takes answers. 0, or -EPROTO. */
+int netfront_ctrl_reap(struct netfront *n);
 void netfront_ctrl_close(struct netfront *n);
 
 /* ---- netfront-wait.c ------------------------------------------------------------ */
@@ -170,7 +172,7 @@ void netfront_ctrl_close(struct netfront *n);
 int netfront_broken(struct netfront *n);
 /* 0, or why nothing can be done with the interface any more. */
 int netfront_state(const struct netfront *n);
-/* Sleeps until done says so; done takes in answers itself. -ETIMEDOUT. */
+/* Takes in the answers of all rings and sleeps until done says so. -ETIMEDOUT. */
 int netfront_wait_for(struct netfront *n, bool (*done)(struct netfront *n, void *arg),
 		      void *arg, int timeout_ms);
 /* Publishes buffers, and notifies if that was asked for. */

@@ -382,7 +382,6 @@ unsigned int netfront_inflight(const struct netfront *n)
 static bool group_done(struct netfront *n, void *arg)
 {
 	(void)arg;
-	netfront_tx_reap(n, n->queue);
 	return n->group_status <= 0;
 }
 

@@ -9,7 +9,6 @@
 #include "netfront-priv.h"
 
 #define STORM_WAKEUPS 64u	/* wake-ups in a row that brought nothing */
-#define STORM_NAP_MS 1
 #define PASSES_PER_LOOK 1024u
 
 /* ---- the peer ------------------------------------------------------------------- */
@@ -133,17 +132,25 @@ static unsigned int ready(struct netfront *n, unsigned int want)
 	return r;
 }
 
+static void take_answers(struct netfront *n)
+{
+	struct netfront_queue *q;
+
+	for (q = n->queue; q < n->queue + n->nr_queues && !n->broken; q++)
+		netfront_tx_reap(n, q);
+	if (n->ctrl.open && !n->broken)
+		netfront_ctrl_reap(n);
+}
+
 /* Takes in answers and news without being asked for anything. */
 static int take_in(struct netfront *n)
 {
-	struct netfront_queue *q;
 	int r = frontdev_poll(n->dev.env);
 
 	if (r < 0)
 		return r;
 	look_at_peer(n);
-	for (q = n->queue; q < n->queue + n->nr_queues && !n->broken; q++)
-		netfront_tx_reap(n, q);
+	take_answers(n);
 	return 0;
 }
 
@@ -212,18 +219,22 @@ static bool arm(struct netfront *n, unsigned int want)
 }
 
 /* A back end that wakes us without need gets a nap each time from some point on. */
-static void note_wakeup(struct netfront *n, bool useful)
+static int note_wakeup(struct netfront *n, bool useful, int *left_ms)
 {
-	int nap_ms = STORM_NAP_MS;
+	int r;
 
 	n->stats.wakeups++;
 	if (useful) {
 		n->idle_wakeups = 0;
-		return;
+		return 0;
 	}
 	n->stats.spurious_wakeups++;
-	if (++n->idle_wakeups >= STORM_WAKEUPS)
-		frontdev_wait(n->dev.env, FRONT_WAIT_STORE, &nap_ms);
+	if (++n->idle_wakeups < STORM_WAKEUPS)
+		return 0;
+	r = frontdev_nap(n->dev.env, left_ms);
+	if (n->dev.peer_news)
+		look_at_peer(n);
+	return r;
 }
 
 /*
@@ -242,7 +253,7 @@ static int look_around(struct netfront *n)
 
 int netfront_wait(struct netfront *n, unsigned int want, int timeout_ms)
 {
-	int r = look_around(n), left = timeout_ms;
+	int r = look_around(n), left = timeout_ms, nap = 0;
 	unsigned int now;
 	bool slept = false;
 
@@ -256,14 +267,17 @@ int netfront_wait(struct netfront *n, unsigned int want, int timeout_ms)
 		if (n->broken)
 			return -EPROTO;
 		if (slept && (r & FRONT_WAIT_EVENT))
-			note_wakeup(n, now);
+			nap = note_wakeup(n, now, &left);
+		if (nap < 0)
+			return nap;
 		if (now)
 			return (int)now;
 		if (n->leaving)
 			return -ECONNABORTED;
-		if ((r & (FRONT_WAIT_CALLER | FRONT_WAIT_STORE)) || (slept && !r))
+		if (((r | nap) & (FRONT_WAIT_CALLER | FRONT_WAIT_STORE)) ||
+		    (slept && (!r || !left)))
 			return 0;
-		r = 0;
+		r = nap = 0;
 		slept = false;
 		if (look(n, want) || !arm(n, want))
 			continue;
@@ -274,45 +288,46 @@ int netfront_wait(struct netfront *n, unsigned int want, int timeout_ms)
 	}
 }
 
-/* Any answer on any ring is worth looking at for those who wait for one. */
-static void arm_all(struct netfront *n, bool *there)
+/*
+ * Any answer on any ring is worth looking at for those who wait for one. False: one came
+ * since take_answers(), do not sleep.
+ */
+static bool arm_all(struct netfront *n)
 {
 	struct netfront_queue *q;
+	bool there = false;
 
-	*there = false;
 	for (q = n->queue; q < n->queue + n->nr_queues; q++)
 		if (ring_front_inflight(&q->tx) && ring_front_final(&q->tx, 1))
-			*there = true;
+			there = true;
 	if (n->ctrl.open && ring_front_inflight(&n->ctrl.ring) &&
 	    ring_front_final(&n->ctrl.ring, 1))
-		*there = true;
+		there = true;
+	return !there;
 }
 
 int netfront_wait_for(struct netfront *n, bool (*done)(struct netfront *n, void *arg),
 		      void *arg, int timeout_ms)
 {
-	int r = 1, left = timeout_ms;
-	bool there;
+	int r, left = timeout_ms;
+	bool over = false;
 
 	for (;;) {
 		netfront_kick(n);
 		if (n->dev.peer_news)
 			look_at_peer(n);
+		take_answers(n);
 		if (done(n, arg))
 			return 0;
 		if (netfront_state(n) < 0)
 			return netfront_state(n);
-		if (!r)
+		if (over)
 			return -ETIMEDOUT;
-		arm_all(n, &there);
-		if (there && done(n, arg))
-			return 0;
-		if (n->broken)
-			return -EPROTO;
-		if (there)
+		if (!arm_all(n))
 			continue;
 		r = frontdev_wait(n->dev.env, FRONT_WAIT_STORE | FRONT_WAIT_EVENT, &left);
 		if (r < 0)
 			return r;
+		over = !r || !left;
 	}
 }

@@ -248,7 +248,7 @@ int netfront_open(struct front_env *env, uint32_t devid,
 
 	*out = NULL;
 	if (!n)
-		return -ENOMEM;
+		return frontdev_no_memory(problem);
 	if (!opts)
 		opts = &defaults;
 	spin_init(&n->spin, opts->poll_cycles);
@@ -274,11 +274,7 @@ int netfront_open(struct front_env *env, uint32_t devid,
 
 static bool all_answered(struct netfront *n, void *arg)
 {
-	uint32_t i;
-
 	(void)arg;
-	for (i = 0; i < n->nr_queues; i++)
-		netfront_tx_reap(n, n->queue + i);
 	return !netfront_inflight(n);
 }
 

@@ -129,6 +129,11 @@ static void serve_all(struct fake_back *b)
 		while (ring_back_final(b->ring + q) > 0);
 }
 
+void fake_front_serve(void)
+{
+	serve_all(&fake_back);
+}
+
 /* ---- the back end: states -------------------------------------------------------------------- */
 
 static void set_state(XenbusState state)

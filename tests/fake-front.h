@@ -56,6 +56,8 @@ extern struct fake_back fake_back;
 /* The environment of domain FAKE_DOMID; close its handles with fake_front_end(). */
 struct front_env *fake_front_env(void);
 void fake_front_end(void);
+/* Answers what is on the rings now, told or not. */
+void fake_front_serve(void);
 /* Raises the event of queue q. */
 void fake_raise(uint32_t q);
 

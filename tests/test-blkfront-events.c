@@ -109,6 +109,24 @@ static void test_hold_off_exact(void)
 		}
 }
 
+static bool only_later(struct fake_back *b, struct blkif_response *rsp)
+{
+	return b->nr_log < 2 || rsp->id != b->log[0].id;
+}
+
+/* What an interrupted call left on the ring is not waited for. */
+static void test_left_behind(void)
+{
+	begin();
+	UNIT_NEED(go(NULL));
+	fake_back.stuck = true;
+	UNIT_EQ(blkfront_read(f, 0, big, 512), -EDEADLK);
+	fake_back.stuck = false;
+	fake_back.twist = only_later;
+	UNIT_EQ(blkfront_read(f, 0, big, 512), 0);
+	end();
+}
+
 static void storm(struct fake_back *b)
 {
 	if (b->sleeps < 4000)
@@ -134,11 +152,82 @@ static void test_storm(void)
 	end();
 }
 
+/* Naps count as time, whoever storms. */
+static void test_storm_and_time(void)
+{
+	struct blkfront_iov iov = { big, PAGE };
+	struct result res = { 0 };
+	struct blkfront_io io = { .op = BLKFRONT_READ, .iov = &iov, .nr_iov = 1,
+				  .done = on_done, .arg = &res };
+	struct blkfront_stats stats;
+	unsigned int i;
+
+	begin();
+	UNIT_NEED(go(NULL));
+	fake_back.stuck = true;
+	fake_back.on_sleep = storm;
+	fake_back.sleeps = 0;
+	UNIT_EQ(blkfront_submit(f, &io), 0);
+	UNIT_EQ(blkfront_wait(f, 1, 100), 0);
+	blkfront_stats(f, &stats);
+	UNIT_OK(stats.spurious_wakeups >= 64 && stats.spurious_wakeups < 200);
+	f->idle_wakeups = 0;
+	fake_back.sleeps = 0;
+	for (i = 0; i < 100; i++)
+		UNIT_EQ(blkfront_rest(f, -1), 0);
+	UNIT_EQ(f->stats.spurious_wakeups, stats.spurious_wakeups + 100);
+	UNIT_EQ(fake_back.sleeps, 100 + 37);
+	fake_back.on_sleep = NULL;
+	fake_back.stuck = false;
+	UNIT_EQ(blkfront_wait(f, 1, -1), 1);
+	end();
+}
+
+static front_wait_fn *real_wait;
+static bool call_away;
+
+/* The caller's wish comes while we look around or nap, not while we sleep. */
+static int called_away(void *ctx, unsigned int what, int *left_ms)
+{
+	if (*left_ms < 0 || !call_away)
+		return real_wait(ctx, what, left_ms);
+	call_away = false;
+	return FRONT_WAIT_CALLER;
+}
+
+static void test_called_away(void)
+{
+	struct blkfront_iov iov = { big, PAGE };
+	struct result res = { 0 };
+	struct blkfront_io io = { .op = BLKFRONT_READ, .iov = &iov, .nr_iov = 1,
+				  .done = on_done, .arg = &res };
+
+	begin();
+	UNIT_NEED(go(NULL));
+	fake_back.stuck = true;
+	real_wait = f->dev.env->wait;
+	f->dev.env->wait = called_away;
+	UNIT_EQ(blkfront_submit(f, &io), 0);
+	f->passes = 4095;
+	call_away = true;
+	UNIT_EQ(blkfront_wait(f, 1, -1), 0);
+	f->idle_wakeups = 63;
+	call_away = true;
+	fake_raise(0);
+	UNIT_EQ(blkfront_wait(f, 1, -1), 0);
+	fake_back.stuck = false;
+	UNIT_EQ(blkfront_wait(f, 1, -1), 1);
+	end();
+}
+
 static const struct unit_test tests[] = {
 	{ "one notification per batch, each way", test_batches },
 	{ "hold-off never loses a wake-up", test_hold_off },
 	{ "a wake-up at the answer that is due", test_hold_off_exact },
+	{ "an answer that nobody waits for", test_left_behind },
 	{ "an event storm", test_storm },
+	{ "an event storm and a time limit", test_storm_and_time },
+	{ "a wake-up of the caller's", test_called_away },
 };
 
 int main(void)

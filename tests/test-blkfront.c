@@ -401,6 +401,26 @@ static void test_buffers(void)
 	end();
 }
 
+/* A call that was interrupted leaves its request behind, but no page of the caller's. */
+static void test_interrupted_call(void)
+{
+	const struct blkif_request *req = fake_back.log;
+	void *buf;
+
+	begin();
+	UNIT_NEED(go(NULL));
+	UNIT_EQ(blkfront_buffer_get(f, PAGE, &buf), 0);
+	fake_back.stuck = true;
+	UNIT_EQ(blkfront_read(f, 0, buf, PAGE), -EDEADLK);
+	fake_back.stuck = false;
+	blkfront_buffer_put(f, buf, PAGE);
+	UNIT_EQ(blkfront_write(f, PAGE, big, PAGE), 0);
+	UNIT_EQ(fake_back.nr_log, 2);
+	UNIT_OK(req[0].seg[0].gref != req[1].seg[0].gref);
+	UNIT_OK(!memcmp(fake_back.disk + PAGE, big, PAGE));
+	end();
+}
+
 /* ---- refusals ------------------------------------------------------------------------------------ */
 
 static void test_bad_input(void)
@@ -640,7 +660,95 @@ static void test_leaving(void)
 	UNIT_NEED(go(NULL));
 	fake_back.on_sleep = close_on_sleep;
 	UNIT_EQ(blkfront_rest(f, -1), -ECONNABORTED);
+	UNIT_EQ(blkfront_rest(f, -1), -ECONNABORTED);
 	end();
+	/* What was heard already is not slept over. */
+	begin();
+	UNIT_NEED(go(NULL));
+	fake_back.mute = true;
+	fake_xs_put(FAKE_BACK_DIR "/state", "6");
+	frontdev_poll(f->dev.env);
+	UNIT_EQ(blkfront_rest(f, -1), -ECONNABORTED);
+	fake_back.mute = false;
+	end();
+}
+
+/* A back end that starts anew does not know our rings. */
+static void test_begun_anew(void)
+{
+	begin();
+	UNIT_NEED(go(NULL));
+	fake_back.mute = fake_back.stuck = true;
+	fake_xs_put(FAKE_BACK_DIR "/state", "2");
+	UNIT_EQ(blkfront_read(f, 0, big, 512), -ECONNABORTED);
+	UNIT_OK(strstr(blkfront_problem(f)->text, "InitWait") != NULL);
+	fake_back.mute = false;
+	end();
+}
+
+/* A store that fails once says nothing of the back end. */
+static void test_store_fails(void)
+{
+	begin();
+	UNIT_NEED(go(NULL));
+	fake_xs_put(FAKE_BACK_DIR "/state", "4");
+	frontdev_poll(f->dev.env);
+	fake_xs_fail_nth(1, EIO);
+	UNIT_EQ(blkfront_wait(f, 0, 0), 0);
+	UNIT_OK(!blkfront_closing(f));
+	UNIT_OK(f->dev.peer_news);
+	UNIT_EQ(blkfront_wait(f, 0, 0), 0);
+	UNIT_OK(!f->dev.peer_news);
+	UNIT_EQ(blkfront_read(f, 0, big, 512), 0);
+	end();
+}
+
+static void answer_at_closing(struct fake_back *b)
+{
+	(void)b;
+	if (!strcmp(fake_xs_get(FAKE_FRONT_DIR "/state"), "5"))
+		fake_front_serve();
+}
+
+static front_wait_fn *real_wait;
+static bool call_away;
+
+static int called_away(void *ctx, unsigned int what, int *left_ms)
+{
+	if (!call_away)
+		return real_wait(ctx, what, left_ms);
+	call_away = false;
+	return FRONT_WAIT_CALLER;
+}
+
+/* What the back end answers before it lets go counts, and a wake-up ends no close. */
+static void test_close_in_flight(void)
+{
+	struct blkfront_iov iov = { big, PAGE };
+	struct result res = { 0 };
+	struct blkfront_io io = { .op = BLKFRONT_WRITE, .iov = &iov, .nr_iov = 1,
+				  .done = on_done, .arg = &res };
+
+	begin();
+	UNIT_NEED(go(NULL));
+	fake_back.stuck = true;
+	fake_back.on_sleep = answer_at_closing;
+	UNIT_EQ(blkfront_submit(f, &io), 0);
+	UNIT_EQ(blkfront_close(f, 10, NULL), 0);
+	UNIT_EQ(res.calls, 1);
+	UNIT_EQ(res.result, 0);
+	UNIT_EQ(fake_gnt_pages(), 0);
+	fake_front_end();
+	begin();
+	UNIT_NEED(go(NULL));
+	real_wait = f->dev.env->wait;
+	f->dev.env->wait = called_away;
+	call_away = true;
+	UNIT_EQ(blkfront_submit(f, &io), 0);
+	UNIT_EQ(blkfront_close(f, 10, NULL), 0);
+	UNIT_EQ(res.calls, 2);
+	UNIT_EQ(res.result, 0);
+	fake_front_end();
 }
 
 static void test_resize(void)
@@ -660,6 +768,12 @@ static void test_resize(void)
 	UNIT_OK(blkfront_resized(f));
 	UNIT_OK(!blkfront_resized(f));
 	UNIT_EQ(blkfront_read(f, DISK_BYTES - 512, big, 512), -ERANGE);
+	fake_xs_put(FAKE_BACK_DIR "/sectors", "many");
+	fake_xs_put(FAKE_BACK_DIR "/state", "4");
+	frontdev_poll(f->dev.env);
+	UNIT_EQ(blkfront_wait(f, 0, 0), 0);
+	UNIT_OK(!blkfront_resized(f));
+	UNIT_EQ(blkfront_problem(f)->err, 0);
 	end();
 }
 
@@ -699,6 +813,7 @@ int main(void)
 		{ "a pool in pieces", test_pool_in_pieces },
 		{ "pages are zeroed", test_pages_are_zeroed },
 		{ "buffers leave pages for copies", test_buffers },
+		{ "an interrupted call", test_interrupted_call },
 		{ "bad input", test_bad_input },
 		{ "errors", test_errors },
 		{ "features withdrawn at run time", test_withdrawn },
@@ -706,6 +821,9 @@ int main(void)
 		{ "no cache, no flush", test_no_cache },
 		{ "answers that cannot be true", test_lies },
 		{ "a back end that leaves", test_leaving },
+		{ "a back end that begins anew", test_begun_anew },
+		{ "a store that fails", test_store_fails },
+		{ "closed with a write in flight", test_close_in_flight },
 		{ "a disk that changes its size", test_resize },
 		{ "size and features that come late", test_late_features },
 	};

@@ -171,7 +171,8 @@ static void test_left_over(void)
 		{ "4", "4", true }, { "3", "4", true }, { "3", "2", false },
 		{ "5", "4", true }, { "5", "5", false }, { "6", "6", false },
 		{ "6", "5", false }, { "4", "6", false }, { "1", "5", false },
-		{ "6", "2", false }, { "4", "5", false },
+		{ "6", "2", false }, { "4", "5", false }, { "2", "2", false },
+		{ "7", "4", true }, { "8", "4", true },
 	};
 	size_t i;
 
@@ -190,6 +191,34 @@ static void test_left_over(void)
 		nothing_left();
 		fake_front_end();
 	}
+}
+
+static void detach_at_closing(struct fake_back *b)
+{
+	const char *state = fake_xs_get(FAKE_FRONT_DIR "/state");
+	struct xs_handle *xs;
+
+	(void)b;
+	if (!state || strcmp(state, "5"))
+		return;
+	xs = fake_xs_open(0);
+	xs_rm(xs, XBT_NULL, FAKE_FRONT_DIR);
+	xs_close(xs);
+	fake_xs_put(FAKE_BACK_DIR "/state", "6");
+}
+
+/* The tool stack takes the device away while it is brought back to the start. */
+static void test_left_over_detached(void)
+{
+	fake_front_reset(DISK_BYTES);
+	fake_xs_put(FAKE_FRONT_DIR "/state", "4");
+	fake_xs_put(FAKE_BACK_DIR "/state", "4");
+	fake_back.on_sleep = detach_at_closing;
+	UNIT_EQ(open_disk(1000), -ENOENT);
+	UNIT_OK(strstr(problem.text, FAKE_FRONT_DIR " is gone") != NULL);
+	UNIT_OK(!fake_xs_get(FAKE_FRONT_DIR "/state"));
+	nothing_left();
+	fake_front_end();
 }
 
 static int write_something(void *arg, xs_transaction_t t)
@@ -307,6 +336,7 @@ int main(void)
 		{ "a back end that stays in InitWait", test_stuck_in_initwait },
 		{ "a back end that refuses passes its reason on", test_refusal },
 		{ "devices left in any state", test_left_over },
+		{ "a device detached while it is reset", test_left_over_detached },
 		{ "transactions that collide", test_collisions },
 		{ "each store request fails once", test_store_failures },
 		{ "too few grants", test_out_of_grants },

@@ -161,6 +161,36 @@ static void test_control_late(void)
 	end();
 }
 
+static void send_one(void)
+{
+	struct netfront_frame frame = { .piece = { { big, sizeof(big) } }, .nr_pieces = 1 };
+
+	UNIT_EQ(netfront_send(n, 0, &frame, 1), 1);
+	netfront_kick(n);
+}
+
+/* Answers on a ring that the wait is not about neither end it nor keep it from ending. */
+static void test_other_answers(void)
+{
+	struct netfront_options o = { .ctrl_ring = true };
+	uint32_t status, args[3] = { 0 };
+
+	begin();
+	UNIT_NEED(go(&o));
+	send_one();
+	fake_netback_serve();
+	fake_nb.ctrl_mute = true;
+	UNIT_EQ(netfront_control(n, XEN_NETIF_CTRL_TYPE_GET_HASH_FLAGS, args, 10, &status,
+				 NULL), -ETIMEDOUT);
+	UNIT_EQ(netfront_inflight(n), 0);
+	fake_nb.ctrl_mute = false;	/* the answer comes while close waits for the frame */
+	fake_nb.hold = true;
+	send_one();
+	UNIT_EQ(netfront_close(n, 100, NULL), 0);
+	UNIT_EQ(fake_gnt_pages(), 0);
+	fake_netback_end();
+}
+
 int main(void)
 {
 	static const struct unit_test tests[] = {
@@ -168,6 +198,7 @@ int main(void)
 		{ "hashing", test_hash },
 		{ "static grants", test_static_grants },
 		{ "a late answer on the control ring", test_control_late },
+		{ "answers on other rings", test_other_answers },
 	};
 
 	alarm(120);

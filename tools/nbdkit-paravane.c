@@ -192,7 +192,8 @@ static void *own(void *arg)
 	if (r < 0)
 		nbdkit_error("the device is gone: %s", p->text[0] ? p->text : strerror(-r));
 	refuse_all(r < 0 ? r : -ESHUTDOWN);
-	if (blkfront_closing(owner.f)) {
+	/* What is on the ring ends with the device: its callers wait for it. */
+	if (r < 0 || blkfront_closing(owner.f)) {
 		blkfront_close(owner.f, config.timeout_ms, NULL);
 		owner.f = NULL;
 	}
