@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -124,6 +125,32 @@ static void test_close_and_rebind(void)
 	lxguest_do(&guest, LXG_NOTIFY, theirs, 1, 0);
 	CU_ASSERT_EQUAL(next_event(), again);
 	disconnect_ports(again, theirs);
+}
+
+/*
+ * A port is closed while its sender stands between its two steps, which then finds no
+ * handle to wake: another port's event must still come.
+ */
+static void test_close_before_token(void)
+{
+	int x, y, theirs_x, theirs_y;
+	struct lx_machine m;
+
+	CU_ASSERT_EQUAL_FATAL(lx_machine_tables(&m), 0);
+	connect_ports(&x, &theirs_x);
+	connect_ports(&y, &theirs_y);
+	atomic_fetch_or((_Atomic uint32_t *)((char *)m.ports + x * LX_PORT_STRIDE),
+			LX_PORT_WORD_PENDING);
+	lxguest_do(&guest, LXG_NOTIFY, theirs_y, 1, 0);
+	disconnect_ports(x, theirs_x);
+	CU_ASSERT_EQUAL_FATAL(is_readable(), 1);
+	CU_ASSERT_EQUAL(next_event(), y);
+	CU_ASSERT_EQUAL(is_readable(), 0);
+	/* With its token there and nothing else, nothing is left. */
+	CU_ASSERT_EQUAL(xenevtchn_unmask(xce, y), 0);
+	lxguest_do(&guest, LXG_NOTIFY, theirs_y, 1, 0);
+	disconnect_ports(y, theirs_y);
+	CU_ASSERT_EQUAL(is_readable(), 0);
 }
 
 static void test_errors(void)
@@ -378,6 +405,7 @@ int main(void)
 	TEST(test_mask);
 	TEST(test_many_ports);
 	TEST(test_close_and_rebind);
+	TEST(test_close_before_token);
 	TEST(test_errors);
 	TEST(test_restrict);
 	TEST(test_peer_dies);

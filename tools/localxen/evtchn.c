@@ -5,13 +5,14 @@
  * Behaves as libxenevtchn over Linux's /dev/xen/evtchn. The handle's descriptor
  * is an eventfd in semaphore mode. The one rule: whoever brings a port from not
  * deliverable to deliverable (PENDING and not MASKED) writes one token to its
- * handle's eventfd. So there are never more tokens than deliverable ports, and
- * a readable descriptor means that xenevtchn_pending() has a port to return.
+ * handle's eventfd. So there are never fewer tokens than deliverable ports, those
+ * aside whose sender has not written yet, and seldom more.
  * Binding and closing are the hypervisor's (hv_evtchn.c); notify, pending and
  * unmask happen here, by atomic operations on the port's word.
  *
  * A sender killed between its two steps is made good by the hypervisor, which
- * may then write one token too many: that comes out as a spurious event.
+ * may then write one token too many, as a port that is closed while its sender is
+ * between them: that comes out as a spurious event.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -192,19 +193,38 @@ static void forget_port(xenevtchn_handle *xce, uint32_t port)
 	}
 }
 
+/* syscalls disk, bridge: write */
+static void write_token(int fd)
+{
+	uint64_t one = 1;
+
+	if (write(fd, &one, sizeof(one)) < 0)
+		return;	/* only if the program closed it behind our back */
+}
+
+static bool has_deliverable(const xenevtchn_handle *xce)
+{
+	for (unsigned i = 0; i < xce->nr_ports; i++)
+		if (atomic_load(&lx.dom->port[xce->ports[i]].word) == LX_PORT_PENDING)
+			return true;
+	return false;
+}
+
 /* syscalls disk, bridge: poll ppoll read */
 /*
- * The token of a port that was closed while deliverable. If its sender has not
- * written it yet this may take another port's, for which it then stands; if that
- * sender dies before it does, the hypervisor makes up for it.
+ * The token of a port that was closed while deliverable. Its sender may not have
+ * written it yet, and may never do: it finds no handle any more. Then this was
+ * another port's, so one goes back while any port is deliverable; if it is one too
+ * many, that comes out as a spurious event.
  */
-static void take_token(int fd)
+static void take_token(const xenevtchn_handle *xce)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct pollfd p = { .fd = xce->fd, .events = POLLIN };
 	uint64_t one;
 
-	if (poll(&p, 1, 0) == 1 && read(fd, &one, sizeof(one)) < 0)
-		return;
+	if (poll(&p, 1, 0) == 1 && read(xce->fd, &one, sizeof(one)) > 0 &&
+	    has_deliverable(xce))
+		write_token(xce->fd);
 }
 
 int xenevtchn_unbind(xenevtchn_handle *xce, evtchn_port_t port)
@@ -223,22 +243,13 @@ int xenevtchn_unbind(xenevtchn_handle *xce, evtchn_port_t port)
 	if (!rc) {
 		forget_port(xce, port);
 		if (rep.a)
-			take_token(xce->fd);
+			take_token(xce);
 	}
 	pthread_mutex_unlock(&xce->lock);
 	return lx_ret(rc);
 }
 
 /* ---- sending ---- */
-
-/* syscalls disk, bridge: write */
-static void write_token(int fd)
-{
-	uint64_t one = 1;
-
-	if (write(fd, &one, sizeof(one)) < 0)
-		return;	/* only if the program closed it behind our back */
-}
 
 /* syscalls disk, bridge: dup3 close */
 /*
