@@ -30,6 +30,7 @@ static struct {
 	_Atomic uint32_t id;	/* the handle that fd belongs to, or 0 */
 	int fd;
 } peers[LX_MAX_HANDLES];
+static _Atomic uint32_t peers_incarnation;
 
 /* ---- handles ---- */
 
@@ -253,17 +254,25 @@ int xenevtchn_unbind(xenevtchn_handle *xce, evtchn_port_t port)
 
 /* syscalls disk, bridge: dup3 close */
 /*
- * The eventfd of another process's handle. A stale one is replaced under the
- * same number, because another thread may be about to write to it.
+ * The eventfd of another process's handle, or -1. A stale one is replaced under the
+ * same number, because another thread may be about to write to it. The child of a
+ * fork may have closed what it inherited: it begins anew.
  */
 static int peer_fd(uint32_t id)
 {
 	unsigned i = LX_HANDLE_INDEX(id);
 	int fd;
 
-	if (atomic_load_explicit(&peers[i].id, memory_order_acquire) == id)
+	if (atomic_load_explicit(&peers_incarnation, memory_order_acquire) ==
+	    lx.incarnation &&
+	    atomic_load_explicit(&peers[i].id, memory_order_acquire) == id)
 		return peers[i].fd;
 	pthread_mutex_lock(&lx.peers_lock);
+	if (peers_incarnation != lx.incarnation) {
+		memset(peers, 0, sizeof(peers));
+		atomic_store_explicit(&peers_incarnation, lx.incarnation,
+				      memory_order_release);
+	}
 	if (peers[i].id != id &&
 	    !lx_rpc(&(struct lx_req){ .op = LX_OP_EVTCHN_FD, .a = id }, -1, NULL, 0,
 		    &fd) && fd >= 0) {
@@ -280,20 +289,26 @@ static int peer_fd(uint32_t id)
 	return fd;
 }
 
-/* Pairs with take_port() and xenevtchn_unmask() of the receiver. */
-static void signal_port(struct lx_port *p)
+/*
+ * Pairs with take_port() and xenevtchn_unmask() of the receiver. False: there is no
+ * descriptor to wake it with.
+ */
+static bool signal_port(struct lx_port *p)
 {
 	uint32_t old = atomic_fetch_or(&p->word, LX_PORT_PENDING);
 	uint32_t id;
 	int fd;
 
 	if (old & READY_MASK)
-		return;
+		return true;
 	/* After the word: hv_evtchn.c sets the handle before it unmasks a port. */
 	id = atomic_load(&p->handle);
-	fd = id ? peer_fd(id) : -1;
+	if (!id)
+		return true;
+	fd = peer_fd(id);
 	if (fd >= 0)
 		write_token(fd);
+	return fd >= 0;
 }
 
 int xenevtchn_notify(xenevtchn_handle *xce, evtchn_port_t port)
@@ -315,9 +330,11 @@ int xenevtchn_notify(xenevtchn_handle *xce, evtchn_port_t port)
 		return lx_ret(-ENOMEM);
 	atomic_store_explicit(&t->intent, LX_INTENT(LX_INTENT_NOTIFY,
 			LX_PEER_SLOT(peer), LX_PEER_PORT(peer)), memory_order_release);
-	signal_port(&lx.shm->dom[LX_PEER_SLOT(peer)].port[LX_PEER_PORT(peer)]);
+	if (!signal_port(&lx.shm->dom[LX_PEER_SLOT(peer)].port[LX_PEER_PORT(peer)]))
+		rc = lx_rpc(&(struct lx_req){ .op = LX_OP_WAKE, .a = xce->id, .b = port },
+			    -1, NULL, 0, NULL);
 	atomic_store_explicit(&t->intent, 0, memory_order_release);
-	return 0;
+	return lx_ret(rc);
 }
 
 /* ---- receiving ---- */
