@@ -93,7 +93,8 @@ standing()
 {
 	ps -ww -o pid,stat,wchan:24,cputime,args --ppid "$PPID" | cut -c -160
 	for process in $(pgrep -P "$PPID" 'xenstored|localxen'); do
-		echo "$process: $(grep -s . "/proc/$process/stack" | head -n 2 | xargs)"
+		echo "$process: $(grep -s . "/proc/$process/stack" | head -n 2 | xargs)" \
+			"syscall $(cut -d' ' -f1-3 "/proc/$process/syscall" 2>/dev/null)"
 	done
 }
 

@@ -18,6 +18,7 @@
 #pragma weak lx_flip_take
 #pragma weak lx_flip_give
 #pragma weak lx_flip_flush
+#pragma weak lx_machine_tables
 
 #define LXGUEST_MAX_REFS 2048
 

@@ -7,8 +7,10 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <xenctrl.h>
@@ -126,6 +128,32 @@ static void test_close_and_rebind(void)
 	disconnect_ports(again, theirs);
 }
 
+/*
+ * A port is closed while its sender stands between its two steps, which then finds no
+ * handle to wake: another port's event must still come.
+ */
+static void test_close_before_token(void)
+{
+	int x, y, theirs_x, theirs_y;
+	struct lx_machine m;
+
+	CU_ASSERT_EQUAL_FATAL(lx_machine_tables(&m), 0);
+	connect_ports(&x, &theirs_x);
+	connect_ports(&y, &theirs_y);
+	atomic_fetch_or((_Atomic uint32_t *)((char *)m.ports + x * LX_PORT_STRIDE),
+			LX_PORT_WORD_PENDING);
+	lxguest_do(&guest, LXG_NOTIFY, theirs_y, 1, 0);
+	disconnect_ports(x, theirs_x);
+	CU_ASSERT_EQUAL_FATAL(is_readable(), 1);
+	CU_ASSERT_EQUAL(next_event(), y);
+	CU_ASSERT_EQUAL(is_readable(), 0);
+	/* With its token there and nothing else, nothing is left. */
+	CU_ASSERT_EQUAL(xenevtchn_unmask(xce, y), 0);
+	lxguest_do(&guest, LXG_NOTIFY, theirs_y, 1, 0);
+	disconnect_ports(y, theirs_y);
+	CU_ASSERT_EQUAL(is_readable(), 0);
+}
+
 static void test_errors(void)
 {
 	int mine, theirs;
@@ -184,6 +212,64 @@ static void test_peer_dies(void)
 		;
 	CU_ASSERT_EQUAL(xenevtchn_notify(xce, mine), 0);
 	CU_ASSERT_EQUAL(xenevtchn_unbind(xce, mine), 0);
+}
+
+/* Whoever has no descriptor free wakes the other end all the same. */
+static void test_notify_without_descriptor(void)
+{
+	struct rlimit old, none;
+	struct lxguest other;
+	int mine, theirs;
+
+	/* A process that we have not notified yet: its eventfd is not here. */
+	lxguest_start(&other, domid);
+	theirs = lxguest_do(&other, LXG_ALLOC_PORT, 0, 0, 0);
+	mine = xenevtchn_bind_interdomain(xce, domid, theirs);
+	CU_ASSERT_EQUAL(next_event(), mine);
+	getrlimit(RLIMIT_NOFILE, &old);
+	none = old;
+	none.rlim_cur = 0;
+	setrlimit(RLIMIT_NOFILE, &none);
+	CU_ASSERT_EQUAL(xenevtchn_notify(xce, mine), 0);
+	setrlimit(RLIMIT_NOFILE, &old);
+	CU_ASSERT_EQUAL(lxguest_do(&other, LXG_PENDING, 5000, 0, 0), theirs);
+	lxguest_stop(&other);
+	CU_ASSERT_EQUAL(xenevtchn_unbind(xce, mine), 0);
+}
+
+/* Exit status: 0 when nothing was written but to theirs. */
+static int notify_with_other_descriptors(int theirs)
+{
+	int file = memfd_create("inherited", 0);
+	xenevtchn_handle *h;
+
+	for (int fd = 3; fd < 256; fd++)
+		if (fd != file && dup2(file, fd) != fd)
+			return 2;
+	h = xenevtchn_open(NULL, 0);
+	if (!h || xenevtchn_notify(h, xenevtchn_bind_interdomain(h, domid, theirs)))
+		return 3;
+	return lseek(file, 0, SEEK_END) ? 4 : 0;
+}
+
+/* A child has its own files where its parent's eventfds were, as a daemon may. */
+static void test_notify_after_fork(void)
+{
+	int mine, theirs, second, status;
+	pid_t pid;
+
+	connect_ports(&mine, &theirs);
+	CU_ASSERT_EQUAL(xenevtchn_notify(xce, mine), 0);
+	CU_ASSERT_EQUAL(lxguest_do(&guest, LXG_PENDING, 20000, 0, 0), theirs);
+	second = lxguest_do(&guest, LXG_ALLOC_PORT, 0, 0, 0);
+	pid = fork();
+	if (!pid)
+		_exit(notify_with_other_descriptors(second));
+	waitpid(pid, &status, 0);
+	CU_ASSERT_EQUAL(status, 0);
+	CU_ASSERT_EQUAL(lxguest_do(&guest, LXG_PENDING, 5000, 0, 0), second);
+	CU_ASSERT_EQUAL(lxguest_do(&guest, LXG_UNBIND, second, 0, 0), 0);
+	disconnect_ports(mine, theirs);
 }
 
 static void test_domain_death_virq(void)
@@ -378,9 +464,12 @@ int main(void)
 	TEST(test_mask);
 	TEST(test_many_ports);
 	TEST(test_close_and_rebind);
+	TEST(test_close_before_token);
 	TEST(test_errors);
 	TEST(test_restrict);
 	TEST(test_peer_dies);
+	TEST(test_notify_without_descriptor);
+	TEST(test_notify_after_fork);
 	TEST(test_domain_death_virq);
 	TEST(test_not_provided);
 	TEST(test_foreign_map);

@@ -381,6 +381,26 @@ static void test_switch(void)
 	xs_close(xs);
 }
 
+/* Who interferes without end does not hold us for ever. */
+static void test_switch_never_committed(void)
+{
+	struct xs_handle *xs = start();
+	struct xenbus_device dev;
+
+	device(&dev, xs);
+	fake_xs_put(BACK "/state", "1");
+	fake_xs_refuse_commits(XENBUS_COMMITS - 1);
+	UNIT_EQ(xenbus_switch_state(&dev, XenbusStateInitWait), 0);
+	fake_xs_refuse_commits(1000000);
+	UNIT_EQ(xenbus_switch_state(&dev, XenbusStateConnected), -EBUSY);
+	UNIT_STREQ(fake_xs_get(BACK "/state"), "2");
+	UNIT_EQ(dev.state, XenbusStateInitWait);
+	UNIT_EQ(fake_xs_open_transactions(), 0);
+	fake_xs_refuse_commits(0);
+	UNIT_EQ(xenbus_switch_state(&dev, XenbusStateConnected), 0);
+	xs_close(xs);
+}
+
 /* The tool stack wrote 5, or made the device anew, after we last looked. */
 static void test_switch_overtaken(void)
 {
@@ -517,6 +537,7 @@ int main(void)
 		{ "state names", test_state_names },
 		{ "reading a state", test_read_state },
 		{ "switching", test_switch },
+		{ "a switch that somebody always interferes with", test_switch_never_committed },
 		{ "a switch that the tool stack overtook", test_switch_overtaken },
 		{ "a late switch does not revive", test_switch_does_not_revive },
 		{ "a switch that fails at any request", test_switch_fails },

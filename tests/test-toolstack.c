@@ -343,6 +343,26 @@ static void test_wait_times_out(void)
 	UNIT_EQ(v.front, XenbusStateInitialising);
 }
 
+/*
+ * When the time is over, events that wait (here those of the watches themselves) do not
+ * buy another look: a guest may make them without end.
+ */
+static void test_wait_no_time_with_events(void)
+{
+	struct xs_handle *xs = toolstack_world();
+	unsigned int before, look;
+	struct toolstack_view v;
+
+	UNIT_EQ(toolstack_create_disk(xs, &plain), 0);
+	before = fake_xs_requests();
+	UNIT_EQ(toolstack_look(xs, 0, "vbd", 3, 51712, &v), 0);
+	look = fake_xs_requests() - before;
+	before = fake_xs_requests();
+	UNIT_EQ(toolstack_wait_connected(xs, 0, "vbd", 3, 51712, 0, &v), -ETIMEDOUT);
+	UNIT_OK(fake_xs_requests() - before <= look + 8);	/* and the four watches */
+	xs_close(xs);
+}
+
 static void test_wait_aborts(void)
 {
 	static const struct world_node closed[] = { { BACK "/state", "6" } };
@@ -580,6 +600,7 @@ int main(void)
 		{ "create makes all or nothing", test_create_is_atomic },
 		{ "wait until both are connected", test_wait_connected },
 		{ "wait, in vain", test_wait_times_out },
+		{ "no time to wait, with events there", test_wait_no_time_with_events },
 		{ "wait, until an end gives up", test_wait_aborts },
 		{ "wait for what is not there", test_wait_for_nothing },
 		{ "look", test_look },

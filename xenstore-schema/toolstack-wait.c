@@ -6,6 +6,7 @@
  * device. Must not know: how a device is created, images, rings.
  */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 #include "util.h"
 
 #define TOKEN "toolstack-wait"
+#define EVENTS_PER_LOOK 1000
 
 /* ---- waiting -------------------------------------------------------------- */
 
@@ -56,26 +58,30 @@ static int remaining_ms(const struct wait *w)
 }
 
 /* Takes what is queued; the contents do not matter, both ends are read anew. */
-static void drain(struct xs_handle *xs)
+static void drain(struct xs_handle *xs, unsigned int most)
 {
 	char **event;
 
-	while ((event = xs_check_watch(xs)))
+	while (most-- && (event = xs_check_watch(xs)))
 		free(event);
 }
 
+/* The time ends whatever is queued: a guest may write below its directory without end. */
 static int wait_event(struct wait *w)
 {
 	struct pollfd pfd = { .fd = xs_fileno(w->xs), .events = POLLIN };
-	int n = poll(&pfd, 1, remaining_ms(w));
+	int left_ms = remaining_ms(w), n;
 
+	if (!left_ms)
+		return -ETIMEDOUT;
+	n = poll(&pfd, 1, left_ms);
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
 	if (!n)
 		return -ETIMEDOUT;
 	if (pfd.revents & (POLLERR | POLLHUP | POLLNVAL))
 		return -EIO;
-	drain(w->xs);
+	drain(w->xs, EVENTS_PER_LOOK);
 	return 0;
 }
 
@@ -110,7 +116,7 @@ static int wait_for(struct xs_handle *xs, const struct toolstack_dirs *dirs,
 	else
 		rc = xenbus_store_error();
 	watch(&w, false);
-	drain(xs);
+	drain(xs, UINT_MAX);
 	return rc;
 }
 
@@ -226,7 +232,7 @@ int toolstack_set_limit(struct xs_handle *xs, uint32_t backend_domid, const char
 	while (!rc && !(rc = limit_verdict(&w, text)))
 		rc = wait_event(&w);
 	watch(&w, false);
-	drain(xs);
+	drain(xs, UINT_MAX);
 	return rc > 0 ? 0 : rc;
 }
 

@@ -365,9 +365,10 @@ bool xenbus_exists(struct xs_handle *xs, xs_transaction_t t, const char *path)
 int xenbus_transact(struct xs_handle *xs, xenbus_transaction_fn *fn, void *arg)
 {
 	xs_transaction_t t;
+	unsigned int n;
 	int rc;
 
-	for (;;) {
+	for (n = 0; n < XENBUS_COMMITS; n++) {
 		errno = 0;
 		t = xs_transaction_start(xs);
 		if (t == XBT_NULL)
@@ -384,4 +385,5 @@ int xenbus_transact(struct xs_handle *xs, xenbus_transaction_fn *fn, void *arg)
 		if (errno != EAGAIN)
 			return xenbus_store_error();
 	}
+	return -EBUSY;
 }

@@ -96,8 +96,10 @@ bool xenbus_exists(struct xs_handle *xs, xs_transaction_t t, const char *path);
 
 /*
  * Runs fn in a transaction until nobody interfered. fn returns 0 to commit or
- * -errno to abandon, which is then the result; it may run several times.
+ * -errno to abandon, which is then the result; it may run several times. -EBUSY:
+ * somebody did each of XENBUS_COMMITS times, and nothing was written.
  */
+#define XENBUS_COMMITS 100
 typedef int xenbus_transaction_fn(struct xs_handle *xs, xs_transaction_t t, void *arg);
 int xenbus_transact(struct xs_handle *xs, xenbus_transaction_fn *fn, void *arg);
 

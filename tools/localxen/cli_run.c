@@ -323,7 +323,8 @@ static void usage(void)
 	     "      --maptrack=M         dom0's maptrack frames, 256 maps each (default 1024)\n"
 	     "      --extra-pages=P      pages that dom0 may have above its memory (default 4096)\n"
 	     "      --pvh                dom0 as a PVH domain: its pages cannot be transferred\n"
-	     "      --gnttab=no-transfer as Xen's option: no domain's pages can be transferred\n"
+	     "      --gnttab=transfer|no-transfer\n"
+	     "                           as Xen's option: whether domains' pages can be transferred\n"
 	     "  -h, --help               show this\n\n"
 	     "Exit status: COMMAND's; 128+N if it died of signal N, or localxen was sent signal\n"
 	     "N; 125 if localxen failed, 126 if COMMAND cannot run, 127 if it is not found.");

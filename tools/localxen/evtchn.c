@@ -5,13 +5,14 @@
  * Behaves as libxenevtchn over Linux's /dev/xen/evtchn. The handle's descriptor
  * is an eventfd in semaphore mode. The one rule: whoever brings a port from not
  * deliverable to deliverable (PENDING and not MASKED) writes one token to its
- * handle's eventfd. So there are never more tokens than deliverable ports, and
- * a readable descriptor means that xenevtchn_pending() has a port to return.
+ * handle's eventfd. So there are never fewer tokens than deliverable ports, those
+ * aside whose sender has not written yet, and seldom more.
  * Binding and closing are the hypervisor's (hv_evtchn.c); notify, pending and
  * unmask happen here, by atomic operations on the port's word.
  *
  * A sender killed between its two steps is made good by the hypervisor, which
- * may then write one token too many: that comes out as a spurious event.
+ * may then write one token too many, as a port that is closed while its sender is
+ * between them: that comes out as a spurious event.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ static struct {
 	_Atomic uint32_t id;	/* the handle that fd belongs to, or 0 */
 	int fd;
 } peers[LX_MAX_HANDLES];
+static _Atomic uint32_t peers_incarnation;
 
 /* ---- handles ---- */
 
@@ -192,19 +194,38 @@ static void forget_port(xenevtchn_handle *xce, uint32_t port)
 	}
 }
 
+/* syscalls disk, bridge: write */
+static void write_token(int fd)
+{
+	uint64_t one = 1;
+
+	if (write(fd, &one, sizeof(one)) < 0)
+		return;	/* only if the program closed it behind our back */
+}
+
+static bool has_deliverable(const xenevtchn_handle *xce)
+{
+	for (unsigned i = 0; i < xce->nr_ports; i++)
+		if (atomic_load(&lx.dom->port[xce->ports[i]].word) == LX_PORT_PENDING)
+			return true;
+	return false;
+}
+
 /* syscalls disk, bridge: poll ppoll read */
 /*
- * The token of a port that was closed while deliverable. If its sender has not
- * written it yet this may take another port's, for which it then stands; if that
- * sender dies before it does, the hypervisor makes up for it.
+ * The token of a port that was closed while deliverable. Its sender may not have
+ * written it yet, and may never do: it finds no handle any more. Then this was
+ * another port's, so one goes back while any port is deliverable; if it is one too
+ * many, that comes out as a spurious event.
  */
-static void take_token(int fd)
+static void take_token(const xenevtchn_handle *xce)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct pollfd p = { .fd = xce->fd, .events = POLLIN };
 	uint64_t one;
 
-	if (poll(&p, 1, 0) == 1 && read(fd, &one, sizeof(one)) < 0)
-		return;
+	if (poll(&p, 1, 0) == 1 && read(xce->fd, &one, sizeof(one)) > 0 &&
+	    has_deliverable(xce))
+		write_token(xce->fd);
 }
 
 int xenevtchn_unbind(xenevtchn_handle *xce, evtchn_port_t port)
@@ -223,7 +244,7 @@ int xenevtchn_unbind(xenevtchn_handle *xce, evtchn_port_t port)
 	if (!rc) {
 		forget_port(xce, port);
 		if (rep.a)
-			take_token(xce->fd);
+			take_token(xce);
 	}
 	pthread_mutex_unlock(&xce->lock);
 	return lx_ret(rc);
@@ -231,28 +252,27 @@ int xenevtchn_unbind(xenevtchn_handle *xce, evtchn_port_t port)
 
 /* ---- sending ---- */
 
-/* syscalls disk, bridge: write */
-static void write_token(int fd)
-{
-	uint64_t one = 1;
-
-	if (write(fd, &one, sizeof(one)) < 0)
-		return;	/* only if the program closed it behind our back */
-}
-
 /* syscalls disk, bridge: dup3 close */
 /*
- * The eventfd of another process's handle. A stale one is replaced under the
- * same number, because another thread may be about to write to it.
+ * The eventfd of another process's handle, or -1. A stale one is replaced under the
+ * same number, because another thread may be about to write to it. The child of a
+ * fork may have closed what it inherited: it begins anew.
  */
 static int peer_fd(uint32_t id)
 {
 	unsigned i = LX_HANDLE_INDEX(id);
 	int fd;
 
-	if (atomic_load_explicit(&peers[i].id, memory_order_acquire) == id)
+	if (atomic_load_explicit(&peers_incarnation, memory_order_acquire) ==
+	    lx.incarnation &&
+	    atomic_load_explicit(&peers[i].id, memory_order_acquire) == id)
 		return peers[i].fd;
 	pthread_mutex_lock(&lx.peers_lock);
+	if (peers_incarnation != lx.incarnation) {
+		memset(peers, 0, sizeof(peers));
+		atomic_store_explicit(&peers_incarnation, lx.incarnation,
+				      memory_order_release);
+	}
 	if (peers[i].id != id &&
 	    !lx_rpc(&(struct lx_req){ .op = LX_OP_EVTCHN_FD, .a = id }, -1, NULL, 0,
 		    &fd) && fd >= 0) {
@@ -269,20 +289,26 @@ static int peer_fd(uint32_t id)
 	return fd;
 }
 
-/* Pairs with take_port() and xenevtchn_unmask() of the receiver. */
-static void signal_port(struct lx_port *p)
+/*
+ * Pairs with take_port() and xenevtchn_unmask() of the receiver. False: there is no
+ * descriptor to wake it with.
+ */
+static bool signal_port(struct lx_port *p)
 {
 	uint32_t old = atomic_fetch_or(&p->word, LX_PORT_PENDING);
 	uint32_t id;
 	int fd;
 
 	if (old & READY_MASK)
-		return;
+		return true;
 	/* After the word: hv_evtchn.c sets the handle before it unmasks a port. */
 	id = atomic_load(&p->handle);
-	fd = id ? peer_fd(id) : -1;
+	if (!id)
+		return true;
+	fd = peer_fd(id);
 	if (fd >= 0)
 		write_token(fd);
+	return fd >= 0;
 }
 
 int xenevtchn_notify(xenevtchn_handle *xce, evtchn_port_t port)
@@ -304,9 +330,11 @@ int xenevtchn_notify(xenevtchn_handle *xce, evtchn_port_t port)
 		return lx_ret(-ENOMEM);
 	atomic_store_explicit(&t->intent, LX_INTENT(LX_INTENT_NOTIFY,
 			LX_PEER_SLOT(peer), LX_PEER_PORT(peer)), memory_order_release);
-	signal_port(&lx.shm->dom[LX_PEER_SLOT(peer)].port[LX_PEER_PORT(peer)]);
+	if (!signal_port(&lx.shm->dom[LX_PEER_SLOT(peer)].port[LX_PEER_PORT(peer)]))
+		rc = lx_rpc(&(struct lx_req){ .op = LX_OP_WAKE, .a = xce->id, .b = port },
+			    -1, NULL, 0, NULL);
 	atomic_store_explicit(&t->intent, 0, memory_order_release);
-	return 0;
+	return lx_ret(rc);
 }
 
 /* ---- receiving ---- */

@@ -156,6 +156,8 @@ bool hv_owns_handle(unsigned proc, uint32_t id);
 void hv_close_all_ports(unsigned slot);
 /* Sends as the owner of port would. */
 void hv_notify_peer(unsigned slot, uint32_t port);
+/* Wakes who has the other end, deliverable already. 0, -EINVAL, -ENOTCONN. */
+int hv_wake_peer(unsigned slot, uint32_t handle, uint32_t port);
 void hv_raise_virq(uint32_t virq);
 /* The sender of an event to this port died in the middle. */
 void hv_repeat_token(unsigned slot, uint32_t port);

@@ -170,6 +170,8 @@ static int do_evtchn(struct call *c, unsigned proc)
 		return hv_unbind(slot, req->a, req->b, &c->rep->rep.a);
 	case LX_OP_ADOPT:
 		return made_port(c, hv_adopt(slot, req->a, req->b));
+	case LX_OP_WAKE:
+		return hv_wake_peer(slot, req->a, req->b);
 	default:
 		return -ENOSYS;
 	}

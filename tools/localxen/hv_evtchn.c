@@ -267,6 +267,21 @@ void hv_notify_peer(unsigned slot, uint32_t port)
 		set_pending(port_at(LX_PEER_SLOT(peer), LX_PEER_PORT(peer)));
 }
 
+int hv_wake_peer(unsigned slot, uint32_t handle, uint32_t port)
+{
+	uint64_t peer;
+
+	if (!port || port >= LX_MAX_PORTS)
+		return -EINVAL;
+	if (atomic_load(&port_at(slot, port)->handle) != handle)
+		return -ENOTCONN;
+	peer = atomic_load(&port_at(slot, port)->peer);
+	if (LX_PEER_STATE(peer) == LX_PORT_INTERDOMAIN)
+		write_token(atomic_load(
+			&port_at(LX_PEER_SLOT(peer), LX_PEER_PORT(peer))->handle));
+	return 0;
+}
+
 /* A global VIRQ: it has one receiver, in dom0. */
 void hv_raise_virq(uint32_t virq)
 {

@@ -34,6 +34,7 @@ enum lx_op {
 	LX_OP_BIND_VIRQ,	/* a: handle, b: virq; reply a: port */
 	LX_OP_UNBIND,		/* a: handle, b: port; reply a: a token is left over */
 	LX_OP_ADOPT,		/* a: handle, b: port; reply a: port */
+	LX_OP_WAKE,		/* a: handle, b: port: a token for who has its other end */
 	LX_OP_POKE,		/* no reply: something that waits may be free now */
 	LX_OP_CREATE,		/* struct lx_create in data; reply a: domid, b: store port */
 	LX_OP_DESTROY,		/* domid */

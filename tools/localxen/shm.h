@@ -22,7 +22,7 @@
 #include <xen/grant_table.h>
 
 #define LX_MAGIC 0x4c585348
-#define LX_VERSION 2
+#define LX_VERSION 3
 #define LX_PAGE_SIZE 4096u
 #define LX_PAGE_SHIFT 12
 
