@@ -99,7 +99,7 @@ bool xenbus_exists(struct xs_handle *xs, xs_transaction_t t, const char *path);
  * -errno to abandon, which is then the result; it may run several times. -EBUSY:
  * somebody did each of XENBUS_COMMITS times, and nothing was written.
  */
-#define XENBUS_COMMITS 100
+#define XENBUS_COMMITS 1000
 typedef int xenbus_transaction_fn(struct xs_handle *xs, xs_transaction_t t, void *arg);
 int xenbus_transact(struct xs_handle *xs, xenbus_transaction_fn *fn, void *arg);
 
