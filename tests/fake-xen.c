@@ -432,5 +432,11 @@ void fake_guest_notify(uint32_t port)
 	pthread_mutex_unlock(&lock);
 }
 
+void fake_guest_order(void)
+{
+	pthread_mutex_lock(&lock);
+	pthread_mutex_unlock(&lock);
+}
+
 uint32_t fake_guest_events(uint32_t port) { return get(&ports[port].sent); }
 uint32_t fake_taken_events(uint32_t port) { return get(&ports[port].taken); }

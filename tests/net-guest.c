@@ -77,6 +77,7 @@ void net_guest_slot(struct net_guest *g, uint32_t queue, const void *slot)
 
 void net_guest_publish(struct net_guest *g, uint32_t queue)
 {
+	fake_guest_order();
 	if (ring_front_push(&g->queue[queue].tx))
 		fake_guest_notify(g->front.queue[queue].tx_port);
 }
@@ -193,6 +194,7 @@ void net_guest_post(struct net_guest *g, uint32_t queue, uint32_t nr)
 		req.gref = q->rx_gref[q->posted[slot]];
 		ring_front_put(&q->rx, &req, sizeof(req));
 	}
+	fake_guest_order();
 	if (ring_front_push(&q->rx))
 		fake_guest_notify(g->front.queue[queue].rx_port);
 }
@@ -203,6 +205,7 @@ static uint32_t take(struct net_guest_queue *q, void *out)
 	uint32_t slot = q->rx.rsp_cons & (NET_GUEST_RING - 1);
 
 	assert(ring_front_pending(&q->rx) > 0);
+	fake_guest_order();
 	ring_front_take(&q->rx, out, sizeof(netif_rx_response_t));
 	return q->posted[slot];
 }
