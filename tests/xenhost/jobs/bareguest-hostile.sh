@@ -2,7 +2,7 @@
 # about: a bare guest that means harm to its disk and its interfaces: its grant table, its ports, its end
 # needs: tests/bareguest/bareguest paravane-blkback paravane-netback
 # stores: one
-# timeout: 1200
+# timeout: 3000
 
 [ "$XH_BACKEND" = ours ] || skip "it is about our back ends"
 our_backend vbd --log-level=debug

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: our net front end in a guest without an operating system, on our back end: every byte of frames from and to another such guest and Debian
 # needs: tests/bareguest/bareguest tests/verified-udp paravane-netback
-# timeout: 500
+# timeout: 1250
 
 udp=$XH_BUILD/tests/verified-udp
 served_bridge net0

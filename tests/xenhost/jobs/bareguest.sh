@@ -2,7 +2,7 @@
 # about: a guest without an operating system: boots, tries itself; its disk by our front end, on our back end, the kernel's and QEMU's
 # quick: yes
 # needs: tests/bareguest/bareguest paravane-blkback
-# timeout: 400
+# timeout: 1000
 
 milliseconds() { echo $(($(date +%s%N) / 1000000)); }
 

@@ -2,7 +2,7 @@
 # about: a hostile block front end in a Linux guest, beside a guest whose fio must not notice
 # needs: paravane-blkback tests/hostile-blk
 # stores: one
-# timeout: 1200
+# timeout: 3000
 
 [ "$XH_BACKEND" = ours ] || skip "it is about our back end"
 hostile=$XH_BUILD/tests/hostile-blk

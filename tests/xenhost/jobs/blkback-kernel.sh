@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: Debian's own block back end and front end: the tier itself, no program of ours
-# timeout: 240
+# timeout: 600
 
 file=$(image kernel 64)
 guest_start kb pv

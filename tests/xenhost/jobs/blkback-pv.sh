@@ -2,7 +2,7 @@
 # about: our block back end, Debian's front end in a PV guest: features, files, fio, discard, read-only, detach
 # quick: yes
 # needs: paravane-blkback paravane
-# timeout: 240
+# timeout: 600
 
 file=$(image pv 96)
 fixed=$(image fixed 4)

@@ -2,7 +2,7 @@
 # about: our block front end in a Linux guest on Debian's blkback, QEMU's qdisk and our back end
 # quick: yes
 # needs: paravane-blkfront paravane-blkback
-# timeout: 300
+# timeout: 750
 
 front=$(command -v paravane-blkfront)
 # Without the kernel's front end: it would take the disks.

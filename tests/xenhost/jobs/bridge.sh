@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: VLANs and isolation changed under guests that talk, captures, an uplink into a Linux bridge of dom0's
 # needs: paravane-netback
-# timeout: 400
+# timeout: 1000
 
 [ "$XH_BACKEND" = ours ] || skip "this is about our back end's bridges"
 modprobe bridge

@@ -2,7 +2,7 @@
 # about: paravane compare in dom0: the back end on the guest's CPU and beside it; dom0's CPUs are given back
 # needs: paravane paravane-blkback compare-xen/domain-cpu
 # stores: one
-# timeout: 900
+# timeout: 2250
 
 before=$(xl vcpu-list 0 | awk '{ print $3, $(NF - 2), $NF }')
 check "it measures" eval '"$XH_BUILD/tools/compare-xen/compare-xen" --kernel $xh_boot/vmlinuz --pv-kernel $xh_boot/vmlinux \

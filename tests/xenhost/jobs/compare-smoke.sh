@@ -3,7 +3,7 @@
 # needs: paravane paravane-blkback compare-xen/domain-cpu
 # boot: vcpus=1
 # stores: one
-# timeout: 900
+# timeout: 2250
 
 # One CPU for the HVM guest: docs/xenhost.md.
 compare=("$XH_BUILD/tools/compare-xen/compare-xen" --kernel $xh_boot/vmlinuz --pv-kernel $xh_boot/vmlinux

@@ -3,7 +3,7 @@
 # quick: yes
 # needs: paravane-blkback
 # stores: one
-# timeout: 1800
+# timeout: 4500
 
 [ "$XH_BACKEND" = ours ] || skip "only our back end survives this"
 rounds=${DEATHS:-4}

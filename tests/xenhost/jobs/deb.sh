@@ -2,7 +2,7 @@
 # about: the Debian packages in dom0: installed, started by their units under systemd, used by xl, upgraded, as docs/operations.md prints it
 # needs: deb/built
 # stores: one
-# timeout: 600
+# timeout: 1500
 # boot: own
 
 [ "$XH_BACKEND" = ours ] || skip "it is about our packages"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: a guest that refuses a detach while the disk is mounted (Debian 11's kernel; tests/xenhost/fetch-older)
 # needs: paravane-blkback
-# timeout: 240
+# timeout: 600
 
 older=$(dirname "$XH_PACKAGES")/older
 [ -e $older/guest.cpio ] || skip "no kernel whose blkfront refuses: tests/xenhost/fetch-older fetches one"

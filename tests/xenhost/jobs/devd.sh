@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: both back ends in a driver domain whose "xl devd" runs the scripts and clears away, as docs/operations.md prints it
 # needs: paravane-blkback paravane-netback
-# timeout: 400
+# timeout: 1000
 
 [ "$XH_BACKEND" = ours ] || skip "it is about our back end"
 xl=/usr/lib/xen-$XH_XEN_VERSION/bin/xl

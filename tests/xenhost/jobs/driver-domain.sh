@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: the back end in a guest of its own serves another: gntdev, evtchn and xenbus devices are all it has
 # needs: paravane-blkback
-# timeout: 400
+# timeout: 1000
 
 [ "$XH_BACKEND" = ours ] || skip "it is about our back end"
 guest_start driver pv memory=400 cmdline=guest_modules=xen-evtchn,xen-gntdev \

@@ -2,7 +2,7 @@
 # about: pages that change owner, with no device between: dom0's process gives, a bare guest takes and gives back
 # needs: tests/bareguest/bareguest tests/give-pages
 # stores: one
-# timeout: 300
+# timeout: 750
 
 give=$XH_BUILD/tests/give-pages
 

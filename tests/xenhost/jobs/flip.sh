@@ -2,7 +2,7 @@
 # about: frames by page transfer through our switch: 100,000 from Debian and from a bare guest, each byte checked; nothing leaks; hostile guests
 # needs: tests/bareguest/bareguest tests/verified-udp paravane-netback paravane-flip
 # stores: one
-# timeout: 900
+# timeout: 2250
 
 udp=$XH_BUILD/tests/verified-udp
 own=$(pages_of 0)

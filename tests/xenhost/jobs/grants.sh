@@ -2,7 +2,7 @@
 # about: grant modes, and many disks on a host with few maptrack entries: no I/O error, idle pages go back
 # needs: paravane-blkback
 # stores: one
-# timeout: 300
+# timeout: 750
 # boot: own xen:gnttab_max_maptrack_frames=1 xen:gnttab_max_frames=4
 
 # One frame is 256 entries, and dom0 as a PV domain needs two for each page: 128 pages.

@@ -3,7 +3,7 @@
 # needs: paravane-blkback
 # boot: vcpus=1
 # stores: one
-# timeout: 400
+# timeout: 1000
 
 # An unpartitioned ext4 disk with what GRUB looks for and what it boots.
 make_boot_disk()

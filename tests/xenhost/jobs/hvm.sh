@@ -3,7 +3,7 @@
 # needs: paravane-blkback
 # boot: vcpus=1
 # stores: one
-# timeout: 1100
+# timeout: 2750
 
 # One CPU: QEMU 7.2 delivers an interrupt that Xen injected into an HVM guest a second
 # time when it turns to another CPU before the guest's next exit. docs/xenhost.md.

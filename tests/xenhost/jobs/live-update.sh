@@ -2,7 +2,7 @@
 # about: XenStore is updated live, and does not answer for a while, under a Debian guest's verified I/O and a stream between two
 # needs: paravane-blkback paravane-netback
 # boot: own
-# timeout: 1800
+# timeout: 4500
 
 [ "$XH_BACKEND" = ours ] || skip "our back ends are meant"
 store=$(cat /run/xenstored.pid)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: two guests and four disks at once; a CD, and a drive whose CDs are changed; 42 disks of one guest, to beyond xvdz
 # needs: paravane-blkback
-# timeout: 400
+# timeout: 1000
 
 [ "$XH_BACKEND" = ours ] || skip "it is about our back end"
 our_backend vbd

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: disks move to other images under Debian's front end doing verified I/O: files, a block device, a disk of xl's; a copy of one moment
 # needs: paravane-blkback
-# timeout: 900
+# timeout: 2250
 
 [ "$XH_BACKEND" = ours ] || skip "only our back end has mirrors"
 modprobe loop

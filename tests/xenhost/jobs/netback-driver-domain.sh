@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: the net back end in a guest of its own serves two others under xl: attach, detach, destroy under load; it dies itself, and comes back
 # needs: paravane-netback
-# timeout: 900
+# timeout: 2250
 
 [ "$XH_BACKEND" = ours ] || skip "it is about our back end"
 back=$(command -v paravane-netback)

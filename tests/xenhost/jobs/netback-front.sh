@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: our net front end's frames to a Debian guest through our back end: static grants, hash, a multicast filter, no offloads
 # needs: paravane-netback paravane-netfront
-# timeout: 500
+# timeout: 1250
 
 [ "$XH_BACKEND" = ours ] || skip "the kernel's back end has no static grants (job netfront-netback)"
 front=$(command -v paravane-netfront)

@@ -2,7 +2,7 @@
 # about: interfaces come and go: xl network-attach and -detach, a PVH guest, save and restore, destroy under load
 # needs: paravane-netback
 # boot: vcpus=1
-# timeout: 500
+# timeout: 1250
 
 served_bridge net0
 guest_start la pv memory=256 vif="$(served_vif net0)"

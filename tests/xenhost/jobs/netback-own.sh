@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: what only our two ends have: static grants, Toeplitz, multicast filter, seen in frames; a hostile net front end
 # needs: paravane-netback paravane-netfront tests/net-own tests/hostile-net
-# timeout: 500
+# timeout: 1250
 
 [ "$XH_BACKEND" = ours ] || skip "it is about our back end"
 front=$(command -v paravane-netfront)

@@ -2,7 +2,7 @@
 # about: two Debian guests by xl's vif=[]: TCP both ways, UDP, IPv6, jumbo frames, offloads on and off, two queues
 # quick: yes
 # needs: paravane-netback
-# timeout: 400
+# timeout: 1000
 
 served_bridge net0
 guest_start na pv memory=256 vcpus=2 paused=1 vif="$(served_vif net0 mtu=9000)"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: our net front end in a Linux guest on Debian's netback: ping, TCP both ways, offloads, queues
 # needs: paravane-netfront
-# timeout: 400
+# timeout: 1000
 
 front=$(command -v paravane-netfront)
 # Without the kernel's front end: it would take the interfaces.

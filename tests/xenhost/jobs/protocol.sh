@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: the rarer half of the protocol: 4096 segments, sectors of 4096 bytes, barriers, secure discard, block devices
 # needs: paravane-blkback
-# timeout: 600
+# timeout: 1500
 
 # counter DISK NAME: of the disk's worker.
 counter()

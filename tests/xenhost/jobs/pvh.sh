@@ -2,7 +2,7 @@
 # about: a guest of the type PVH, its disk by xl and the script
 # needs: paravane-blkback
 # boot: vcpus=1
-# timeout: 300
+# timeout: 750
 
 [ "$XH_BACKEND" = ours ] || skip "xl attaches $XH_BACKEND disks without our script"
 our_backend vbd

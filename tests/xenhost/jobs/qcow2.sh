@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: qcow2 images under xl: qemu-nbd is started, killed under writes, started again; an overlay on a backing file
 # needs: paravane-blkback
-# timeout: 400
+# timeout: 1000
 
 [ "$XH_BACKEND" = ours ] || skip "it is about our back end"
 command -v qemu-nbd >/dev/null && command -v qemu-img >/dev/null || skip "no qemu-nbd here (Debian package qemu-utils)"

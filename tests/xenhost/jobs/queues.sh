@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: a front end of several queues and rings of several pages
 # needs: paravane-blkback
-# timeout: 240
+# timeout: 600
 
 # try_rings QUEUES ORDER: one guest with as many queues and 2^ORDER pages a ring.
 try_rings()

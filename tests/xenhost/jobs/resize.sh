@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: a disk that grows and shrinks under a running guest; a detach while it is mounted
 # needs: paravane-blkback
-# timeout: 300
+# timeout: 750
 
 [ "$XH_BACKEND" = ours ] || skip "it is about our back end"
 

@@ -2,7 +2,7 @@
 # about: workers of a disk and a bridge on real Xen: what they are, what an intruder in them is refused, Debian's front ends served on
 # needs: paravane-blkback paravane-netback tests/intruder-blkback tests/intruder-netback
 # stores: one
-# timeout: 400
+# timeout: 1000
 
 [ "$XH_BACKEND" = ours ] || skip "only our workers are in a sandbox"
 file=$(image sand 48)

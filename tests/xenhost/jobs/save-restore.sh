@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: xl save and xl restore of a guest with its disk under I/O
 # needs: paravane-blkback
-# timeout: 300
+# timeout: 750
 
 case $XH_BACKEND in
 ours)	our_backend vbd ;;

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: the host itself: xl, XenStore, a PV guest that answers
 # quick: yes
-# timeout: 120
+# timeout: 300
 
 check "xl sees dom0" xl list
 xenstore-write /xenhost/round-trip "over and out"

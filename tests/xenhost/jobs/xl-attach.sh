@@ -2,7 +2,7 @@
 # about: xl create, block-attach, block-list, block-detach; guest shutdown; xl destroy under I/O; nothing is left
 # quick: yes
 # needs: paravane-blkback
-# timeout: 300
+# timeout: 750
 
 fio_forever='fio --name=w --filename=/dev/xvda --rw=randwrite --bs=4k --ioengine=libaio --direct=1 --iodepth=16 --time_based --runtime=600'
 

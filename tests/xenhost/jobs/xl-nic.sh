@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: interfaces that cannot be are refused under xl with a reason, at once and without a trace
 # needs: paravane-netback
-# timeout: 300
+# timeout: 750
 
 [ "$XH_BACKEND" = ours ] || skip "xl attaches $XH_BACKEND interfaces without our script"
 

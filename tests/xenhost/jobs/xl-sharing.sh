@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: a second writer under xl is refused, at once and without a trace; readers share; shared: overrides
 # needs: paravane-blkback
-# timeout: 300
+# timeout: 750
 
 [ "$XH_BACKEND" = ours ] || skip "xl attaches $XH_BACKEND disks without our script"
 
