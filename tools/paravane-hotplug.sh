@@ -48,6 +48,13 @@ sweep()
 	done
 }
 
+# check_kernel KIND MODULE: two back ends that answer one guest damage its data.
+check_kernel()
+{
+	[ ! -d "/sys/bus/xen-backend/drivers/$1" ] ||
+		fail "the kernel's $2 is loaded and takes every $1: rmmod $2, and keep it out (echo install $2 /bin/false >>/etc/modprobe.d/paravane.conf)"
+}
+
 fail() { refuse error "$*"; }
 busy() { refuse busy "$*"; }
 
