@@ -21,6 +21,7 @@
 #define BIT(state) (1u << (state))
 #define STATES_GONE (BIT(XenbusStateUnknown) | BIT(XenbusStateClosed))
 #define STATES_LEAVING (STATES_GONE | BIT(XenbusStateClosing))
+#define STATES_ANEW (BIT(XenbusStateInitialising) | BIT(XenbusStateInitWait))
 /* After our Closed, a back end may be on its way to the next user already. */
 #define STATES_LET_GO (STATES_GONE | BIT(XenbusStateInitialising) | \
 		       BIT(XenbusStateInitWait))
@@ -114,20 +115,17 @@ bool frontdev_peer_news(struct frontdev *dev)
 	return true;
 }
 
-bool frontdev_peer_gone(const struct frontdev *dev)
-{
-	return dev->peer == XenbusStateUnknown || dev->peer == XenbusStateClosing ||
-	       dev->peer == XenbusStateClosed ||
-	       (dev->connected && (dev->peer == XenbusStateInitialising ||
-				   dev->peer == XenbusStateInitWait));
-}
-
-/* ---- waiting for the peer --------------------------------------------------- */
-
 static bool peer_in(const struct frontdev *dev, unsigned int states)
 {
 	return (unsigned int)dev->peer < 32 && (BIT(dev->peer) & states);
 }
+
+bool frontdev_peer_gone(const struct frontdev *dev)
+{
+	return peer_in(dev, STATES_LEAVING | (dev->connected ? STATES_ANEW : 0));
+}
+
+/* ---- waiting for the peer --------------------------------------------------- */
 
 static int wait_peer(struct frontdev *dev, unsigned int states, int *left_ms)
 {
