@@ -256,29 +256,37 @@ void hv_close_all_ports(unsigned slot)
 
 /* ---- sending ---- */
 
+/* The other end of a port below LX_MAX_PORTS; NULL: it has none. */
+static struct lx_port *other_end(unsigned slot, uint32_t port)
+{
+	uint64_t peer = atomic_load(&port_at(slot, port)->peer);
+
+	return LX_PEER_STATE(peer) == LX_PORT_INTERDOMAIN ?
+	       port_at(LX_PEER_SLOT(peer), LX_PEER_PORT(peer)) : NULL;
+}
+
 void hv_notify_peer(unsigned slot, uint32_t port)
 {
-	uint64_t peer;
+	struct lx_port *peer;
 
 	if (!port || port >= LX_MAX_PORTS)
 		return;
-	peer = atomic_load(&port_at(slot, port)->peer);
-	if (LX_PEER_STATE(peer) == LX_PORT_INTERDOMAIN)
-		set_pending(port_at(LX_PEER_SLOT(peer), LX_PEER_PORT(peer)));
+	peer = other_end(slot, port);
+	if (peer)
+		set_pending(peer);
 }
 
 int hv_wake_peer(unsigned slot, uint32_t handle, uint32_t port)
 {
-	uint64_t peer;
+	struct lx_port *peer;
 
 	if (!port || port >= LX_MAX_PORTS)
 		return -EINVAL;
 	if (atomic_load(&port_at(slot, port)->handle) != handle)
 		return -ENOTCONN;
-	peer = atomic_load(&port_at(slot, port)->peer);
-	if (LX_PEER_STATE(peer) == LX_PORT_INTERDOMAIN)
-		write_token(atomic_load(
-			&port_at(LX_PEER_SLOT(peer), LX_PEER_PORT(peer))->handle));
+	peer = other_end(slot, port);
+	if (peer)
+		write_token(atomic_load(&peer->handle));
 	return 0;
 }
 
