@@ -95,7 +95,7 @@ fio_command()
 	END
 }
 
-# disk_operations BLOCK DEPTH: how many give about half a second, by model.
+# disk_operations BLOCK DEPTH: how many give some tenths of a second on a slow host, by model.
 disk_operations()
 {
 	local n
@@ -109,6 +109,16 @@ disk_operations()
 		[ "$1" -le 4096 ] || n=2000 ;;
 	esac
 	echo $((n * scale))
+}
+
+# disk_times MS OPERATIONS FEW: how many times OPERATIONS make a run that is long enough for
+# fio's clock, which counts whole milliseconds, when FEW took MS: a power of two.
+disk_times()
+{
+	local ms=$(($1 * $2 / $3)) times=1
+
+	while [ $((ms * times)) -lt 150 ] && [ $times -lt 256 ]; do times=$((times * 2)); done
+	echo $times
 }
 
 # disk_copies CHANGED: how often an octet is copied on its way, by what each program does:
@@ -127,14 +137,18 @@ disk_copies()
 # disk_row TABLE LABEL RW BLOCK DEPTH CHANGED NOT_EQUAL: measures and emits it.
 disk_row()
 {
-	local ops few disk=${disk_of[$model]:-xvda} runtime mean p50 p99 irqs field
+	local ops few warm times disk=${disk_of[$model]:-xvda} runtime mean p50 p99 irqs field
 
 	wanted "$1" "$2" || return 0
 	progress "$1: $2"
 	ops=$(disk_operations "$4" "$5")
 	few=$ops
 	[ "$model" != xen-pv ] || few=$((ops / 4))
-	guest_run "$(fio_command "$disk" "$3" "$4" "$5" $few)" >/dev/null || fail "fio failed in the guest"
+	warm=$(guest_run "$(fio_command "$disk" "$3" "$4" "$5" $few)") ||
+		fail "fio failed in the guest: $(tail -n 3 <<<"$warm")"
+	[[ $warm =~ ^[0-9]+\  ]] || fail "fio's output is not understood: \"$warm\" for a time and others"
+	times=$(disk_times "${warm%% *}" "$ops" $few)
+	ops=$((ops * times)) few=$((few * times))
 	[ -n "${baseline[$disk]:-}" ] || { baseline_of "$(fio_command "$disk" "$3" 4096 1 1)"; baseline[$disk]=done; }
 	counted_run "$(fio_command "$disk" "$3" "$4" "$5" "$ops")"
 	read -r runtime mean p50 p99 irqs <<<"$run_output"

@@ -8,7 +8,7 @@
 # One guest at a time: $guest_domid is its number.
 
 guest_name=paravane-compare
-guest_domid= guest_vcpus=1
+guest_domid= guest_begun= guest_vcpus=1
 
 # guest_create TYPE [LINE...]: TYPE is pv or hvm; more lines of xl.cfg. Fails when it does
 # not boot.
@@ -29,6 +29,7 @@ guest_create()
 		esac
 		printf '%s\n' "$@"
 	} >"$work/guest.cfg"
+	guest_begun=yes		# xl may be interrupted before it has said a number
 	xl create -q "$work/guest.cfg" >"$work/xl.log" 2>&1 ||
 		fail "xl create failed: $(tail -n 3 "$work/xl.log")"
 	guest_domid=$(xl domid "$guest_name") || fail "the guest ended at once; see xl dmesg"
@@ -105,11 +106,14 @@ queues_of() { xenstore-read "$1/multi-queue-num-queues" 2>/dev/null || echo 1; }
 
 guest_destroy()
 {
-	[ -n "$guest_domid" ] || return 0
+	[ -n "$guest_begun" ] || return 0
+	[ -n "$guest_domid" ] || guest_domid=$(xl domid "$guest_name" 2>/dev/null)
 	[ -z "${console:-}" ] || { exec {console}>&-; console=; }
-	xl destroy "$guest_domid" >/dev/null 2>&1
-	xenstore-rm "/local/domain/$guest_domid" 2>/dev/null
-	guest_domid=
+	if [ -n "$guest_domid" ]; then
+		xl destroy "$guest_domid" >/dev/null 2>&1
+		xenstore-rm "/local/domain/$guest_domid" 2>/dev/null
+	fi
+	guest_domid= guest_begun=
 }
 
 # cores_bind DOM0_CPU GUEST_CPU: all virtual CPUs of each to one, until cores_restore.

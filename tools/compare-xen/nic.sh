@@ -207,7 +207,7 @@ nic_row()
 		counts="frame_bytes=98 $(awk -v mean="${times[0]}" -v p50="${times[1]}" -v p99="${times[2]}" 'BEGIN {
 			printf "ops_per_s=%.1f latency_mean_ns=%.0f latency_p50_ns=%.0f latency_p99_ns=%.0f", 1e6 / mean, mean * 1000, p50 * 1000, p99 * 1000 }')"
 	else
-		counts="frame_bytes=1514 wall_ns=$wall_ns $(awk -v ops="$ops" -v ns="$wall_ns" -v each=$segment_bytes 'BEGIN {
+		counts="frame_bytes=$segment_bytes wall_ns=$wall_ns $(awk -v ops="$ops" -v ns="$wall_ns" -v each=$segment_bytes 'BEGIN {
 			printf "mbit_per_s=%.2f ops_per_s=%.1f", ops * each * 8e3 / ns, ops * 1e9 / ns }')"
 	fi
 	row table="$1" label="$2" device=nic guest="$guest_type" model="$model" back_end="$back_end" \
@@ -216,17 +216,25 @@ nic_row()
 		$(for field in $cpu_fields $trace_fields; do echo "$field=${cost[$field]}"; done)
 }
 
+# nic_offloads SETTINGS LABEL: by ethtool, in the guest.
+nic_offloads()
+{
+	local answer
+
+	answer=$(guest_run "ethtool -K $nic $1 2>&1") ||
+		{ warn "left out: $2 with $1: ethtool says: $(tail -n 1 <<<"$answer")"; return 1; }
+}
+
 # nic_rows LABEL NOT_EQUAL: the tables, for the interface that is there.
 nic_rows()
 {
 	nic_row "TCP, guest to dom0" "$1" send "" "$2"
 	nic_row "TCP, dom0 to guest" "$1" receive "" "$2"
 	nic_row "ping" "$1" ping "" "$2"
-	if guest_run "ethtool -K $nic tso off gso off gro off >/dev/null 2>&1"; then
-		nic_row "TCP, guest to dom0, no segmentation offload" "$1" send "tso, gso, gro off" "$2"
-		guest_run "ethtool -K $nic sg off tx off >/dev/null 2>&1" &&
-			nic_row "TCP, guest to dom0, no offload" "$1" send "tso, gso, gro, sg, checksums off" "$2"
-	fi
+	nic_offloads "tso off gso off gro off" "$1" &&
+		nic_row "TCP, guest to dom0, no segmentation offload" "$1" send "tso, gso, gro off" "$2" &&
+		nic_offloads "sg off tx off" "$1" &&
+		nic_row "TCP, guest to dom0, no offload" "$1" send "tso, gso, gro, sg, checksums off" "$2"
 }
 
 emulated_nic_rows()
