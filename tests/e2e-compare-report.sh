@@ -93,6 +93,8 @@ grep -q '<p>\[A\] The fastest emulated, ATA DMA, does 2.00k .* \[B\] The fastest
 	fail "two runs of one kind: $(grep -m 1 'The fastest' two/index.html)"
 says many/index.html 'Mbit/s'
 says many/index.html 'disk and network'
+report --from kvm.json --from kvm.json --from kvm.json --from kvm.json --from kvm.json --from kvm.json --report six
+says six/index.html 'grants each time [F]'
 "$paravane" compare --from kvm.json --from xen.json --json >out 2>err
 [ $? = 2 ] || fail "--json of two runs: $(cat err)"
 "$paravane" compare --from kvm.json --quick >out 2>err
@@ -102,7 +104,7 @@ says many/index.html 'disk and network'
 changed kvm.json evil.json '
 evil = ["<script>window.hacked=1</script>", "\"><img src=x onerror=window.hacked=1>", "`touch hacked`",
         "'"'"'; system(\"touch hacked\"); '"'"'", "$(touch hacked)", "@V1@ {/:Bold x} \\n \u001b]0;x\u0007", "]]></style></svg><script>1",
-        "\u202e&lt;", "x" * 300, "{{data}}", "%s%n%d", "\u00e9" * 30]
+        "\u202e&lt;", "\u009b2J", "x" * 300, "{{data}}", "%s%n%d", "\u00e9" * 30]
 n = 0
 def spoil(x):
     global n
@@ -123,6 +125,10 @@ report --from evil.json --report evil
 grep -q '<script' evil/index.html && fail "a script got in"
 report --from evil.json
 LC_ALL=C grep -q "$(printf '\033')" out && fail "a text commands the terminal"
+LC_ALL=C grep -q "$(printf '\302\233')" out && fail "a text commands an eight-bit terminal"
+changed kvm.json evil.json 'c["where"] = c["started"] = "\u001b[2J"'
+report --from evil.json --from kvm.json
+LC_ALL=C grep -q "$(printf '\033')" out && fail "a place commands the terminal"
 
 # ---- what is wrong is named
 refuse()
@@ -158,7 +164,7 @@ refused 'bad.json: line ' "$paravane" compare --from bad.json
 printf '{"where": 1, "where": 2}' >bad.json
 refused 'bad.json: line 1' "$paravane" compare --from bad.json
 refused 'nothing.json: No such file' "$paravane" compare --from nothing.json
-refused 'kvm.json/index.html: Not a directory' "$paravane" compare --from kvm.json --report kvm.json
+refused '--report kvm.json: that is no directory' "$paravane" compare --from kvm.json --report kvm.json
 # Numbers at their ends draw something, or nothing, but never fail.
 changed kvm.json ends.json '
 for i, x in enumerate(r):

@@ -86,7 +86,23 @@ echo 1 >"$fake/status"
 refused 1 'run failed' "a job that failed"
 echo 77 >"$fake/status"
 refused 77 '' "what cannot run is skipped"
+echo 2 >"$fake/status"
+refused 2 '' "what nothing is measured of is wrong usage"
 rm "$fake/status"
+
+# A directory that cannot be is known before the measuring, not after half an hour.
+rm -f "$fake/arguments"
+: >"$work/file"
+for directory in "$work/no/such" "$work/file"; do
+	compare --report "$directory"
+	[ $? = 1 ] && grep -qF -- "--report $directory: " "$work/err" || bad "--report: $(cat "$work/err")"
+done
+[ ! -e "$fake/arguments" ] || bad "measured for a report that cannot be written"
+
+# The command is text in the JSON as a shell takes it, or is not there.
+compare --json --only "it's" && grep -qF "\"command\": \"paravane compare --on xenhost --json --only 'it'\\\\''s'\"" "$work/out" ||
+	bad "a command with an apostrophe: $(grep command "$work/out") $(cat "$work/err")"
+compare --json --only $'t\xe9' && grep -q '"command": null' "$work/out" || bad "a command that is not UTF-8: $(cat "$work/err")"
 
 # The host gets to know of an interrupt, and we wait for it.
 : >"$fake/sleeps"
@@ -95,7 +111,8 @@ pid=$!
 for try in $(seq 300); do [ ! -e "$fake/started" ] || break; sleep 0.1; done
 kill $pid
 wait $pid
-[ $? != 0 ] || bad "interrupted, and status 0"
+status=$?
+[ $status = 143 ] || bad "interrupted, and status $status"
 [ -e "$fake/ended" ] || bad "the interrupt did not get through"
 [ ! -e "$(cat "$fake/keep")" ] || bad "interrupted: $(cat "$fake/keep") is left"
 

@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#define CHART_ROWS_MAX 40u
+#define CHART_ROWS_MAX 200u
 #define CHART_BARS_MAX (CHART_ROWS_MAX * 3)
 #define CHART_LABEL_BYTES 128
 

@@ -152,6 +152,8 @@ static int take_texts(const struct place *p, struct comparison *c)
 
 	c->versions = json_object_get(c->json, "versions");
 	c->notes = json_object_get(c->json, "notes");
+	if (json_is_null(c->versions))
+		c->versions = NULL;
 	if (c->versions && !json_is_object(c->versions))
 		return wrong(p, "versions", "an object of texts");
 	json_object_foreach(c->versions, key, value)

@@ -35,9 +35,12 @@ static double copies_per_byte(const struct compare_row *row, const struct compar
 	return copied / moved + (!is_xen(row) ? 0 : row->nic ? 2 : 1);
 }
 
+/* null, too, for what is not UTF-8. */
 static void set_text(json_t *o, const char *key, const char *text)
 {
-	json_object_set_new(o, key, text && *text ? json_string(text) : json_null());
+	json_t *value = text && *text ? json_string(text) : NULL;
+
+	json_object_set_new(o, key, value ? value : json_null());
 }
 
 static void set_count(json_t *o, const char *key, uint64_t n)
@@ -115,13 +118,13 @@ static uint64_t instruction_ps(const struct compare_result *results, unsigned in
 	return best;
 }
 
-json_t *compare_begin(const char *command)
+json_t *compare_begin(const char *where, const char *clock, const char *command)
 {
 	json_t *json = json_object();
 
 	set_text(json, "version", PACKAGE_VERSION);
-	set_text(json, "where", "kvm");
-	set_text(json, "clock", "real");
+	set_text(json, "where", where);
+	set_text(json, "clock", clock);
 	json_object_set_new(json, "started", compare_started());
 	set_text(json, "command", command);
 	json_object_set_new(json, "machine", compare_this_machine());

@@ -324,7 +324,8 @@ static void put_factors(FILE *f, const struct report *r)
 	char letter[8];
 
 	fputs("<div class=\"table\" tabindex=\"0\" role=\"group\" aria-label=\"Factors\"><table>\n"
-	      "<caption>Against the fastest emulated device of the same run</caption>\n<thead><tr>"
+	      "<caption>Against the fastest emulated device of the same run (where it has none, "
+	      "against the slowest row)</caption>\n<thead><tr>"
 	      "<th scope=\"col\">workload</th><th scope=\"col\" class=\"name\">who</th>"
 	      "<th scope=\"col\">op/s more</th>"
 	      "<th scope=\"col\">CPU time less</th><th scope=\"col\">exits less</th>"
@@ -662,20 +663,46 @@ static int write_all(const struct report *r, const char *directory)
 	return status;
 }
 
+static int make_directory(const char *directory, bool *made)
+{
+	struct stat st;
+
+	*made = !mkdir(directory, 0777);
+	if (!*made && errno != EEXIST)
+		return complain(STATUS_ERROR, "--report %s: %s; expected a directory, or the name of "
+				"one to make where that can be done", directory, strerror(errno));
+	if (stat(directory, &st) || !S_ISDIR(st.st_mode))
+		return complain(STATUS_ERROR, "--report %s: that is no directory", directory);
+	if (access(directory, W_OK | X_OK))
+		return complain(STATUS_ERROR, "--report %s: %s; expected a directory that can be "
+				"written", directory, strerror(errno));
+	return STATUS_OK;
+}
+
+int compare_check_directory(const char *directory)
+{
+	bool made;
+	int status = make_directory(directory, &made);
+
+	if (made)
+		rmdir(directory);
+	return status;
+}
+
 int compare_write_report(struct comparison *const *runs, unsigned int nr, const char *directory)
 {
 	struct report *r = calloc(1, sizeof(*r));
-	int status = STATUS_OK;
+	bool made;
+	int status;
 
 	if (!r)
 		return complain(STATUS_ERROR, "no memory for the report");
 	r->runs = runs;
 	r->nr_runs = nr;
-	if (mkdir(directory, 0777) && errno != EEXIST)
-		status = complain(STATUS_ERROR, "%s: %s", directory, strerror(errno));
-	else if (compare_make_groups(runs, nr, &r->groups, &r->nr_groups))
+	status = make_directory(directory, &made);
+	if (!status && compare_make_groups(runs, nr, &r->groups, &r->nr_groups))
 		status = complain(STATUS_ERROR, "no memory for the report");
-	else
+	if (!status)
 		status = make_charts(r);
 	if (!status)
 		status = write_all(r, directory);

@@ -15,6 +15,11 @@
 #include "paravane-compare-data.h"
 
 /*
+ * Whether a report can be written there: asked before the measuring, so that it is not for
+ * nothing. Leaves nothing. Complains and returns a STATUS_.
+ */
+int compare_check_directory(const char *directory);
+/*
  * Writes directory/index.html and compare.json, or compare-1.json and so on; makes the
  * directory. Complains and returns a STATUS_. Without gnuplot the page has no charts and
  * says so, on standard error too.

@@ -11,6 +11,7 @@
 #define KIB 1024u
 #define DEPTH_ONE "depth 1: ATA has one command at a time"
 #define SEGMENTS_32 "32 grants a request; virtio, DMA: 1 address"
+#define SHARED_32 SEGMENTS_32 "; 2 threads read"
 
 /* Every model under one workload. */
 #define DISK(table, label, model, op, flag, bytes, depth, unequal)			\
@@ -55,7 +56,7 @@ static const struct compare_row all_rows[] = {
 	WORKLOAD("4 KiB random read, depth 32", "read", 4 * KIB, 32, DEPTH_ONE, ""),
 	WORKLOAD("4 KiB random write, depth 32", "write", 4 * KIB, 32, DEPTH_ONE, ""),
 	WORKLOAD("128 KiB random read, depth 1", "read", 128 * KIB, 1, "", SEGMENTS_32),
-	WORKLOAD("128 KiB random read, depth 8", "read", 128 * KIB, 8, DEPTH_ONE, SEGMENTS_32),
+	WORKLOAD("128 KiB random read, depth 8", "read", 128 * KIB, 8, DEPTH_ONE, SHARED_32),
 
 	DISK(ONE_VIRTIO, "depth 32", "virtio", "read", NULL, 4 * KIB, 32, ""),
 	DISK(ONE_VIRTIO, "depth 1", "virtio", "read", NULL, 4 * KIB, 1, ""),

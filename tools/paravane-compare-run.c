@@ -67,9 +67,11 @@ int compare_find_program(const char *name, const char *in_build, const char *ins
 	}
 	if (snprintf(out, PATH_MAX, "%s/%s", installed, name) < PATH_MAX && !access(out, X_OK))
 		return STATUS_OK;
-	return complain(STATUS_ERROR, "%s is not in %s or %s; is Paravane whole?%s", name, dir,
-			installed, strcmp(name, "paravane-compare-vm") ? "" :
-			" (the comparison's virtual machine is for x86_64)");
+	return complain(STATUS_ERROR, "%s is not in %s or %s; %s", name, dir, installed,
+			!strcmp(name, "localxen") ? "is the package paravane-localxen installed?" :
+			!strcmp(name, "paravane-compare-vm") ? "is the package paravane-localxen "
+			"installed? (The comparison's virtual machine is for x86_64)" :
+			"is Paravane whole?");
 }
 
 /* ---- a network of its own ------------------------------------------------------------ */
@@ -210,28 +212,32 @@ static int make_image(const char *path, uint32_t size_mib)
 	autoclose int in = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
 	autoclose int out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	autofree char *buf = malloc(FILL_BYTES);
-	ssize_t n = 0;
+	int r = in >= 0 && out >= 0 && buf ? 0 : -errno;
 
-	for (uint32_t i = 0; in >= 0 && out >= 0 && buf && i < size_mib; i++) {
-		for (size_t done = 0; done < FILL_BYTES; done += (size_t)n) {
+	for (uint32_t i = 0; !r && i < size_mib; i++) {
+		ssize_t n = 0;
+
+		for (size_t done = 0; done < FILL_BYTES && n >= 0; done += (size_t)n)
 			n = read(in, buf + done, FILL_BYTES - done);
-			if (n <= 0)
-				break;
-		}
-		if (n <= 0 || write(out, buf, FILL_BYTES) != FILL_BYTES) {
-			n = -1;
-			break;
-		}
+		if (n > 0)
+			n = write(out, buf, FILL_BYTES);
+		r = n == FILL_BYTES ? 0 : n < 0 ? -errno : -ENOSPC;
 	}
-	return n > 0 ? STATUS_OK :
+	return !r ? STATUS_OK :
 	       complain(STATUS_ERROR, "%s: no image of %u MiB there: %s; --size makes it smaller",
-			path, size_mib, strerror(errno));
+			path, size_mib, strerror(-r));
 }
+
+/*
+ * What no other back end of the comparison does: it sleeps at once, as virtio's threads do,
+ * and does not look at the ring for a while first.
+ */
+#define NO_POLLING (char *)"--poll-us=0"
 
 static int start_disk(struct compare_world *w, uint32_t size_mib)
 {
 	char blkback[PATH_MAX];
-	char *daemon[] = { blkback, NULL };
+	char *daemon[] = { blkback, NO_POLLING, NULL };
 	char *attach[] = { w->self, (char *)"attach-disk", (char *)GUEST, w->image,
 			   (char *)"xvda", (char *)"--mode", (char *)"w!", (char *)"--no-wait", NULL };
 	int status = compare_find_program("paravane-blkback", "", SBINDIR, blkback);
@@ -247,7 +253,7 @@ static int start_disk(struct compare_world *w, uint32_t size_mib)
 static int start_network(struct compare_world *w)
 {
 	char netback[PATH_MAX];
-	char *daemon[] = { netback, NULL };
+	char *daemon[] = { netback, NO_POLLING, NULL };
 	char *uplink[] = { w->self, (char *)"bridge", (char *)"uplink", (char *)"add",
 			   (char *)BRIDGE, (char *)UPLINK, NULL };
 	char *attach[] = { w->self, (char *)"attach-nic", (char *)GUEST, (char *)"bridge=" BRIDGE,
@@ -348,7 +354,7 @@ static void take_line(const char *line, struct compare_result *r)
 }
 
 static int add_args(struct compare_world *w, const struct compare_row *row, char **args,
-		    char numbers[3][16], uint32_t run_ms)
+		    char numbers[4][16], uint32_t run_ms)
 {
 	bool xen = !strncmp(row->model, "xen", 3);
 	int n = 0;
@@ -362,10 +368,13 @@ static int add_args(struct compare_world *w, const struct compare_row *row, char
 	snprintf(numbers[0], 16, "%u", row->block_bytes);
 	snprintf(numbers[1], 16, "%u", row->depth);
 	snprintf(numbers[2], 16, "%u", run_ms);
+	snprintf(numbers[3], 16, "%u", 60 + run_ms / 1000);
 	for (const char *const *a = (const char *const[]){
 			w->monitor, "--model", row->model, "--op", row->op,
 			row->nic ? "--ifname" : "--image",
-			!row->nic ? w->image : xen ? UPLINK : TAP, "--bs", numbers[0], "--depth", numbers[1], "--ms", numbers[2], NULL }; *a; a++)
+			!row->nic ? w->image : xen ? UPLINK : TAP, "--bs", numbers[0],
+			"--depth", numbers[1], "--ms", numbers[2], "--deadline", numbers[3],
+			NULL }; *a; a++)
 		args[n++] = (char *)*a;
 	for (int i = 0; i < COMPARE_FLAGS && row->flags[i]; i++) {
 		args[n++] = (char *)"--flag";
@@ -377,7 +386,7 @@ static int add_args(struct compare_world *w, const struct compare_row *row, char
 int compare_run(struct compare_world *w, const struct compare_row *row, uint32_t run_ms,
 		struct compare_result *out)
 {
-	char *args[ARGS_MAX] = { NULL }, numbers[3][16], line[256];
+	char *args[ARGS_MAX] = { NULL }, numbers[4][16], line[256];
 	int pipe_fd[2], status;
 	FILE *f;
 	pid_t pid;

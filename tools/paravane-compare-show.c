@@ -102,14 +102,24 @@ bool compare_has_column(const struct compare_column *column,
 
 /* ---- in the terminal ------------------------------------------------------------------ */
 
-/* A file's text must not command the terminal. */
-static void put_text(const char *text, int width)
+/* C0, DEL, and C1 (in UTF-8 0xc2, then 0x80 to 0x9f). */
+static bool is_control(const char *text)
+{
+	const unsigned char *t = (const unsigned char *)text;
+
+	return *t < 0x20 || *t == 0x7f || (*t == 0xc2 && t[1] >= 0x80 && t[1] <= 0x9f);
+}
+
+void compare_put_text(const char *text, int width)
 {
 	int n = 0;
 
 	for (; *text; text++) {
-		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+		bool control = is_control(text);
+
 		n += ((unsigned char)*text & 0xc0) != 0x80;
+		text += control && (unsigned char)*text == 0xc2;
+		putchar(control ? '?' : *text);
 	}
 	for (; n < width; n++)
 		putchar(' ');
@@ -128,7 +138,7 @@ static int label_width(const struct comparison *c)
 static void show_heading(const struct compare_record *r, unsigned int nr, int width)
 {
 	putchar('\n');
-	put_text(r->table, 0);
+	compare_put_text(r->table, 0);
 	printf("\n%*s", width, "");
 	for (const struct compare_column *col = compare_columns; col->heading; col++)
 		if (compare_has_column(col, r, nr))
@@ -139,7 +149,7 @@ static void show_heading(const struct compare_record *r, unsigned int nr, int wi
 static void show_row(const struct compare_record *r, const struct compare_record *table,
 		     unsigned int nr, int width)
 {
-	put_text(r->label, width);
+	compare_put_text(r->label, width);
 	for (const struct compare_column *col = compare_columns; col->heading; col++) {
 		double value = col->value(r);
 
@@ -152,7 +162,7 @@ static void show_row(const struct compare_record *r, const struct compare_record
 	}
 	if (*r->not_equal)
 		fputs("  ", stdout);
-	put_text(r->not_equal, 0);
+	compare_put_text(r->not_equal, 0);
 	putchar('\n');
 }
 
@@ -169,7 +179,7 @@ static void show_attention(const struct comparison *c)
 		       c->guest_instruction_ns);
 	json_array_foreach(c->notes, i, note) {
 		fputs(i ? "" : "\n", stdout);
-		put_text(json_string_value(note), 0);
+		compare_put_text(json_string_value(note), 0);
 		putchar('\n');
 	}
 }

@@ -27,5 +27,7 @@ bool compare_has_column(const struct compare_column *column,
 			const struct compare_record *records, unsigned int nr);
 
 void compare_show_tables(const struct comparison *c);
+/* A file's text must not command the terminal. Filled up with spaces to width columns. */
+void compare_put_text(const char *text, int width);
 
 #endif

@@ -160,12 +160,12 @@ int compare_xen_read(FILE *f, const char *file, json_t *json)
 
 /* ---- what is run ------------------------------------------------------------------ */
 
-static volatile sig_atomic_t child;
+static volatile sig_atomic_t child, caught;
 
 /* It has guests to destroy; we wait for its end. */
 static void pass_on(int sig)
 {
-	(void)sig;
+	caught = sig;
 	if (child > 0)
 		kill(-(pid_t)child, SIGTERM);
 	child = 0;	/* once: what it runs to clean up is to live */
@@ -203,9 +203,11 @@ static int run(const char *const *args, int fd)
 	catch_signals(SIG_DFL);
 	if (pid > 0 && WIFEXITED(status) && !WEXITSTATUS(status))
 		return STATUS_OK;
-	if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == STATUS_SKIPPED)
-		return STATUS_SKIPPED;
-	return complain(STATUS_ERROR, "%s failed or was interrupted", args[0]);
+	if (pid > 0 && WIFEXITED(status) && (WEXITSTATUS(status) == STATUS_SKIPPED ||
+					     WEXITSTATUS(status) == STATUS_USAGE))
+		return WEXITSTATUS(status);
+	return complain(STATUS_ERROR, "%s %s", args[0], caught ? "was interrupted" :
+			"failed; what it says is above");
 }
 
 static int read_file(const char *path, json_t *json)
@@ -349,14 +351,14 @@ int compare_on_xen(const struct compare_xen_options *o, const char *command, jso
 				"--on xenhost boots one under QEMU");
 	if (!mkdtemp(dir))
 		return complain(STATUS_ERROR, "%s: %s", dir, strerror(errno));
-	json = json_pack("{s:s,s:s,s:s,s:o,s:s,s:o,s:o,s:o,s:i}", "version", PACKAGE_VERSION,
-			 "where", o->emulated ? "xenhost" : "xen",
-			 "clock", o->emulated ? "instructions" : "real",
-			 "started", compare_started(), "command", command,
-			 "machine", compare_this_machine(), "versions", compare_these_versions(),
-			 "notes", notes(o), "rounds", 1);
+	json = compare_begin(o->emulated ? "xenhost" : "xen",
+			     o->emulated ? "instructions" : "real", command);
+	json_object_set_new(json, "notes", notes(o));
+	json_object_set_new(json, "rounds", json_integer(1));
 	status = (o->emulated ? on_emulated : on_this)(script, o, dir, json);
 	remove_directory(dir);
+	if (caught)
+		raise(caught);
 	if (status)
 		json_decref(json);
 	else

@@ -311,8 +311,6 @@ static int parse(int argc, char **argv, struct compare_options *o)
 			break;
 		case 'q':
 			o->quick = true;
-			o->run_ms = 200;
-			o->rounds = 1;
 			break;
 		case 'm':
 			status = number(command, "--ms", optarg, 10, 60000, &o->run_ms);
@@ -359,20 +357,47 @@ static int parse(int argc, char **argv, struct compare_options *o)
 		status = check_together(command, o);
 	if (o->disk && o->nic)
 		o->disk = o->nic = false;
+	if (!o->run_ms)
+		o->run_ms = o->quick ? 200 : 300;
+	if (!o->rounds)
+		o->rounds = o->quick ? 1 : 3;
 	return status ? status : -1;
 }
 
-/* What was typed, as a shell takes it. */
-static void typed(int argc, char **argv, char *out, size_t bytes)
+static void put_word(FILE *f, const char *word)
 {
-	size_t n = (size_t)snprintf(out, bytes, "paravane compare");
+	bool plain = *word && *word != '~' && !word[strcspn(word, " \t\n\"'\\#$&()*;<>?[]`{|}!")];
 
-	for (int i = 1; i < argc && n < bytes; i++) {
-		const char *quote = argv[i][strcspn(argv[i], " \t\"$&()*;<>?[]`|")] ? "'" : "";
-
-		if (strncmp(argv[i], "--inside", 8))
-			n += (size_t)snprintf(out + n, bytes - n, " %s%s%s", quote, argv[i], quote);
+	if (plain) {
+		fputs(word, f);
+		return;
 	}
+	putc('\'', f);
+	for (; *word; word++) {
+		if (*word == '\'')
+			fputs("'\\'", f);
+		putc(*word, f);
+	}
+	putc('\'', f);
+}
+
+/* What was typed, as a shell takes it. NULL: no memory. */
+static char *typed(int argc, char **argv)
+{
+	char *text = NULL;
+	size_t bytes;
+	FILE *f = open_memstream(&text, &bytes);
+
+	if (!f)
+		return NULL;
+	fputs("paravane compare", f);
+	for (int i = 1; i < argc; i++) {
+		if (!strncmp(argv[i], "--inside", 8))
+			continue;
+		putc(' ', f);
+		put_word(f, argv[i]);
+	}
+	return fclose(f) ? NULL : text;
 }
 
 /* ---- what comes of it ------------------------------------------------------------- */
@@ -386,25 +411,40 @@ static int print_json(const struct comparison *run)
 	return STATUS_OK;
 }
 
-static int show(const struct compare_options *o, struct comparison *const *runs,
-		unsigned int nr)
+static void put_name(const struct comparison *run, unsigned int i)
 {
-	if (o->report) {
-		int status = compare_write_report(runs, nr, o->report);
+	const char *const parts[] = { run->name, ", ", run->where, ", ", run->started };
 
-		if (status)
-			return status;
-		fprintf(stderr, "the report is %s/index.html\n", o->report);
-	}
+	if (i)
+		putchar('\n');
+	for (size_t k = 0; k < ARRAY_LEN(parts); k++)
+		compare_put_text(parts[k], 0);
+	putchar('\n');
+}
+
+static int show_here(const struct compare_options *o, struct comparison *const *runs,
+		     unsigned int nr)
+{
 	if (o->json)
 		return print_json(runs[0]);
 	for (unsigned int i = 0; i < nr; i++) {
 		if (nr > 1)
-			printf("%s%s, %s, %s\n", i ? "\n" : "", runs[i]->name, runs[i]->where,
-			       runs[i]->started);
+			put_name(runs[i], i);
 		compare_show_tables(runs[i]);
 	}
 	return STATUS_OK;
+}
+
+/* What was measured is shown whatever becomes of the report. */
+static int show(const struct compare_options *o, struct comparison *const *runs,
+		unsigned int nr)
+{
+	int status = o->report ? compare_write_report(runs, nr, o->report) : STATUS_OK, shown;
+
+	if (o->report && !status)
+		fprintf(stderr, "the report is %s/index.html\n", o->report);
+	shown = show_here(o, runs, nr);
+	return status ? status : shown;
 }
 
 static int show_former(const struct compare_options *o)
@@ -435,7 +475,7 @@ static int show_this(const struct compare_options *o, json_t *json)
 
 static int measure_and_show(const struct compare_options *o, const char *command)
 {
-	json_t *json = compare_begin(command);
+	json_t *json = compare_begin("kvm", "real", command);
 	int status = open_and_measure(o, json);
 
 	if (!status)
@@ -471,17 +511,21 @@ static int kvm_and_show(const struct compare_options *given, int argc, char **ar
 
 static int run_compare(int argc, char **argv)
 {
-	struct compare_options o = { .run_ms = 300, .size_mib = 64, .rounds = 3 };
-	char command[1024];
+	struct compare_options o = { .size_mib = 64 };
+	autofree char *command = typed(argc, argv);	/* before its words are put in order */
 	cpu_set_t cpus;
 	int status;
 
-	typed(argc, argv, command, sizeof(command));
 	status = parse(argc, argv, &o);
 	if (status >= 0)
 		return status;
 	if (o.nr_from)
 		return show_former(&o);
+	if (o.report && !o.inside) {
+		status = compare_check_directory(o.report);
+		if (status)
+			return status;
+	}
 	if (!sched_getaffinity(0, sizeof(cpus), &cpus))
 		o.nr_cpus = CPU_COUNT(&cpus);
 	if (!o.inside && o.report && !chart_program_found())
@@ -489,6 +533,9 @@ static int run_compare(int argc, char **argv)
 			 "report will be without charts");
 	if (o.on == ON_ANY && !o.inside && !o.kvm_only && compare_is_dom0())
 		o.on = ON_XEN;
+	if (o.on == ON_ANY && !o.inside && o.kvm_only && compare_is_dom0())
+		fprintf(stderr, "--%s is for --on kvm, so that is measured; without it xen would be\n",
+			o.kvm_only);
 	return o.on == ON_XEN || o.on == ON_XENHOST ? xen_and_show(&o, command) :
 						      kvm_and_show(&o, argc, argv, command);
 }

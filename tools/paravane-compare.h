@@ -70,7 +70,7 @@ int compare_run(struct compare_world *w, const struct compare_row *row, uint32_t
  * The JSON of a comparison (paravane-compare-data.h): what is known before the first
  * measurement, and its results.
  */
-json_t *compare_begin(const char *command);
+json_t *compare_begin(const char *where, const char *clock, const char *command);
 void compare_end(json_t *json, const struct compare_row *rows,
 		 const struct compare_result *results, unsigned int nr, uint32_t size_mib,
 		 uint32_t run_ms, uint32_t rounds);
