@@ -71,6 +71,38 @@ wait $stuck 2>/dev/null
 grep -q "does not read its watch events" "$LOCALXEN_DIR/xenbus-$g.log" ||
 	fail "the log does not name the slow client"
 
+say "what a client had sent when it went is done"
+has_all() { [ "$(guest $g xenstore-list data/left | wc -l)" = 500 ]; }
+expect 0 in_guest leave data/left 500
+wait_for 60 has_all || fail "of 500 nodes there are $(guest $g xenstore-list data/left | wc -l)"
+
+say "a client for whom there was no descriptor gets one when there is"
+xenbus_pid()
+{
+	for pid in $(pgrep -x localxen-xenbus); do
+		tr '\0' '\n' <"/proc/$pid/environ" | grep -qxF "LOCALXEN_DIR=$LOCALXEN_DIR" &&
+			tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q -- "--domid $g " && echo "$pid"
+	done
+}
+pid=$(xenbus_pid)
+[ -n "$pid" ] || fail "no xenbus process of domain $g"
+limit=$(ulimit -n)
+"$LOCALXEN" exec $g -- xenstore-watch $k >"$tmp/w1" &
+first=$!
+wait_for 60 has_line $k "$tmp/w1" || fail "the first client gets no event"
+# The lowest that is free is the limit: no more than there are.
+free=0
+while [ -e "/proc/$pid/fd/$free" ]; do free=$((free + 1)); done
+prlimit --pid "$pid" --nofile="$free:" || fail "no limit could be set"
+"$LOCALXEN" exec $g -- xenstore-watch $k >"$tmp/w2" &
+second=$!
+sleep 1
+! has_line $k "$tmp/w2" || fail "the limit was none"
+prlimit --pid "$pid" --nofile="$limit:"
+wait_for 60 has_line $k "$tmp/w2" || fail "the second client was never accepted"
+kill $first $second
+wait $first $second 2>/dev/null
+
 say "all at once"
 pids=
 for i in 1 2 3 4 5 6 7 8; do

@@ -14,6 +14,7 @@
  *                              until it is disconnected
  *   stuck                      asks without end and never reads; says "ready", stays
  *   garbage length|type        sends it; succeeds when it is disconnected
+ *   leave PATH N               writes N nodes below PATH, closes and reads no answer
  *   cut                        a request in single bytes, its answer read likewise
  *   storm PATH N               writes N different nodes below PATH and removes them
  *   same PATH TOKEN N          N connections watch PATH with TOKEN; each must get
@@ -313,6 +314,19 @@ static int garbage(const char *kind)
 	return 0;
 }
 
+static int leave(const char *path, int n)
+{
+	char body[XENSTORE_PAYLOAD_MAX];
+	int fd = connect_bare(), i, len;
+
+	for (i = 0; i < n; i++) {
+		len = snprintf(body, sizeof(body), "%s/%d%cx", path, i, 0);
+		ask(fd, XS_WRITE, i, body, len);
+	}
+	close(fd);
+	return 0;
+}
+
 static int cut(void)
 {
 	struct xsd_sockmsg hdr = {
@@ -426,6 +440,8 @@ int main(int argc, char **argv)
 		return stuck();
 	if (!strcmp(verb, "garbage"))
 		return garbage(a);
+	if (!strcmp(verb, "leave"))
+		return leave(a, atoi(b));
 	if (!strcmp(verb, "cut"))
 		return cut();
 	if (!strcmp(verb, "ids"))

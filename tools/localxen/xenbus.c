@@ -29,12 +29,14 @@
 
 #define MAX_CLIENTS 1000
 #define LOG_LINES_PER_SECOND 10
+#define ACCEPT_AGAIN_MS 100	/* after there was no descriptor for one */
 
 struct conn {
 	int fd;
 	pid_t pid;
 	struct xb_client *client;
 	bool ended;
+	bool deaf;			/* hears no answers any more; what it has sent still counts */
 };
 
 struct xenbus {
@@ -47,7 +49,8 @@ struct xenbus {
 	struct xenstore_domain_interface *intf;
 	struct xb_mux *mux;
 	struct conn *conn[MAX_CLIENTS];
-	unsigned nr_conns, max_conns;
+	unsigned nr_conns, first;	/* first: who comes first in this turn */
+	bool no_descriptor;		/* for a client that waits to be accepted */
 	/* The fixed three first, then a client each. */
 	struct pollfd pfd[3 + MAX_CLIENTS];
 	time_t log_second;
@@ -207,9 +210,8 @@ static void conn_accept(struct xenbus *xb)
 	int fd = accept4(xb->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd < 0) {
-		/* No descriptor is free: the next one waits until a client has gone. */
-		if (errno == EMFILE || errno == ENFILE)
-			xb->max_conns = xb->nr_conns;
+		/* Whoever is next waits until one is free, here or in the system. */
+		xb->no_descriptor = errno == EMFILE || errno == ENFILE;
 		return;
 	}
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
@@ -247,23 +249,31 @@ static void conn_write(struct conn *conn)
 		else if (errno == EAGAIN)
 			return;
 		else if (errno != EINTR)
-			conn->ended = true;
+			conn->deaf = true;
+		if (conn->deaf)
+			xb_client_sent(conn->client, want);
 	}
 }
 
+/*
+ * In turn: what the ring has room for goes to whoever comes first. One that has gone is
+ * dropped after all that it had sent, as with a device, which takes a request in the write.
+ */
 static void conns_serve(struct xenbus *xb)
 {
-	struct conn *conn;
-	unsigned i;
+	unsigned i, at;
 
+	if (++xb->first >= xb->nr_conns)
+		xb->first = 0;
 	for (i = 0; i < xb->nr_conns; i++) {
-		short revents = xb->pfd[3 + i].revents;
+		struct pollfd *pfd;
 
-		conn = xb->conn[i];
-		if (revents & POLLIN)
-			conn_read(conn);
-		else if (revents & (POLLHUP | POLLERR))
-			conn->ended = true;
+		at = (xb->first + i) % xb->nr_conns;
+		pfd = &xb->pfd[3 + at];
+		if (pfd->revents & POLLIN)
+			conn_read(xb->conn[at]);
+		else if (pfd->events & POLLIN && pfd->revents & (POLLHUP | POLLERR))
+			xb->conn[at]->ended = true;
 	}
 }
 
@@ -294,28 +304,31 @@ static unsigned poll_prepare(struct xenbus *xb)
 	xb->pfd[0] = (struct pollfd){ .fd = xenevtchn_fd(xb->xce), .events = POLLIN };
 	xb->pfd[1] = (struct pollfd){ .fd = xb->hypervisor_fd, .events = 0 };
 	xb->pfd[2] = (struct pollfd){
-		.fd = xb->nr_conns < xb->max_conns ? xb->listen_fd : -1, .events = POLLIN,
+		.fd = xb->nr_conns < MAX_CLIENTS && !xb->no_descriptor ? xb->listen_fd : -1,
+		.events = POLLIN,
 	};
 	for (i = 0; i < xb->nr_conns; i++) {
 		const struct conn *conn = xb->conn[i];
+		short events = (xb_client_wants_input(conn->client) ? POLLIN : 0) |
+			       (xb_client_output(conn->client, &data) ? POLLOUT : 0);
 
-		xb->pfd[3 + i] = (struct pollfd){
-			.fd = conn->fd,
-			.events = (xb_client_wants_input(conn->client) ? POLLIN : 0) |
-				  (xb_client_output(conn->client, &data) ? POLLOUT : 0),
-		};
+		/* With neither, the end of one that waits would wake us without end. */
+		xb->pfd[3 + i] = (struct pollfd){ .fd = events ? conn->fd : -1, .events = events };
 	}
 	return 3 + xb->nr_conns;
 }
 
 static int loop(struct xenbus *xb, const sigset_t *unblocked)
 {
-	const struct timespec now = { 0 };
+	const struct timespec now = { 0 }, again = { .tv_nsec = ACCEPT_AGAIN_MS * 1000000L };
 	int more = 0;
 
 	while (!stopping) {
-		if (ppoll(xb->pfd, poll_prepare(xb), more > 0 ? &now : NULL,
-			  unblocked) < 0) {
+		unsigned nr = poll_prepare(xb);
+		const struct timespec *wait = more > 0 ? &now : xb->no_descriptor ? &again : NULL;
+
+		xb->no_descriptor = false;
+		if (ppoll(xb->pfd, nr, wait, unblocked) < 0) {
 			if (errno == EINTR)
 				continue;
 			return fail(xb, "poll: %m");
@@ -453,7 +466,7 @@ static int parse(struct xenbus *xb, int argc, char **argv)
 int main(int argc, char **argv)
 {
 	static struct xenbus xb = {
-		.domid = -1, .listen_fd = -1, .max_conns = MAX_CLIENTS,
+		.domid = -1, .listen_fd = -1,
 	};
 	sigset_t unblocked;
 	int rc;
