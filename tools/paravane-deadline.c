@@ -33,8 +33,8 @@ static void on_alarm(int sig)
 	const struct timeval again = { .tv_sec = DEADLINE_AGAIN_MS / 1000 };
 	static volatile sig_atomic_t over;
 
-	static const char text[] = "paravane: XenStore does not answer: what was asked may have "
-		"happened or not; look at xenstored, then run it again\n";
+	static const char text[] = "paravane: XenStore does not answer, or too slowly: what was "
+		"asked may have happened or not; look at xenstored, then run it again\n";
 	ssize_t n;
 
 	(void)sig;
