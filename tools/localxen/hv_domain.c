@@ -205,16 +205,29 @@ static bool has_ended(int pidfd, int timeout_ms)
 	return poll(&p, 1, timeout_ms) == 1;
 }
 
-/* domid -1: only forgets those that have ended by themselves. */
-static void end_belongs(int domid)
+/* All of them have one time to end in: nobody else is served meanwhile. */
+static bool has_ended_by(int pidfd, uint64_t end_ns)
+{
+	uint64_t now = now_ns();
+
+	return has_ended(pidfd, now < end_ns ? (int)((end_ns - now) / 1000000) : 0);
+}
+
+static void kill_belongs(uint32_t domid)
+{
+	for (struct belong *b = belongs; b; b = b->next)
+		if (b->domid == domid)
+			pidfd_send_signal(b->pidfd, SIGKILL, NULL, 0);
+}
+
+/* Forgets those that have ended; those of domid (-1: of none) are waited for. */
+static void forget_belongs(int domid, uint64_t end_ns)
 {
 	struct belong **p = &belongs, *b;
 
 	while ((b = *p)) {
-		if ((int)b->domid == domid) {
-			pidfd_send_signal(b->pidfd, SIGKILL, NULL, 0);
-			has_ended(b->pidfd, KILL_TIMEOUT_MS);
-		}
+		if ((int)b->domid == domid)
+			has_ended_by(b->pidfd, end_ns);
 		if (!has_ended(b->pidfd, 0)) {
 			p = &b->next;
 			continue;
@@ -231,7 +244,7 @@ int hv_domain_belong(uint32_t domid, pid_t pid)
 
 	if (hv_find_domain(domid) < 0)
 		return -ESRCH;
-	end_belongs(-1);
+	forget_belongs(-1, 0);
 	b = malloc(sizeof(*b));
 	if (!b)
 		return -ENOMEM;
@@ -247,15 +260,19 @@ int hv_domain_belong(uint32_t domid, pid_t pid)
 
 static void end_processes(unsigned slot)
 {
-	end_belongs(hv.shm->dom[slot].domid);
+	uint32_t domid = hv.shm->dom[slot].domid;
+	uint64_t end_ns = now_ns() + KILL_TIMEOUT_MS * UINT64_C(1000000);
+
+	kill_belongs(domid);
 	for (unsigned i = 0; i < LX_MAX_PROCS; i++)
 		if (hv.proc[i].used && hv.proc[i].dom_slot == slot)
 			pidfd_send_signal(hv.proc[i].pidfd, SIGKILL, NULL, 0);
-	lx_kill_members(hv.dir, hv.shm->dom[slot].domid, 0, KILL_TIMEOUT_MS);
+	lx_kill_members(hv.dir, domid, 0, KILL_TIMEOUT_MS);
+	forget_belongs((int)domid, end_ns);
 	for (unsigned i = 0; i < LX_MAX_PROCS; i++) {
 		if (!hv.proc[i].used || hv.proc[i].dom_slot != slot)
 			continue;
-		has_ended(hv.proc[i].pidfd, KILL_TIMEOUT_MS);
+		has_ended_by(hv.proc[i].pidfd, end_ns);
 		hv_proc_release(i);
 	}
 }

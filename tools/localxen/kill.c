@@ -169,21 +169,32 @@ static void add_descendants(struct tasks *ts)
 
 /*
  * The pidfd comes first: if the process is still a member after that, then it
- * is this process that the signal goes to, not a later one with its number.
+ * is this process that the signal goes to, not a later one with its number. Returns it, or -1.
  */
-static void kill_one(const struct task *t, const char *dir, int domid)
+static int kill_one(const struct task *t, const char *dir, int domid)
 {
 	int fd = pidfd_open(t->pid, 0);
 
 	if (fd < 0)
-		return;
+		return -1;
 	if (parent_of(t->pid) == t->ppid && classify(t->pid, dir, domid) != KIN_OTHER) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
-
 		pidfd_send_signal(fd, SIGKILL, NULL, 0);
-		poll(&p, 1, 200);
+		return fd;
 	}
 	close(fd);
+	return -1;
+}
+
+/* All end at the same time; when the last has, another look will tell. */
+static void wait_last(int *last)
+{
+	struct pollfd p = { .fd = *last, .events = POLLIN };
+
+	if (*last < 0)
+		return;
+	poll(&p, 1, 200);
+	close(*last);
+	*last = -1;
 }
 
 static long now_ms(void)
@@ -199,6 +210,7 @@ int lx_kill_members(const char *dir, int domid, pid_t spare, int timeout_ms)
 	long end = now_ms() + timeout_ms;
 	struct tasks ts = { 0 };
 	size_t found;
+	int last = -1, fd;
 
 	do {
 		found = 0;
@@ -212,8 +224,12 @@ int lx_kill_members(const char *dir, int domid, pid_t spare, int timeout_ms)
 			if (ts.v[i].kin != KIN_MEMBER)
 				continue;
 			found++;
-			kill_one(&ts.v[i], dir, domid);
+			fd = kill_one(&ts.v[i], dir, domid);
+			if (fd >= 0 && last >= 0)
+				close(last);
+			last = fd >= 0 ? fd : last;
 		}
+		wait_last(&last);
 	} while (found && now_ms() < end);
 	free(ts.v);
 	return found ? -ETIMEDOUT : 0;
