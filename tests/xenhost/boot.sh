@@ -35,11 +35,12 @@ boot_arguments()
 		-virtfs "local,path=$1,mount_tag=results,security_model=none")
 }
 
-# boot_host DIR TIMEOUT: boots and waits until the host has powered itself off.
-# The serial console goes to DIR/console.log. Returns 124 when time ran out.
+# boot_host DIR TIMEOUT [SILENCE]: boots and waits until the host has powered itself off.
+# The serial console goes to DIR/console.log. Returns 124 when time ran out, 125 when no job
+# has said anything for SILENCE seconds (0: never).
 boot_host()
 {
-	local deadline=$((SECONDS + $2)) followers= seen= log
+	local deadline=$((SECONDS + $2)) silence=${3:-0} followers= seen= log said= was= since=$SECONDS
 
 	boot_arguments "$1"
 	qemu-system-x86_64 "${qemu_args[@]}" -monitor none -serial "file:$1/console.log" \
@@ -49,6 +50,14 @@ boot_host()
 		if [ "$SECONDS" -ge "$deadline" ]; then
 			stop_host
 			return 124
+		fi
+		if [ "$silence" -gt 0 ] && [ $((SECONDS % 5)) -eq 0 ]; then
+			said=$(stat -c %s "$1"/*/log 2>/dev/null)
+			[ "$said" = "$was" ] || was=$said since=$SECONDS
+			if [ $((SECONDS - since)) -ge "$silence" ]; then
+				stop_host
+				return 125
+			fi
 		fi
 		if [ -n "$verbose" ]; then
 			for log in "$1"/*/log; do

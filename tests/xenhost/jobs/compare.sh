@@ -2,7 +2,11 @@
 # about: paravane compare on a Xen host: emulated and paravirtual disks and network cards (paravane compare --on xenhost)
 # needs: paravane-blkback paravane-netback compare-xen/domain-cpu
 # timeout: 300000
+# silence: 1800
 # boot: own clock=count
+#
+# By the counting clock a guest that has come to a stand stays there: its seconds do not pass. So
+# real time without a new line ends it.
 #
 # Writes the lines that tools/compare-xen prints to records. COMPARE holds options for it, one to a line.
 
