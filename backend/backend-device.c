@@ -27,6 +27,7 @@
  */
 #define OPEN_BURST 40u
 #define OPEN_REFILL_MS 50u
+#define DIFFERS_MS 1000u	/* a front end may take to write which rings it has */
 
 /* ---- making ---------------------------------------------------------------- */
 
@@ -377,6 +378,42 @@ static void let_inherited_go(struct backend_device *d)
 		d->predecessor = NULL;
 }
 
+void backend_device_give_up(struct backend_device *d, const char *why)
+{
+	if (!d->inherited)
+		return;
+	let_inherited_go(d);
+	if (refuse(d, -ETIMEDOUT, why))
+		log_peer_at(&d->log, LOG_LEVEL_ERROR, "XenStore does not take that it %s", why);
+	on_changed(d);
+}
+
+/*
+ * The version before serves rings that are not those which the front end names now, or names
+ * none. There is nothing to go on with, and nobody else is to wait for it. Not at once: it
+ * may be in the middle of writing. True: it has been let go.
+ */
+static bool has_lost_its_rings(struct backend_device *d, const struct lifecycle_view *v)
+{
+	static const char why[] = "the front end's ring and event channel are not those that it "
+		"connected with";
+	bool lost = d->inherited && v->differs && v->worker == LIFECYCLE_IDLE;
+
+	if (!lost)
+		d->differs_ms = 0;
+	else if (!d->differs_ms)
+		d->differs_ms = now_ms();
+	if (!lost || now_ms() < d->differs_ms + DIFFERS_MS) {
+		if (lost)
+			d->look_at_ms = d->differs_ms + DIFFERS_MS;
+		return false;
+	}
+	let_inherited_go(d);
+	if (refuse(d, -EPROTO, why))
+		log_peer_at(&d->log, LOG_LEVEL_ERROR, "XenStore does not take that %s", why);
+	return true;
+}
+
 static int do_start(struct backend_device *d, bool resume)
 {
 	char why[WHY_BYTES] = "";
@@ -531,6 +568,8 @@ bool backend_device_advance(struct backend_device *d)
 			let_inherited_go(d);
 			continue;
 		}
+		if (step == LIFECYCLE_WAIT && has_lost_its_rings(d, &v))
+			continue;
 		if (step == LIFECYCLE_WAIT)
 			say_left_alone(d, &v);
 		if (step == LIFECYCLE_WAIT || (is_opening(step) && !may_open(d)))

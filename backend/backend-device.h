@@ -50,6 +50,7 @@ struct backend_device {
 	uint32_t open_tokens;
 	struct device *device;
 	struct predecessor *predecessor;	/* a former daemon's worker that runs yet */
+	uint64_t differs_ms;	/* since when its front end names other rings; 0: it does not */
 	bool inherited;		/* its worker is ours, of a version before: it serves yet */
 };
 
@@ -65,6 +66,8 @@ bool backend_device_is_served(const struct backend_device *d);
 bool backend_device_is_settled(const struct backend_device *d);
 /* As device_kind.stop(): a later daemon goes on. */
 void backend_device_keep(struct backend_device *d);
+/* Closes it, if a version before serves it still. */
+void backend_device_give_up(struct backend_device *d, const char *why);
 /*
  * Looks and steps until there is nothing to do. false: the device has gone from
  * the store and nothing is left of it: free it.

@@ -510,6 +510,12 @@ bool backend_inherits(const struct backend *b)
 	return false;
 }
 
+void backend_give_up(struct backend *b, const char *why)
+{
+	for (struct backend_device *d = b->devices; d; d = d->next)
+		backend_device_give_up(d, why);
+}
+
 bool backend_cannot_leave(const struct backend *b, char *why, size_t why_bytes)
 {
 	return b->kind->cannot_leave && b->kind->cannot_leave(b->common, why, why_bytes);

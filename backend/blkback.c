@@ -172,6 +172,8 @@ int blkback_start(struct blkback *b, void *ring, size_t bytes,
 	b->port = port;
 	ring_back_init(&b->ring, ring, bytes, b->slot_bytes, rsp_prod);
 	assert(b->ring.nr_slots == b->cfg.nr_slots);
+	if (recovery && !ring_back_fits(&b->ring, recovery->req_cons))
+		return -ESTALE;
 	if (recovery)
 		resume(b, recovery);
 	else

@@ -92,6 +92,7 @@ static void say_failure(struct bridge *b, uint32_t type, uint32_t id, int rc, co
 	struct bridge_msg msg = { .version = BRIDGE_VERSION, .type = type, .port = id };
 
 	msg.failure.err = -rc;
+	msg.failure.by_peer = rc == -EPROTO;
 	snprintf(msg.failure.reason, sizeof(msg.failure.reason), "%s", why);
 	bridge_send(b->sock, &msg, -1);
 }
@@ -396,14 +397,16 @@ static void hear_supervisor(void *arg, uint32_t events)
 	struct bridge_msg msg;
 	int fd, second, rc = bridge_receive_two(b->sock, &msg, &fd, &second);
 
-	(void)events;
-	if (rc == -EPIPE)
+	/* Its end is behind what it has still sent, for which there is nobody any more. */
+	if (rc == -EPIPE || events & EPOLLHUP) {
 		b->stop = true;
-	else if (rc)
+		close_fd(&fd);
+	} else if (rc) {
 		log_error("%s: a message from the supervisor was refused: %s", b->name,
 			  strerror(-rc));
-	else
+	} else {
 		act(b, &msg, fd, second);
+	}
 	close_fd(&second);
 }
 

@@ -42,7 +42,7 @@
 #include "vif.h"
 
 #define BRIDGE_FD 3
-#define BRIDGE_VERSION 7u		/* raised with every change of a message: see below */
+#define BRIDGE_VERSION 8u		/* raised with every change of a message: see below */
 #define BRIDGE_ITSELF UINT32_MAX
 
 enum bridge_type {
@@ -135,13 +135,13 @@ struct bridge_msg {
  * one raises the version, then writes down the new layout.
  */
 #ifdef __LP64__
-_Static_assert(BRIDGE_VERSION == 7 && BRIDGE_STOPPED == 41 &&
+_Static_assert(BRIDGE_VERSION == 8 && BRIDGE_STOPPED == 41 &&
 	       sizeof(struct bridge_msg) == 1048 && sizeof(struct bridge_vif) == 960 &&
 	       offsetof(struct bridge_vif, port) == 300 &&
 	       sizeof(struct vswitch_port_config) == 528 &&
 	       sizeof(((struct bridge_msg *)0)->open) == 92 &&
 	       sizeof(((struct bridge_msg *)0)->counted) == 200 &&
-	       sizeof(struct bridge_captured) == 40 && sizeof(struct failure) == 204,
+	       sizeof(struct bridge_captured) == 40 && sizeof(struct failure) == 208,
 	       "messages have changed: raise BRIDGE_VERSION and note the layout");
 #endif
 

@@ -41,6 +41,17 @@ uint64_t device_pause_us(const struct device_kind *kind, const struct rundir *r,
 	return pause_ns / 1000;
 }
 
+bool device_differs(const struct device_kind *kind, const struct device_env *env,
+		    const struct lifecycle_view *view, bool *said)
+{
+	char pid[24];
+
+	return view->exists && !view->failed && !view->resumable &&
+	       view->back == XenbusStateConnected &&
+	       !rundir_read_info(&env->config->rundir, &env->name, "pid", pid, sizeof(pid)) &&
+	       device_journal_fits(kind, env, said);
+}
+
 bool device_journal_fits(const struct device_kind *kind, const struct device_env *env, bool *said)
 {
 	char why[XENBUS_TEXT_BYTES];

@@ -88,7 +88,7 @@ struct device_kind {
 
 	/*
 	 * Reads what the tool stack says, and fills in the view: online, complete,
-	 * script_*, worker, ready, failed, resumable, resized (view has exists, back
+	 * script_*, worker, ready, failed, resumable, differs, resized (view has exists, back
 	 * and front already). What changed for whatever serves it is passed on here.
 	 * Incomplete: why says what is missing. -errno: the store did not answer.
 	 */
@@ -154,6 +154,12 @@ uint64_t device_pause_us(const struct device_kind *kind, const struct rundir *r,
  * and nothing is to be done with it.
  */
 bool device_journal_fits(const struct device_kind *kind, const struct device_env *env, bool *said);
+/*
+ * Of a device that nobody of ours serves: a predecessor's journal is there, in this version's
+ * format, and the front end names other rings, or none.
+ */
+bool device_differs(const struct device_kind *kind, const struct device_env *env,
+		    const struct lifecycle_view *view, bool *said);
 /* Of texts, to see that a change has happened; begin with DEVICE_HASH. */
 uint64_t device_hash(uint64_t hash, const char *text);
 #define DEVICE_HASH 0xcbf29ce484222325ull

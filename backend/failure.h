@@ -11,6 +11,7 @@
 
 struct failure {
 	int32_t err;			/* positive errno */
+	uint32_t by_peer;		/* the front end's doing: whoever tries again fares no better */
 	char reason[200];
 };
 

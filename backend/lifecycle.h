@@ -46,6 +46,7 @@ struct lifecycle_view {
 	bool refused;			/* tried as things stand, and failed */
 	bool failed;			/* what served it gave up: error is written */
 	bool resumable;			/* a predecessor's journal fits the front end */
+	bool differs;			/* ... is there, of this format, and does not */
 	bool resized;			/* what serves it has taken another size than
 					   the one published */
 	bool close_overdue;		/* the deadline of a detach has passed */

@@ -153,6 +153,8 @@ static int resume(struct ring_back *ring, void *page, size_t slot_bytes, uint32_
 	ring_back_init(ring, page, GRANT_PAGE_BYTES, slot_bytes, rsp_prod);
 	if (req_cons - rsp_prod > ring->nr_slots)
 		return -EBADMSG;
+	if (!ring_back_fits(ring, req_cons))
+		return -EPROTO;
 	ring_back_resume(ring, req_cons);
 	return 0;
 }
@@ -256,8 +258,10 @@ int nb_journal_start_ctrl(const struct nb_journal *j, void *page, struct ring_ba
 		return started(ring);
 	}
 	rc = resume(ring, page, slot_bytes, f->ctrl_rsp_prod, f->ctrl_req_cons);
-	if (rc || f->ctrl_req_cons - f->ctrl_rsp_prod > 1)
-		return -EBADMSG;
+	if (!rc && f->ctrl_req_cons - f->ctrl_rsp_prod > 1)
+		rc = -EBADMSG;
+	if (rc)
+		return rc;
 	if (f->ctrl_req_cons != f->ctrl_rsp_prod)
 		ring_back_untake(ring, f->ctrl_rsp_prod, &f->ctrl_taken, slot_bytes);
 	NB_STEP();

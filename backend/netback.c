@@ -303,6 +303,12 @@ static int fail(char *why, size_t bytes, int rc, const char *what, uint32_t inde
 	return rc;
 }
 
+/* What the front end has taken back, or never gave, is its doing. */
+static int as_peers(int rc)
+{
+	return rc == -ENOENT || rc == -EACCES || rc == -EINVAL ? -EPROTO : rc;
+}
+
 static int map_ring(const struct nb_port *p, uint32_t gref, void **page)
 {
 	return grant_map(p->nb->cfg.xgt, p->domid, &gref, 1, PROT_READ | PROT_WRITE, page);
@@ -315,14 +321,14 @@ static int bind_queue(struct nb_queue *q, const struct vif_queue *ask, char *why
 	int rc = bind(nb, q->port->domid, ask->tx_port, what, &q->tx_evtchn);
 
 	if (rc)
-		return fail(why, bytes, rc, "cannot bind the event channel", q->index);
+		return as_peers(fail(why, bytes, rc, "cannot bind the event channel", q->index));
 	q->tx_bound = true;
 	q->rx_evtchn = q->tx_evtchn;
 	if (ask->rx_port == ask->tx_port)
 		return 0;
 	rc = bind(nb, q->port->domid, ask->rx_port, what, &q->rx_evtchn);
 	if (rc)
-		return fail(why, bytes, rc, "cannot bind the rx event channel", q->index);
+		return as_peers(fail(why, bytes, rc, "cannot bind the rx event channel", q->index));
 	q->rx_bound = true;
 	return 0;
 }
@@ -346,17 +352,23 @@ static int open_queue(struct nb_port *p, uint32_t index, const struct vif_queue 
 		q->free = &q->frames[i];
 	}
 	rc = map_ring(p, ask->tx_gref, &q->tx_page);
-	if (!rc)
-		rc = nb_journal_start_tx(&p->journal, index, q->tx_page, &q->tx);
 	if (rc)
-		return fail(why, bytes, rc, "cannot map the tx ring", index);
+		return as_peers(fail(why, bytes, rc, "cannot map the tx ring", index));
 	rc = map_ring(p, ask->rx_gref, &q->rx_page);
-	if (!rc)
-		rc = nb_journal_start_rx(&p->journal, index, q->rx_page, &q->rx);
 	if (rc)
-		return fail(why, bytes, rc, "cannot map the rx ring", index);
+		return as_peers(fail(why, bytes, rc, "cannot map the rx ring", index));
+	/* Whoever has the channels has the rings and the journal: only then are they touched. */
+	rc = bind_queue(q, ask, why, bytes);
+	if (rc)
+		return rc;
+	rc = nb_journal_start_tx(&p->journal, index, q->tx_page, &q->tx);
+	if (rc)
+		return fail(why, bytes, rc, "cannot go on with the tx ring", index);
+	rc = nb_journal_start_rx(&p->journal, index, q->rx_page, &q->rx);
+	if (rc)
+		return fail(why, bytes, rc, "cannot go on with the rx ring", index);
 	nb_mapping_resume(q);
-	return bind_queue(q, ask, why, bytes);
+	return 0;
 }
 
 static int open_ctrl(struct nb_port *p, const struct vif_frontend *f, char *why, size_t bytes)
@@ -368,14 +380,14 @@ static int open_ctrl(struct nb_port *p, const struct vif_frontend *f, char *why,
 		return 0;
 	rc = map_ring(p, f->ctrl_gref, &p->ctrl_page);
 	if (!rc)
-		rc = nb_journal_start_ctrl(&p->journal, p->ctrl_page, &p->ctrl);
-	if (!rc)
 		rc = bind(p->nb, p->domid, f->ctrl_port, what, &p->ctrl_evtchn);
+	p->ctrl_bound = !rc && p->ctrl_page;
+	if (!rc)
+		rc = nb_journal_start_ctrl(&p->journal, p->ctrl_page, &p->ctrl);
 	if (rc) {
 		snprintf(why, bytes, "cannot connect the control ring: %s", strerror(-rc));
-		return rc;
+		return as_peers(rc);
 	}
-	p->ctrl_bound = true;
 	nb_activate_ctrl(p);
 	return 0;
 }

@@ -15,6 +15,7 @@
 struct worker {
 	struct process *process;
 	bool stopping, said_ready, said_end, talks_nonsense;
+	bool hung_up;			/* before it was told to stop */
 	uint32_t mirror_number;		/* of the last MIRROR */
 	struct worker_report report;
 	const struct worker_events *events;
@@ -150,6 +151,8 @@ static bool on_message(void *arg, int sock)
 	int rc = worker_receive(sock, &msg, NULL, NULL);
 
 	if (rc && rc != -EPROTO) {
+		/* By itself: whatever its end takes, it was not asked for. */
+		w->hung_up = !w->stopping;
 		worker_stop(w);
 		return false;
 	}
@@ -230,7 +233,7 @@ static void on_ended(void *arg, bool killed, const char *how)
 	if (!w->said_end && w->talks_nonsense)
 		how = "the worker sent what is no message, and was killed";
 	if (!w->said_end) {
-		w->report.end = killed ? WORKER_END_KILLED : WORKER_END_CRASHED;
+		w->report.end = killed && !w->hung_up ? WORKER_END_KILLED : WORKER_END_CRASHED;
 		w->report.failure.err = EIO;
 		snprintf(w->report.failure.reason, sizeof(w->report.failure.reason), "%s", how);
 	}

@@ -28,6 +28,7 @@
 #define WORD_BYTES 16
 #define STRANGERS_MS 10000u
 #define STRANGERS_TERM_MS 1000u
+#define STRANGERS_KILLED_MS 1000u	/* what SIGKILL has not ended by then nobody waits for */
 #define LINE_BYTES (TAKEOVER_NAME_BYTES + TAKEOVER_REASON_BYTES)
 
 extern char **environ;
@@ -317,10 +318,11 @@ static bool has_strangers(const struct takeover *t, int signo)
  */
 static void wait_for_strangers(const struct takeover *t)
 {
-	uint64_t began = now_ms(), told = 0, ms;
+	uint64_t began = now_ms(), told = 0, ms = 0;
 	int signo = 0;
 
-	while (has_strangers(t, signo)) {
+	/* One that its storage holds ends when that lets go: fences keep it from harm. */
+	while (ms < STRANGERS_MS + STRANGERS_KILLED_MS && has_strangers(t, signo)) {
 		usleep(2000);
 		ms = now_ms() - began;
 		signo = ms >= STRANGERS_MS ? SIGKILL :

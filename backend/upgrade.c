@@ -370,6 +370,10 @@ static void look_whether_come(struct upgrade *u)
 	if (backend_is_settled(u->env.backend)) {
 		/* Of disks that went meanwhile: nobody speaks to them now. */
 		end_left(u, TAKEOVER_SERVER, terminate);
+		/* More than can be waited for at a time: the others next time. */
+		if (takeover_left(coming(u), TAKEOVER_WORKER) ||
+		    takeover_left(coming(u), TAKEOVER_SERVER))
+			return;
 		say_done(u);
 		takeover_close(coming(u));
 		u->env.config->takeover = NULL;
@@ -377,7 +381,9 @@ static void look_whether_come(struct upgrade *u)
 		u->until_ms = now_ms() + u->env.config->stop_ms;
 	} else if (now_ms() >= u->until_ms) {
 		takeover_return(coming(u), "a device was not taken over in time");
-		u->until_ms = UINT64_MAX;
+		/* There is no version to go back to: those that cannot be served are let go. */
+		backend_give_up(u->env.backend, "was not taken over in time");
+		u->until_ms = now_ms() + COME_MS;
 	}
 }
 

@@ -243,6 +243,7 @@ static int vbd_device_look(struct device *d, struct lifecycle_view *view, char *
 	view->ready = v->image_fd >= 0;
 	view->failed = v->failed;
 	view->resumable = resumable(v, view);
+	view->differs = !v->serve && device_differs(&vbd_kind, &v->env, view, &v->said_format);
 	look_at_size(v);
 	view->resized = v->is_ready && v->features.sectors != v->published_sectors &&
 			v->features.sectors == vbd_serve_sectors(v->serve);

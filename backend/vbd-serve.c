@@ -345,9 +345,13 @@ static int start_worker(struct vbd_serve *s)
 	return rc;
 }
 
+/*
+ * Of a device that was not asked to stop the files stay until it is closed: a daemon that
+ * finds it still connected has to know that it is ours.
+ */
 static void finish(struct vbd_serve *s, const struct worker_report *report)
 {
-	if (!s->keep)
+	if (!s->keep && s->stopping)
 		rundir_remove(&s->what.config->base.rundir, &s->what.name);
 	s->events->ended(s->arg, report);
 }
@@ -406,6 +410,9 @@ static void succeed(struct vbd_serve *s, const struct worker_report *report)
 	int64_t delay_ms = crashes_note(&s->crashes, now_ms());
 	struct worker_report last = *report;
 
+	if (report->end == WORKER_END_FAILED && delay_ms >= 0)
+		delay_ms = MAX(delay_ms, START_AGAIN_MS);
+
 	log_peer_at(s->what.log, LOG_LEVEL_ERROR, "%s", report->failure.reason);
 	if (delay_ms < 0) {
 		crashes_say(last.failure.reason, sizeof(last.failure.reason),
@@ -428,7 +435,13 @@ static void not_taken_over(struct vbd_serve *s, const struct worker_report *repo
 
 	snprintf(why, sizeof(why), "%s: %s", s->what.log->who, report->failure.reason);
 	takeover_return(s->what.config->base.takeover, why);
-	former_hang_up(s->former);
+}
+
+/* What its front end has done no other worker could mend. */
+static bool has_successor(const struct vbd_serve *s, const struct worker_report *report)
+{
+	return report->end == WORKER_END_CRASHED ||
+	       (report->end == WORKER_END_FAILED && s->journal_used && !report->failure.by_peer);
 }
 
 static void on_ended(void *arg, const struct worker_report *report)
@@ -442,9 +455,12 @@ static void on_ended(void *arg, const struct worker_report *report)
 	if (s->what.remote)
 		remote_rest(s->what.remote, copy.end == WORKER_END_STOPPED);
 	s->is_ready = false;
-	if (!s->stopping && (copy.end == WORKER_END_CRASHED || copy.end == WORKER_END_FAILED))
-		not_taken_over(s, &copy);
-	if (copy.end == WORKER_END_CRASHED && !s->stopping)
+	if (!s->stopping && (copy.end == WORKER_END_CRASHED || copy.end == WORKER_END_FAILED)) {
+		if (!copy.failure.by_peer)
+			not_taken_over(s, &copy);
+		former_hang_up(s->former);
+	}
+	if (!s->stopping && has_successor(s, &copy))
 		succeed(s, &copy);
 	else
 		finish(s, &copy);

@@ -301,6 +301,7 @@ static int vif_device_look(struct device *d, struct lifecycle_view *view, char *
 	view->ready = v->is_open;
 	view->failed = v->failed;
 	view->resumable = resumable(v, view);
+	view->differs = !v->port && device_differs(&vif_kind, &v->env, view, &v->said_format);
 	return 0;
 }
 
@@ -523,7 +524,7 @@ static void on_gone(void *arg, const struct failure *why)
 		vif_wait_retry(v->common, v->bridge);
 	v->is_ready = false;
 	watch_multicast(v, false);
-	if (why && !v->stopping && why->err != EADDRINUSE)
+	if (why && !v->stopping && why->err != EADDRINUSE && !why->by_peer)
 		not_taken_over(v, why);
 	if (why && !v->stopping && !goes_on(v, why) && !vif_wait_begin(v, why))
 		take_failure(v, why);

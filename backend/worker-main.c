@@ -210,6 +210,9 @@ static int open_all(struct worker *w, const struct disk_ops **ops,
 	err = figures_open(w->figures_fd, &layout, &w->figures);
 	if (err)
 		return fail(why, err, "no room for figures");
+	/* Mapped, they are enough; by their descriptors all room on the run directory could be taken. */
+	close_fd(&w->journal_fd);
+	close_fd(&w->figures_fd);
 	if (w->mirror_fd >= 0)
 		err = dirty_map_open(w->mirror_fd, w->start.mirror_bytes, &w->dirty);
 	if (err)
@@ -299,6 +302,7 @@ static int map_ring(struct worker *w, struct worker_queue *q, struct failure *wh
 	q->ring_pages = 1u << r->order;
 	err = grant_map(q->xgt, w->start.frontend_id, r->gref, q->ring_pages,
 			PROT_READ | PROT_WRITE, &q->ring);
+	why->by_peer = err == -ENOENT || err == -EACCES;
 	return err ? fail(why, err, "cannot map the ring (first gref %u, %u pages)",
 			  r->gref[0], q->ring_pages) : 0;
 }
@@ -386,11 +390,15 @@ static int bind_port(struct worker *w, struct worker_queue *q, struct failure *w
 	uint32_t remote = w->start.front.queue[q->index].port, tries = 0;
 	xenevtchn_port_or_error_t port;
 
-	/* A killed one's lock, the fence, may go before its channels do. */
+	/*
+	 * A killed one's lock, the fence, may go before its channels do; also of one that was
+	 * killed before it had begun, so that this looks like a first connection.
+	 */
 	while ((port = xenevtchn_bind_interdomain(q->xce, w->start.frontend_id, remote)) < 0 &&
-	       w->start.replay && errno == EINVAL && tries++ < BIND_TRIES)
+	       errno == EINVAL && tries++ < BIND_TRIES)
 		if (wait_a_while(w, BIND_WAIT_MS))
 			return fail(why, -ECANCELED, "while event channel %u is bound", remote);
+	why->by_peer = port < 0 && errno == EINVAL;
 	if (port < 0)
 		return fail(why, errno ? -errno : -EIO, "cannot bind event channel %u", remote);
 	q->port = (evtchn_port_t)port;
@@ -494,8 +502,14 @@ static int start_queue(struct worker *w, struct worker_queue *q, struct replay *
 		err = journal_recover(journal_queue(w->journal, q->index), &rec);
 	if (err && err != -ENODATA)
 		return fail(why, err, "the journal of requests in flight is damaged");
-	blkback_start(q->b, q->ring, (size_t)q->ring_pages * GRANT_PAGE_BYTES,
-		      err ? NULL : &rec, q->xce, q->port);
+	err = blkback_start(q->b, q->ring, (size_t)q->ring_pages * GRANT_PAGE_BYTES,
+			    err ? NULL : &rec, q->xce, q->port);
+	if (err == -ESTALE) {
+		journal_recovery_free(&rec);
+		why->by_peer = true;
+		return fail(why, -EPROTO, "ring %u is not the one that was served: its producer has "
+			    "gone back", q->index);
+	}
 	/* Insane indices: the first pass finds them again, and says BROKEN. */
 	err = add_to_replay(all, q, &rec);
 	journal_recovery_free(&rec);

@@ -72,7 +72,7 @@
 #include "vbd.h"
 
 #define WORKER_FD 3
-#define WORKER_VERSION 9u		/* raised with every change of a message: see below */
+#define WORKER_VERSION 10u		/* raised with every change of a message: see below */
 #define WORKER_MAX_QUEUES 4u		/* rings that one worker serves */
 
 enum worker_type {
@@ -176,12 +176,12 @@ struct worker_msg {
  * writes down the new layout.
  */
 #ifdef __LP64__
-_Static_assert(WORKER_VERSION == 9 && WORKER_FINISHED == 27 &&
+_Static_assert(WORKER_VERSION == 10 && WORKER_FINISHED == 27 &&
 	       sizeof(struct worker_msg) == 1648 && sizeof(struct limit) == 112 &&
 	       offsetof(struct worker_msg, start.features) == 1184 &&
 	       offsetof(struct worker_msg, start.engine) == 1232 &&
 	       offsetof(struct worker_msg, start.prepare) == 1259 &&
-	       sizeof(struct failure) == 204,
+	       sizeof(struct failure) == 208,
 	       "messages have changed: raise WORKER_VERSION and note the layout");
 #endif
 

@@ -110,6 +110,17 @@ static inline void ring_back_init(struct ring_back *r, void *ring, size_t bytes,
  * Continues for a predecessor that had taken requests up to req_cons: publishes
  * its rsp_prod once more, in case it died before that store.
  */
+/*
+ * Whether requests up to req_cons can have come on this page; else it is another ring than the
+ * one that they were taken from. Before ring_back_resume(), which writes to it.
+ */
+static inline bool ring_back_fits(const struct ring_back *r, uint32_t req_cons)
+{
+	uint32_t req_prod = atomic_load_explicit(&r->shared->req_prod, memory_order_acquire);
+
+	return req_prod - req_cons <= r->nr_slots;
+}
+
 static inline void ring_back_resume(struct ring_back *r, uint32_t req_cons)
 {
 	r->req_cons = req_cons;

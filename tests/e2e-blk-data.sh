@@ -152,8 +152,10 @@ stop_serving
 # Read-only: refused here, and nothing reaches the disk.
 start_daemon
 attach_by_hand $g "$tmp/disk" r
+cp "$tmp/disk" "$tmp/before"
 expect 1 blkfront $g write --quiet "$tmp/part" 2>"$tmp/said"
 grep -q "read-only" "$tmp/said" || fail "read-only: $(cat "$tmp/said")"
-blkfront $g verify --quiet "$tmp/disk" || fail "verify, read-only"
+blkfront $g verify --quiet "$tmp/before" || fail "verify, read-only"
+cmp "$tmp/before" "$tmp/disk" || fail "a refused write reached the image"
 detach_by_hand $g
 end_back

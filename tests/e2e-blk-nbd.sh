@@ -36,7 +36,7 @@ cmp "$tmp/image" "$tmp/disk" || fail "nbdcopy wrote something else"
 cmp "$tmp/image" "$tmp/out" || fail "qemu-img read something else"
 
 # A server: trim makes holes; fua and zero work; a stale socket is no obstacle.
-: >"$tmp/stale"
+python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$tmp/nbd" || fail "no stale socket"
 serve()
 {
 	blkfront $g nbd --socket "$tmp/nbd" "$@" >"$tmp/nbd.log" 2>&1 &

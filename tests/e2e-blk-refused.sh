@@ -27,7 +27,7 @@ refuses()
 	xenstore-write "$(back_dir "$domid")/mode" r
 	xenstore-write "$(back_dir "$domid")/params" "$tmp/image"
 	back_reaches "$domid" 2
-	error_says "$domid" ""
+	wait_for $wait_s no_error "$domid" || fail "better params are taken, and the error stays: $(error_of "$domid")"
 	remove_nodes "$domid"
 }
 
@@ -114,9 +114,9 @@ front_refused multi-queue-num-queues 0 "multi-queue-num-queues is '0'"
 front_refused multi-queue-num-queues 4294967296 "multi-queue-num-queues is '4294967296'"
 front_refused protocol vax-abi "protocol is 'vax-abi'"
 # Well-formed, but no such grant or port: the worker finds out.
-front_refused feature-persistent 0 ""
-front_refused ring-ref 4294967295 ""
-front_refused event-channel 4294967295 ""
+front_refused feature-persistent 0 "cannot map the ring (first gref 8,"
+front_refused ring-ref 4294967295 "cannot map the ring (first gref 4294967295,"
+front_refused event-channel 4294967295 "cannot map the ring (first gref 8,"
 
 say "the front end that does it right, after all that"
 guest "$domid" xenstore-rm "$(front_dir "$domid")/ring-ref"

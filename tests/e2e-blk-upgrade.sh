@@ -60,6 +60,34 @@ assert d['daemon'] == 'paravane-blkback' and d['status'] == 'upgraded' and d['re
 assert len(d['devices']) == int(sys.argv[2]) and all(v['pause_us'] > 0 for v in d['devices']), d
 EOF
 
+# meanwhile HOW TEXT: a guest does that while an old version serves it; the upgrade comes, and
+# its disk, and no other, is closed for that reason.
+truncate -s 16M "$tmp/mean"
+make_guest mean
+mean=$domid
+meanwhile()
+{
+	attach_by_hand "$mean" "$tmp/mean" w
+	back_reaches "$mean" 2
+	use_disk "$mean"
+	back_reaches "$mean" 4
+	case $1 in
+	renames) guest "$mean" xenstore-write "$(front_dir "$mean")/ring-ref" 9 ;;
+	forgets) guest "$mean" xenstore-rm "$(front_dir "$mean")/event-channel" ;;
+	esac
+	"$paravane" upgrade blkback >"$tmp/out" 2>&1 || fail "a guest that $1 its ring: $(cat "$tmp/out"; tail -5 "$tmp/log")"
+	wait_for $wait_s not_connected || fail "a guest that $1 its ring is served: $(tail -5 "$tmp/log")"
+	error_says "$mean" "$2"
+	served
+	kill "$io" 2>/dev/null
+	wait "$io"
+	detach_by_hand "$mean"
+}
+not_connected() { ! node_is "$(back_dir "$mean")/state" 4; }
+say "a guest that loses its ring stops no upgrade"
+meanwhile renames "not those that it connected with"
+meanwhile forgets "not those that it connected with"
+
 say "while another is asked for"
 : >"$tmp/run/blkback/vbd.upgrade-request"
 expect 6 "$paravane" upgrade --json >"$tmp/json" 2>"$tmp/out"
@@ -137,6 +165,7 @@ kill -STOP "$former"
 upgrading=$!
 wait_for $wait_s waits || fail "nobody waits: $(tail -n 3 "$tmp/log")"
 late=$(successor)
+[ -n "$late" ] || fail "which is the successor? $(pgrep -af "vbd-$dom_1-")"
 kill -9 "$daemon"
 wait "$daemon"
 wait_for $wait_s process_gone "$late" || fail "it outlives its daemon, and waits: $late"

@@ -255,7 +255,7 @@ expect 0 '' paravane detach guest2 xvda
 
 left=$(xenstore-ls -f / | grep -E '/(backend|device|error)/(vbd|backend|device)')
 [ -z "$left" ] || bad "nodes are left: $left"
-kill "${pids[0]}" && wait "${pids[0]}"
+kill "${pids[0]}" && wait "${pids[0]}" || bad "the back end ended with $?: $(tail -n 20 blkback.log)"
 localxen status --check || bad "local Xen holds something yet"
 
 if [ $failures != 0 ]; then

@@ -16,7 +16,7 @@
 #define PAGE_BYTES 4096u
 #define HOSTILE_FILL 0xee	/* what fresh pages hold */
 /* Every deadline: only what hangs reaches it. */
-#define HOSTILE_WAIT_MS 60000
+#define HOSTILE_WAIT_MS 180000
 
 /* For messages: set by main, and as the cases go. */
 extern const char *hostile_program, *hostile_case;

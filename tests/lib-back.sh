@@ -55,16 +55,24 @@ make_guest()
 }
 
 node_is() { [ "$(xenstore-read "$1" 2>/dev/null)" = "$2" ]; }
-process_gone() { ! kill -0 "$1" 2>/dev/null; }
+process_gone() { gone "$1"; }
 has_no_run_files() { ! ls "$tmp/run/$program/" | grep -qv -e lock -e '^control$'; }
 # The flip helper is none: it ends with the daemon.
 has_no_workers() { ! ps -o comm= --ppid "$daemon" | grep -qv '^paravane-flip'; }
 
 # error_says DOMID TEXT: why its device failed, where people look for it.
-error_says()
+error_of()
 {
 	back=$(back_dir "$1")
-	error=$(xenstore-read "${back%%/backend/*}/error/backend/${back#*/backend/}/error" 2>/dev/null)
+	xenstore-read "${back%%/backend/*}/error/backend/${back#*/backend/}/error" 2>/dev/null
+}
+
+no_error() { [ -z "$(error_of "$1")" ]; }
+
+error_says()
+{
+	[ -n "$2" ] || fail "error_says wants a text"
+	error=$(error_of "$1")
 	case $error in
 	*"$2"*) ;;
 	*) fail "the error node of $1 is '$error', expected '$2'; $(tail -3 "$tmp/log")" ;;

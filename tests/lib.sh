@@ -102,5 +102,9 @@ standing()
 fds() { ls "/proc/$1/fd" | wc -l; }
 rss_kib() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$1/status"; }
 
-gone() { ! kill -0 "$1" 2>/dev/null; }
+gone()
+{
+	[ -n "$1" ] || fail "gone: of which process?"
+	! kill -0 "$1" 2>/dev/null
+}
 has_line() { grep -qx -- "$1" "$2"; }

@@ -370,6 +370,37 @@ static void test_groups(void)
 	stop();
 }
 
+static void set_producer(uint8_t *page, uint32_t req_prod)
+{
+	memcpy(page, &req_prod, sizeof(req_prod));
+}
+
+/* A guest that connected anew while nobody served it, with the same names for its rings. */
+static void test_another_ring(void)
+{
+	static const uint8_t untouched[4096];
+	static uint8_t page[4096];
+	struct nb_journal j = { 0 };
+	struct nb_queue_journal *q;
+	struct ring_back ring;
+
+	start(false);
+	UNIT_OK(!live(0, 0));
+	UNIT_EQ(nb_journal_open(&j, journal[0], 1), 0);
+	q = &j.file->queue[0];
+	q->tx_rsp_prod = q->rx_rsp_prod = j.file->ctrl_rsp_prod = 1000;
+	q->tx_req_cons = q->rx_req_cons = j.file->ctrl_req_cons = 1001;
+	for (uint32_t req_prod = 0; req_prod <= 1000; req_prod += 500) {
+		set_producer(page, req_prod);
+		UNIT_EQ(nb_journal_start_tx(&j, 0, page, &ring), -EPROTO);
+		UNIT_EQ(nb_journal_start_rx(&j, 0, page, &ring), -EPROTO);
+		UNIT_EQ(nb_journal_start_ctrl(&j, page, &ring), -EPROTO);
+		UNIT_OK(!memcmp(page + 4, untouched, sizeof(page) - 4));
+	}
+	nb_journal_close(&j);
+	stop();
+}
+
 /* A worker that was in a guest's hands may have left anything. */
 static void test_nonsense(void)
 {
@@ -386,6 +417,7 @@ static void test_nonsense(void)
 	q->tx_req_cons = q->tx_rsp_prod + 257;
 	UNIT_EQ(nb_journal_start_tx(&j, 0, page, &ring), -EBADMSG);
 	q->tx_req_cons = q->tx_rsp_prod + 3;
+	set_producer(page, q->tx_req_cons);
 	UNIT_EQ(nb_journal_start_tx(&j, 0, page, &ring), -EBADMSG);
 	q->record[0] = (struct nb_record){ .state = NB_RECORD_TAKEN, .nr_slots = 255,
 					   .req_end = q->tx_req_cons };
@@ -396,6 +428,7 @@ static void test_nonsense(void)
 	q->rx_req_cons = q->rx_rsp_prod - 1;
 	UNIT_EQ(nb_journal_start_rx(&j, 0, page, &ring), -EBADMSG);
 	j.file->ctrl_req_cons = j.file->ctrl_rsp_prod + 2;
+	set_producer(page, j.file->ctrl_req_cons);
 	UNIT_EQ(nb_journal_start_ctrl(&j, page, &ring), -EBADMSG);
 	j.file->hash.nr_map = 2;
 	j.file->hash.map[1] = 1;
@@ -421,6 +454,7 @@ int main(void)
 		{ "static grants are mapped again", test_static_grants },
 		{ "groups", test_groups },
 		{ "what cannot be", test_nonsense },
+		{ "another ring", test_another_ring },
 	};
 
 	return unit_run("netback-journal", tests, UNIT_LEN(tests));

@@ -368,7 +368,7 @@ static void test_orphan(void)
 	rig_close(&r, 1);
 }
 
-static void fails(struct rig *r, const char *says)
+static void fails(struct rig *r, const char *says, bool by_peer)
 {
 	struct worker_msg msg;
 
@@ -378,6 +378,7 @@ static void fails(struct rig *r, const char *says)
 	UNIT_OK(strstr(msg.failure.reason, says) != NULL);
 	if (!strstr(msg.failure.reason, says))
 		fprintf(stderr, "\n  (said: %s)", msg.failure.reason);
+	UNIT_EQ(msg.failure.by_peer, by_peer);
 	rig_close(r, 0);
 }
 
@@ -387,23 +388,57 @@ static void test_failures(void)
 
 	rig_open(&r, 1);
 	r.start.front.queue[0].gref[0] = 3333;
-	fails(&r, "gref 3333");
+	fails(&r, "gref 3333", true);
 	rig_open(&r, 1);
 	r.start.front.queue[0].port = 3;
-	fails(&r, "event channel 3");
+	fails(&r, "event channel 3", true);
 	rig_open(&r, 1);
 	UNIT_EQ(write(r.journal, "not a journal at all", 20), 20);
-	fails(&r, "journal");
+	fails(&r, "journal", false);
 	rig_open(&r, 1);
 	r.start.front.nr_queues = 0;
-	fails(&r, "0 queues");
+	fails(&r, "0 queues", false);
 	rig_open(&r, 2);
 	r.start.front.queue[1].port = r.start.front.queue[0].port;
-	fails(&r, "event channel");
+	fails(&r, "event channel", true);
 	r.order = 1;
 	rig_open(&r, 1);
 	r.start.front.queue[0].gref[1] = 4444;
-	fails(&r, "ring");
+	fails(&r, "ring", true);
+}
+
+/*
+ * While nobody served it its guest has connected anew, with the same names for its ring: what
+ * the journal is about is not on it.
+ */
+static void test_another_ring(void)
+{
+	struct rig r = { .start.replay = 1 };
+	struct blkif_request_segment s;
+	struct worker_msg msg;
+
+	rig_open(&r, 1);
+	s = whole_page(GUEST_DATA_PAGE);
+	start(&r);
+	hear(&r, WORKER_READY, &msg);
+	for (uint32_t id = 0; id < 5; id++) {
+		guest_rw(r.g, BLKIF_OP_WRITE, id, 0, 1, &s);
+		guest_push(r.g);
+		expect(r.g, id, BLKIF_RSP_OKAY);
+	}
+	ask_stop(&r);
+	pthread_join(r.thread, NULL);
+	close_fd(&r.sock);
+	memset(r.g->ring, 0, r.g->ring_bytes);
+	guest_attach(r.g, VBD_ABI_NATIVE, r.g->ring, r.g->ring_bytes);
+	guest_rw(r.g, BLKIF_OP_READ, 100, 0, 1, &s);
+	guest_push(r.g);
+	start(&r);
+	hear(&r, WORKER_FAILED, &msg);
+	UNIT_OK(strstr(msg.failure.reason, "not the one that was served"));
+	UNIT_OK(msg.failure.by_peer);
+	UNIT_EQ(ring_back_start(r.g->ring), 0);
+	rig_close(&r, 0);
 }
 
 static void test_not_start(void)
@@ -874,6 +909,7 @@ static const struct unit_test tests[] = {
 	{ "the supervisor goes", test_orphan },
 	{ "what cannot start says why", test_failures },
 	{ "not START", test_not_start },
+	{ "another ring than the journal's", test_another_ring },
 	{ "events without requests", test_event_storm },
 	{ "at rest", test_idle },
 	{ "no room for the rings", test_no_room },

@@ -213,7 +213,7 @@ grants_held()
 	domid=$(guest_domid "$1")
 	xl dmesg -c >/dev/null
 	xl debug-keys g
-	wait_for 10 grant_dump_whole
+	wait_for 60 grant_dump_whole || { echo "Xen's list of grants does not come to its end" >&2; return 1; }
 	awk -v header="grant-table for remote d$domid " '
 		/grant-table for remote/ { mine = index($0, header) > 0 }
 		mine && /\(XEN\) \[ *(0x)?[0-9a-f]+\]/ { n++ }

@@ -32,28 +32,30 @@ tap()
 	guest_run nf 'ip addr add 10.9.0.2/24 dev pv0'
 	check "tap $*: pings dom0" wait_for 60 guest_run nf 'ping -c 1 -W 10 10.9.0.1'
 }
+# stream OPTIONS: of iperf3; its status, and the end of what it says
+stream() { guest_run nf "iperf3 $1 >/tmp/iperf 2>&1 || { cat /tmp/iperf; exit 1; }; tail -n 4 /tmp/iperf" 200; }
 tap_ends()
 {
 	guest_run nf 'killall paravane-netfront'
 	guest_wait nf tap 60
 }
 tap
-check "GSO leaves the guest whole" guest_run nf "iperf3 -c 10.9.0.1 -n 16M | tail -n 4" 200
-check "and comes in whole" guest_run nf "iperf3 -c 10.9.0.1 -n 16M -R | tail -n 4" 200
-check "UDP" guest_run nf "iperf3 -c 10.9.0.1 -u -b 20M -n 4M -l 1400 | tail -n 4" 200
+check "GSO leaves the guest whole" stream "-c 10.9.0.1 -n 16M"
+check "and comes in whole" stream "-c 10.9.0.1 -n 16M -R"
+check "UDP" stream "-c 10.9.0.1 -u -b 20M -n 4M -l 1400"
 check "dom0 saw frames above the MTU" test "$(cat /sys/class/net/"$nic_dev"/statistics/rx_bytes)" -gt \
 	$((2000 * $(cat /sys/class/net/"$nic_dev"/statistics/rx_packets)))
 check "ends" tap_ends
 tap --no-gso --no-checksum --no-sg --queues 2
-check "without offloads, two queues" guest_run nf "iperf3 -c 10.9.0.1 -n 4M -R -P 2 | tail -n 4" 200
-check "sends all the same" guest_run nf "iperf3 -c 10.9.0.1 -n 4M -P 2 | tail -n 4" 200
+check "without offloads, two queues" stream "-c 10.9.0.1 -n 4M -R -P 2"
+check "sends all the same" stream "-c 10.9.0.1 -n 4M -P 2"
 check "ends" tap_ends
 check "netback hashes by our control ring" guest_run nf \
 	"$front info --hash --queues 2 --timeout 40 --json | grep -q '\"queues\":2,.*\"ctrl_ring\":1'" 100
 check "netback keeps no pages mapped, and says so" equal 1 \
 	"$(guest_run nf "$front info --static-grants --timeout 40 >/dev/null 2>&1; echo \$?" 100)"
 tap --hash --queues 2
-check "two queues chosen by hash" guest_run nf "iperf3 -c 10.9.0.1 -n 16M -R -P 4 | tail -n 4" 200
+check "two queues chosen by hash" stream "-c 10.9.0.1 -n 16M -R -P 4"
 check "the interface goes while in use" nic_detach nf 0 60
 guest_wait nf tap 60
 check "no grant is held" equal "$before" "$(grants_held nf)"
