@@ -381,7 +381,7 @@ static int open_ctrl(struct nb_port *p, const struct vif_frontend *f, char *why,
 	rc = map_ring(p, f->ctrl_gref, &p->ctrl_page);
 	if (!rc)
 		rc = bind(p->nb, p->domid, f->ctrl_port, what, &p->ctrl_evtchn);
-	p->ctrl_bound = !rc && p->ctrl_page;
+	p->ctrl_bound = !rc;
 	if (!rc)
 		rc = nb_journal_start_ctrl(&p->journal, p->ctrl_page, &p->ctrl);
 	if (rc) {

@@ -412,7 +412,6 @@ static void succeed(struct vbd_serve *s, const struct worker_report *report)
 
 	if (report->end == WORKER_END_FAILED && delay_ms >= 0)
 		delay_ms = MAX(delay_ms, START_AGAIN_MS);
-
 	log_peer_at(s->what.log, LOG_LEVEL_ERROR, "%s", report->failure.reason);
 	if (delay_ms < 0) {
 		crashes_say(last.failure.reason, sizeof(last.failure.reason),

@@ -107,10 +107,6 @@ static inline void ring_back_init(struct ring_back *r, void *ring, size_t bytes,
 }
 
 /*
- * Continues for a predecessor that had taken requests up to req_cons: publishes
- * its rsp_prod once more, in case it died before that store.
- */
-/*
  * Whether requests up to req_cons can have come on this page; else it is another ring than the
  * one that they were taken from. Before ring_back_resume(), which writes to it.
  */
@@ -121,6 +117,10 @@ static inline bool ring_back_fits(const struct ring_back *r, uint32_t req_cons)
 	return req_prod - req_cons <= r->nr_slots;
 }
 
+/*
+ * Continues for a predecessor that had taken requests up to req_cons: publishes
+ * its rsp_prod once more, in case it died before that store.
+ */
 static inline void ring_back_resume(struct ring_back *r, uint32_t req_cons)
 {
 	r->req_cons = req_cons;
