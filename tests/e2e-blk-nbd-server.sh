@@ -93,17 +93,16 @@ use_disk $g
 detach_by_hand $g
 wait $io
 stop_server $server
-port=$((20000 + $$ % 20000))
+port=$((20000 + $$ % 12000))	# below those that the kernel hands out
 nbdkit --foreground --ipaddr 127.0.0.1 --port $port memory 8M >"$tmp/tcp.log" 2>&1 &
 server=$!
 servers="$servers $server"
 listens() { grep -qi ":$(printf %04x $port) .* 0A " /proc/net/tcp; }
-if wait_for 20 listens; then
-	attach_by_hand $g "nbd://localhost:$port" w
-	blkfront $g write --quiet --length 1M <"$tmp/data" || fail "not written: $(tail -n 5 "$tmp/log")"
-	remove_nodes $g
-	stop_server $server
-fi
+wait_for $wait_s listens || fail "nbdkit does not listen on port $port: $(cat "$tmp/tcp.log")"
+attach_by_hand $g "nbd://localhost:$port" w
+blkfront $g write --quiet --length 1M <"$tmp/data" || fail "not written: $(tail -n 5 "$tmp/log")"
+remove_nodes $g
+stop_server $server
 
 say "what cannot be"
 refused "$(uri nobody)" w "no NBD server at $tmp/nobody"

@@ -106,7 +106,8 @@ printf 'alice:00112233445566778899aabbccddeeff\n' >"$tmp/psk/keys"
 nbdkit --foreground --unix "$tmp/tls" --tls=require --tls-psk="$tmp/psk/keys" file "$tmp/vmdk" >"$tmp/tls.log" 2>&1 &
 tls=$!
 trap 'kill -9 $tls 2>/dev/null' EXIT
-if wait_for 20 test -S "$tmp/tls"; then
+if nbdkit --dump-config | grep -qx tls=yes; then
+	wait_for $wait_s test -S "$tmp/tls" || fail "nbdkit does not come up: $(cat "$tmp/tls.log")"
 	get "nbds+unix://alice@/?socket=$tmp/tls&tls-psk-file=$tmp/psk/keys"
 fi
 kill $tls

@@ -79,7 +79,7 @@ bridge port a vif0 disconnect=1
 reads 1 guest $a xenstore-read device/vif/0/disconnect
 bridge port a vif0 disconnect=0
 reads 0 guest $a xenstore-read device/vif/0/disconnect
-meets $a $b || fail "a word to the guest stops frames"
+wait_for $wait_s meets $a $b || fail "a word to the guest stops frames"
 
 # ---- captures -----------------------------------------------------------------------
 
@@ -107,10 +107,11 @@ wait $reader
 no_capture() { ! pgrep -P $$ -f 'paravane capture' >/dev/null; }
 wait_for $wait_s no_capture || fail "a capture without a reader stays"
 # A reader that sleeps slows nobody.
-"$paravane" capture br0 2>/dev/null | { sleep 3; cat >/dev/null; } &
+"$paravane" capture br0 2>/dev/null | { until [ -e "$tmp/streamed" ]; do sleep 0.1; done; cat >/dev/null; } &
 inside $a iperf3 -s -1 >/dev/null 2>&1 &
 wait_for $wait_s sh -c "nsenter -t $(cat "$tmp/up-$a") -n ss -ltn | grep -q :5201" || fail "iperf3"
 inside $b timeout 60 iperf3 -c 10.0.0.$a -n 40M >"$tmp/iperf" || fail "a slow reader: $(cat "$tmp/iperf")"
+: >"$tmp/streamed"
 
 # ---- an uplink -----------------------------------------------------------------------
 
@@ -130,7 +131,7 @@ bridge uplink add br0 up0 bridge=lan0
 in_lan() { ip -o link show dev up0 2>/dev/null | grep -q 'master lan0'; }
 wait_for $wait_s in_lan || fail "the uplink is not in lan0: $(tail -3 "$tmp/log")"
 wait_for $wait_s meets $a 99 || fail "a cannot reach the host behind the uplink"
-meets $b 99 || fail "b cannot reach the host behind the uplink"
+wait_for $wait_s meets $b 99 || fail "b cannot reach the host behind the uplink"
 nsenter -t $host -n ping -q -c 2 -i 0.1 -W 10 10.0.0.$b >/dev/null || fail "the host cannot reach b"
 shows "port('uplink up0')['in_frames'] > 2 and port('uplink up0')['out_frames'] > 2"
 shows "any(x['port'] == 'uplink up0' and not x['fixed'] for x in b['addresses'])"
@@ -209,7 +210,7 @@ crowd = [client() for i in range(50)]
 END
 [ "$(stat -c %a "$tmp/run/netback/control")" = 600 ] || fail "the socket is open to others"
 shows "len(b['ports']) == 2"
-meets $a $b || fail "ping after odd clients"
+wait_for $wait_s meets $a $b || fail "ping after odd clients"
 
 kill $host
 for d in $a $b; do

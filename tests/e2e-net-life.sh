@@ -138,21 +138,22 @@ for d in $a $b; do
 done
 
 say "a limit, and another while in use"
-# sends: bits per second of what a guest sends, in $tmp/bits.
+# sends SECONDS: bits per second of what a guest sends, in $tmp/bits.
 sends()
 {
-	guest "$a" "$netfront" bench tx --size 1514 --seconds 1 --json >"$tmp/out" 2>"$tmp/err" ||
+	guest "$a" "$netfront" bench tx --size 1514 --seconds "$1" --json >"$tmp/out" 2>"$tmp/err" ||
 		fail "bench: $(cat "$tmp/err")"
 	python3 -c "import json; print(int(json.load(open('$tmp/out'))['frames_per_s'] * 1514 * 8))" >"$tmp/bits"
 }
 give_nic "$a" bridge=br0 rate=2MB/s
-sends
+sends 1
 bits=$(cat "$tmp/bits")
 [ "$bits" -le 32000000 ] || fail "$bits bit/s through a limit of 16 Mbit/s"
 [ "$bits" -ge 1000000 ] || fail "$bits bit/s is far below its limit"
 limited=$bits
 back_reaches "$a" 6
-sends &
+# Long enough for a mean that is far above the limit, however late the limit goes.
+sends 8 &
 sender=$!
 back_reaches "$a" 4
 set_key "$a" rate-bits 0

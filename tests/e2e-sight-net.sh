@@ -43,13 +43,13 @@ pings "$left" "$right" || fail "no ping: $(cat "$tmp/ping")"
 
 sent=paravane_nic_frames_total
 before=$(metric left $sent 'direction="sent"') there=$(metric right $sent 'direction="received"')
-inside "$left" ping -q -c 40 -i 0.02 -s 1000 "10.0.0.$right" >"$tmp/ping" 2>&1 &
+inside "$left" ping -q -c 150 -i 0.02 -s 1000 "10.0.0.$right" >"$tmp/ping" 2>&1 &
 pinging=$!
 look
 wait $pinging || fail "$(cat "$tmp/ping")"
 after=$(metric left $sent 'direction="sent"')
-[ "$after" -ge $((before + 40)) ] || fail "$after frames sent, were $before"
-[ "$(metric right $sent 'direction="received"')" -ge $((there + 40)) ] || fail "not all received"
+[ "$after" -ge $((before + 150)) ] || fail "$after frames sent, were $before"
+[ "$(metric right $sent 'direction="received"')" -ge $((there + 150)) ] || fail "not all received"
 json "set(d) == {'left', 'right'} and all(x['bridge'] == 'lan' for x in d.values())"
 json "d['left']['worker_pid'] == d['right']['worker_pid'] == $(info "$left" pid)"
 json "d['left']['sent_frames_per_s'] > 0 and d['right']['received_frames_per_s'] > 0"

@@ -91,8 +91,10 @@ python3 -c "
 import socket, time
 s = socket.socket(socket.AF_UNIX)
 s.connect('$tmp/for-proxy/socket')
-time.sleep(20)" &
+open('$tmp/silent', 'w')
+time.sleep(600)" &
 silent=$!
+wait_for 60 test -e "$tmp/silent" || fail "nobody is silent"
 ask /metrics >"$tmp/asked" || fail "no answer"
 kill $silent
 [ "$(head -n 1 "$tmp/asked")" = 200 ] || fail "$(head -n 1 "$tmp/asked")"

@@ -120,7 +120,7 @@ expect 0 'no disks' paravane list
 
 paravane-blkback >blkback.log 2>&1 </dev/null &
 pids+=($!)
-expect 3 'front end in guest1' paravane attach-disk guest1 a.img xvda --wait 1
+expect 3 'front end in guest1' paravane attach-disk guest1 a.img xvda --wait 5
 expect 3 'has not answered' paravane attach-disk guest1 a.img xvda --wait 0.3 --idempotent
 expect 0 'InitWait' paravane list guest1
 expect 0 '    waits: the front end in guest1' paravane list guest1

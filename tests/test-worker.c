@@ -13,177 +13,13 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include "blk-guest.h"
 #include "fake-xen.h"
-#include "blk-figures.h"
 #include "dirty-map.h"
 #include "journal.h"
 #include "unit.h"
 #include "util.h"
 #include "worker-main.h"
-#include "worker.h"
-
-#define PAGE 4096u
-#define IMAGE_BYTES (1u << 20)
-#define SECTORS (IMAGE_BYTES / 512)
-#define PATIENCE_MS 20000
-
-struct rig {
-	struct worker_start start;
-	struct guest guest[4];
-	struct guest *g;
-	uint32_t order;
-	int sock;			/* the supervisor's end; -1: closed */
-	int image, journal, figures;
-	int map;			/* of a mirror, where start.mirror_bytes says so */
-	pthread_t thread;
-	int status;			/* of worker_main() */
-	int worker_sock;
-};
-
-static void *run_worker(void *arg)
-{
-	struct rig *r = arg;
-
-	r->status = worker_main(r->worker_sock, NULL);
-	close(r->worker_sock);
-	return NULL;
-}
-
-/* START and its descriptors, as the supervisor sends them. */
-static void send_start(struct rig *r)
-{
-	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_START };
-	int sv[2], fds[4];
-	char path[64];
-
-	UNIT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
-	r->sock = sv[0];
-	r->worker_sock = sv[1];
-	/* anew for each worker: the fence is a lock of the open file description */
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", r->image);
-	fds[0] = open(path, O_RDWR | O_CLOEXEC);
-	fds[1] = r->journal;
-	fds[2] = r->figures;
-	msg.start = r->start;
-	fds[3] = r->map;
-	UNIT_EQ(worker_send(r->sock, &msg, fds, r->start.mirror_bytes ? 4 : 3), 0);
-	close(fds[0]);
-}
-
-static void start(struct rig *r)
-{
-	send_start(r);
-	UNIT_EQ(pthread_create(&r->thread, NULL, run_worker, r), 0);
-}
-
-/* The next message is of the type. */
-static void hear(struct rig *r, enum worker_type type, struct worker_msg *msg)
-{
-	struct pollfd p = { .fd = r->sock, .events = POLLIN };
-
-	memset(msg, 0, sizeof(*msg));
-	UNIT_EQ(poll(&p, 1, PATIENCE_MS), 1);
-	UNIT_EQ(worker_receive(r->sock, msg, NULL, NULL), 0);
-	UNIT_EQ(msg->type, type);
-	if (msg->type == WORKER_FAILED && type != WORKER_FAILED)
-		fprintf(stderr, "\n  (%s)", msg->failure.reason);
-}
-
-/* Of all queues. */
-static void read_figures(const struct rig *r, struct blk_figures *out)
-{
-	struct figures_layout layout = { .nr_parts = 0 };
-	struct blk_figures part;
-
-	memset(out, 0, sizeof(*out));
-	UNIT_EQ(figures_read_layout(r->figures, &layout), 0);
-	for (uint32_t q = 0; q < layout.nr_parts; q++) {
-		UNIT_EQ(figures_read(r->figures, &layout, q, &part), 0);
-		out->responses += part.responses;
-		out->wakeups += part.wakeups;
-		out->spins_missed += part.spins_missed;
-	}
-}
-
-static void rig_open(struct rig *r, uint32_t nr_queues)
-{
-	struct worker_start *s = &r->start;
-	bool persistent = s->front.persistent;
-	struct figures_layout layout;
-
-	log_open("test-worker", getenv("PV_VERBOSE") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
-	fake_reset();
-	s->frontend_id = FAKE_DOMID;
-	s->devid = 51712;
-	s->persistent_pages = 1056;
-	s->persistent_idle_ms = 60000;
-	s->features = (struct vbd_features){
-		.sectors = SECTORS, .sector_bytes = 512, .flush = true, .barrier = true,
-		.persistent = true, .discard = true, .max_indirect_segments = 256,
-	};
-	s->front = (struct vbd_frontend){ .nr_queues = nr_queues, .persistent = persistent };
-	for (uint32_t i = 0; i < nr_queues; i++) {
-		guest_open(&r->guest[i], VBD_ABI_NATIVE, r->order, i);
-		s->front.queue[i].order = r->order;
-		s->front.queue[i].port = r->guest[i].port;
-		memcpy(s->front.queue[i].gref, r->guest[i].ring_gref,
-		       sizeof(r->guest[i].ring_gref));
-	}
-	r->g = &r->guest[0];
-	r->image = memfd_create("image", MFD_CLOEXEC);
-	r->journal = memfd_create("journal", MFD_CLOEXEC);
-	r->figures = memfd_create("figures", MFD_CLOEXEC);
-	layout = blk_figures_layout(nr_queues);
-	UNIT_EQ(figures_format(r->figures, &layout), 0);
-	UNIT_EQ(ftruncate(r->image, IMAGE_BYTES), 0);
-}
-
-static void ask_stop(struct rig *r)
-{
-	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_STOP };
-
-	UNIT_EQ(worker_send(r->sock, &msg, NULL, 0), 0);
-	hear(r, WORKER_STOPPED, &msg);
-}
-
-/* The worker is gone, and all it had. */
-static void rig_close(struct rig *r, int status)
-{
-	pthread_join(r->thread, NULL);
-	UNIT_EQ(r->status, status);
-	UNIT_EQ(fake_mapped(), 0);
-	UNIT_EQ(fake_handles(), 0);
-	close_fd(&r->sock);
-	close(r->image);
-	close(r->journal);
-	close(r->figures);
-}
-
-static bool answer(struct guest *g, struct guest_response *rsp)
-{
-	uint64_t end = now_ms() + PATIENCE_MS;
-
-	while (!guest_response(g, rsp))
-		if (now_ms() > end || (usleep(50), false))
-			return false;
-	return true;
-}
-
-static void expect(struct guest *g, uint64_t id, int16_t status)
-{
-	struct guest_response rsp;
-
-	UNIT_NEED(answer(g, &rsp));
-	UNIT_EQ(rsp.id, id);
-	UNIT_EQ(rsp.status, status);
-}
-
-static struct blkif_request_segment whole_page(uint32_t page)
-{
-	return (struct blkif_request_segment){ .gref = fake_grant(page, false),
-					       .first_sect = 0, .last_sect = 7 };
-}
+#include "worker-rig.h"
 
 /* ---- serving -------------------------------------------------------------------------------- */
 
@@ -195,24 +31,24 @@ static void serve(struct rig *r)
 	uint8_t seen[PAGE];
 
 	rig_open(r, 1);
-	s = whole_page(GUEST_DATA_PAGE);
-	start(r);
-	hear(r, WORKER_READY, &msg);
+	s = rig_whole_page(GUEST_DATA_PAGE);
+	rig_start(r);
+	rig_hear(r, WORKER_READY, &msg);
 	UNIT_OK(msg.engine[0]);
 	for (uint32_t i = 0; i < 20; i++) {
 		memset(fake_page(GUEST_DATA_PAGE), (int)i + 1, PAGE);
 		guest_rw(r->g, BLKIF_OP_WRITE, i, i * 8, 1, &s);
 		guest_push(r->g);
-		expect(r->g, i, BLKIF_RSP_OKAY);
+		rig_expect(r->g, i, BLKIF_RSP_OKAY);
 		UNIT_EQ(pread(r->image, seen, PAGE, i * PAGE), PAGE);
 		UNIT_EQ(memcmp(seen, fake_page(GUEST_DATA_PAGE), PAGE), 0);
 		usleep(2000);
 	}
 	guest_rw(r->g, BLKIF_OP_FLUSH_DISKCACHE, 100, 0, 0, NULL);
 	guest_push(r->g);
-	expect(r->g, 100, BLKIF_RSP_OKAY);
+	rig_expect(r->g, 100, BLKIF_RSP_OKAY);
 	UNIT_OK(fake_guest_events(r->g->port) >= 1);
-	ask_stop(r);
+	rig_ask_stop(r);
 	rig_close(r, 0);
 }
 
@@ -237,20 +73,20 @@ static void test_resize(void)
 	struct rig r = { .order = 0 };
 
 	rig_open(&r, 2);
-	s = whole_page(GUEST_DATA_PAGE);
-	start(&r);
-	hear(&r, WORKER_READY, &ready);
+	s = rig_whole_page(GUEST_DATA_PAGE);
+	rig_start(&r);
+	rig_hear(&r, WORKER_READY, &ready);
 	guest_rw(r.g, BLKIF_OP_WRITE, 1, SECTORS, 1, &s);
 	guest_push(r.g);
-	expect(r.g, 1, BLKIF_RSP_ERROR);
+	rig_expect(r.g, 1, BLKIF_RSP_ERROR);
 	UNIT_EQ(ftruncate(r.image, 2 * IMAGE_BYTES), 0);
 	UNIT_EQ(worker_send(r.sock, &msg, NULL, 0), 0);
-	hear(&r, WORKER_RESIZED, &resized);
+	rig_hear(&r, WORKER_RESIZED, &resized);
 	UNIT_EQ(resized.sectors, 2 * SECTORS);
 	guest_rw(r.g, BLKIF_OP_WRITE, 2, SECTORS, 1, &s);
 	guest_push(r.g);
-	expect(r.g, 2, BLKIF_RSP_OKAY);
-	ask_stop(&r);
+	rig_expect(r.g, 2, BLKIF_RSP_OKAY);
+	rig_ask_stop(&r);
 	rig_close(&r, 0);
 }
 
@@ -258,13 +94,13 @@ static void test_resize(void)
 static uint64_t write_marks(struct rig *r, uint32_t queue, uint64_t id, uint64_t sector,
 			    struct dirty_map *map)
 {
-	struct blkif_request_segment s = whole_page(GUEST_DATA_PAGE);
+	struct blkif_request_segment s = rig_whole_page(GUEST_DATA_PAGE);
 	uint64_t at, found = 0;
 	uint32_t nr;
 
 	guest_rw(&r->guest[queue], BLKIF_OP_WRITE, id, sector, 1, &s);
 	guest_push(&r->guest[queue]);
-	expect(&r->guest[queue], id, BLKIF_RSP_OKAY);
+	rig_expect(&r->guest[queue], id, BLKIF_RSP_OKAY);
 	for (at = 0; (at = dirty_map_take(map, at, 1, &nr)) != DIRTY_NONE; at++)
 		found |= UINT64_C(1) << at;
 	return found;
@@ -278,7 +114,7 @@ static void send_mirror(struct rig *r, int fd)
 	msg.mirror.bytes = fd >= 0 ? IMAGE_BYTES : 0;
 	msg.mirror.number = number;
 	UNIT_EQ(worker_send(r->sock, &msg, &fd, fd >= 0), 0);
-	hear(r, WORKER_MIRRORED, &msg);
+	rig_hear(r, WORKER_MIRRORED, &msg);
 	UNIT_EQ(msg.mirror.number, number++);
 }
 
@@ -294,8 +130,8 @@ static void test_mirror(void)
 	UNIT_EQ(dirty_map_make(IMAGE_BYTES, &fds[0]) | dirty_map_make(IMAGE_BYTES, &fds[1]), 0);
 	UNIT_EQ(dirty_map_open(fds[0], IMAGE_BYTES, &first), 0);
 	UNIT_EQ(dirty_map_open(fds[1], IMAGE_BYTES, &second), 0);
-	start(&r);
-	hear(&r, WORKER_READY, &msg);
+	rig_start(&r);
+	rig_hear(&r, WORKER_READY, &msg);
 	UNIT_EQ(write_marks(&r, 0, 1, 0, first), 0);
 	send_mirror(&r, fds[0]);
 	UNIT_EQ(write_marks(&r, 0, 2, 128, first), 2);
@@ -306,16 +142,16 @@ static void test_mirror(void)
 	send_mirror(&r, -1);
 	UNIT_EQ(write_marks(&r, 0, 5, 0, second), 0);
 	UNIT_EQ(write_marks(&r, 1, 6, 0, second), 0);
-	ask_stop(&r);
+	rig_ask_stop(&r);
 	pthread_join(r.thread, NULL);
 	close_fd(&r.sock);
 	r.map = fds[0];
 	r.start.mirror_bytes = IMAGE_BYTES;
 	r.start.replay = true;
-	start(&r);
-	hear(&r, WORKER_READY, &msg);
+	rig_start(&r);
+	rig_hear(&r, WORKER_READY, &msg);
 	UNIT_EQ(write_marks(&r, 1, 7, 384, first), 8);
-	ask_stop(&r);
+	rig_ask_stop(&r);
 	rig_close(&r, 0);
 	dirty_map_close(first);
 	dirty_map_close(second);
@@ -333,16 +169,16 @@ static void broken(uint32_t before_start)
 	rig_open(&r, 1);
 	r.g->front.req_prod_pvt += before_start;
 	guest_push(r.g);
-	start(&r);
-	hear(&r, WORKER_READY, &msg);
+	rig_start(&r);
+	rig_hear(&r, WORKER_READY, &msg);
 	if (!before_start) {
 		r.g->front.req_prod_pvt += 1000;
 		guest_push(r.g);
 	}
-	hear(&r, WORKER_BROKEN, &msg);
+	rig_hear(&r, WORKER_BROKEN, &msg);
 	UNIT_EQ(msg.failure.err, EPROTO);
 	UNIT_OK(msg.failure.reason[0]);
-	ask_stop(&r);
+	rig_ask_stop(&r);
 	rig_close(&r, 0);
 }
 
@@ -359,11 +195,11 @@ static void test_orphan(void)
 	struct rig r = { .order = 0 };
 
 	rig_open(&r, 1);
-	start(&r);
-	hear(&r, WORKER_READY, &msg);
+	rig_start(&r);
+	rig_hear(&r, WORKER_READY, &msg);
 	guest_rw(r.g, BLKIF_OP_FLUSH_DISKCACHE, 1, 0, 0, NULL);
 	guest_push(r.g);
-	expect(r.g, 1, BLKIF_RSP_OKAY);
+	rig_expect(r.g, 1, BLKIF_RSP_OKAY);
 	close_fd(&r.sock);
 	rig_close(&r, 1);
 }
@@ -372,8 +208,8 @@ static void fails(struct rig *r, const char *says, bool by_peer)
 {
 	struct worker_msg msg;
 
-	start(r);
-	hear(r, WORKER_FAILED, &msg);
+	rig_start(r);
+	rig_hear(r, WORKER_FAILED, &msg);
 	UNIT_OK(msg.failure.err > 0);
 	UNIT_OK(strstr(msg.failure.reason, says) != NULL);
 	if (!strstr(msg.failure.reason, says))
@@ -418,23 +254,23 @@ static void test_another_ring(void)
 	struct worker_msg msg;
 
 	rig_open(&r, 1);
-	s = whole_page(GUEST_DATA_PAGE);
-	start(&r);
-	hear(&r, WORKER_READY, &msg);
+	s = rig_whole_page(GUEST_DATA_PAGE);
+	rig_start(&r);
+	rig_hear(&r, WORKER_READY, &msg);
 	for (uint32_t id = 0; id < 5; id++) {
 		guest_rw(r.g, BLKIF_OP_WRITE, id, 0, 1, &s);
 		guest_push(r.g);
-		expect(r.g, id, BLKIF_RSP_OKAY);
+		rig_expect(r.g, id, BLKIF_RSP_OKAY);
 	}
-	ask_stop(&r);
+	rig_ask_stop(&r);
 	pthread_join(r.thread, NULL);
 	close_fd(&r.sock);
 	memset(r.g->ring, 0, r.g->ring_bytes);
 	guest_attach(r.g, VBD_ABI_NATIVE, r.g->ring, r.g->ring_bytes);
 	guest_rw(r.g, BLKIF_OP_READ, 100, 0, 1, &s);
 	guest_push(r.g);
-	start(&r);
-	hear(&r, WORKER_FAILED, &msg);
+	rig_start(&r);
+	rig_hear(&r, WORKER_FAILED, &msg);
 	UNIT_OK(strstr(msg.failure.reason, "not the one that was served"));
 	UNIT_OK(msg.failure.by_peer);
 	UNIT_EQ(ring_back_start(r.g->ring), 0);
@@ -452,8 +288,8 @@ static void test_not_start(void)
 	r.sock = sv[0];
 	r.worker_sock = sv[1];
 	UNIT_EQ(worker_send(r.sock, &msg, NULL, 0), 0);
-	UNIT_EQ(pthread_create(&r.thread, NULL, run_worker, &r), 0);
-	hear(&r, WORKER_FAILED, &msg);
+	rig_run(&r);
+	rig_hear(&r, WORKER_FAILED, &msg);
 	rig_close(&r, 0);
 }
 
@@ -471,8 +307,8 @@ static void test_event_storm(void)
 	struct rig r = { .start.poll_us = 50 };
 
 	rig_open(&r, 1);
-	start(&r);
-	hear(&r, WORKER_READY, &msg);
+	rig_start(&r);
+	rig_hear(&r, WORKER_READY, &msg);
 	usleep(10000);
 	before = fake_taken_events(r.g->port);
 	begun = now_ms();
@@ -488,8 +324,8 @@ static void test_event_storm(void)
 	UNIT_OK(sent > 2 * heard);
 	guest_rw(r.g, BLKIF_OP_FLUSH_DISKCACHE, 1, 0, 0, NULL);
 	guest_push(r.g);
-	expect(r.g, 1, BLKIF_RSP_OKAY);
-	ask_stop(&r);
+	rig_expect(r.g, 1, BLKIF_RSP_OKAY);
+	rig_ask_stop(&r);
 	rig_close(&r, 0);
 }
 
@@ -508,9 +344,9 @@ static void wait_for_rest(struct rig *r, struct blk_figures *c)
 	int left = 100;
 
 	do {
-		read_figures(r, &before);
+		rig_read_figures(r, &before);
 		usleep(200000);
-		read_figures(r, c);
+		rig_read_figures(r, c);
 	} while (left-- && (c->wakeups != before.wakeups ||
 			    c->spins_missed != before.spins_missed));
 }
@@ -525,20 +361,20 @@ static void test_idle(void)
 	uint64_t cpu;
 
 	rig_open(&r, 2);
-	s = whole_page(GUEST_DATA_PAGE);
-	start(&r);
-	hear(&r, WORKER_READY, &msg);
+	s = rig_whole_page(GUEST_DATA_PAGE);
+	rig_start(&r);
+	rig_hear(&r, WORKER_READY, &msg);
 	guest_rw(r.g, BLKIF_OP_READ, 1, 0, 1, &s);
 	guest_push(r.g);
-	expect(r.g, 1, BLKIF_RSP_OKAY);
+	rig_expect(r.g, 1, BLKIF_RSP_OKAY);
 	wait_for_rest(&r, &c);
 	cpu = cpu_ns();
 	usleep(500000);
 	UNIT_OK(cpu_ns() - cpu < 100000000);
-	read_figures(&r, &later);
+	rig_read_figures(&r, &later);
 	UNIT_EQ(later.wakeups, c.wakeups);
 	UNIT_EQ(later.spins_missed, c.spins_missed);
-	ask_stop(&r);
+	rig_ask_stop(&r);
 	rig_close(&r, 0);
 }
 
@@ -559,9 +395,9 @@ static void test_no_room(void)
 	struct worker_msg msg;
 
 	rig_open(&r, 2);
-	s = whole_page(GUEST_DATA_PAGE);
+	s = rig_whole_page(GUEST_DATA_PAGE);
 	fake_limit_maps(7);		/* one ring would fit */
-	start(&r);
+	rig_start(&r);
 	UNIT_OK(hears_nothing(&r, 500));
 	UNIT_EQ(fake_mapped(), 0);
 	msg = (struct worker_msg){ .version = WORKER_VERSION, .type = WORKER_RESIZE,
@@ -569,16 +405,16 @@ static void test_no_room(void)
 	UNIT_EQ(worker_send(r.sock, &msg, NULL, 0), 0);
 	UNIT_OK(hears_nothing(&r, 300));
 	fake_limit_maps(8);
-	hear(&r, WORKER_READY, &msg);
-	hear(&r, WORKER_RESIZED, &msg);		/* what it heard while it waited */
+	rig_hear(&r, WORKER_READY, &msg);
+	rig_hear(&r, WORKER_RESIZED, &msg);		/* what it heard while it waited */
 	UNIT_EQ(msg.sectors, 8);
 	guest_rw(r.g, BLKIF_OP_WRITE, 1, 0, 1, &s);
 	guest_push(r.g);
-	expect(r.g, 1, BLKIF_RSP_OKAY);
+	rig_expect(r.g, 1, BLKIF_RSP_OKAY);
 	guest_rw(r.g, BLKIF_OP_WRITE, 2, 8, 1, &s);
 	guest_push(r.g);
-	expect(r.g, 2, BLKIF_RSP_ERROR);	/* past the new end */
-	ask_stop(&r);
+	rig_expect(r.g, 2, BLKIF_RSP_ERROR);	/* past the new end */
+	rig_ask_stop(&r);
 	rig_close(&r, 0);
 }
 
@@ -590,18 +426,18 @@ static void test_no_room_stop(void)
 
 	rig_open(&r, 1);
 	fake_limit_maps(0);
-	start(&r);
+	rig_start(&r);
 	UNIT_OK(hears_nothing(&r, 300));
 	UNIT_EQ(worker_send(r.sock, &msg, NULL, 0), 0);
-	hear(&r, WORKER_FAILED, &msg);
+	rig_hear(&r, WORKER_FAILED, &msg);
 	UNIT_OK(strstr(msg.failure.reason, "map the ring"));
 	rig_close(&r, 0);
 
 	rig_open(&bad, 1);
 	fake_limit_maps(0);
 	bad.start.front.queue[0].gref[0] = 5000;
-	start(&bad);
-	hear(&bad, WORKER_FAILED, &msg);
+	rig_start(&bad);
+	rig_hear(&bad, WORKER_FAILED, &msg);
 	UNIT_EQ(msg.failure.err, ENOENT);
 	rig_close(&bad, 0);
 }
@@ -618,10 +454,10 @@ static void test_two_queues(void)
 	struct worker_msg msg;
 
 	rig_open(&r, 2);
-	s[0] = whole_page(GUEST_DATA_PAGE);
-	s[1] = whole_page(GUEST_DATA_PAGE + 1);
-	start(&r);
-	hear(&r, WORKER_READY, &msg);
+	s[0] = rig_whole_page(GUEST_DATA_PAGE);
+	s[1] = rig_whole_page(GUEST_DATA_PAGE + 1);
+	rig_start(&r);
+	rig_hear(&r, WORKER_READY, &msg);
 	while ((got[0] < nr || got[1] < nr) && now_ms() < end) {
 		for (uint32_t q = 0; q < 2; q++) {
 			struct guest *g = &r.guest[q];
@@ -636,7 +472,7 @@ static void test_two_queues(void)
 	}
 	UNIT_EQ(got[0], nr);
 	UNIT_EQ(got[1], nr);
-	ask_stop(&r);
+	rig_ask_stop(&r);
 	rig_close(&r, 0);
 }
 
@@ -648,17 +484,17 @@ static void test_persistent_cap(void)
 
 	rig_open(&r, 2);
 	r.start.persistent_pages = 8;
-	start(&r);
-	hear(&r, WORKER_READY, &msg);
+	rig_start(&r);
+	rig_hear(&r, WORKER_READY, &msg);
 	for (uint32_t i = 0; i < 40; i++) {
-		struct blkif_request_segment s = whole_page(GUEST_DATA_PAGE + i);
+		struct blkif_request_segment s = rig_whole_page(GUEST_DATA_PAGE + i);
 
 		guest_rw(&r.guest[i % 2], BLKIF_OP_WRITE, i, i * 8, 1, &s);
 		guest_push(&r.guest[i % 2]);
-		expect(&r.guest[i % 2], i, BLKIF_RSP_OKAY);
+		rig_expect(&r.guest[i % 2], i, BLKIF_RSP_OKAY);
 	}
 	UNIT_EQ(fake_mapped(), 2 + 8);	/* the rings */
-	ask_stop(&r);
+	rig_ask_stop(&r);
 	rig_close(&r, 0);
 }
 
@@ -673,20 +509,20 @@ static void test_stop_busy(void)
 	uint32_t got = 0;
 
 	rig_open(&r, 2);
-	s = whole_page(GUEST_DATA_PAGE);
+	s = rig_whole_page(GUEST_DATA_PAGE);
 	for (uint32_t q = 0; q < 2; q++) {
 		for (uint32_t i = 0; i < 32; i++)
 			guest_rw(&r.guest[q], i % 3 ? BLKIF_OP_WRITE : BLKIF_OP_WRITE_BARRIER,
 				 i, i * 8, 1, &s);
 		guest_push(&r.guest[q]);
 	}
-	start(&r);
-	hear(&r, WORKER_READY, &msg);
-	ask_stop(&r);
+	rig_start(&r);
+	rig_hear(&r, WORKER_READY, &msg);
+	rig_ask_stop(&r);
 	for (uint32_t q = 0; q < 2; q++)
 		while (guest_response(&r.guest[q], &rsp))
 			got++;
-	read_figures(&r, &c);
+	rig_read_figures(&r, &c);
 	UNIT_EQ(got, c.responses);
 	rig_close(&r, 0);
 }
@@ -766,7 +602,7 @@ static void leave(struct rig *r, struct load *l, bool orphan)
 		for (uint32_t q = 0; q < 4; q++)
 			pump(&r->guest[q], &l[q], true);
 	if (!orphan)
-		hear(r, WORKER_STOPPED, &msg);
+		rig_hear(r, WORKER_STOPPED, &msg);
 	pthread_join(r->thread, NULL);
 	UNIT_EQ(r->status, orphan ? 1 : 0);
 	UNIT_EQ(fake_mapped(), 0);
@@ -784,10 +620,10 @@ static void hand_over(enum worker_engine engine, bool persistent)
 	memset(l, 0, sizeof(l));
 	rig_open(&r, 4);
 	for (uint32_t q = 0; q < 4; q++)
-		l[q].s = whole_page(GUEST_DATA_PAGE + q);
+		l[q].s = rig_whole_page(GUEST_DATA_PAGE + q);
 	for (uint32_t round = 1; round <= ROUNDS; round++) {
-		start(&r);
-		hear(&r, WORKER_READY, &msg);
+		rig_start(&r);
+		rig_hear(&r, WORKER_READY, &msg);
 		for (uint32_t q = 0; q < 4 && now_ms() < end; q = (q + 1) % 4) {
 			uint32_t i = 0;
 
@@ -799,15 +635,15 @@ static void hand_over(enum worker_engine engine, bool persistent)
 		}
 		leave(&r, l, round % 3 == 0);
 	}
-	start(&r);
-	hear(&r, WORKER_READY, &msg);
+	rig_start(&r);
+	rig_hear(&r, WORKER_READY, &msg);
 	for (uint32_t q = 0; q < 4; q++)
 		while (l[q].got < l[q].put && now_ms() < end)
 			pump(&r.guest[q], &l[q], false);
 	for (uint32_t q = 0; q < 4; q++)
 		UNIT_EQ(l[q].got, l[q].put);
 	UNIT_OK(l[0].got >= ROUNDS * PER_ROUND);
-	ask_stop(&r);
+	rig_ask_stop(&r);
 	rig_close(&r, 0);
 }
 
@@ -824,7 +660,7 @@ static pid_t start_process(struct rig *r)
 {
 	pid_t pid;
 
-	send_start(r);
+	rig_send_start(r);
 	fflush(NULL);
 	pid = fork();
 	if (pid == 0) {
@@ -863,7 +699,7 @@ static void killed_once(uint32_t delay_us)
 
 	rig_open(&r, 2);
 	for (uint32_t i = 0; i < 64; i++) {
-		struct blkif_request_segment s = whole_page(GUEST_DATA_PAGE + i);
+		struct blkif_request_segment s = rig_whole_page(GUEST_DATA_PAGE + i);
 
 		memset(fake_page(GUEST_DATA_PAGE + i), (int)i + 1, PAGE);
 		guest_rw(&r.guest[i / 32], i % 32 == 9 ? BLKIF_OP_WRITE_BARRIER :
@@ -878,14 +714,14 @@ static void killed_once(uint32_t delay_us)
 	close(r.sock);
 	for (uint32_t q = 0; q < 2; q++)
 		got += count_once(&r.guest[q], seen[q], 32);
-	start(&r);
-	hear(&r, WORKER_READY, &msg);
+	rig_start(&r);
+	rig_hear(&r, WORKER_READY, &msg);
 	for (end = now_ms() + PATIENCE_MS; got < 64 && now_ms() < end;)
 		for (uint32_t q = 0; q < 2; q++)
 			got += count_once(&r.guest[q], seen[q], 32);
 	UNIT_EQ(got, 64);
 	UNIT_OK(image_right(&r, 64));
-	ask_stop(&r);
+	rig_ask_stop(&r);
 	rig_close(&r, 0);
 }
 

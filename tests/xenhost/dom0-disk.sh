@@ -237,7 +237,10 @@ xl_disk()
 # disks wherever tool stacks and back ends put them, and workers.
 left_of()
 {
-	xenstore-ls -f / | grep -E "^/(local/domain/[0-9]+(/error)?/backend/[a-z0-9]+/$1|local/domain/$1/(error/)?device/vbd|libxl/$1/device/vbd)/${2:-[0-9]}" || true
+	local nodes
+
+	nodes=$(xenstore-ls -f /) || { echo "XenStore does not answer"; return; }
+	grep <<<"$nodes" -E "^/(local/domain/[0-9]+(/error)?/backend/[a-z0-9]+/$1|local/domain/$1/(error/)?device/vbd|libxl/$1/device/vbd)/${2:-[0-9]}" || true
 	pgrep -af "[p]aravane-blkback --worker .*[ -]$1[/-]${2:-[0-9]}" || true
 }
 
@@ -248,7 +251,12 @@ nothing_left()
 }
 
 # domain_gone DOMID: Xen has let go of it, which it does not while a page is mapped.
-domain_gone()
+domain_gone() { wait_for 30 domain_is_gone "$1" || { xl list; return 1; }; }
+
+domain_is_gone()
 {
-	wait_for 30 eval "! xl list | awk '{ print \$2 }' | grep -qx $1" || { xl list; return 1; }
+	local list
+
+	list=$(xl list) || return 1
+	! awk '{ print $2 }' <<<"$list" | grep -qx "$1"
 }

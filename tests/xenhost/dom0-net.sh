@@ -251,7 +251,10 @@ netback_worker()
 # nics_left DOMID [NUMBER]: what is left of a guest's interfaces.
 nics_left()
 {
-	xenstore-ls -f / | grep -E "^/(local/domain/[0-9]+(/error)?/backend/vif/$1|local/domain/$1/(error/)?device/vif|libxl/$1/device/vif)/${2:-[0-9]}" || true
+	local nodes
+
+	nodes=$(xenstore-ls -f /) || { echo "XenStore does not answer"; return; }
+	grep <<<"$nodes" -E "^/(local/domain/[0-9]+(/error)?/backend/vif/$1|local/domain/$1/(error/)?device/vif|libxl/$1/device/vif)/${2:-[0-9]}" || true
 }
 
 # no_nic_left DOMID [NUMBER]: soon.
