@@ -378,13 +378,18 @@ static void let_inherited_go(struct backend_device *d)
 		d->predecessor = NULL;
 }
 
+static void close_inherited(struct backend_device *d, int err, const char *why)
+{
+	let_inherited_go(d);
+	if (refuse(d, err, why))
+		log_peer_at(&d->log, LOG_LEVEL_ERROR, "XenStore could not be told: %s", why);
+}
+
 void backend_device_give_up(struct backend_device *d, const char *why)
 {
 	if (!d->inherited)
 		return;
-	let_inherited_go(d);
-	if (refuse(d, -ETIMEDOUT, why))
-		log_peer_at(&d->log, LOG_LEVEL_ERROR, "XenStore does not take that it %s", why);
+	close_inherited(d, -ETIMEDOUT, why);
 	on_changed(d);
 }
 
@@ -395,22 +400,18 @@ void backend_device_give_up(struct backend_device *d, const char *why)
  */
 static bool has_lost_its_rings(struct backend_device *d, const struct lifecycle_view *v)
 {
-	static const char why[] = "the front end's ring and event channel are not those that it "
-		"connected with";
-	bool lost = d->inherited && v->differs && v->worker == LIFECYCLE_IDLE;
-
-	if (!lost)
+	if (!d->inherited || !v->differs || v->worker != LIFECYCLE_IDLE) {
 		d->differs_ms = 0;
-	else if (!d->differs_ms)
-		d->differs_ms = now_ms();
-	if (!lost || now_ms() < d->differs_ms + DIFFERS_MS) {
-		if (lost)
-			d->look_at_ms = d->differs_ms + DIFFERS_MS;
 		return false;
 	}
-	let_inherited_go(d);
-	if (refuse(d, -EPROTO, why))
-		log_peer_at(&d->log, LOG_LEVEL_ERROR, "XenStore does not take that %s", why);
+	if (!d->differs_ms)
+		d->differs_ms = now_ms();
+	if (now_ms() < d->differs_ms + DIFFERS_MS) {
+		d->look_at_ms = d->differs_ms + DIFFERS_MS;
+		return false;
+	}
+	close_inherited(d, -EPROTO, "the front end's ring and event channel are not those that it "
+			"connected with");
 	return true;
 }
 

@@ -23,8 +23,7 @@
 #define STATES_LEAVING (STATES_GONE | BIT(XenbusStateClosing))
 #define STATES_ANEW (BIT(XenbusStateInitialising) | BIT(XenbusStateInitWait))
 /* After our Closed, a back end may be on its way to the next user already. */
-#define STATES_LET_GO (STATES_GONE | BIT(XenbusStateInitialising) | \
-		       BIT(XenbusStateInitWait))
+#define STATES_LET_GO (STATES_GONE | STATES_ANEW)
 
 int frontdev_set_problem(struct front_problem *p, int err, const char *advice)
 {
