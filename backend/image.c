@@ -23,10 +23,12 @@
 #include "util.h"
 
 /*
- * Lock bytes, beyond the end of any image: one for sharing, and below it one
- * for each device's fence. QEMU's own lock bytes (100 to 203) stay apart.
+ * Lock bytes, beyond the end of any image: for sharing, one of supervisors and one
+ * of workers, and below them one for each device's fence. QEMU's own lock bytes (100
+ * to 203) stay apart.
  */
 #define SHARE_BYTE ((off_t)INT64_MAX - 4096)
+#define USE_BYTE (SHARE_BYTE + 1)
 #define FENCE_BASE ((off_t)1 << 62)
 
 #define SECTOR_BYTES_MAX 4096u
@@ -458,29 +460,51 @@ static struct flock fence_lock(uint32_t frontend_id, uint32_t devid)
 	};
 }
 
-bool image_fence_holder(int fd, uint32_t frontend_id, uint32_t devid, char *buf, size_t bytes)
+/* What a worker that was given the image as share says may be there beside it: all, nobody. */
+static struct flock use_lock(enum vbd_share share)
 {
-	struct flock seen = fence_lock(frontend_id, devid);
-	off_t byte = seen.l_start;
+	return (struct flock){
+		.l_type = share == VBD_SHARED_WRITE ? F_UNLCK :
+			  share == VBD_READ_ONLY ? F_RDLCK : F_WRLCK,
+		.l_whence = SEEK_SET, .l_len = 1, .l_start = USE_BYTE,
+	};
+}
 
-	if (fcntl(fd, F_OFD_GETLK, &seen) || seen.l_type == F_UNLCK)
+static bool is_held(int fd, struct flock lock, char *buf, size_t bytes)
+{
+	off_t byte = lock.l_start;
+
+	if (lock.l_type == F_UNLCK || fcntl(fd, F_OFD_GETLK, &lock) || lock.l_type == F_UNLCK)
 		return false;
 	name_holder(fd, byte, buf, bytes);
 	return true;
 }
 
-/* syscalls disk: fcntl(F_GETFL) fcntl(F_OFD_SETLKW) */
-int image_fence(int fd, uint32_t frontend_id, uint32_t devid)
+bool image_fence_holder(int fd, enum vbd_share share, uint32_t frontend_id, uint32_t devid,
+			char *buf, size_t bytes)
 {
-	struct flock lock = fence_lock(frontend_id, devid);
-	int flags = fcntl(fd, F_GETFL);
+	return is_held(fd, use_lock(share), buf, bytes) ||
+	       is_held(fd, fence_lock(frontend_id, devid), buf, bytes);
+}
 
-	if (flags < 0)
-		return -errno;
-	if ((flags & O_ACCMODE) == O_RDONLY)
-		return fence_read_only(fd, &lock);
-	while (fcntl(fd, F_OFD_SETLKW, &lock))
+/* syscalls disk: fcntl(F_OFD_SETLKW) */
+static int wait_for_lock(int fd, struct flock *lock)
+{
+	while (fcntl(fd, F_OFD_SETLKW, lock))
 		if (errno != EINTR)
 			return -errno;
 	return 0;
+}
+
+/* syscalls disk: fcntl(F_GETFL) */
+int image_fence(int fd, enum vbd_share share, uint32_t frontend_id, uint32_t devid)
+{
+	struct flock lock = fence_lock(frontend_id, devid), use = use_lock(share);
+	int flags = fcntl(fd, F_GETFL), err;
+
+	if (flags < 0)
+		return -errno;
+	err = (flags & O_ACCMODE) == O_RDONLY ? fence_read_only(fd, &lock) :
+						wait_for_lock(fd, &lock);
+	return err || use.l_type == F_UNLCK ? err : wait_for_lock(fd, &use);
 }

@@ -9,7 +9,10 @@
  * Sharing is an OFD lock on one byte far beyond any image's end, of a
  * descriptor that the supervisor keeps as long as the device lives: r takes it
  * shared, w alone, w! not at all. The fence is another byte, one per device,
- * locked by each worker incarnation on its own descriptor (image_fence).
+ * locked by each worker incarnation on its own descriptor, that of its I/O
+ * (image_fence). With it goes a second lock for sharing, in the same modes: the
+ * supervisor's goes when it dies, while writes of its workers may hang in the
+ * storage, and who is given the image then must wait for the last of them.
  */
 #ifndef PV_IMAGE_H
 #define PV_IMAGE_H
@@ -60,9 +63,13 @@ int image_set_sectors(struct image_info *info, uint32_t logical_bytes,
 /* -EBUSY: another holder; why names it as far as the kernel tells. */
 /* Also -EBUSY for w on a block device that the host itself has mounted. */
 int image_share_lock(int fd, enum vbd_share share, char *why, size_t why_bytes);
-/* Waits until no other open file description holds the device's fence. */
-int image_fence(int fd, uint32_t frontend_id, uint32_t devid);
-/* For people: who holds it, as "process 12 (name)". False: nobody but fd's own. */
-bool image_fence_holder(int fd, uint32_t frontend_id, uint32_t devid, char *buf, size_t bytes);
+/*
+ * Waits until no other open file description holds the device's fence, nor any device's
+ * worker the image in a mode that excludes share. Both stay with fd's.
+ */
+int image_fence(int fd, enum vbd_share share, uint32_t frontend_id, uint32_t devid);
+/* For people: who is waited for, as "process 12 (name)". False: nobody but fd's own. */
+bool image_fence_holder(int fd, enum vbd_share share, uint32_t frontend_id, uint32_t devid,
+			char *buf, size_t bytes);
 
 #endif

@@ -581,14 +581,13 @@ static int serve(struct vbd_device *v, bool resume, char *why, size_t why_bytes)
 	const struct blkback_config *config = v->common->config;
 	struct vbd_serve_what what = {
 		.config = config, .name = v->env.name, .log = v->env.log,
-		.image_fd = v->image_fd, .read_only = v->share == VBD_READ_ONLY,
-		.image = v->image, .mode = mode_name(v->share),
+		.image_fd = v->image_fd, .image = v->image, .mode = mode_name(v->share),
 		.frontend = v->env.bus->otherend, .remote = v->remote,
 		.mirror_map = vbd_mirror_map(v), .mirror_bytes = vbd_mirror_bytes(v),
 		.start = {
 			.frontend_id = v->env.frontend_id, .devid = v->env.devid,
 			.features = v->features, .engine = config->engine,
-			.grants = v->grants, .cache = v->cache,
+			.grants = v->grants, .share = v->share, .cache = v->cache,
 			.persistent_pages = config->persistent_pages,
 			.persistent_idle_ms = config->persistent_idle_ms,
 			.poll_us = config->poll_us,

@@ -230,7 +230,8 @@ static void on_slow(void *arg, uint32_t events)
 	(void)events;
 	if (!s->worker || s->is_ready)
 		return;
-	image_fence_holder(w->image_fd, w->start.frontend_id, w->start.devid, holder, sizeof(holder));
+	image_fence_holder(w->image_fd, w->start.share, w->start.frontend_id, w->start.devid,
+			   holder, sizeof(holder));
 	if (s->former)
 		snprintf(former, sizeof(former), ", worker %d of the version before has not ended",
 			 (int)former_pid(s->former));
@@ -273,7 +274,7 @@ static int open_fds(struct vbd_serve *s, int fds[5])
 	fds[0] = fds[1] = fds[2] = -1;
 	fds[3] = s->journal_used ? s->elder_fd : -1;
 	fds[4] = s->mirror_fd;
-	rc = image_reopen(w->image_fd, w->read_only, &fds[0]);
+	rc = image_reopen(w->image_fd, w->start.share == VBD_READ_ONLY, &fds[0]);
 	if (rc) {
 		log_error("%s: %s: %s", w->log->who, w->image, strerror(-rc));
 		return rc;
@@ -494,7 +495,7 @@ static int open_elder(struct vbd_serve *s)
 	s->elder_fd = takeover_take(w->config->base.takeover, TAKEOVER_ELDER, title, NULL);
 	if (s->elder_fd < 0) {
 		s->elder_fd = -1;
-		rc = image_reopen(w->image_fd, w->read_only, &s->elder_fd);
+		rc = image_reopen(w->image_fd, w->start.share == VBD_READ_ONLY, &s->elder_fd);
 	}
 	if (rc)
 		log_error("%s: %s: %s", w->log->who, w->image, strerror(-rc));

@@ -286,7 +286,7 @@ static int wait_for_fence(struct worker *w, struct failure *why)
 
 	if (w->start.prepare)
 		send_simple(w, WORKER_PREPARED);
-	err = image_fence(w->image, w->start.frontend_id, w->start.devid);
+	err = image_fence(w->image, w->start.share, w->start.frontend_id, w->start.devid);
 	if (!err && is_orphan(w))
 		return fail(why, -ECANCELED, "the supervisor has gone");
 	return err ? fail(why, err, "cannot lock the image against a predecessor") : 0;

@@ -72,7 +72,7 @@
 #include "vbd.h"
 
 #define WORKER_FD 3
-#define WORKER_VERSION 10u		/* raised with every change of a message: see below */
+#define WORKER_VERSION 11u		/* raised with every change of a message: see below */
 #define WORKER_MAX_QUEUES 4u		/* rings that one worker serves */
 
 enum worker_type {
@@ -96,6 +96,7 @@ struct worker_start {
 	enum vbd_grants grants;		/* never the default */
 	uint32_t persistent_pages;	/* most that stay mapped, all queues together */
 	uint32_t persistent_idle_ms;	/* unmapped when not used for so long */
+	enum vbd_share share;
 	enum vbd_cache cache;
 	uint32_t poll_us;		/* longest spin before sleeping; 0: never */
 	uint8_t replay;			/* a predecessor may have left requests */
@@ -176,11 +177,11 @@ struct worker_msg {
  * writes down the new layout.
  */
 #ifdef __LP64__
-_Static_assert(WORKER_VERSION == 10 && WORKER_FINISHED == 27 &&
+_Static_assert(WORKER_VERSION == 11 && WORKER_FINISHED == 27 &&
 	       sizeof(struct worker_msg) == 1648 && sizeof(struct limit) == 112 &&
 	       offsetof(struct worker_msg, start.features) == 1184 &&
 	       offsetof(struct worker_msg, start.engine) == 1232 &&
-	       offsetof(struct worker_msg, start.prepare) == 1259 &&
+	       offsetof(struct worker_msg, start.prepare) == 1263 &&
 	       sizeof(struct failure) == 208,
 	       "messages have changed: raise WORKER_VERSION and note the layout");
 #endif

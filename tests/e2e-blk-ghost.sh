@@ -3,7 +3,8 @@
 # The fence: direct writes of a killed worker go on landing for seconds, since the kernel
 # has throttled them. Its successor must wait for the last of them; if it replayed at once,
 # the guest would overwrite the same units, and the dead worker's data come after that
-# (torture-blk.c calls it misordered).
+# (torture-blk.c calls it misordered). So must the worker of another guest that is given the
+# image when the daemon has died as well, and its lock with it.
 . "$(dirname "$0")/lib-blk.sh"
 . "$(dirname "$0")/lib-torture.sh"
 own_xen "$@"
@@ -13,7 +14,13 @@ wait_s=60
 
 own_images
 group=/sys/fs/cgroup/blkio/paravane-ghost-$$
-clean() { rm -rf "$images"; rmdir "$group" 2>/dev/null; }
+loop=
+clean()
+{
+	[ -z "$loop" ] || losetup -d "$loop"
+	rm -rf "$images"
+	rmdir "$group" 2>/dev/null
+}
 trap clean EXIT
 [ $direct = none ] ||
 	skip "the file system of $PWD takes no direct writes"
@@ -21,9 +28,9 @@ mkdir "$group" 2>/dev/null || skip "no cgroup of the blkio controller (version 1
 # The whole disk of what the images are on.
 device=$(stat -c '%Hd:%Ld' "$images/probe" 2>/dev/null)
 [ ! -e "/sys/dev/block/$device/partition" ] || device=$(cat "/sys/dev/block/$device/../dev")
-# throttle BYTES_PER_SECOND: 0 ends it.
-throttle() { echo "$device $1" >"$group/blkio.throttle.write_bps_device"; } 2>/dev/null
-throttle 400000 || skip "the device of $PWD, $device, cannot be throttled"
+# throttle DEVICE BYTES_PER_SECOND: 0 ends it.
+throttle() { echo "$1 $2" >"$group/blkio.throttle.write_bps_device"; } 2>/dev/null
+throttle "$device" 400000 || skip "the device of $PWD, $device, cannot be throttled"
 
 # ---- the guest -----------------------------------------------------------------------
 
@@ -35,19 +42,26 @@ back_reaches "$domid" 2
 torture_begins "$domid" 16 65536
 torture_is_served "$domid"
 
+# slow_down WORKER: from now on its writes last for seconds.
+slow_down()
+{
+	for task in /proc/"$1"/task/*; do
+		echo "${task##*/}" >"$group/tasks" || skip "a task cannot join $group"
+	done
+	sleep 1
+}
+
+ms_since() { echo $((($(date +%s%N) - $1) / 1000000)); }
+
 successor() { now=$(worker_of "$domid") && [ -n "$now" ] && [ "$now" != "$worker" ]; }
 for turn in 1 2; do
 	sleep 0.5
 	worker=$(worker_of "$domid")
-	for task in /proc/"$worker"/task/*; do
-		echo "${task##*/}" >"$group/tasks" || skip "a task cannot join $group"
-	done
-	# What is under way by now lasts for seconds.
-	sleep 1
+	slow_down "$worker"
 	kill -9 "$worker"
 	started=$(date +%s%N)
 	wait_for $wait_s successor || fail "no successor; $(tail -3 "$tmp/log")"
-	waited_ms=$((($(date +%s%N) - started) / 1000000))
+	waited_ms=$(ms_since "$started")
 	say "turn $turn: the successor served after $waited_ms ms"
 	[ $waited_ms -le ${longest_ms:-0} ] || longest_ms=$waited_ms
 done
@@ -55,5 +69,45 @@ done
 # The last of what a dead worker could have written has landed by now.
 sleep 3
 torture_ends "$domid" "$guest_pid" "its disk"
+detach_by_hand "$domid"
+
+# ---- the image goes to another guest -------------------------------------------------------
+
+# A block device: to open a file is to wait for its writes here, since file systems wait for
+# them before they punch the hole that is tried.
+throttle "$device" 0
+loop=$(losetup -f --show "$images/disk" 2>"$tmp/said") || {
+	echo "deferred: the image goes to another guest (losetup: $(head -n 1 "$tmp/said"))"
+	end_back
+	exit 0
+}
+throttle "$(stat -c '%Hr:%Lr' "$loop")" 400000 || fail "$loop cannot be throttled"
+make_guest first
+attach_by_hand "$domid" "$loop" w "$(back_dir "$domid")/cache" none
+back_reaches "$domid" 2
+torture_begins "$domid" 16 65536
+torture_is_served "$domid"
+sleep 0.5
+worker=$(worker_of "$domid")
+slow_down "$worker"
+kill -9 "$daemon" "$worker"
+started=$(date +%s%N)
+wait "$daemon"
+"$LOCALXEN" destroy "$domid"
+remove_nodes "$domid" 2>/dev/null
+start_daemon
+make_guest second
+attach_by_hand "$domid" "$loop" w "$(back_dir "$domid")/cache" none
+back_reaches "$domid" 2
+say "the second guest was offered its disk after $(ms_since "$started") ms"
+head -c 1M /dev/urandom >"$tmp/content"
+guest "$domid" "$blkfront" write "$tmp/content" >"$tmp/out" 2>&1 ||
+	fail "the second guest cannot write: $(cat "$tmp/out")"
+waited_ms=$(ms_since "$started")
+say "the second guest had written after $waited_ms ms"
+sleep 3
+dd if="$loop" of="$tmp/found" bs=1M count=1 iflag=direct 2>/dev/null
+cmp "$tmp/found" "$tmp/content" || fail "what the first guest wrote came after what the second did"
+[ "$waited_ms" -ge 1000 ] || fail "nothing was under way when the daemon was killed: $waited_ms ms"
 detach_by_hand "$domid"
 end_back

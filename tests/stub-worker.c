@@ -102,7 +102,7 @@ int main(void)
 	if (write(fds[1], "", 0) < 0 || lseek(fds[1], 0, SEEK_END) < 0 ||
 	    write(fds[1], msg.start.replay ? "r" : "f", 1) != 1)
 		return 1;
-	if (image_fence(fds[0], msg.start.frontend_id, msg.start.devid))
+	if (image_fence(fds[0], msg.start.share, msg.start.frontend_id, msg.start.devid))
 		return 1;
 	if (!strcmp(stub, "fail")) {
 		say(WORKER_FAILED, ENOENT, "gref 8 cannot be mapped");

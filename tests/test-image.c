@@ -220,7 +220,7 @@ static void test_sharing(void)
 	}
 }
 
-/* A child takes the fence, says so, and holds it until it is killed. */
+/* A child takes the fence as worker of device 1/devid, says so, and holds it until it is killed. */
 static pid_t hold_fence(const char *path, enum vbd_share share, uint32_t devid)
 {
 	int said[2];
@@ -233,7 +233,7 @@ static pid_t hold_fence(const char *path, enum vbd_share share, uint32_t devid)
 	if (!pid) {
 		int fd = open_image(path, share);
 
-		if (image_fence(fd, 1, devid) || write(said[1], "x", 1) != 1)
+		if (image_fence(fd, share, 1, devid) || write(said[1], "x", 1) != 1)
 			_exit(1);
 		for (;;)
 			pause();
@@ -255,19 +255,13 @@ static void release(int signo)
 
 /*
  * A second child kills the holder after a moment, having told us just before:
- * when the fence is granted, that must have happened.
+ * when fd's fence is granted, that must have happened.
  */
-static void check_fence(enum vbd_share share)
+static void check_is_waited_for(pid_t holder, int fd, enum vbd_share share, uint32_t frontend_id)
 {
-	const char *path = file("fenced", 4096);
 	const struct timespec moment = { .tv_nsec = 100000000 };
-	autoclose int fd = open_image(path, share), again = open_image(path, share);
-	pid_t holder = hold_fence(path, share, 51712), killer;
+	pid_t killer;
 
-	UNIT_NEED(holder > 0);
-	/* Another device's fence is another. */
-	UNIT_EQ(image_fence(again, 1, 51728), 0);
-	UNIT_EQ(image_fence(again, 2, 51712), 0);
 	released = 0;
 	signal(SIGUSR1, release);
 	killer = fork();
@@ -278,10 +272,23 @@ static void check_fence(enum vbd_share share)
 		kill(holder, SIGKILL);
 		_exit(0);
 	}
-	UNIT_EQ(image_fence(fd, 1, 51712), 0);
+	UNIT_EQ(image_fence(fd, share, frontend_id, 51712), 0);
 	UNIT_OK(released);
 	waitpid(killer, NULL, 0);
 	waitpid(holder, NULL, 0);
+}
+
+static void check_fence(enum vbd_share share)
+{
+	const char *path = file("fenced", 4096);
+	autoclose int fd = open_image(path, share), again = open_image(path, share);
+	pid_t holder = hold_fence(path, share, 51712);
+
+	UNIT_NEED(holder > 0);
+	/* Another device's fence is another. */
+	UNIT_EQ(image_fence(again, VBD_SHARED_WRITE, 1, 51728), 0);
+	UNIT_EQ(image_fence(again, VBD_SHARED_WRITE, 2, 51712), 0);
+	check_is_waited_for(holder, fd, share, 1);
 }
 
 static void test_fence(void)
@@ -294,6 +301,43 @@ static void test_fence_read_only(void)
 	check_fence(VBD_READ_ONLY);
 }
 
+/* Whose supervisor has died, so that nothing else keeps the image from another device. */
+static void test_other_workers(void)
+{
+	static const struct {
+		enum vbd_share first, second;
+		bool waits;
+	} table[] = {
+		{ VBD_EXCLUSIVE, VBD_EXCLUSIVE, true },
+		{ VBD_EXCLUSIVE, VBD_READ_ONLY, true },
+		{ VBD_READ_ONLY, VBD_EXCLUSIVE, true },
+		{ VBD_READ_ONLY, VBD_READ_ONLY, false },
+		{ VBD_EXCLUSIVE, VBD_SHARED_WRITE, false },
+		{ VBD_SHARED_WRITE, VBD_EXCLUSIVE, false },
+	};
+	const char *path = file("handed on", 4096);
+	char who[64], expected[64];
+	size_t i;
+
+	for (i = 0; i < UNIT_LEN(table); i++) {
+		autoclose int fd = open_image(path, table[i].second);
+		pid_t holder = hold_fence(path, table[i].first, 51712);
+
+		UNIT_NEED(holder > 0);
+		snprintf(expected, sizeof(expected), "process %d (", (int)holder);
+		UNIT_EQ(image_fence_holder(fd, table[i].second, 2, 51712, who, sizeof(who)),
+			table[i].waits);
+		if (table[i].waits) {
+			UNIT_OK(!strncmp(who, expected, strlen(expected)));
+			check_is_waited_for(holder, fd, table[i].second, 2);
+			continue;
+		}
+		UNIT_EQ(image_fence(fd, table[i].second, 2, 51712), 0);
+		kill(holder, SIGKILL);
+		waitpid(holder, NULL, 0);
+	}
+}
+
 static const struct unit_test tests[] = {
 	{ "size, sectors, flags", test_measure },
 	{ "measuring leaves the contents alone", test_contents },
@@ -304,6 +348,7 @@ static const struct unit_test tests[] = {
 	{ "r shares with r, w is alone, w! overrides", test_sharing },
 	{ "a fence is waited for", test_fence },
 	{ "a reader's fence is waited for", test_fence_read_only },
+	{ "another device's worker is waited for", test_other_workers },
 };
 
 int main(void)
