@@ -17,6 +17,7 @@ check_machine() { xen_version=4.17; }
 fetch_packages() { packages=none; }
 END
 echo 'make_images() { images=none; }' >"$tmp/xenhost/images.sh"
+echo 'choose_qemu() { qemu=none qemu_is_mended=yes; }' >"$tmp/xenhost/qemu.sh"
 # A host notes when it was up, with what. A job is run here; one that says so
 # takes the host down with it.
 cat >"$tmp/xenhost/boot.sh" <<'END'

@@ -43,7 +43,7 @@ boot_host()
 	local deadline=$((SECONDS + $2)) silence=${3:-0} followers= seen= log said= was= since=$SECONDS
 
 	boot_arguments "$1"
-	qemu-system-x86_64 "${qemu_args[@]}" -monitor none -serial "file:$1/console.log" \
+	"$qemu" "${qemu_args[@]}" -monitor none -serial "file:$1/console.log" \
 		>"$1/qemu.log" 2>&1 </dev/null &
 	qemu_pid=$!
 	while kill -0 "$qemu_pid" 2>/dev/null; do
@@ -80,7 +80,7 @@ boot_host()
 boot_shell()
 {
 	boot_arguments "$1"
-	qemu-system-x86_64 "${qemu_args[@]}" -chardev stdio,id=tty,mux=on,signal=off \
+	"$qemu" "${qemu_args[@]}" -chardev stdio,id=tty,mux=on,signal=off \
 		-serial chardev:tty -mon chardev=tty
 }
 

@@ -125,3 +125,14 @@ unpack_kernel()
 	done
 	return 1
 }
+
+# apt_apart DIR PROGRAM ARGUMENT...: one of apt's programs with lists of its own, in DIR, from
+# where DIR/sources says; needs no privilege.
+apt_apart()
+{
+	local dir=$1 program=$2
+	shift 2
+	mkdir -p "$dir/lists/partial" "$dir/archives/partial" || return 1
+	"$program" -q -o Dir::Etc::SourceList="$dir/sources" -o Dir::Etc::SourceParts=- \
+		-o Dir::State::Lists="$dir/lists" -o Dir::Cache="$dir" -o APT::Sandbox::User=root "$@"
+}
