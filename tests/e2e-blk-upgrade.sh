@@ -5,7 +5,7 @@
 # cannot be: the version that runs goes on, and the command says why.
 . "$(dirname "$0")/lib-blk.sh"
 . "$(dirname "$0")/lib-torture.sh"
-paravane=$PWD/paravane broken=$PWD/tests/broken-blkback
+paravane=$PWD/paravane broken=$PWD/tests/broken-blkback hostile=$PWD/tests/hostile-blk
 [ -x "$broken" ] || skip "tests/broken-blkback is not built; make check builds it"
 disks=4 upgrades=6
 if [ -n "${PV_FULL:-}" ]; then
@@ -69,8 +69,15 @@ meanwhile()
 {
 	attach_by_hand "$mean" "$tmp/mean" w
 	back_reaches "$mean" 2
-	use_disk "$mean"
-	back_reaches "$mean" 4
+	case $1 in
+	take-*)
+		guest "$mean" "$hostile" "$1-back" >"$tmp/io-$mean" 2>&1 &
+		io=$!
+		wait_for $wait_s grep -q 'taken back' "$tmp/io-$mean" || fail "$1: $(cat "$tmp/io-$mean")"
+		;;
+	*) use_disk "$mean" ;;
+	esac
+	node_is "$(back_dir "$mean")/state" 4 || fail "$1: it is not served"
 	case $1 in
 	renames) guest "$mean" xenstore-write "$(front_dir "$mean")/ring-ref" 9 ;;
 	forgets) guest "$mean" xenstore-rm "$(front_dir "$mean")/event-channel" ;;
@@ -79,14 +86,18 @@ meanwhile()
 	wait_for $wait_s not_connected || fail "a guest that $1 its ring is served: $(tail -5 "$tmp/log")"
 	error_says "$mean" "$2"
 	served
-	kill "$io" 2>/dev/null
-	wait "$io"
+	case $1 in
+	take-*) wait "$io" || fail "$1: $(cat "$tmp/io-$mean")" ;;
+	*) kill "$io" 2>/dev/null; wait "$io" ;;
+	esac
 	detach_by_hand "$mean"
 }
 not_connected() { ! node_is "$(back_dir "$mean")/state" 4; }
 say "a guest that loses its ring stops no upgrade"
 meanwhile renames "not those that it connected with"
 meanwhile forgets "not those that it connected with"
+meanwhile take-ring "cannot map the ring"
+meanwhile take-port "cannot bind"
 
 say "while another is asked for"
 : >"$tmp/run/blkback/vbd.upgrade-request"

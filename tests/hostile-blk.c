@@ -437,6 +437,31 @@ static void ports(struct hostile *h)
 	hostile_close(h);
 }
 
+/* What a new worker needs is taken back while an old one serves: nobody notices until then. */
+static void taken_back(struct hostile *h)
+{
+	printf("taken back\n");
+	hostile_stopped(h);
+}
+
+static void take_ring_back(struct hostile *h)
+{
+	hostile_open(h);
+	hostile_good(h);
+	xengntshr_unshare(h->env->xgs, h->g.ring, 1);
+	h->g.ring = NULL;
+	taken_back(h);
+}
+
+static void take_port_back(struct hostile *h)
+{
+	hostile_open(h);
+	hostile_good(h);
+	if (xenevtchn_unbind(h->env->xce, h->port))
+		hostile_fail("unbind: %s", strerror(errno));
+	taken_back(h);
+}
+
 static void killed(struct hostile *h)
 {
 	static struct load l = { .put = put_read };
@@ -478,6 +503,7 @@ static const struct hostile_case {
 	{ "grant-list", grant_list }, { "grant-data", grant_data },
 	{ "grant-ring", grant_ring }, { "store-ring", store_ring }, { "storm", storm },
 	{ "ports", ports }, { "killed", killed },
+	{ "take-ring-back", take_ring_back }, { "take-port-back", take_port_back },
 	{ "load", load_for_ever }, { "good", good },
 };
 
