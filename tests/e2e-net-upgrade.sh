@@ -7,7 +7,7 @@
 need_namespaces
 # The uplink's bridge is in a namespace that the daemon shares, and nobody else.
 [ -n "${OWN_NET:-}" ] || OWN_NET=1 exec unshare -n /bin/sh "$0" "$@"
-broken=$PWD/tests/broken-netback
+broken=$PWD/tests/broken-netback hostile=$PWD/tests/hostile-net
 [ -x "$broken" ] || skip "tests/broken-netback is not built; make check builds it"
 own_xen "$@"
 export PARAVANE_RUNDIR="$tmp/run"
@@ -78,6 +78,40 @@ say "$upgrades upgrades"
 sort -n "$tmp/pauses" | awk -v name="$name" '{ p[NR] = $1 }
 	END { printf "%s: %d pauses: median %.1f ms, longest %.1f ms\n", name, NR, p[int((NR + 1) / 2)], p[NR] }'
 say "others: $(grep transmitted "$tmp/others")"
+
+# meanwhile HOW TEXT: a guest does that while an old version serves it; the upgrade comes, and
+# its interface, and no other, is closed for that reason.
+make_guest mean
+mean=$domid
+not_connected() { ! node_is "$(back_dir "$mean")/state" 4; }
+meanwhile()
+{
+	give_nic "$mean" bridge=br0
+	case $1 in
+	take-*)
+		guest "$mean" "$hostile" "$1-back" >"$tmp/io" 2>&1 &
+		io=$!
+		wait_for $wait_s grep -q 'taken back' "$tmp/io" || fail "$1: $(cat "$tmp/io")"
+		;;
+	*) boot_net "$mean" ;;
+	esac
+	node_is "$(back_dir "$mean")/state" 4 || fail "$1: it is not served"
+	[ "$1" != renames ] || guest "$mean" xenstore-write "$(front_dir "$mean")/tx-ring-ref" 9
+	"$paravane" upgrade netback >"$tmp/out" 2>&1 || fail "a guest that $1: $(cat "$tmp/out"; tail -5 "$tmp/log")"
+	wait_for $wait_s not_connected || fail "a guest that $1 is served: $(tail -5 "$tmp/log")"
+	error_says "$mean" "$2"
+	wait_for $wait_s meets "$a" "$b" && wait_for $wait_s meets "$p" "$q" ||
+		fail "a guest that $1: the others do not talk any more: $(tail -5 "$tmp/log")"
+	case $1 in
+	take-*) wait "$io" || fail "$1: $(cat "$tmp/io")" ;;
+	*) eval "kill \$inside_$mean; wait \$front_$mean" ;;
+	esac
+	detach_nic "$mean"
+}
+say "a guest that loses its rings stops no upgrade"
+meanwhile renames "not those that it connected with"
+meanwhile take-ring "cannot map"
+meanwhile take-port "cannot bind"
 
 refuses()
 {

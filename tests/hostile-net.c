@@ -403,6 +403,32 @@ static void grant_ring(struct front_env *env)
 	}
 }
 
+/* ---- what a new worker needs, taken back while an old one serves ----------------------------- */
+
+static void take_ring_back(struct front_env *env)
+{
+	struct vif v;
+
+	vif_open(&v, env, 0);
+	vif_good(&v);
+	hostile_unshare(env, v.page[VIF_TX], 1);
+	v.page[VIF_TX] = NULL;
+	printf("taken back\n");
+	vif_stopped(&v);
+}
+
+static void take_port_back(struct front_env *env)
+{
+	struct vif v;
+
+	vif_open(&v, env, 0);
+	vif_good(&v);
+	if (xenevtchn_unbind(env->xce, v.port[VIF_TX]))
+		hostile_fail("unbind: %s", strerror(errno));
+	printf("taken back\n");
+	vif_stopped(&v);
+}
+
 /* ---- static grants ------------------------------------------------------------------------- */
 
 static uint32_t list_all(struct vif *v)
@@ -674,6 +700,7 @@ static const struct {
 	{ "ring-connect", ring_connect }, { "ring-events", ring_events },
 	{ "ring-scribble", ring_scribble }, { "grant-data", grant_data },
 	{ "grant-ring", grant_ring }, { "grant-static", grant_static }, { "maps", maps },
+	{ "take-ring-back", take_ring_back }, { "take-port-back", take_port_back },
 	{ "storm", storm }, { "ports", ports }, { "flood", flood }, { "spam", spam }, { "keys", keys },
 	{ "deleted", deleted }, { "killed", killed }, { "load", load }, { "good", good },
 };
