@@ -18,11 +18,12 @@ done
 for name in $(grep -o '\[X\] [a-z-]*[a-z]' "$table" | cut -c5- | sort -u); do
 	[ -e "$srcdir/tests/xenhost/jobs/$name.sh" ] || say "[X] $name is named, but there is no such job"
 done
-# A case in brackets after an end-to-end test is one of its list.
-for test in e2e-blk-hostile e2e-net-hostile; do
+# A case in brackets after an end-to-end test is one that its program knows, and that it plays.
+for kind in blk net; do
+	test=e2e-$kind-hostile
 	for case in $(grep -o "$test ([^)]*)" "$table" | sed 's/.*(//; s/[,)]/ /g'); do
-		grep -q "^#  *$case\b\|^#   ring-jump/.*${case#ring-}" "$srcdir/tests/$test.sh" ||
-			say "$test has no case $case"
+		grep -q "{ \"$case\"," "$srcdir/tests/hostile-$kind.c" || say "hostile-$kind has no case $case"
+		sed 's/#.*//' "$srcdir/tests/$test.sh" | grep -qw -e "$case" || say "$test does not play $case"
 	done
 done
 
