@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,13 +116,41 @@ static int measure_device(int fd, dev_t dev, bool read_only, struct image_info *
 	return 0;
 }
 
-/* Asked behind the end, where there is nothing to lose. */
+/* A file without a name in the directory of fd's, on the same file system; -1: cannot be. */
+static int open_beside(int fd, const struct stat *st)
+{
+	char link[40], path[PATH_MAX];
+	autoclose int beside = -1;
+	struct stat its;
+	ssize_t n;
+	int out;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	if (n <= 0 || path[0] != '/')
+		return -1;
+	path[n] = '\0';
+	*strrchr(path, '/') = '\0';
+	beside = open(path[0] ? path : "/", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (beside < 0 || fstat(beside, &its) || its.st_dev != st->st_dev)
+		return -1;
+	out = beside;
+	beside = -1;
+	return out;
+}
+
+/*
+ * Asked of another file where possible: of the image's own a file system answers only when
+ * all that is being written to it has landed, and a dead worker's writes may take their time.
+ * Else behind the image's end, where there is nothing to lose.
+ */
 static bool can_punch(int fd, const struct stat *st)
 {
+	autoclose int beside = open_beside(fd, st);
 	off_t after = (st->st_size + FILE_BLOCK_BYTES) & ~(off_t)(FILE_BLOCK_BYTES - 1);
 
-	return !fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, after,
-			  FILE_BLOCK_BYTES);
+	return !fallocate(beside < 0 ? fd : beside, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			  after, FILE_BLOCK_BYTES);
 }
 
 static void measure_file(int fd, const struct stat *st, bool read_only,

@@ -71,11 +71,32 @@ sleep 3
 torture_ends "$domid" "$guest_pid" "its disk"
 detach_by_hand "$domid"
 
+# ---- the daemon comes back while the storage holds one image's writes ------------------------
+
+# That guest waits, for some ten seconds; the others of the host do not.
+throttle "$device" 100000
+disks=2
+begins() { disk_begins none 16 65536; }
+each_disk begins
+each_disk disk_is_served
+sleep 0.5
+# The first one: the daemon comes to it before the other.
+eval "slow=\$dom_1 other=\$dom_2"
+held=$(worker_of "$slow")
+slow_down "$held"
+domid=$other worker=$(worker_of "$other")
+kill -9 "$daemon" "$held" "$worker"
+wait "$daemon"
+start_daemon
+wait_for $wait_s successor || fail "the other guest's disk does not come back: $(tail -3 "$tmp/log")"
+[ "$(worker_of "$slow")" = "$held" ] || fail "the other guest had to wait for what the first one's storage holds"
+throttle "$device" 0
+each_disk disk_is_served
+each_disk disk_goes_on
+each_disk disk_ends
+
 # ---- the image goes to another guest -------------------------------------------------------
 
-# A block device: to open a file is to wait for its writes here, since file systems wait for
-# them before they punch the hole that is tried.
-throttle "$device" 0
 loop=$(losetup -f --show "$images/disk" 2>"$tmp/said") || {
 	echo "deferred: the image goes to another guest (losetup: $(head -n 1 "$tmp/said"))"
 	end_back
