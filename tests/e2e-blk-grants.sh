@@ -96,9 +96,6 @@ done
 for p in $all; do
 	wait $p || fail "verified I/O: $(cat "$tmp"/io-*)"
 done
-for g in $g1 $g2 $g3 $g4; do
-	[ "$(counter $g errors)" = 0 ] || [ -z "$(counter $g errors)" ] || fail "errors of $g"
-done
 grep -q 'no maptrack entries left to map.*gnttab_max_maptrack_frames' "$tmp/log" ||
 	fail "the log does not say what ran out"
 said=$(grep -c 'no maptrack entries left' "$tmp/log")
