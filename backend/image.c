@@ -25,11 +25,11 @@
 
 /*
  * Lock bytes, beyond the end of any image: for sharing, one of supervisors and one
- * of workers, and below them one for each device's fence. QEMU's own lock bytes (100
- * to 203) stay apart.
+ * of those who do the I/O, and below them one for each device's fence. QEMU's own
+ * lock bytes (100 to 203) stay apart.
  */
 #define SHARE_BYTE ((off_t)INT64_MAX - 4096)
-#define USE_BYTE (SHARE_BYTE + 1)
+#define IO_SHARE_BYTE (SHARE_BYTE + 1)
 #define FENCE_BASE ((off_t)1 << 62)
 
 #define SECTOR_BYTES_MAX 4096u
@@ -427,12 +427,18 @@ static bool host_uses_device(int fd)
 	return again < 0 && errno == EBUSY;
 }
 
+/* Not of w!, which shares with all. */
+static struct flock share_lock(enum vbd_share share, off_t byte)
+{
+	return (struct flock){
+		.l_type = share == VBD_READ_ONLY ? F_RDLCK : F_WRLCK,
+		.l_whence = SEEK_SET, .l_start = byte, .l_len = 1,
+	};
+}
+
 int image_share_lock(int fd, enum vbd_share share, char *why, size_t why_bytes)
 {
-	struct flock lock = {
-		.l_type = share == VBD_READ_ONLY ? F_RDLCK : F_WRLCK,
-		.l_whence = SEEK_SET, .l_start = SHARE_BYTE, .l_len = 1,
-	};
+	struct flock lock = share_lock(share, SHARE_BYTE);
 	char holder[64];
 	int err;
 
@@ -489,21 +495,11 @@ static struct flock fence_lock(uint32_t frontend_id, uint32_t devid)
 	};
 }
 
-/* What a worker that was given the image as share says may be there beside it: all, nobody. */
-static struct flock use_lock(enum vbd_share share)
-{
-	return (struct flock){
-		.l_type = share == VBD_SHARED_WRITE ? F_UNLCK :
-			  share == VBD_READ_ONLY ? F_RDLCK : F_WRLCK,
-		.l_whence = SEEK_SET, .l_len = 1, .l_start = USE_BYTE,
-	};
-}
-
 static bool is_held(int fd, struct flock lock, char *buf, size_t bytes)
 {
 	off_t byte = lock.l_start;
 
-	if (lock.l_type == F_UNLCK || fcntl(fd, F_OFD_GETLK, &lock) || lock.l_type == F_UNLCK)
+	if (fcntl(fd, F_OFD_GETLK, &lock) || lock.l_type == F_UNLCK)
 		return false;
 	name_holder(fd, byte, buf, bytes);
 	return true;
@@ -512,28 +508,34 @@ static bool is_held(int fd, struct flock lock, char *buf, size_t bytes)
 bool image_fence_holder(int fd, enum vbd_share share, uint32_t frontend_id, uint32_t devid,
 			char *buf, size_t bytes)
 {
-	return is_held(fd, use_lock(share), buf, bytes) ||
+	return (share != VBD_SHARED_WRITE &&
+		is_held(fd, share_lock(share, IO_SHARE_BYTE), buf, bytes)) ||
 	       is_held(fd, fence_lock(frontend_id, devid), buf, bytes);
 }
 
 /* syscalls disk: fcntl(F_OFD_SETLKW) */
-static int wait_for_lock(int fd, struct flock *lock)
+static int wait_for_lock(int fd, struct flock lock)
 {
-	while (fcntl(fd, F_OFD_SETLKW, lock))
+	while (fcntl(fd, F_OFD_SETLKW, &lock))
 		if (errno != EINTR)
 			return -errno;
 	return 0;
 }
 
+int image_share_wait(int fd, enum vbd_share share)
+{
+	return share == VBD_SHARED_WRITE ? 0 : wait_for_lock(fd, share_lock(share, IO_SHARE_BYTE));
+}
+
 /* syscalls disk: fcntl(F_GETFL) */
 int image_fence(int fd, enum vbd_share share, uint32_t frontend_id, uint32_t devid)
 {
-	struct flock lock = fence_lock(frontend_id, devid), use = use_lock(share);
+	struct flock lock = fence_lock(frontend_id, devid);
 	int flags = fcntl(fd, F_GETFL), err;
 
 	if (flags < 0)
 		return -errno;
 	err = (flags & O_ACCMODE) == O_RDONLY ? fence_read_only(fd, &lock) :
-						wait_for_lock(fd, &lock);
-	return err || use.l_type == F_UNLCK ? err : wait_for_lock(fd, &use);
+						wait_for_lock(fd, lock);
+	return err ? err : image_share_wait(fd, share);
 }

@@ -10,9 +10,12 @@
  * descriptor that the supervisor keeps as long as the device lives: r takes it
  * shared, w alone, w! not at all. The fence is another byte, one per device,
  * locked by each worker incarnation on its own descriptor, that of its I/O
- * (image_fence). With it goes a second lock for sharing, in the same modes: the
- * supervisor's goes when it dies, while writes of its workers may hang in the
- * storage, and who is given the image then must wait for the last of them.
+ * (image_fence).
+ *
+ * The first lock ends with the supervisor, or the device, while writes of a
+ * killed process may hang in the storage. So who does the I/O takes a third one,
+ * of the same modes, by the descriptor that the I/O goes through, which the kernel
+ * keeps until the last of it has ended: who is given the image next waits for it.
  */
 #ifndef PV_IMAGE_H
 #define PV_IMAGE_H
@@ -64,8 +67,14 @@ int image_set_sectors(struct image_info *info, uint32_t logical_bytes,
 /* Also -EBUSY for w on a block device that the host itself has mounted. */
 int image_share_lock(int fd, enum vbd_share share, char *why, size_t why_bytes);
 /*
- * Waits until no other open file description holds the device's fence, nor any device's
- * worker the image in a mode that excludes share. Both stay with fd's.
+ * Before the first I/O by fd: waits until nobody else's I/O is under way that share
+ * excludes, and holds others off in the same way as long as fd's description is open.
+ * w! waits for nobody. -errno: cannot be locked.
+ */
+int image_share_wait(int fd, enum vbd_share share);
+/*
+ * Waits until no other open file description holds the device's fence, takes it, then
+ * does image_share_wait(). Both locks go with fd's description. -errno: cannot be locked.
  */
 int image_fence(int fd, enum vbd_share share, uint32_t frontend_id, uint32_t devid);
 /* For people: who is waited for, as "process 12 (name)". False: nobody but fd's own. */

@@ -20,6 +20,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 #include "dirty-map.h"
+#include "image.h"
 #include "util.h"
 
 #define MAX_FDS 32u
@@ -429,7 +430,11 @@ static int begin(struct copier *c, const struct sandbox *sandbox, int map)
 	err = sandbox_before_loop(sandbox, MAX_FDS);
 	if (!err)
 		err = sandbox_final(sandbox, &sandbox_disk, c->sock);
-	return err ? fail(c, err, "the copying process cannot give up its privileges") : 0;
+	if (err)
+		return fail(c, err, "the copying process cannot give up its privileges");
+	/* The target was another's, or an earlier mirror's. */
+	err = image_share_wait(c->target, VBD_EXCLUSIVE);
+	return err ? fail(c, err, "the target cannot be locked") : 0;
 }
 
 /* syscalls disk: close */

@@ -235,8 +235,8 @@ static void on_slow(void *arg, uint32_t events)
 	if (s->former)
 		snprintf(former, sizeof(former), ", worker %d of the version before has not ended",
 			 (int)former_pid(s->former));
-	log_peer_at(w->log, LOG_LEVEL_WARNING, "worker %d is not ready after %llu s: its image's fence "
-		    "is held by %s%s%s", (int)worker_pid(s->worker),
+	log_peer_at(w->log, LOG_LEVEL_WARNING, "worker %d is not ready after %llu s: its image "
+		    "is still used by %s%s%s", (int)worker_pid(s->worker),
 		    (unsigned long long)(now_ms() - s->started_ms) / 1000, holder, former,
 		    w->remote ? "; its image is behind a server" : "");
 }

@@ -277,7 +277,7 @@ static void send_simple(struct worker *w, enum worker_type type)
 }
 
 /*
- * After this no predecessor's write can land any more. All that could be done while one
+ * After this no write of a predecessor, or of who had the image before, can land any more. All that could be done while one
  * serves has been done: its guest waits from its end to our first pass.
  */
 static int wait_for_fence(struct worker *w, struct failure *why)
@@ -289,7 +289,7 @@ static int wait_for_fence(struct worker *w, struct failure *why)
 	err = image_fence(w->image, w->start.share, w->start.frontend_id, w->start.devid);
 	if (!err && is_orphan(w))
 		return fail(why, -ECANCELED, "the supervisor has gone");
-	return err ? fail(why, err, "cannot lock the image against a predecessor") : 0;
+	return err ? fail(why, err, "cannot lock the image against whoever had it before") : 0;
 }
 
 /* ---- stage 5: the front end's ring ------------------------------------------------------ */

@@ -20,8 +20,9 @@
  *                                 <-    PREPARED      (if START says so: the supervisor
  *                                                     stops the predecessor now)
  *                                       takes the fence (an OFD lock on the
- *                                       image: waits until the predecessor's
- *                                       last I/O has ended), maps the ring,
+ *                                       image: waits until the last I/O of its
+ *                                       predecessor, and of who had the image
+ *                                       before, has ended), maps the ring,
  *                                       binds the port, replays what the
  *                                       journal holds
  *                                 <-    READY         (supervisor: state 4)

@@ -71,6 +71,7 @@ meanwhile()
 	back_reaches "$mean" 2
 	case $1 in
 	take-*)
+		: >"$tmp/io-$mean"
 		guest "$mean" "$hostile" "$1-back" >"$tmp/io-$mean" 2>&1 &
 		io=$!
 		wait_for $wait_s grep -q 'taken back' "$tmp/io-$mean" || fail "$1: $(cat "$tmp/io-$mean")"

@@ -89,6 +89,7 @@ meanwhile()
 	give_nic "$mean" bridge=br0
 	case $1 in
 	take-*)
+		: >"$tmp/io"
 		guest "$mean" "$hostile" "$1-back" >"$tmp/io" 2>&1 &
 		io=$!
 		wait_for $wait_s grep -q 'taken back' "$tmp/io" || fail "$1: $(cat "$tmp/io")"

@@ -23,7 +23,9 @@ for kind in blk net; do
 	test=e2e-$kind-hostile
 	for case in $(grep -o "$test ([^)]*)" "$table" | sed 's/.*(//; s/[,)]/ /g'); do
 		grep -q "{ \"$case\"," "$srcdir/tests/hostile-$kind.c" || say "hostile-$kind has no case $case"
-		sed 's/#.*//' "$srcdir/tests/$test.sh" | grep -qw -e "$case" || say "$test does not play $case"
+		grep -E '^[^#]*(plays |stops |"\$hostile"|attacks=|for case in)' "$srcdir/tests/$test.sh" |
+			grep -vE '^\s*(say|fail) ' | sed 's/|| .*//; s/fail ".*//' | grep -qw -e "$case" ||
+			say "$test does not play $case"
 	done
 done
 
@@ -35,7 +37,7 @@ for id in 39 90 142 155 197 216 229 270 300 316 318 331 332 349 350 361 362 365 
 done
 for id in RING-1 RING-2 RING-3 RING-4 RING-5 RING-6 BLK-1 BLK-2 BLK-3 BLK-4 BLK-5 BLK-6 BLK-7 BLK-8 BLK-9 \
 	BLK-10 BLK-11 NET-1 NET-5 NET-6 NET-7 NET-8 NET-9 NET-10 NET-11 NET-12 XS-1 XS-2 XS-3 XS-4 XS-5 XS-6 \
-	WORKER-1 WORKER-2 WORKER-3 WORKER-4 WORKER-5 WORKER-6 EV-1 LIFE-1 LIFE-2 LIFE-3 LIFE-4 CVE-2026-45890 CVE-2026-99286 CVE-2026-100080; do
+	WORKER-1 WORKER-2 WORKER-3 WORKER-4 WORKER-5 WORKER-6 WORKER-7 WORKER-8 WORKER-9 EV-1 LIFE-1 LIFE-2 LIFE-3 LIFE-4 CVE-2026-45890 CVE-2026-99286 CVE-2026-100080; do
 	grep -q "^|[^|]*$id\b" "$table" || say "no line for $id"
 done
 [ $bad = 0 ] && echo "hostile-table: passed"
