@@ -489,7 +489,7 @@ void backend_shutdown(struct backend *b)
 	run_pending(b);
 }
 
-bool backend_is_settled(const struct backend *b)
+bool backend_is_settled(const struct backend *b, bool coming)
 {
 	const struct backend_device *d;
 
@@ -497,7 +497,7 @@ bool backend_is_settled(const struct backend *b)
 	for (d = b->devices; d && !b->store_lost; d = d->next)
 		if (!backend_device_is_settled(d))
 			return false;
-	return !b->rescan && !b->ending && b->kind->is_settled(b->common);
+	return !b->rescan && !b->ending && b->kind->is_settled(b->common, coming);
 }
 
 bool backend_inherits(const struct backend *b)

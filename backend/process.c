@@ -23,6 +23,8 @@
 #define SEND_BYTES (1 << 20)
 #define REAP_EVERY_MS 2
 #define REAP_KILLED_MS 50
+#define KILLED_WAIT_MS 100
+#define LEFT_MAX 64u
 
 struct process {
 	pid_t pid;			/* 0 once it is reaped */
@@ -280,6 +282,29 @@ void process_leave(struct process *p, uint32_t ms)
 	}
 }
 
+/*
+ * One that its storage holds ends when that lets go, and all devices would wait with it: such
+ * are reaped when another process is, or by init.
+ */
+static void kill_and_reap(pid_t pid)
+{
+	static pid_t left[LEFT_MAX];
+	static unsigned nr_left;
+	unsigned i;
+
+	for (i = nr_left; i-- > 0;)
+		if (waitpid(left[i], NULL, WNOHANG))
+			left[i] = left[--nr_left];
+	kill(pid, SIGKILL);
+	for (i = 0; i < KILLED_WAIT_MS; i++) {
+		if (waitpid(pid, NULL, WNOHANG))
+			return;
+		usleep(1000);
+	}
+	if (nr_left < LEFT_MAX)
+		left[nr_left++] = pid;
+}
+
 void process_free(struct process *p)
 {
 	if (!p)
@@ -287,10 +312,8 @@ void process_free(struct process *p)
 	evloop_remove(p->on_socket);
 	evloop_remove(p->reaper);
 	evloop_remove(p->deadline);
-	if (p->pid > 0) {
-		kill(p->pid, SIGKILL);
-		waitpid(p->pid, NULL, 0);
-	}
+	if (p->pid > 0)
+		kill_and_reap(p->pid);
 	close_fd(&p->sock);
 	close_fd(&p->theirs);
 	free(p);

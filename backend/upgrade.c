@@ -288,7 +288,7 @@ static void look_whether_settled(struct upgrade *u)
 
 	if (backend_cannot_leave(u->env.backend, why, sizeof(why)))
 		refuse(u, "%s", why);
-	else if (backend_is_settled(u->env.backend))
+	else if (backend_is_settled(u->env.backend, false))
 		leave(u);
 	else if (now_ms() >= u->until_ms)
 		refuse(u, "a device has been starting or stopping for %u s", SETTLE_MS / 1000);
@@ -367,7 +367,7 @@ static void look_whether_come(struct upgrade *u)
 	if (!backend_inherits(u->env.backend))
 		end_left(u, TAKEOVER_WORKER, hang_up);
 	reap_left_workers(u, false);
-	if (backend_is_settled(u->env.backend)) {
+	if (backend_is_settled(u->env.backend, true)) {
 		/* Of disks that went meanwhile: nobody speaks to them now. */
 		end_left(u, TAKEOVER_SERVER, terminate);
 		/* More than can be waited for at a time: the others next time. */

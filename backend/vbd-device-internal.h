@@ -109,11 +109,11 @@ static inline struct vbd_device *vbd_of(const struct device *d)
 bool vbd_is_left_to_us(const struct vbd_device *v, const char *what);
 /* The image that it has now is what was left. */
 bool vbd_image_is_left_to_us(const struct vbd_device *v);
-/* It has been taken over, or never will be: the next one's turn. */
+/* It has been taken over, never will be, or may take long: the next one's turn. */
 void vbd_has_come(struct vbd_device *v);
 /* As device.h has them. */
 void vbd_device_let_go(struct device *d);
-bool vbd_kind_is_settled(const void *common);
+bool vbd_kind_is_settled(const void *common, bool coming);
 bool vbd_kind_cannot_leave(const void *common, char *why, size_t why_bytes);
 int vbd_kind_hand_over(const void *common, struct takeover *t);
 

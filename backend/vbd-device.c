@@ -523,6 +523,11 @@ static void on_ready(void *arg)
 	v->env.changed(v->env.arg);
 }
 
+static void on_lingers(void *arg)
+{
+	vbd_has_come(arg);
+}
+
 static void on_ended(void *arg, const struct worker_report *report)
 {
 	struct vbd_device *v = arg;
@@ -562,6 +567,7 @@ static void on_mirrored(void *arg)
 static const struct vbd_serve_events serve_events = {
 	.mirrored = on_mirrored,
 	.ready = on_ready,
+	.lingers = on_lingers,
 	.resized = on_resized,
 	.ended = on_ended,
 };

@@ -25,6 +25,7 @@
 #define SLOW_AGAIN_MS 60000
 #define START_AGAIN_MS 2000
 #define INFO_VERSION "1"
+#define PATIENCE_MS 200
 #define INFO_BYTES 4096
 #define RING_TEXT_BYTES (VBD_QUEUES_MAX * (VBD_RING_PAGES_MAX + 1) * 11 + 1)
 
@@ -37,8 +38,9 @@ struct vbd_serve {
 	struct former *former;		/* a version's before, until its successor is prepared */
 	struct evsource *retry;		/* timer of a delayed successor */
 	struct evsource *slow;		/* of words about a worker that is long in coming */
+	struct evsource *patience;	/* until the former lingers */
 	uint64_t started_ms;
-	bool stopping, keep, is_ready;
+	bool stopping, keep, is_ready, lingers;
 	bool journal_used;		/* a worker has been ready with it */
 	/* What the worker has been started with, and holds requests against now. */
 	uint64_t started_sectors, sectors;
@@ -161,12 +163,30 @@ static void on_ready(void *arg, const char *engine)
 		s->events->mirrored(s->arg);	/* START had the map */
 }
 
-/* All that can be done beforehand has been: the guest's pause begins. */
+static void on_patience(void *arg, uint32_t events)
+{
+	struct vbd_serve *s = arg;
+
+	(void)events;
+	if (!s->former || s->is_ready)
+		return;
+	s->lingers = true;
+	log_peer_at(s->what.log, LOG_LEVEL_WARNING, "worker %d of the version before has not ended yet; "
+		    "its storage may hold what it has under way", (int)former_pid(s->former));
+	s->events->lingers(s->arg);
+}
+
+/*
+ * All that can be done beforehand has been: the guest's pause begins. For a moment nobody
+ * else prepares, so that it is short.
+ */
 static void on_prepared(void *arg)
 {
 	struct vbd_serve *s = arg;
 
 	former_hang_up(s->former);
+	if (s->former && (s->patience || !evloop_add_timer(s->loop, on_patience, s, &s->patience)))
+		evloop_set_timer(s->patience, PATIENCE_MS, 0);
 }
 
 static void on_mirrored(void *arg)
@@ -577,6 +597,11 @@ void vbd_serve_stop(struct vbd_serve *s, bool keep)
 		start_later(s, 0);
 }
 
+bool vbd_serve_lingers(const struct vbd_serve *s)
+{
+	return s->former && s->lingers;
+}
+
 bool vbd_serve_is_settled(const struct vbd_serve *s)
 {
 	return s->is_ready && !s->stopping && !s->former;
@@ -605,6 +630,7 @@ void vbd_serve_free(struct vbd_serve *s)
 	worker_free(s->worker);
 	evloop_remove(s->retry);
 	evloop_remove(s->slow);
+	evloop_remove(s->patience);
 	if (s->what.remote)
 		remote_attend(s->what.remote, NULL, NULL);
 	close_fd(&s->elder_fd);

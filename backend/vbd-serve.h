@@ -40,6 +40,11 @@ struct vbd_serve;
 
 struct vbd_serve_events {
 	void (*ready)(void *arg);
+	/*
+	 * The worker is prepared, and waits for that of the version before, which has been
+	 * told to end and takes its time: others need not wait with it.
+	 */
+	void (*lingers)(void *arg);
 	void (*resized)(void *arg);	/* vbd_serve_sectors() has changed */
 	/* From now on all that is written is marked; perhaps more than once. */
 	void (*mirrored)(void *arg);
@@ -84,6 +89,8 @@ uint64_t vbd_serve_sectors(const struct vbd_serve *s);
 void vbd_serve_stop(struct vbd_serve *s, bool keep);
 /* A worker serves, and nothing is about to change. */
 bool vbd_serve_is_settled(const struct vbd_serve *s);
+/* From lingers until that worker has ended. */
+bool vbd_serve_lingers(const struct vbd_serve *s);
 /*
  * Its worker, and with image what else would not be the same again, for the next version of
  * this program. -ENOMEM.

@@ -64,15 +64,24 @@ static bool has_idle_server(const struct vbd_device *v)
 	return !v->serve && v->remote && !v->remote_err && v->storage.kind == STORAGE_SERVED;
 }
 
-bool vbd_kind_is_settled(const void *common)
+static bool is_settled(const struct vbd_device *v, bool coming)
+{
+	if (v->mirror.run || v->mirror.step || v->leaving || v->stopping)
+		return false;
+	if (!v->serve)
+		return !has_idle_server(v) || remote_is_settled(v->remote);
+	if (coming && vbd_serve_lingers(v->serve))
+		return true;
+	return v->is_ready && vbd_serve_is_settled(v->serve) &&
+	       (!v->remote || remote_is_settled(v->remote));
+}
+
+bool vbd_kind_is_settled(const void *common, bool coming)
 {
 	const struct vbd_common *c = common;
 
 	for (const struct vbd_device *v = c->devices; v; v = v->next)
-		if (v->mirror.run || v->mirror.step || v->leaving ||
-		    (has_idle_server(v) && !remote_is_settled(v->remote)) ||
-		    (v->serve && (v->stopping || !v->is_ready || !vbd_serve_is_settled(v->serve) ||
-				  (v->remote && !remote_is_settled(v->remote)))))
+		if (!is_settled(v, coming))
 			return false;
 	return true;
 }

@@ -677,8 +677,9 @@ static bool vif_kind_is_idle(const void *common)
 	return bridges_is_idle(((const struct vif_common *)common)->bridges);
 }
 
-static bool vif_kind_is_settled(const void *common)
+static bool vif_kind_is_settled(const void *common, bool coming)
 {
+	(void)coming;
 	return bridges_are_settled(((const struct vif_common *)common)->bridges);
 }
 

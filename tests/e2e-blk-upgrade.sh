@@ -167,6 +167,23 @@ for whom in daemon worker; do
 	served
 	say "killed $whom: $(tail -1 "$tmp/out")"
 done
+# As one does whose storage holds its last writes.
+say "a worker that does not end holds up nobody but its guest"
+before=$(workers)
+stopped=$(worker_of "$dom_1")
+kill -STOP "$stopped"
+"$paravane" upgrade blkback >"$tmp/out" 2>&1 || fail "one worker stops it: $(cat "$tmp/out"; tail -n 5 "$tmp/log")"
+process_gone "$stopped" && fail "the worker that was stopped has gone: $(tail -n 5 "$tmp/log")"
+for i in 2 3 4; do
+	eval "domid=\$dom_$i guest_pid=\$pid_$i"
+	disk_goes_on
+	case " $before " in *" $(worker_of "$domid") "*) fail "disk $i has the worker of before" ;; esac
+done
+kill -CONT "$stopped"
+wait_for $wait_s process_gone "$stopped" || fail "it does not end"
+first_has_come() { now=$(worker_of "$dom_1") && [ "$now" != "$stopped" ]; }
+wait_for $wait_s first_has_come || fail "no successor of it: $(tail -n 5 "$tmp/log")"
+served
 # The next daemon starts another, and both would wait for the same lock.
 say "a successor that waits for its turn dies with its daemon"
 former=$(worker_of "$dom_1")
