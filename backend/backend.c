@@ -35,6 +35,9 @@
 #define FRONT_LOOK_MAX_MS 1000u
 /* libxenstore tells nobody that its connection has ended but who asks it something. */
 #define STORE_CHECK_MS 2000u
+/* After the last of the others has ended. */
+#define LAST_MS 3000u
+#define LAST_LOOK_MS 200
 #define STORE_LOST "store-lost"	/* a file of the kind, for tools */
 
 struct backend {
@@ -48,6 +51,8 @@ struct backend {
 	uint32_t domid;
 	struct backend_device *devices;
 	bool rescan, running, ending;
+	uint32_t nr_ending, nr_left;	/* served when the end began, and now */
+	uint64_t left_since_ms;
 	bool refused;		/* a request to the store, lately */
 	bool store_lost;	/* for good: a handle does not connect again */
 	bool released, introduced;	/* some domain has been, since the last turn */
@@ -326,14 +331,37 @@ static void on_check(void *arg, uint32_t events)
 
 /* ---- turns ---------------------------------------------------------------- */
 
-static bool all_ended(const struct backend *b)
+static uint32_t count_served(const struct backend *b)
 {
 	const struct backend_device *d;
+	uint32_t nr = 0;
 
 	for (d = b->devices; d; d = d->next)
-		if (backend_device_is_served(d))
-			return false;
-	return !b->kind->is_idle || b->kind->is_idle(b->common);
+		nr += backend_device_is_served(d);
+	return nr;
+}
+
+/*
+ * Guests wait from the end of their worker to the next daemon: all for the one whose storage
+ * holds its last I/O, if that was waited for. What it leaves its journal has.
+ */
+static bool is_over(struct backend *b)
+{
+	struct backend_device *d;
+	uint32_t left = count_served(b);
+
+	if (left != b->nr_left) {
+		b->nr_left = left;
+		b->left_since_ms = now_ms();
+	}
+	if (left && left < b->nr_ending && now_ms() >= b->left_since_ms + LAST_MS) {
+		for (d = b->devices; d; d = d->next)
+			if (backend_device_is_served(d))
+				log_peer_at(&d->log, LOG_LEVEL_WARNING, "its worker does not end, and "
+					    "is left to the next daemon");
+		return true;
+	}
+	return !left && (!b->kind->is_idle || b->kind->is_idle(b->common));
 }
 
 /* Whoever has a time to be looked at again, soon enough. */
@@ -360,8 +388,10 @@ static void run_pending(struct backend *b)
 	if (b->running)
 		return;
 	if (b->ending) {
-		if (all_ended(b))
+		if (is_over(b))
 			evloop_stop(b->loop);
+		else
+			evloop_set_timer(b->tick, LAST_LOOK_MS, 0);
 		return;
 	}
 	if (b->store_lost)
@@ -482,6 +512,8 @@ void backend_shutdown(struct backend *b)
 	struct backend_device *d;
 
 	b->ending = true;
+	b->nr_ending = b->nr_left = count_served(b);
+	b->left_since_ms = now_ms();
 	for (d = b->devices; d; d = d->next)
 		backend_device_keep(d);
 	if (b->kind->shutdown)

@@ -27,7 +27,7 @@ int backend_open(struct evloop *loop, struct xs_handle *xs, const struct device_
 /*
  * Ends all workers once they have answered what is in flight; states stay as
  * they are and journals are kept, so that the next daemon goes on. Stops the
- * loop when all have ended.
+ * loop when all have ended, or none of the last of several ends for 3 s.
  */
 void backend_shutdown(struct backend *b);
 /* As device_kind's, of all devices (upgrade.h). */

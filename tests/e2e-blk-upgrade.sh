@@ -185,6 +185,14 @@ wait_for $wait_s process_gone "$stopped" || fail "it does not end"
 first_has_come() { now=$(worker_of "$dom_1") && [ "$now" != "$stopped" ]; }
 wait_for $wait_s first_has_come || fail "no successor of it: $(tail -n 5 "$tmp/log")"
 served
+say "nor the daemon's stop"
+stopped=$(worker_of "$dom_1")
+kill -STOP "$stopped"
+kill -TERM "$daemon"
+wait "$daemon" || fail "stopped, it ended with status $?: $(tail -n 5 "$tmp/log")"
+grep -q "vbd $dom_1/51712: its worker does not end" "$tmp/log" || fail "it waited for the worker that does not end"
+start_daemon
+served
 # The next daemon starts another, and both would wait for the same lock.
 say "a successor that waits for its turn dies with its daemon"
 former=$(worker_of "$dom_1")
