@@ -53,7 +53,11 @@ int image_open_none(int *fd, struct image_info *info);
  * path has another file by now. Not measured: the image may have been resized.
  */
 int image_reopen(int fd, bool read_only, int *out);
-/* How large it is now, in whole sectors. May be 0: others may cut a file. */
+/*
+ * How large it is now as far as this host's kernel knows, in whole sectors. May be 0: others
+ * may cut a file. Of another host's doing the kernel may know later, or when it is asked for
+ * the file's status.
+ */
 int image_measure(int fd, uint32_t sector_bytes, uint64_t *bytes);
 /*
  * Other sector sizes than the image's own, each a power of two or 0 for none: it
