@@ -302,6 +302,15 @@ int image_reopen(int fd, bool read_only, int *out)
 	return 0;
 }
 
+bool image_is(int fd, const struct stat *st)
+{
+	struct statx its;
+
+	return !statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &its) &&
+	       its.stx_ino == st->st_ino &&
+	       makedev(its.stx_dev_major, its.stx_dev_minor) == st->st_dev;
+}
+
 int image_measure(int fd, uint32_t sector_bytes, uint64_t *bytes)
 {
 	struct statx st;

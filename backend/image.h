@@ -21,6 +21,7 @@
 #define PV_IMAGE_H
 
 #include <stdint.h>
+#include <sys/stat.h>
 #include "vbd.h"
 
 struct image_info {
@@ -53,6 +54,8 @@ int image_open_none(int *fd, struct image_info *info);
  * path has another file by now. Not measured: the image may have been resized.
  */
 int image_reopen(int fd, bool read_only, int *out);
+/* Whether fd has open what st says. No file server is asked, which might not answer. */
+bool image_is(int fd, const struct stat *st);
 /*
  * How large it is now as far as this host's kernel knows, in whole sectors. May be 0: others
  * may cut a file. Of another host's doing the kernel may know later, or when it is asked for

@@ -261,10 +261,7 @@ const struct worker_copied *mirror_progress(const struct mirror *m)
 
 bool mirror_holds(const struct mirror *m, const struct stat *st)
 {
-	struct stat ours;
-
-	return m->target.fd >= 0 && !fstat(m->target.fd, &ours) && ours.st_dev == st->st_dev &&
-	       ours.st_ino == st->st_ino;
+	return m->target.fd >= 0 && image_is(m->target.fd, st);
 }
 
 void mirror_take_target(struct mirror *m, struct mirror_target *out)

@@ -387,11 +387,9 @@ static int vbd_device_announce(struct device *d)
 static bool holds(const struct vbd_device *v, int fd)
 {
 	int held = v->image_fd >= 0 ? v->image_fd : v->leaving_fd;
-	struct stat ours, theirs;
+	struct stat st;
 
-	if (held < 0 || held == fd || fstat(held, &ours) || fstat(fd, &theirs))
-		return false;
-	return ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+	return held >= 0 && held != fd && !fstat(fd, &st) && image_is(held, &st);
 }
 
 /* The name of another device of ours that has v's image open, or NULL. */

@@ -320,13 +320,12 @@ void vbd_mirror_served(struct vbd_device *v)
 /* The name of a device of ours that has the file open, as its image or a mirror's target. */
 static const char *find_holder(const struct vbd_device *v, const char *path)
 {
-	struct stat st, theirs;
+	struct stat st;
 
 	if (stat(path, &st))
 		return NULL;
 	for (const struct vbd_device *o = v->common->devices; o; o = o->next) {
-		if (o->image_fd >= 0 && !fstat(o->image_fd, &theirs) &&
-		    theirs.st_dev == st.st_dev && theirs.st_ino == st.st_ino)
+		if (o->image_fd >= 0 && image_is(o->image_fd, &st))
 			return o->env.log->who;
 		if (o->mirror.run && mirror_holds(o->mirror.run, &st))
 			return o->env.log->who;

@@ -70,6 +70,21 @@ static void test_contents(void)
 	UNIT_EQ(lseek(fd, 0, SEEK_END), 8192);
 }
 
+static void test_is(void)
+{
+	autoclose int fd = open(file("one", 1024), O_RDONLY | O_CLOEXEC);
+	autoclose int other = open(file("other", 1024), O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	uint64_t bytes;
+
+	UNIT_NEED(!fstat(fd, &st));
+	UNIT_OK(image_is(fd, &st));
+	UNIT_OK(!image_is(other, &st));
+	UNIT_OK(!image_is(-1, &st));
+	UNIT_OK(!image_measure(fd, 4096, &bytes) && bytes == 0);
+	UNIT_OK(!image_measure(fd, 512, &bytes) && bytes == 1024);
+}
+
 /* A worker's own description: it can do what was asked for, and leaves atime alone. */
 static void test_reopened(void)
 {
@@ -342,6 +357,7 @@ static const struct unit_test tests[] = {
 	{ "size, sectors, flags", test_measure },
 	{ "measuring leaves the contents alone", test_contents },
 	{ "opened again", test_reopened },
+	{ "which file it is, and its size", test_is },
 	{ "what is refused, and in which words", test_refused },
 	{ "odd, empty and strange files", test_odd_files },
 	{ "other sectors than its own", test_other_sectors },
