@@ -277,8 +277,9 @@ static void send_simple(struct worker *w, enum worker_type type)
 }
 
 /*
- * After this no write of a predecessor, or of who had the image before, can land any more. All that could be done while one
- * serves has been done: its guest waits from its end to our first pass.
+ * After this no write of a predecessor, or of who had the image before, can land any more.
+ * All that could be done while one serves has been done: its guest waits from its end to our
+ * first pass.
  */
 static int wait_for_fence(struct worker *w, struct failure *why)
 {

@@ -73,9 +73,6 @@ detach_by_hand "$domid"
 
 # ---- the daemon comes back while the storage holds one image's writes ------------------------
 
-# waits_for IMAGE: a worker waits for a lock on it, so a dead one's writes are under way.
-waits_for() { grep -q -- "-> OFDLCK .*:$(stat -c %i "$1") " /proc/locks; }
-
 # That guest waits, for as long as we like; the others of the host do not.
 throttle "$device" 20000
 disks=2

@@ -197,11 +197,10 @@ served
 say "a successor that waits for its turn dies with its daemon"
 former=$(worker_of "$dom_1")
 successor() { pgrep -P "$daemon" -f "vbd-$dom_1-" | grep -vx "$former"; }
-waits() { grep -q -- "-> OFDLCK .*:$(stat -c %i "$images/1") " /proc/locks; }
 kill -STOP "$former"
 "$paravane" upgrade blkback >"$tmp/out" 2>&1 &
 upgrading=$!
-wait_for $wait_s waits || fail "nobody waits: $(tail -n 3 "$tmp/log")"
+wait_for $wait_s waits_for "$images/1" || fail "nobody waits: $(tail -n 3 "$tmp/log")"
 late=$(successor)
 [ -n "$late" ] || fail "which is the successor? $(pgrep -af "vbd-$dom_1-")"
 kill -9 "$daemon"

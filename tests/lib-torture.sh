@@ -49,6 +49,9 @@ torture_ends()
 	back_reaches "$1" 6
 }
 
+# waits_for IMAGE: a worker waits for a lock on it, so another's writes are under way, or may be.
+waits_for() { grep -q -- "-> OFDLCK .*:$(stat -c %i "$1") " /proc/locks; }
+
 # ---- several: $disks of them, disk N of domain $dom_N with the process $pid_N --------------
 
 # each_disk COMMAND...: with $i, $domid, $guest_pid.
