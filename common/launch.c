@@ -1,17 +1,33 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What launch.h says. Must not know: what is started. */
+#include "launch.h"
+
+#include <limits.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <unistd.h>
-#include "launch.h"
+
+/*
+ * Marks every descriptor of ours from `first` on to be closed when a program begins. A new
+ * process that closes them itself does so while its parent waits for it, and the close of a
+ * file may write back what a file server does not take; what is marked is closed after that.
+ * False on kernels before 5.11, which do not know it.
+ */
+static bool mark_from(int first)
+{
+	return close_range((unsigned int)first, UINT_MAX, CLOSE_RANGE_CLOEXEC) == 0;
+}
 
 static int map_fds(posix_spawn_file_actions_t *actions, const struct launch_fd *fds, int close_from)
 {
+	bool marked = mark_from(STDERR_FILENO + 1);
 	int rc = 0;
 
 	for (; !rc && fds && fds->from >= 0; fds++)
 		rc = posix_spawn_file_actions_adddup2(actions, fds->from, fds->to);
-	return rc ? rc : posix_spawn_file_actions_addclosefrom_np(actions, close_from);
+	return rc || marked ? rc : posix_spawn_file_actions_addclosefrom_np(actions, close_from);
 }
 
 int launch_program(const char *program, const char *const argv[], const struct launch_fd *fds,
