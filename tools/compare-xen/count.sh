@@ -7,7 +7,7 @@
 #
 # Either of a run, a command in the guest, which has a fixed cost: the program's start and end,
 # the shell's, ours; baseline holds what a run of next to nothing costs, to be taken off. Or
-# of a window: so many milliseconds out of the middle of a stream, which has none.
+# of windows: so many milliseconds out of the middle of each of some streams, which have none.
 
 # Scheduler, HVM and PV events: what xenalyze wants to tell domains apart, and what a
 # guest enters Xen for.
@@ -87,6 +87,22 @@ counted_run()
 
 # ---- windows -------------------------------------------------------------------------
 
+# What one stream does is not what the next does: a driver may poll for all of one, and be
+# interrupted all through another. So several are measured, and counted together.
+declare -A total
+
+# total_add NAME NUMBER...: pairs; of what is not known, "-", there is no total.
+total_add()
+{
+	while [ $# -gt 0 ]; do
+		case ${total[$1]:-0}$2 in
+		*-*) total[$1]=- ;;
+		*) total[$1]=$((${total[$1]:-0} + $2)) ;;
+		esac
+		shift 2
+	done
+}
+
 # window_once MS OPERATIONS: into figures: the counters of cpu_fields, operations, and
 # nanoseconds. OPERATIONS is awk's for what the bridge has counted: rx_bytes, rx_packets ...
 window_once()
@@ -98,41 +114,37 @@ window_once()
 	[ -n "$figures" ] || fail "$domain_cpu does not work"
 }
 
-# counted_window MS OPERATIONS: sets ops, wall_ns, and the counters of cpu_fields in cost.
+# counted_window MS OPERATIONS: adds to the totals of cpu_fields, ops and wall_ns.
 counted_window()
 {
 	local field
 
-	settle "1e6 1e6 1e6 2 1e6" window_once "$@"
+	window_once "$@"
 	set -- $figures
-	for field in $cpu_fields; do cost[$field]=$1; shift; done
-	ops=$1 wall_ns=$2
+	for field in $cpu_fields ops wall_ns; do total_add $field "$1"; shift; done
 }
 
-# traced_window MS OPERATIONS: sets the counters of trace_fields in cost, of $ops operations.
+# traced_window MS OPERATIONS: adds to those of trace_fields and traced_ops.
 traced_window()
 {
-	local field
+	local field operations
 
-	for field in $trace_fields; do cost[$field]=-; done
-	[ -n "$tracing" ] || return 0
-	settle 8 traced_window_once "$@"
-	[ -n "$figures" ] || return 0
+	[ -n "$tracing" ] && trace_start || return 0
+	window_once "$@"
+	operations=$(awk '{ print $4 }' <<<"$figures")
+	trace_end
 	set -- $figures
-	for field in $trace_fields; do cost[$field]=$1; shift; done
+	for field in $trace_fields; do total_add $field "$1"; shift; done
+	total_add traced_ops "$operations"
 }
 
-traced_window_once()
+# total_of FIELD OPERATIONS: of $ops operations, when it was counted in so many.
+total_of()
 {
-	local traced
-
-	trace_start || return 0
-	window_once "$@"
-	traced=$(awk '{ print $4 }' <<<"$figures")
-	trace_end
-	figures=$(awk -v is="$ops" -v traced="$traced" '{
-		for (i = 1; i <= NF; i++) printf "%s ", $i == "-" ? "-" : sprintf("%.0f", $i * is / traced)
-	}' <<<"$figures")
+	case ${total[$1]:--}${total[$2]:--} in
+	*-*) echo - ;;
+	*) awk -v v="${total[$1]}" -v is="${total[ops]}" -v had="${total[$2]}" 'BEGIN { printf "%.0f\n", v * is / had }' ;;
+	esac
 }
 
 # ---- runs ----------------------------------------------------------------------------

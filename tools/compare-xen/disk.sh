@@ -88,7 +88,7 @@ fio_command()
 	fio --name=b --filename=/dev/$1 --rw=$2 --bs=$3 --iodepth=$4 --number_ios=$((($5 + fio_jobs - 1) / fio_jobs)) \
 		--numjobs=$fio_jobs --group_reporting --size=${image_mib}m \
 		--io_size=100g --ioengine=libaio --direct=1 --randseed=1 --random_generator=tausworthe64 \
-		--lat_percentiles=1 --clat_percentiles=0 --minimal >/tmp/fio 2>&1 || { cat /tmp/fio; exit 1; }
+		--thread --lat_percentiles=1 --clat_percentiles=0 --minimal >/tmp/fio 2>&1 || { cat /tmp/fio; exit 1; }
 	awk -F';' -v irqs=\$((\$(irqs) - before)) '\$1 == 3 { o = \$9 ? 0 : 41
 		for (i = 18 + o; i < 38 + o; i++) { split(\$i, p, "%="); at[p[1] + 0] = p[2] }
 		print \$(9 + o), \$(40 + o), at[50], at[99], irqs }' /tmp/fio
@@ -134,10 +134,11 @@ disk_copies()
 	esac
 }
 
-# disk_row TABLE LABEL RW BLOCK DEPTH CHANGED NOT_EQUAL: measures and emits it.
+# disk_row TABLE LABEL RW BLOCK DEPTH CHANGED NOT_EQUAL: measures and emits it. What a run costs
+# besides its operations is known from one that has just enough of them to use each buffer.
 disk_row()
 {
-	local ops few warm times disk=${disk_of[$model]:-xvda} runtime mean p50 p99 irqs field
+	local ops few least warm times disk=${disk_of[$model]:-xvda} runtime mean p50 p99 irqs field
 
 	wanted "$1" "$2" || return 0
 	progress "$1: $2"
@@ -149,7 +150,8 @@ disk_row()
 	[[ $warm =~ ^[0-9]+\  ]] || fail "fio's output is not understood: \"$warm\" for a time and others"
 	times=$(disk_times "${warm%% *}" "$ops" $few)
 	ops=$((ops * times)) few=$((few * times))
-	[ -n "${baseline[$disk]:-}" ] || { baseline_of "$(fio_command "$disk" "$3" 4096 1 1)"; baseline[$disk]=done; }
+	least=$(($5 * fio_jobs))
+	baseline_of "$(fio_command "$disk" "$3" "$4" "$5" $least)"
 	counted_run "$(fio_command "$disk" "$3" "$4" "$5" "$ops")"
 	read -r runtime mean p50 p99 irqs <<<"$run_output"
 	traced_run "$(fio_command "$disk" "$3" "$4" "$5" $few)"
@@ -159,8 +161,8 @@ disk_row()
 			printf "ops_per_s=%.1f mib_per_s=%.2f wall_ns=%d000000 latency_mean_ns=%.0f latency_p50_ns=%d000 latency_p99_ns=%d000",
 				n * 1000 / ms, n * bytes / 1048.576 / ms, ms, mean * 1000, p50, p99 }') \
 		interrupts="$irqs" bytes_copied_per_byte="$(disk_copies "$6")" \
-		$(for field in $cpu_fields; do echo "$field=$(net_cost $field 1 1)"; done) \
-		$(for field in $trace_fields; do echo "$field=$(net_cost $field "$ops" "$few")"; done)
+		$(for field in $cpu_fields; do echo "$field=$(net_cost $field "$ops" $((ops - least)))"; done) \
+		$(for field in $trace_fields; do echo "$field=$(net_cost $field "$ops" $((few - least)))"; done)
 }
 
 # disk_workload_rows LABEL NOT_EQUAL: the first tables, for the disk that is there.
@@ -179,7 +181,6 @@ emulated_disk_rows()
 	model=ide; disk_workload_rows "HVM, IDE" "one command at a time, whatever the depth"
 	model=ahci; disk_workload_rows "HVM, AHCI" ""
 	model=nvme; disk_workload_rows "HVM, NVMe" ""
-	baseline=()
 }
 
 # pv_disk_rows GUEST: on each back end that is there.
@@ -195,7 +196,6 @@ pv_disk_rows()
 		note=
 		[ $back_end != linux ] || note="a loop device between image and back end"
 		disk_workload_rows "$1, PV disk, $back_end" "$note"
-		baseline=()
 		disk_detach
 	done
 }
@@ -259,7 +259,6 @@ disk_depths()
 	done
 	disk_row "$big" "depth 8" randread 131072 8 "" ""
 	disk_detach
-	baseline=()
 }
 
 # Debian's blkfront takes one page of ring unless it is told otherwise; both back ends offer 16.
@@ -274,7 +273,6 @@ disk_rings()
 		disk_attach $back_end
 		disk_row "$ring" "$label" randread 4096 128 "$([ $order = 0 ] || echo pages-of-ring)" ""
 		disk_detach
-		baseline=()
 	done
 	guest_driver xen-blkfront
 }
@@ -299,7 +297,6 @@ disk_change()
 	blkback_options=
 	module_options_restore
 	[ "$how" != driver ] || guest_driver xen-blkfront
-	baseline=()
 }
 
 disk_queue_table() { disk_table "queues: 4 KiB random read, 2 CPUs, depth 16 each"; }
@@ -326,7 +323,6 @@ disk_queues()
 			fi
 			disk_detach
 			module_options_restore
-			baseline=()
 		done
 	done
 	fio_jobs=1
@@ -346,7 +342,6 @@ disk_cores()
 			label=$([ $cpu = 0 ] && echo "same CPU" || echo "own CPU")
 			cores_bind 0 $cpu
 			disk_row "$table" "$label" randread 4096 32 "$([ $cpu = 0 ] || echo own-cpu)" ""
-			baseline=()
 		done
 		cores_restore
 		disk_detach

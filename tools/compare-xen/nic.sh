@@ -13,6 +13,8 @@ declare -A driver_of=([e1000]=e1000 [rtl8139]=8139cp [xen-pv]=vif)
 # it crosses as a frame of its own.
 segment_bytes=1448
 iperf_streams=1 netback_options=
+# So many one after another are counted together (count.sh).
+streams=4
 
 emulated_nics()
 {
@@ -122,7 +124,7 @@ load_end() { guest_run 'kill -9 $(cat /tmp/load); killall -9 iperf3 ping; tail -
 window_ms()
 {
 	case $model,$1 in
-	*,ping) echo $((2000 * scale)) ;;
+	*,ping) echo $((1000 * scale)) ;;
 	xen-pv,*) echo $((200 * scale)) ;;
 	*) echo $((500 * scale)) ;;
 	esac
@@ -146,24 +148,43 @@ bridge_operations()
 	}'
 }
 
-# nic_irqs MS OPERATIONS: interrupts, of $ops operations.
-nic_irqs()
+# nic_window MS OPERATIONS: a counted window, and interrupts: adds to the totals of irqs and irq_ops.
+nic_window()
 {
 	local interrupts_before before interrupts_after after
 
 	before=$(bridge_operations "$2")
 	interrupts_before=$(nic_interrupts)
-	window_once "$@"
+	counted_window "$@"
 	after=$(bridge_operations "$2")
 	interrupts_after=$(nic_interrupts)
-	awk -v n=$((interrupts_after - interrupts_before)) -v is="$ops" -v had=$((after - before)) \
-		'BEGIN { printf "%.0f", n * is / had }'
+	total_add irqs $((interrupts_after - interrupts_before)) irq_ops $((after - before))
 }
 
-# ping_times: "MEAN_US P50_US P99_US" of 200.
+# nic_stream OPERATION MS: one of the streams that are counted together; fails when nothing
+# of it crosses the bridge.
+nic_stream()
+{
+	local operations=${operations_of[$1]} said
+
+	load_begin "$1"
+	sleep 0.5
+	window_once "$2" "$operations"
+	if [ "$(awk '{ print ($4 < 1) }' <<<"$figures")" = 1 ]; then
+		said=$(load_end)
+		warn "left out: nothing of it crosses the bridge: $said"
+		return 1
+	fi
+	nic_window "$2" "$operations"
+	traced_window $(($2 * 3 / 2)) "$operations"
+	load_end >/dev/null
+	return 0
+}
+
+# ping_times: "MEAN_US P50_US P99_US" of 1000.
 ping_times()
 {
-	guest_run "ping -c 200 -i 0.01 $host_address >/tmp/out || { cat /tmp/out; exit 1; }
+	guest_run "ping -c 1000 -i 0.005 $host_address >/tmp/out || { cat /tmp/out; exit 1; }
 		sed -n 's/.*time=\\([0-9.]*\\) ms/\\1/p' /tmp/out | sort -n |
 		awk '{ t[NR] = \$1 * 1000; sum += t[NR] } END { print sum / NR, t[int((NR + 1) / 2)], t[int(NR * 0.99 + 0.5)] }'"
 }
@@ -186,23 +207,14 @@ nic_copies()
 # nic_row TABLE LABEL OPERATION CHANGED NOT_EQUAL
 nic_row()
 {
-	local ops wall_ns irqs counts field window times
+	local i ops wall_ns counts times
 
 	wanted "$1" "$2" || return 0
 	progress "$1: $2"
-	window="$(window_ms "$3")"
 	[ "$3" != ping ] || times=($(ping_times)) || fail "ping: ${times[*]}"
-	load_begin "$3"
-	sleep 0.5
-	window_once "$window" "${operations_of[$3]}"
-	if [ "$(awk '{ print ($4 < 1) }' <<<"$figures")" = 1 ]; then
-		warn "left out: nothing of it crosses the bridge: $(load_end)"
-		return 0
-	fi
-	counted_window "$window" "${operations_of[$3]}"
-	irqs=$(nic_irqs "$window" "${operations_of[$3]}")
-	traced_window $((3 * window)) "${operations_of[$3]}"
-	load_end >/dev/null
+	total=()
+	for ((i = 0; i < streams; i++)); do nic_stream "$3" "$(window_ms "$3")" || return 0; done
+	ops=${total[ops]} wall_ns=${total[wall_ns]}
 	if [ "$3" = ping ]; then
 		counts="frame_bytes=98 $(awk -v mean="${times[0]}" -v p50="${times[1]}" -v p99="${times[2]}" 'BEGIN {
 			printf "ops_per_s=%.1f latency_mean_ns=%.0f latency_p50_ns=%.0f latency_p99_ns=%.0f", 1e6 / mean, mean * 1000, p50 * 1000, p99 * 1000 }')"
@@ -211,9 +223,10 @@ nic_row()
 			printf "mbit_per_s=%.2f ops_per_s=%.1f", ops * each * 8e3 / ns, ops * 1e9 / ns }')"
 	fi
 	row table="$1" label="$2" device=nic guest="$guest_type" model="$model" back_end="$back_end" \
-		operation="$3" changed="$4" not_equal="$5" ops=$ops $counts interrupts="$irqs" \
+		operation="$3" changed="$4" not_equal="$5" ops=$ops $counts interrupts="$(total_of irqs irq_ops)" \
 		bytes_copied_per_byte="$(nic_copies "$3" "$4")" \
-		$(for field in $cpu_fields $trace_fields; do echo "$field=${cost[$field]}"; done)
+		$(for field in $cpu_fields; do echo "$field=${total[$field]}"; done) \
+		$(for field in $trace_fields; do echo "$field=$(total_of $field traced_ops)"; done)
 }
 
 # nic_offloads SETTINGS LABEL: by ethtool, in the guest.
