@@ -97,6 +97,26 @@ each_disk disk_ends
 
 # ---- the image goes to another guest -------------------------------------------------------
 
+# second_has_its_own WHOSE: another guest is given $loop, and its writes are the last.
+second_has_its_own()
+{
+	make_guest second
+	attach_by_hand "$domid" "$loop" w "$(back_dir "$domid")/cache" none
+	back_reaches "$domid" 2
+	head -c 1M /dev/urandom >"$tmp/content"
+	guest "$domid" "$blkfront" write "$tmp/content" >"$tmp/out" 2>&1 &
+	io=$!
+	wait_for $wait_s waits_for "$loop" || fail "the second guest's worker waits for nobody: $(tail -3 "$tmp/log")"
+	throttle "$device" 0
+	wait "$io" || fail "the second guest cannot write: $(cat "$tmp/out")"
+	# Time for what comes late.
+	sleep 2
+	dd if="$loop" of="$tmp/found" bs=1M count=1 iflag=direct 2>/dev/null
+	cmp "$tmp/found" "$tmp/content" || fail "what $1 wrote came after what the second guest did"
+	detach_by_hand "$domid"
+	"$LOCALXEN" destroy "$domid"
+}
+
 loop=$(losetup -f --show "$images/disk" 2>"$tmp/said") || {
 	echo "deferred: the image goes to another guest (losetup: $(head -n 1 "$tmp/said"))"
 	end_back
@@ -117,18 +137,27 @@ wait "$daemon"
 "$LOCALXEN" destroy "$domid"
 remove_nodes "$domid" 2>/dev/null
 start_daemon
-make_guest second
-attach_by_hand "$domid" "$loop" w "$(back_dir "$domid")/cache" none
+second_has_its_own "the first guest"
+
+# ---- the target of a mirror goes to another guest ------------------------------------------------
+
+make_guest mirrored
+head -c 16M /dev/urandom >"$images/disk"
+attach_by_hand "$domid" "$images/disk" w "$(back_dir "$domid")/cache" none
 back_reaches "$domid" 2
-head -c 1M /dev/urandom >"$tmp/content"
-guest "$domid" "$blkfront" write "$tmp/content" >"$tmp/out" 2>&1 &
-io=$!
-wait_for $wait_s waits_for "$loop" || fail "the second guest's worker waits for nobody: $(tail -3 "$tmp/log")"
-throttle "$device" 0
-wait "$io" || fail "the second guest cannot write: $(cat "$tmp/out")"
-# Time for what comes late.
-sleep 2
-dd if="$loop" of="$tmp/found" bs=1M count=1 iflag=direct 2>/dev/null
-cmp "$tmp/found" "$tmp/content" || fail "what the first guest wrote came after what the second did"
-detach_by_hand "$domid"
+torture_begins "$domid" 16 65536
+torture_is_served "$domid"
+# What the daemon starts is slow as well.
+throttle "$device" 20000
+slow_down "$daemon"
+PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" mirror "$domid" xvda "$loop" --no-wait >"$tmp/out" 2>&1 ||
+	fail "the mirror does not begin: $(cat "$tmp/out"; tail -3 "$tmp/log")"
+helper=$(pgrep -P "$daemon" -f "mirror-vbd-$domid-51712") || fail "nobody copies: $(tail -3 "$tmp/log")"
+sleep 0.5
+kill -9 "$daemon" "$helper" "$(worker_of "$domid")"
+wait "$daemon"
+"$LOCALXEN" destroy "$domid"
+remove_nodes "$domid" 2>/dev/null
+start_daemon
+second_has_its_own "what copied for a mirror"
 end_back
