@@ -282,11 +282,7 @@ void process_leave(struct process *p, uint32_t ms)
 	}
 }
 
-/*
- * One that its storage holds ends when that lets go, and all devices would wait with it: such
- * are reaped when another process is, or by init.
- */
-static void kill_and_reap(pid_t pid)
+void process_end(pid_t pid)
 {
 	static pid_t left[LEFT_MAX];
 	static unsigned nr_left;
@@ -313,7 +309,7 @@ void process_free(struct process *p)
 	evloop_remove(p->reaper);
 	evloop_remove(p->deadline);
 	if (p->pid > 0)
-		kill_and_reap(p->pid);
+		process_end(p->pid);
 	close_fd(&p->sock);
 	close_fd(&p->theirs);
 	free(p);

@@ -82,7 +82,13 @@ void process_kill(struct process *p);
  * it gives back by itself only. process_free() follows; no event does. Accepts NULL.
  */
 void process_leave(struct process *p, uint32_t ms);
-/* Before the end: kills and reaps it. Accepts NULL. */
+/* Before the end: kills and reaps it, as process_end() does. Accepts NULL. */
 void process_free(struct process *p);
+
+/*
+ * Kills a child and reaps it. One that its storage holds ends when that lets go, and all
+ * devices would wait with it: after 100 ms it is left, and reaped with another one, or by init.
+ */
+void process_end(pid_t pid);
 
 #endif

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "launch.h"
+#include "process.h"
 #include "util.h"
 
 #define LOOK_MS 5
@@ -226,10 +227,8 @@ static void look_at_rehearsal(struct upgrade *u)
 
 	if (!pid && now_ms() < u->until_ms)
 		return;
-	if (!pid) {
-		kill(u->pid, SIGKILL);
-		waitpid(u->pid, &status, 0);
-	}
+	if (!pid)
+		process_end(u->pid);
 	u->pid = 0;
 	last_words(u, words, sizeof(words));
 	if (!pid) {
@@ -481,10 +480,8 @@ void upgrade_close(struct upgrade *u)
 {
 	if (!u)
 		return;
-	if (u->pid > 0) {
-		kill(u->pid, SIGKILL);
-		waitpid(u->pid, NULL, 0);
-	}
+	if (u->pid > 0)
+		process_end(u->pid);
 	close_fd(&u->output);
 	evloop_remove(u->look);
 	free(u);
