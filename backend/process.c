@@ -214,16 +214,18 @@ void process_hang_up(struct process *p)
 	process_stopping(p);
 }
 
+/* Its socket may be open yet when it has ended, with a child of its own. */
 void process_kill(struct process *p)
 {
 	if (p->pid > 0)
 		kill(p->pid, SIGKILL);
+	if (p->on_socket)
+		evloop_set_timer(p->reaper, REAP_KILLED_MS, REAP_KILLED_MS);
 }
 
 /*
  * Its end may take as long as the I/O it waits for: nobody may take what it
- * served for closed before. Its socket may be open yet when it has ended, with a child of
- * its own.
+ * served for closed before.
  */
 static void on_deadline(void *arg, uint32_t events)
 {
@@ -232,8 +234,6 @@ static void on_deadline(void *arg, uint32_t events)
 	(void)events;
 	p->killed = true;
 	process_kill(p);
-	if (p->on_socket)
-		evloop_set_timer(p->reaper, REAP_KILLED_MS, REAP_KILLED_MS);
 }
 
 static void say_how(const struct process *p, char *how, size_t bytes, const siginfo_t *si)

@@ -632,10 +632,12 @@ int remote_open(struct evloop *loop, const struct remote_what *what,
 /* One that is only starting is not even ready for signals, and has nothing to write back. */
 static void dismiss_server(struct remote *r)
 {
-	if (r->server_used)
+	if (r->server_used) {
 		end_server(r);
-	else
+	} else {
 		process_kill(r->server);
+		process_stopping(r->server);	/* a child of its may hold its socket */
+	}
 	r->server_ending = true;
 }
 
@@ -739,7 +741,11 @@ void remote_lost(struct remote *r, uint32_t queue, uint32_t number, const char *
 		return;
 	log_peer_at(r->what.log, LOG_LEVEL_WARNING, "queue %u: %s; what is on its way waits",
 		    queue, why);
+	/* A worker's words, which may be its guest's; in a file they are a line. */
 	snprintf(r->why, sizeof(r->why), "%s", why);
+	for (char *c = r->why; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
+			*c = '?';
 	r->away_ms = now_ms();
 	renew(&r->link[queue]);
 	changed(r);

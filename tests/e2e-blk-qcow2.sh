@@ -119,6 +119,18 @@ refused "qcow2+cache=fast:$tmp/base" "expected cache=none, writethrough or write
 refused "qcow2:relative" "expected an absolute path after qcow2:"
 refused "nbdkit:nosuchplugin" "nosuchplugin"
 
+say "a server that leaves a child, and no word of its end"
+cat >"$tmp/plugin" <<'END'
+#!/bin/sh
+[ "$1" != load ] || { sleep 600 <&- >&- 2>&- & echo $! >"${0%plugin}child"; }
+exit 1
+END
+chmod +x "$tmp/plugin"
+refused "nbdkit:sh $tmp/plugin" "nbdkit"
+kill -0 "$(cat "$tmp/child")" || fail "the child is not there: nothing is tested"
+get "qcow2:$tmp/top"
+kill "$(cat "$tmp/child")"
+
 say "a server that is killed, under load"
 qemu-img create -q -f qcow2 "$tmp/torture" 16M
 attach_by_hand $g "qcow2:$tmp/torture" w
