@@ -25,6 +25,7 @@
 #define REHEARSAL_MS 20000u
 #define SETTLE_MS 15000u	/* until no device starts or stops */
 #define COME_MS 30000u		/* until all is taken over */
+#define AGAIN_MS 500		/* who asked for the last one reads its answer meanwhile */
 #define ARGS_MAX 256
 #define PATH_BYTES 4096
 #define LEFT_MAX 64		/* processes that nobody takes */
@@ -111,14 +112,31 @@ static void write_answer(const struct upgrade *u, const struct answer *a)
 		log_error("what came of the upgrade cannot be told: %s", strerror(-rc));
 }
 
+/* Its number; false: there is none. 0 is nobody's who waits. */
+static bool look_for_request(const struct upgrade *u, char *text, size_t bytes, uint64_t *id)
+{
+	char number[24];
+
+	*id = 0;
+	if (rundir_read_file(&u->env.config->rundir, u->env.config->kind, UPGRADE_REQUEST, text,
+			     bytes))
+		return false;
+	if (rundir_find_value(text, "id", number, sizeof(number)) ||
+	    parse_u64(number, UINT64_MAX, id))
+		*id = 0;
+	return true;
+}
+
+/* Who asked meanwhile is in a file: the program that was told is another by now. */
 static void end(struct upgrade *u)
 {
+	char text[PATH_BYTES + 64];
+	uint64_t id;
+	bool asked = look_for_request(u, text, sizeof(text), &id) && id != u->request;
+
 	u->phase = IDLE;
-	evloop_set_timer(u->look, -1, 0);
-	if (u->again) {
-		u->again = false;
-		upgrade_begin(u);
-	}
+	evloop_set_timer(u->look, asked || u->again ? AGAIN_MS : -1, 0);
+	u->again = false;
 }
 
 static void refuse(struct upgrade *u, const char *fmt, ...)
@@ -403,7 +421,7 @@ static void on_look(void *arg, uint32_t events)
 	case SETTLING: look_whether_settled(u); break;
 	case COMING: look_whether_come(u); break;
 	case ENDING: look_whether_ended(u); break;
-	case IDLE: break;
+	case IDLE: upgrade_begin(u); break;
 	}
 }
 
@@ -413,16 +431,12 @@ static void read_request(struct upgrade *u)
 {
 	const struct rundir *r = &u->env.config->rundir;
 	const char *kind = u->env.config->kind;
-	char text[PATH_BYTES + 64], number[24] = "";
+	char text[PATH_BYTES + 64];
 
-	u->request = 0;
 	strcpy(u->program, u->own);
-	if (rundir_read_file(r, kind, UPGRADE_REQUEST, text, sizeof(text)))
+	if (!look_for_request(u, text, sizeof(text), &u->request))
 		return;
 	rundir_remove_file(r, kind, UPGRADE_REQUEST);
-	if (rundir_find_value(text, "id", number, sizeof(number)) ||
-	    parse_u64(number, UINT64_MAX, &u->request))
-		u->request = 0;
 	rundir_find_value(text, "program", u->program, sizeof(u->program));
 }
 

@@ -102,10 +102,23 @@ meanwhile take-ring "cannot map the ring"
 meanwhile take-port "cannot bind"
 
 say "while another is asked for"
-: >"$tmp/run/blkback/vbd.upgrade-request"
-expect 6 "$paravane" upgrade --json >"$tmp/json" 2>"$tmp/out"
+request=$tmp/run/blkback/vbd.upgrade-request
+kill -STOP "$daemon"
+: >"$request"
+expect 6 "$paravane" upgrade --wait 1 --json >"$tmp/json" 2>"$tmp/out"
+kill -CONT "$daemon"
 python3 -c 'import json, sys; assert json.load(open(sys.argv[1])) == []' "$tmp/json" || fail "--json: $(cat "$tmp/json")"
-rm "$tmp/run/blkback/vbd.upgrade-request"
+# By one that was killed before it told the daemon.
+: >"$request"
+expect 0 "$paravane" upgrade >"$tmp/out" 2>&1
+# Two, of which the second comes while the first is under way.
+"$paravane" upgrade blkback >"$tmp/first" 2>&1 &
+first=$!
+taken_up() { [ ! -e "$request" ]; }
+wait_for $wait_s taken_up
+expect 0 "$paravane" upgrade >"$tmp/out" 2>&1
+wait "$first" || fail "the first of two upgrades: $(cat "$tmp/first")"
+served
 
 # refuses STATUS TEXT PROGRAM: and everything goes on as it was.
 refuses()

@@ -96,6 +96,27 @@ static pid_t find_daemon(const struct target *t)
 	return parse_u64(text, INT32_MAX, &pid) ? 0 : (pid_t)pid;
 }
 
+/*
+ * One at a time. Another's is taken up when that upgrade's time comes; one whose asker was
+ * killed before it had told the daemon, when we do. -1 with errno.
+ */
+static int make_request(const struct upgrade_ask *ask, const struct target *t, const char *path)
+{
+	uint64_t until = now_ms() + (uint64_t)ask->common.wait_ms;
+	bool told = false;
+
+	for (;;) {
+		int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+		if (fd >= 0 || errno != EEXIST || now_ms() >= until)
+			return fd;
+		if ((!told && kill(t->pid, SIGHUP)) || kill(t->pid, 0))
+			return -1;
+		told = true;
+		usleep(LOOK_US);
+	}
+}
+
 static int write_request(const struct upgrade_ask *ask, struct target *t)
 {
 	char path[PATH_BYTES];
@@ -103,10 +124,13 @@ static int write_request(const struct upgrade_ask *ask, struct target *t)
 
 	t->id = now_ns() ^ (uint64_t)getpid() << 48;
 	path_of(t, UPGRADE_REQUEST, path, sizeof(path));
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	fd = make_request(ask, t, path);
+	if (fd < 0 && errno == ESRCH)
+		return complain(STATUS_ERROR, "paravane-%s (%s): it ended meanwhile", t->daemon,
+				t->kind);
 	if (fd < 0 && errno == EEXIST)
-		return complain(STATUS_BUSY, "%s: an upgrade has been asked for already (%s)",
-				t->kind, path);
+		return complain(STATUS_BUSY, "%s: an upgrade that was asked for before this one is "
+				"not done (%s); the daemon's log may say why", t->kind, path);
 	if (fd < 0)
 		return complain(STATUS_ERROR, "%s: %s", path, strerror(errno));
 	if (dprintf(fd, "id=%" PRIu64 "\n", t->id) < 0 ||
@@ -134,12 +158,18 @@ static bool read_answer(struct target *t)
 	       !parse_u64(number, UINT64_MAX, &id) && id == t->id;
 }
 
+/* Not another's, which may be there by now. */
 static int withdraw(const struct target *t, int status, const char *why)
 {
-	char path[PATH_BYTES];
+	char path[PATH_BYTES], text[64] = "";
+	autoclose int fd = -1;
+	uint64_t id;
 
 	path_of(t, UPGRADE_REQUEST, path, sizeof(path));
-	unlink(path);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 && sscanf(text, "id=%" SCNu64, &id) == 1 &&
+	    id == t->id)
+		unlink(path);
 	return complain(status, "paravane-%s (%s): %s", t->daemon, t->kind, why);
 }
 
