@@ -93,7 +93,7 @@ void nb_figures_pushed(struct nb_queue *q, uint32_t nr_rings)
 
 	c->rx_waiting = q->fifo_nr;
 	c->tx_in_flight = q->tx_used;
-	c->rx_starved += q->blocked;
+	c->rx_starved += q->blocked && q->fifo_nr && !nb_rx_is_held(q->port);
 	if (!nr_rings)
 		return;
 	c->pushes += nr_rings;

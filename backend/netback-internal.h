@@ -44,6 +44,7 @@
 #define NB_BUFFERS_INSTEAD 16u		/* ... and not in their senders' pages */
 #define NB_BUFFER_BYTES (65536u + GRANT_PAGE_BYTES)	/* whole pages: a copy seldom straddles two */
 #define NB_OWN_BUFFERS 8u		/* of them in pages of our own, and taken first */
+#define NB_GSO_SEGMENTS_MAX 512u	/* of a guest's large packet */
 #define NB_HOLD_SLOTS (NB_RING_SLOTS * 3 / 4)
 #define NB_TICK_US 10000		/* while frames wait */
 #define NB_OLD_TICK_US 1000		/* for front ends that do not tell of new slots */
@@ -112,6 +113,7 @@ struct nb_queue {
 	bool stalled;			/* and that for too long */
 	uint32_t rx_seen;		/* slots that were there when it did not fit */
 	uint32_t rx_most;		/* slots that were ever there: it may have few */
+	uint32_t rx_short;		/* so many did not do for the head; 0: its limit held it up */
 	uint32_t tx_used;		/* slots taken and not answered */
 	struct moderation tx_told;
 	uint32_t fifo_head, fifo_nr;

@@ -257,7 +257,7 @@ static void gather_uplinks(struct netback *nb)
 			nb_uplink_gather(nb, p);
 }
 
-/* Ports that have something to send. */
+/* Ports that have something to send, and may. */
 struct senders {
 	uint32_t nr, weights, heaviest;
 };
@@ -269,7 +269,7 @@ static void count_senders(struct netback *nb, struct senders *s)
 	for (struct nb_queue *q = nb->active; q; q = q->next_active) {
 		struct nb_port *p = q->port;
 
-		if (p->broken || !ring_back_pending(&q->tx))
+		if (p->broken || out_of_credit(p) || !ring_back_pending(&q->tx))
 			continue;
 		if (p->seen_pass != nb->stats.passes) {
 			p->seen_pass = nb->stats.passes;

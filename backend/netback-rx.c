@@ -65,10 +65,15 @@ static bool has_buffers(const struct nb_port *p)
 	return p->nr_buffers < MIN(NB_BUFFERS_PER_PORT, p->nb->nr_free_buffers / 2);
 }
 
-/* All slots that a packet may need, or all that it has ever had. */
+/*
+ * All slots that a packet may need, or all that it has ever had; and more than those that
+ * were not enough.
+ */
 static bool has_recovered(const struct nb_queue *q)
 {
-	return ring_back_pending(&q->rx) >= (int)MAX(1, MIN(ALL_SLOTS, q->rx_most));
+	int nr = ring_back_pending(&q->rx);
+
+	return nr >= (int)MAX(1, MIN(ALL_SLOTS, q->rx_most)) && nr > (int)q->rx_short;
 }
 
 static bool may_wait(const struct nb_queue *q, const struct nb_frame *f, bool pulled)
@@ -516,16 +521,18 @@ uint32_t nb_rx_fill(struct netback *nb, struct nb_queue *q)
 	q->rx_most = MAX(q->rx_most, (uint32_t)nr);
 	for (; q->fifo_nr; done++) {
 		struct nb_delivery *d;
+		bool held;
 
 		if (q->fifo_nr > 1)
 			nb_join(nb, q, (uint32_t)nr);
 		d = nb_waiting(q, 0);
 		if (!batch_has_room(nb))
 			nb_rx_flush(nb);
-		if (!d->frame->fault && ((q->port->limit.on && !within_limit(q->port)) ||
-					 !place(nb, q, d, &nr))) {
+		held = q->port->limit.on && !within_limit(q->port);
+		if (!d->frame->fault && (held || !place(nb, q, d, &nr))) {
 			q->blocked = true;
 			q->rx_seen = (uint32_t)nr;
+			q->rx_short = held ? 0 : MIN(q->rx_seen, ALL_SLOTS - 1);
 			break;
 		}
 		if (d->frame->fault)

@@ -49,7 +49,7 @@ static void add_guest(struct world *w, uint32_t i)
 		assert(0);
 	}
 	for (uint32_t q = 0; q < g->front.nr_queues; q++)
-		net_guest_post(g, q, NET_GUEST_BUFFERS);
+		net_guest_post(g, q, w->rx_slots[i] ? w->rx_slots[i] : NET_GUEST_BUFFERS);
 }
 
 void world_open(struct world *w)

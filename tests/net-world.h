@@ -20,6 +20,7 @@ struct world {
 	bool ctrl, no_gso[WORLD_GUESTS], no_csum[WORLD_GUESTS], no_sg[WORLD_GUESTS];
 	bool only_ipv6_csum[WORLD_GUESTS], no_csum6[WORLD_GUESTS];
 	uint32_t mtu_bytes[WORLD_GUESTS];	/* 0: none said */
+	uint32_t rx_slots[WORLD_GUESTS];	/* posted at first; 0: NET_GUEST_BUFFERS */
 	const struct netback_flip *flip;	/* NULL: nobody gives pages */
 	bool flips[WORLD_GUESTS];		/* asks for them */
 	/* After it: */
@@ -36,7 +37,7 @@ struct world {
 	char why[200];			/* of the last that was broken, or whose flip ended */
 };
 
-/* Every guest has posted NET_GUEST_BUFFERS rx slots on every queue. */
+/* Every guest has posted its rx_slots on every queue. */
 void world_open(struct world *w);
 /* Asserts that nothing is left. */
 void world_close(struct world *w);

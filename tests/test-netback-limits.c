@@ -219,6 +219,32 @@ static void test_stall_ends(void)
 	world_close(&w);
 }
 
+/* Slots that are too few for any frame are no reason to trust it again. */
+static void test_stall_stays(void)
+{
+	struct world w = { .nr = 2, .ctrl = true, .rx_slots = { [1] = 1 } };
+
+	world_open(&w);
+	one_queue(&w);
+	/* With its hash it needs two. */
+	net_tcp(frame, 1000, 1, 0, 3, false);
+	for (uint32_t i = 1; i <= 3; i++) {
+		net_guest_send(&w.guest[0], frame, 1000, NULL);
+		world_run(&w);
+		/* From the second on without waiting. */
+		UNIT_EQ(lost(&w, 1), i == 1 ? 0 : i);
+		w.now_ms += i == 1 ? NETBACK_HOLD_MS + 1 : 0;
+		world_run(&w);
+		UNIT_EQ(lost(&w, 1), i);
+	}
+	net_guest_post(&w.guest[1], 0, 1);
+	net_guest_send(&w.guest[0], frame, 1000, NULL);
+	world_run(&w);
+	UNIT_OK(net_guest_receive(&w.guest[1], &got));
+	UNIT_EQ(lost(&w, 1), 3);
+	world_close(&w);
+}
+
 /* A hash takes one slot more, no other. */
 static void test_slots_of_hashed(void)
 {
@@ -320,6 +346,7 @@ static const struct unit_test tests[] = {
 	{ "what waits since the receiver cannot take it as it is", test_pulled },
 	{ "a blank checksum for some", test_blank_for_some },
 	{ "a stall ends", test_stall_ends },
+	{ "a stall stays while slots are too few", test_stall_stays },
 	{ "slots of a hashed frame", test_slots_of_hashed },
 };
 

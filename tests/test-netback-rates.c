@@ -260,6 +260,27 @@ static void test_weights(void)
 	world_close(&w);
 }
 
+/* What waits for its limit takes no part of a pass, whatever its weight. */
+static void test_weight_of_held(void)
+{
+	struct world w = { .nr = 3, .nr_queues = 2 };
+	uint32_t alone;
+
+	world_open(&w);
+	world_learn(&w);
+	fill(&w, 0, 1, true);
+	world_pass(&w);
+	alone = fill(&w, 0, 1, false);
+	set(&w, 1, "weight=10000,tx-packets-per-second=1,tx-packets-burst=1");
+	fill(&w, 1, 1, true);
+	for (uint32_t pass = 0; pass < 5; pass++) {
+		fill(&w, 0, 1, false);
+		world_pass(&w);
+	}
+	UNIT_OK(fill(&w, 0, 1, false) == alone && alone > 20);
+	world_close(&w);
+}
+
 /* What comes from outside is not kept out by guests that fill every pass. */
 static void test_uplink(void)
 {
@@ -299,6 +320,7 @@ static const struct unit_test tests[] = {
 	{ "two floods have equal shares", test_flood },
 	{ "a guest's queues have one share", test_queues },
 	{ "shares by weight", test_weights },
+	{ "a share is no limited guest's that waits", test_weight_of_held },
 	{ "floods do not keep an uplink out", test_uplink },
 };
 
