@@ -10,25 +10,36 @@
 
 /* ---- decisions ----------------------------------------------------------------------- */
 
+/* Whoever cuts it, this host's kernel say, does so while all that share our process wait. */
+static bool is_many_segments(const struct nb_frame *f)
+{
+	return f->from && f->bytes > f->frame.payload_offset &&
+	       (f->bytes - f->frame.payload_offset - 1) / f->gso_bytes >= NB_GSO_SEGMENTS_MAX;
+}
+
 /*
  * A large packet without a blank checksum, or of a kind that it is not, would
- * be cut wrongly by whoever receives it.
+ * be cut wrongly by whoever receives it. What is wrong with it, or NULL.
  */
-static bool offloads_fit(struct nb_frame *f)
+static const char *offloads_fault(struct nb_frame *f)
 {
+	static const char not_tcp[] = "a large packet is not the TCP that it is said to be";
+
 	if (!f->gso)
-		return true;
+		return NULL;
 	if (!nb_parse(f) || f->frame.l4 != FRAME_TCP || f->frame.fragment)
-		return false;
+		return not_tcp;
 	if ((f->gso == XEN_NETIF_GSO_TYPE_TCPV6) != (f->frame.l3 == FRAME_IPV6))
-		return false;
+		return not_tcp;
+	if (is_many_segments(f))
+		return "a large packet is of too many segments: its GSO size is too small";
 	if (!f->csum_blank && f->from) {
 		/* A guest's head is ours to write, wherever it is. */
 		if (frame_prepare_checksum((uint8_t *)f->head, &f->frame))
-			return false;
+			return not_tcp;
 		f->csum_blank = f->csum_validated = true;
 	}
-	return true;
+	return NULL;
 }
 
 static void deliver(struct netback *nb, struct nb_frame *f, const struct vswitch_out *out)
@@ -47,8 +58,8 @@ static void deliver(struct netback *nb, struct nb_frame *f, const struct vswitch
 
 static void forward(struct netback *nb, struct nb_frame *f)
 {
-	if (!f->fault && !f->group && !offloads_fit(f))
-		f->fault = "a large packet is not the TCP that it is said to be";
+	if (!f->fault && !f->group)
+		f->fault = offloads_fault(f);
 	if (f->fault) {
 		log_peer_at(f->port->log, LOG_LEVEL_WARNING, "%s", f->fault);
 		vswitch_refuse(nb->sw, f->port->number, f->bytes, VSWITCH_MALFORMED);
