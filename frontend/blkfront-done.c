@@ -177,10 +177,14 @@ static int respond(struct blkfront *f, struct blkfront_queue *q,
 	return 0;
 }
 
-/* Takes the responses that are there now. Returns their number. */
+/*
+ * Takes the responses that are there now. Returns their number. A done() that polls takes some of
+ * them itself.
+ */
 static int reap(struct blkfront *f, struct blkfront_queue *q)
 {
-	int i, n = ring_front_pending(&q->ring);
+	int n = ring_front_pending(&q->ring);
+	uint32_t end = q->ring.rsp_cons + (uint32_t)n;
 	struct blkif_response rsp;
 
 	if (n < 0) {
@@ -189,7 +193,7 @@ static int reap(struct blkfront *f, struct blkfront_queue *q)
 		break_device(f);
 		return n;
 	}
-	for (i = 0; i < n && !f->broken; i++) {
+	while ((int32_t)(end - q->ring.rsp_cons) > 0 && !f->broken) {
 		ring_front_take(&q->ring, &rsp, sizeof(rsp));
 		if (respond(f, q, &rsp) < 0)
 			break_device(f);

@@ -35,6 +35,33 @@ static void test_batches(void)
 	end();
 }
 
+static void poll_when_done(struct blkfront_io *io, int result)
+{
+	on_done(io, result);
+	UNIT_OK(blkfront_poll(f) >= 0);
+}
+
+/* Who looks for more in done() takes answers from under the round that called it. */
+static void test_polls_in_done(void)
+{
+	static struct blkfront_io io[16];
+	struct result res = { 0 };
+	struct blkfront_iov iov = { big, PAGE };
+
+	begin();
+	UNIT_NEED(go(NULL));
+	for (unsigned int i = 0; i < 16; i++) {
+		io[i] = (struct blkfront_io){ .op = BLKFRONT_READ, .iov = &iov, .nr_iov = 1,
+					      .done = poll_when_done, .arg = &res };
+		UNIT_EQ(blkfront_submit(f, io + i), 0);
+	}
+	UNIT_OK(blkfront_wait(f, 16, 1000) > 0);
+	UNIT_EQ(res.calls, 16);
+	UNIT_EQ(res.result, 0);
+	UNIT_EQ(blkfront_read(f, 0, big, 512), 0);
+	end();
+}
+
 /* Any number due, any number answered at a time: it always wakes up. */
 static void test_hold_off(void)
 {
@@ -222,6 +249,7 @@ static void test_called_away(void)
 
 static const struct unit_test tests[] = {
 	{ "one notification per batch, each way", test_batches },
+	{ "who polls in done()", test_polls_in_done },
 	{ "hold-off never loses a wake-up", test_hold_off },
 	{ "a wake-up at the answer that is due", test_hold_off_exact },
 	{ "an answer that nobody waits for", test_left_behind },
