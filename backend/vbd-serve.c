@@ -26,6 +26,7 @@
 #define START_AGAIN_MS 2000
 #define INFO_VERSION "1"
 #define PATIENCE_MS 200
+#define LINGER_MS 5000u		/* a slow one is done by then */
 #define INFO_BYTES 4096
 #define RING_TEXT_BYTES (VBD_QUEUES_MAX * (VBD_RING_PAGES_MAX + 1) * 11 + 1)
 
@@ -40,7 +41,8 @@ struct vbd_serve {
 	struct evsource *slow;		/* of words about a worker that is long in coming */
 	struct evsource *patience;	/* until the former lingers */
 	uint64_t started_ms;
-	bool stopping, keep, is_ready, lingers;
+	bool stopping, keep, is_ready;
+	uint64_t lingers_ms;		/* since when; 0: it does not */
 	bool journal_used;		/* a worker has been ready with it */
 	/* What the worker has been started with, and holds requests against now. */
 	uint64_t started_sectors, sectors;
@@ -170,7 +172,7 @@ static void on_patience(void *arg, uint32_t events)
 	(void)events;
 	if (!s->former || s->is_ready)
 		return;
-	s->lingers = true;
+	s->lingers_ms = now_ms();
 	log_peer_at(s->what.log, LOG_LEVEL_WARNING, "worker %d of the version before has not ended yet; "
 		    "its storage may hold what it has under way", (int)former_pid(s->former));
 	s->events->lingers(s->arg);
@@ -599,7 +601,7 @@ void vbd_serve_stop(struct vbd_serve *s, bool keep)
 
 bool vbd_serve_lingers(const struct vbd_serve *s)
 {
-	return s->former && s->lingers;
+	return s->former && s->lingers_ms && now_ms() - s->lingers_ms >= LINGER_MS;
 }
 
 bool vbd_serve_is_settled(const struct vbd_serve *s)

@@ -89,7 +89,7 @@ uint64_t vbd_serve_sectors(const struct vbd_serve *s);
 void vbd_serve_stop(struct vbd_serve *s, bool keep);
 /* A worker serves, and nothing is about to change. */
 bool vbd_serve_is_settled(const struct vbd_serve *s);
-/* From lingers until that worker has ended. */
+/* For so long that an upgrade is done without it. */
 bool vbd_serve_lingers(const struct vbd_serve *s);
 /*
  * Its worker, and with image what else would not be the same again, for the next version of
