@@ -239,6 +239,24 @@ grep -q "^remove backend/vbd/$domid/51712 vbd$" script.log || bad "script remove
 expect 1 'exit status 3' paravane attach-disk guest1 a.img xvda --script "$work/bad-script"
 expect 0 'no disks' paravane list
 
+# Two that detach: the second one's script ends when the next disk is there already.
+cat >slow-script <<'END'
+#!/bin/sh
+case $1 in
+add) xenstore-write "$XENBUS_PATH/physical-device-path" "$(xenstore-read "$XENBUS_PATH/params")" \
+	"$XENBUS_PATH/hotplug-status" connected ;;
+remove)
+	[ -z "${AGAIN:-}" ] || exit 0
+	export AGAIN=1
+	paravane detach guest1 xvda && paravane attach-disk guest1 b.img xvda --no-wait ;;
+esac
+END
+chmod +x slow-script
+expect 3 'it stays attached' paravane attach-disk guest1 a.img xvda --script "$work/slow-script" --wait 1
+expect 0 'another has been attached since' paravane detach guest1 xvda
+expect 0 b.img paravane list guest1
+expect 0 'detached' paravane detach guest1 xvda
+
 # ---- libxl ---------------------------------------------------------------------------
 
 expect 0 '' paravane attach-disk guest1 a.img xvda --libxl --no-wait

@@ -530,6 +530,54 @@ static void test_detach_times_out(void)
 	xs_close(xs);
 }
 
+/* Another tool stack: it was faster, and what is there by now is the next disk. */
+static void *faster_toolstack(void *arg)
+{
+	struct xs_handle *xs = fake_xs_open(0);
+	unsigned int nr;
+	const char *v;
+
+	(void)arg;
+	xs_watch(xs, BACK "/state", "w");
+	do {
+		free(xs_read_watch(xs, &nr));
+		v = fake_xs_get(BACK "/state");
+	} while (!v || strcmp(v, "5"));
+	fake_xs_put(BACK "/state", "1");
+	fake_xs_put(BACK "/online", "1");
+	xs_close(xs);
+	return NULL;
+}
+
+static void test_detach_leaves_the_next(void)
+{
+	struct xs_handle *xs = toolstack_world();
+	struct toolstack_view v;
+	pthread_t thread;
+
+	/* Between the steps. */
+	UNIT_EQ(toolstack_create_disk(xs, &plain), 0);
+	fake_xs_put(BACK "/state", "6");
+	UNIT_EQ(toolstack_close(xs, 0, "vbd", 3, 51712, GENEROUS_MS, &v), 0);
+	UNIT_EQ(toolstack_remove(xs, 0, "vbd", 3, 51712), 0);
+	UNIT_EQ(toolstack_create_disk(xs, &plain), 0);
+	UNIT_EQ(toolstack_remove(xs, 0, "vbd", 3, 51712), -EEXIST);
+	UNIT_STREQ(fake_xs_get(BACK "/online"), "1");
+	UNIT_OK(fake_xs_get(FRONT "/state"));
+	/* During the wait, and force means the one that was asked to close. */
+	fake_xs_put(BACK "/state", "4");
+	UNIT_NEED(!pthread_create(&thread, NULL, faster_toolstack, NULL));
+	UNIT_EQ(toolstack_detach(xs, 0, "vbd", 3, 51712, GENEROUS_MS, true, &v), -EEXIST);
+	pthread_join(thread, NULL);
+	UNIT_STREQ(fake_xs_get(BACK "/online"), "1");
+	UNIT_OK(fake_xs_get(FRONT "/state"));
+	/* What has no word of it is remains. */
+	xs_rm(xs, XBT_NULL, BACK "/online");
+	UNIT_EQ(toolstack_remove(xs, 0, "vbd", 3, 51712), 0);
+	UNIT_OK(!fake_xs_get(BACK));
+	xs_close(xs);
+}
+
 /* The back end's directory has gone with its domain: the rest goes at once. */
 static void test_detach_half(void)
 {
@@ -607,6 +655,7 @@ int main(void)
 		{ "detach", test_detach },
 		{ "detach leaves the others", test_detach_leaves_others },
 		{ "detach, in vain, then by force", test_detach_times_out },
+		{ "detach leaves what came after it", test_detach_leaves_the_next },
 		{ "detach of half a device", test_detach_half },
 		{ "each device", test_each },
 	};

@@ -133,7 +133,7 @@ static int detach(struct detach *d)
 {
 	struct toolstack_view view = { 0 };
 	char domain[96], device[32];
-	bool forced;
+	bool forced, replaced;
 	int ret;
 
 	ret = toolstack_close(d->store.xs, d->dev.backend_domid, d->dev.kind,
@@ -141,6 +141,10 @@ static int detach(struct detach *d)
 	forced = ret == -ETIMEDOUT && d->force;
 	if (!ret || forced)
 		ret = remove_device(d);
+	replaced = ret == -EEXIST;	/* by a new one, when somebody else had removed ours */
+	forced &= !replaced;
+	if (replaced)
+		ret = 0;
 	device_label(d->dev.kind, d->dev.devid, device, sizeof(device));
 	domain_label(&d->store, d->dev.domid, domain, sizeof(domain));
 	if (ret == -ETIMEDOUT)
@@ -154,6 +158,7 @@ static int detach(struct detach *d)
 		print_result(d, forced ? "forced" : "detached");
 	else
 		printf("%s of %s: detached%s\n", device, domain,
+		       replaced ? "; another has been attached since" :
 		       forced ? ", though not let go" : "");
 	return STATUS_OK;
 }

@@ -43,9 +43,10 @@ int complain_not_created(int ret, const char *noun, uint32_t domid)
 static void take_away(struct store *store, const struct inventory_device *dev)
 {
 	struct toolstack_view view;
+	int ret = toolstack_detach(store->xs, dev->backend_domid, dev->kind, dev->domid,
+				   dev->devid, REMOVE_WAIT_MS, true, &view);
 
-	if (toolstack_detach(store->xs, dev->backend_domid, dev->kind, dev->domid,
-			     dev->devid, REMOVE_WAIT_MS, true, &view) < 0)
+	if (ret < 0 && ret != -EEXIST)
 		complain(STATUS_ERROR, "the nodes of the %s could not be removed",
 			 words_of(dev->kind)->noun);
 }

@@ -256,9 +256,12 @@ static int ask_to_close(struct xs_handle *xs, xs_transaction_t t, void *arg)
 	return xenbus_write_u64(xs, t, dirs->back, KEY_STATE, XenbusStateClosing);
 }
 
+/* What is online again is another device of that number: the one asked to close has gone. */
 static int verdict_closed(const struct toolstack_view *v, const void *arg)
 {
 	(void)arg;
+	if (v->online)
+		return -EEXIST;
 	return !v->back_exists || v->back == XenbusStateClosed;
 }
 
@@ -298,12 +301,20 @@ static int remove_upwards(struct xs_handle *xs, xs_transaction_t t,
 	return rc;
 }
 
-/* /local/domain/N/backend, /local/domain/N/device, .../error, /libxl/N stay. */
+/*
+ * /local/domain/N/backend, /local/domain/N/device, .../error, /libxl/N stay. And a device
+ * that nobody has asked to close: it came after another tool stack had removed ours.
+ */
 static int remove_device(struct xs_handle *xs, xs_transaction_t t, void *arg)
 {
 	const struct toolstack_dirs *dirs = arg;
-	int rc = remove_upwards(xs, t, dirs->front, 4);
+	bool online;
+	int rc = xenbus_read_flag(xs, t, dirs->back, KEY_ONLINE, false, &online, NULL);
 
+	if (!rc && online)
+		return -EEXIST;
+	if (!rc || rc == -EINVAL)	/* nonsense keeps nothing */
+		rc = remove_upwards(xs, t, dirs->front, 4);
 	if (!rc)
 		rc = remove_upwards(xs, t, dirs->back, 4);
 	if (!rc)

@@ -243,6 +243,8 @@ void toolstack_look_dirs(struct xs_handle *xs, const struct toolstack_dirs *dirs
 {
 	look_at(xs, dirs->back, &out->back_exists, &out->back, out->back_error);
 	look_at(xs, dirs->front, &out->front_exists, &out->front, out->front_error);
+	if (xenbus_read_flag(xs, XBT_NULL, dirs->back, KEY_ONLINE, false, &out->online, NULL))
+		out->online = false;
 	if (xenbus_read_u64(xs, XBT_NULL, dirs->back, KEY_SECTORS, UINT64_MAX,
 			    &out->sectors, NULL))
 		out->sectors = 0;

@@ -75,6 +75,7 @@ struct toolstack_view {
 	XenbusState back, front;
 	char back_error[XENBUS_TEXT_BYTES], front_error[XENBUS_TEXT_BYTES];
 	bool back_exists, front_exists;
+	bool online;			/* not asked to close for good */
 	uint64_t sectors;		/* as the back end says; 0: it does not */
 };
 
@@ -109,6 +110,8 @@ int toolstack_set_limit(struct xs_handle *xs, uint32_t backend_domid, const char
  * (its hotplug script). Close: online=0 and state=5 into the back end's node,
  * then waits for its Closed; -ENOENT: no such device, -ETIMEDOUT. Remove: both
  * directories, libxl's copy, parents that became empty, whatever the ends say.
+ * Both, -EEXIST: somebody else has removed it meanwhile, and what is there now is
+ * another device of that number, which is left alone.
  */
 int toolstack_close(struct xs_handle *xs, uint32_t backend_domid,
 			 const char *kind, uint32_t domid, uint32_t devid,
@@ -128,7 +131,7 @@ int toolstack_remove_error(struct xs_handle *xs, uint32_t backend_domid,
 			   const char *kind, uint32_t domid, uint32_t devid);
 /*
  * Both steps. force: removes after the deadline all the same. -ENOENT: no such
- * device. -ETIMEDOUT: nothing was removed.
+ * device. -ETIMEDOUT: nothing was removed. -EEXIST as above.
  */
 int toolstack_detach(struct xs_handle *xs, uint32_t backend_domid, const char *kind,
 		     uint32_t domid, uint32_t devid, int timeout_ms, bool force,
