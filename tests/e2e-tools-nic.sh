@@ -233,7 +233,7 @@ case $1 in
 online) xenstore-write "$XENBUS_PATH/hotplug-status" connected ;;
 esac
 END
-printf '#!/bin/sh\nxenstore-write "$XENBUS_PATH/hotplug-error" "no such switch"\nexit 1\n' >bad-script
+printf '#!/bin/sh\necho $1 >>bad.log\nxenstore-write "$XENBUS_PATH/hotplug-error" "no such switch"\nexit 1\n' >bad-script
 chmod +x good-script bad-script
 ( until xenstore-exists "$(back 0)/state"; do sleep 0.02; done
 publish 0
@@ -248,6 +248,7 @@ grep -qx "offline type_if=vif backend/vif/$domid/0 vif vif$domid.0" script.log |
 closing 0; wait ) &
 expect 1 'no such switch' paravane attach-nic guest1 script="$work/bad-script"
 wait
+[ "$(paste -sd' ' bad.log)" = "online offline" ] || bad "what a script began is not undone: $(cat bad.log)"
 expect 0 'no disks, no network interfaces' paravane list
 
 # ---- libxl ---------------------------------------------------------------------------------------

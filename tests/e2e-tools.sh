@@ -256,6 +256,31 @@ expect 3 'it stays attached' paravane attach-disk guest1 a.img xvda --script "$w
 expect 0 'another has been attached since' paravane detach guest1 xvda
 expect 0 b.img paravane list guest1
 expect 0 'detached' paravane detach guest1 xvda
+# What an end refuses after the script is taken away with it.
+: >script.log
+( until grep -q '^add' script.log; do sleep 0.02; done
+xenstore-write "/local/domain/$domid/device/vbd/51712/state" 6 ) &
+expect 1 'is not connected' paravane attach-disk guest1 "$work/a.img" xvda --script "$work/good-script"
+wait $!
+[ "$(cut -d' ' -f1 script.log | paste -sd' ')" = "add remove" ] || bad "refused later: $(cat script.log)"
+expect 0 'no disks' paravane list
+# And what it has made until it fails.
+sed 's/^esac/esac; [ "$1" = remove ]/' good-script >half-script
+chmod +x half-script
+: >script.log
+expect 1 'exit status 1' paravane attach-disk guest1 "$work/a.img" xvda --script "$work/half-script"
+[ "$(cut -d' ' -f1 script.log | paste -sd' ')" = "add remove" ] || bad "failed: $(cat script.log)"
+expect 0 'no disks' paravane list
+# A disk that is closed is refused before.
+: >script.log
+( until xenstore-exists "/local/domain/0/backend/vbd/$domid/51712/state"; do sleep 0.02; done
+xenstore-write "/local/domain/0/backend/vbd/$domid/51712/online" 0 "/local/domain/0/backend/vbd/$domid/51712/state" 6 ) &
+kill -STOP "${pids[0]}"
+( sleep 3; kill -CONT "${pids[0]}" ) &
+expect 1 'is Closed' paravane attach-disk guest1 "$work/a.img" xvda --script "$work/good-script"
+wait $!
+[ ! -s script.log ] || bad "a closed disk's script: $(cat script.log)"
+expect 0 'no disks' paravane list
 
 # ---- libxl ---------------------------------------------------------------------------
 

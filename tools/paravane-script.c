@@ -97,16 +97,18 @@ static int wait_init_wait(struct store *store, const struct inventory_device *de
 {
 	const struct timespec pause = { .tv_nsec = LOOK_EVERY_MS * 1000000L };
 	uint64_t deadline_ms = now_ms() + (uint64_t)timeout_ms;
-	struct toolstack_view view;
+	struct toolstack_view view = { 0 };
+	bool closing;
 	int ret;
 
 	for (;;) {
 		ret = toolstack_look(store->xs, dev->backend_domid, dev->kind, dev->domid,
 				     dev->devid, &view);
 
-		if (!ret && view.back >= XenbusStateInitWait && !view.back_error[0])
+		closing = view.back == XenbusStateClosing || view.back == XenbusStateClosed;
+		if (!ret && view.back >= XenbusStateInitWait && !closing && !view.back_error[0])
 			return 0;
-		ret = ret < 0 || view.back_error[0] ? -ECHILD :
+		ret = ret < 0 || closing || view.back_error[0] ? -ECHILD :
 		      now_ms() >= deadline_ms ? -ETIMEDOUT : 0;
 		if (ret)
 			break;
@@ -117,11 +119,12 @@ static int wait_init_wait(struct store *store, const struct inventory_device *de
 }
 
 int script_add(struct store *store, const struct inventory_device *dev, int timeout_ms,
-	       char *why, size_t why_bytes)
+	       bool *started, char *why, size_t why_bytes)
 {
 	char script[256];
 	int ret = inventory_script(store->xs, dev, script, sizeof(script));
 
+	*started = false;
 	if (ret < 0) {
 		snprintf(why, why_bytes, "the device's script is not in XenStore: %s",
 			 strerror(-ret));
@@ -130,6 +133,7 @@ int script_add(struct store *store, const struct inventory_device *dev, int time
 	ret = wait_init_wait(store, dev, timeout_ms, why, why_bytes);
 	if (ret < 0)
 		return ret;
+	*started = true;
 	return run_script(store->xs, script, is_nic(dev->kind) ? "online" : "add", dev, why,
 			  why_bytes);
 }

@@ -15,10 +15,11 @@
 
 /*
  * Waits for the back end's InitWait, then runs the script. 0, or -errno with a
- * message for people in why: -ETIMEDOUT, -ECHILD: the script failed.
+ * message for people in why: -ETIMEDOUT, -ECHILD: the script failed, or an end refused.
+ * *started: the script has run, and may have made what script_remove() has to undo.
  */
 int script_add(struct store *store, const struct inventory_device *dev, int timeout_ms,
-	       char *why, size_t why_bytes);
+	       bool *started, char *why, size_t why_bytes);
 /* The same when the device goes, if it has a script. */
 int script_remove(struct store *store, const struct inventory_device *dev, char *why,
 		  size_t why_bytes);

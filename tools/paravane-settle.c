@@ -40,18 +40,30 @@ int complain_not_created(int ret, const char *noun, uint32_t domid)
 			strerror(-ret));
 }
 
-static void take_away(struct store *store, const struct inventory_device *dev)
+/*
+ * As detach by force. A script that has run has its turn, also one that failed, as with xl:
+ * nobody else would give back what it made. It may have removed the nodes itself.
+ */
+static void take_away(struct store *store, const struct inventory_device *dev, bool scripted)
 {
 	struct toolstack_view view;
-	int ret = toolstack_detach(store->xs, dev->backend_domid, dev->kind, dev->domid,
-				   dev->devid, REMOVE_WAIT_MS, true, &view);
+	char why[512];
+	int ret = toolstack_close(store->xs, dev->backend_domid, dev->kind, dev->domid,
+				  dev->devid, REMOVE_WAIT_MS, &view);
 
-	if (ret < 0 && ret != -EEXIST)
+	if (!ret || ret == -ETIMEDOUT) {
+		if (scripted && script_remove(store, dev, why, sizeof(why)) < 0)
+			complain(STATUS_ERROR, "%s", why);
+		ret = toolstack_remove(store->xs, dev->backend_domid, dev->kind, dev->domid,
+				       dev->devid);
+	}
+	if (ret < 0 && ret != -EEXIST && ret != -ENOENT)
 		complain(STATUS_ERROR, "the nodes of the %s could not be removed",
 			 words_of(dev->kind)->noun);
 }
 
-static int refused(struct store *store, const struct newcomer *n, const char *why)
+static int refused(struct store *store, const struct newcomer *n, bool scripted,
+		   const char *why)
 {
 	const struct inventory_device *dev = &n->dev;
 	char domain[96], device[32];
@@ -60,7 +72,7 @@ static int refused(struct store *store, const struct newcomer *n, const char *wh
 			      domain_label(store, dev->domid, domain, sizeof(domain)), why);
 
 	if (n->created)
-		take_away(store, dev);
+		take_away(store, dev, scripted);
 	return status;
 }
 
@@ -81,15 +93,16 @@ static int wait_connected(struct store *store, const struct newcomer *n)
 {
 	const struct inventory_device *dev = &n->dev;
 	struct toolstack_view view = { 0 };
+	bool scripted = false;
 	char why[512];
 	int ret;
 
 	if (n->created && n->script && dev->backend_domid == store->own_domid) {
-		ret = script_add(store, dev, n->wait_ms, why, sizeof(why));
+		ret = script_add(store, dev, n->wait_ms, &scripted, why, sizeof(why));
 		if (ret == -ETIMEDOUT)
 			return not_in_time(store, n, why);
 		if (ret < 0)
-			return refused(store, n, why);
+			return refused(store, n, scripted, why);
 	}
 	ret = toolstack_wait_connected(store->xs, dev->backend_domid, dev->kind, dev->domid,
 				       dev->devid, n->wait_ms, &view);
@@ -97,7 +110,7 @@ static int wait_connected(struct store *store, const struct newcomer *n)
 		return STATUS_OK;
 	waits_for(store, dev, &view, why, sizeof(why));
 	if (ret != -ETIMEDOUT)
-		return refused(store, n, *why ? why : strerror(-ret));
+		return refused(store, n, scripted, *why ? why : strerror(-ret));
 	return not_in_time(store, n, why);
 }
 
