@@ -244,6 +244,15 @@ closing 0
 expect 0 'detached' paravane detach guest1 vif0
 grep -qx "online type_if=vif backend/vif/$domid/0 vif vif$domid.0" script.log || bad "online: $(cat script.log)"
 grep -qx "offline type_if=vif backend/vif/$domid/0 vif vif$domid.0" script.log || bad "offline: $(cat script.log)"
+# Nobody could run it; who comes again does.
+expect 3 'it stays attached' paravane attach-nic guest1 mac=00:16:3e:00:00:07 script="$work/good-script" --wait 0.2
+publish 0
+( until [ "$(xenstore-read "$(back 0)/hotplug-status" 2>/dev/null)" = connected ]; do sleep 0.02; done
+connect 0 ) &
+expect 0 'was there already, connected' paravane attach-nic guest1 mac=00:16:3e:00:00:07 \
+	script="$work/good-script" --idempotent
+kill $! 2>/dev/null
+expect 0 'detached' paravane detach guest1 vif0 --force --wait 0.1
 ( until xenstore-exists "$(back 0)/state"; do sleep 0.02; done; publish 0
 closing 0; wait ) &
 expect 1 'no such switch' paravane attach-nic guest1 script="$work/bad-script"

@@ -113,6 +113,7 @@ expect 3 '--force' paravane detach guest1 xvda --wait 0.2
 # Nobody has refused what nobody has looked at: it stays, with a script too.
 expect 0 'detached' paravane detach guest1 xvda --force --wait 0.1
 expect 3 'it stays attached' paravane attach-disk guest1 a.img xvda --script /bin/true --wait 0.2
+expect 3 'is not running' paravane attach-disk guest1 a.img xvda --script /bin/true --idempotent --wait 0.2
 expect 2 '--no-wait does not wait' paravane attach-disk guest1 a.img xvdb --script /bin/true --no-wait
 expect 0 'Initialising' paravane list guest1
 expect 0 'detached' paravane detach guest1 xvda --force --wait 0.1
@@ -239,6 +240,19 @@ grep -q "^remove backend/vbd/$domid/51712 vbd$" script.log || bad "script remove
 expect 1 'exit status 3' paravane attach-disk guest1 a.img xvda --script "$work/bad-script"
 expect 0 'no disks' paravane list
 
+# A script that nobody could run, since no back end was there, is run by who comes again.
+: >script.log
+kill -STOP "${pids[0]}"
+expect 3 'it stays attached' paravane attach-disk guest1 "$work/a.img" xvda --script "$work/good-script" --wait 0.2
+kill -CONT "${pids[0]}"
+front guest1 xvda 51712
+expect 0 'was there already, connected' paravane attach-disk guest1 "$work/a.img" xvda \
+	--script "$work/good-script" --idempotent
+expect 0 'was there already, connected' paravane attach-disk guest1 "$work/a.img" xvda \
+	--script "$work/good-script" --idempotent
+end_front "$front_pid"
+expect 0 'detached' paravane detach guest1 xvda
+[ "$(cut -d' ' -f1 script.log | paste -sd' ')" = "add remove" ] || bad "run again: $(cat script.log)"
 # Two that detach: the second one's script ends when the next disk is there already.
 cat >slow-script <<'END'
 #!/bin/sh

@@ -134,6 +134,8 @@ int script_add(struct store *store, const struct inventory_device *dev, int time
 	if (ret < 0)
 		return ret;
 	*started = true;
+	if (!hotplug_pending(store, dev))	/* another's was faster */
+		return 0;
 	return run_script(store->xs, script, is_nic(dev->kind) ? "online" : "add", dev, why,
 			  why_bytes);
 }

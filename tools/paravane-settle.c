@@ -97,7 +97,9 @@ static int wait_connected(struct store *store, const struct newcomer *n)
 	char why[512];
 	int ret;
 
-	if (n->created && n->script && dev->backend_domid == store->own_domid) {
+	/* Of a disk that was there already, too: its back end came after who attached it. */
+	if (n->script && dev->backend_domid == store->own_domid &&
+	    (n->created || hotplug_pending(store, dev))) {
 		ret = script_add(store, dev, n->wait_ms, &scripted, why, sizeof(why));
 		if (ret == -ETIMEDOUT)
 			return not_in_time(store, n, why);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which end of a device waits for what, in words (waits_for() in paravane.h).
+ * Which end of a device waits for what, in words (waits_for() and
+ * hotplug_pending() in paravane.h).
  *
  * Hides: what each pair of states means and what a person does about it. Must
  * not know: how the states were read.
@@ -39,7 +40,7 @@ static void unanswered_back(struct store *store, const struct inventory_device *
 			 domain_label(store, dev->backend_domid, label, sizeof(label)));
 }
 
-static bool hotplug_pending(struct store *store, const struct inventory_device *dev)
+bool hotplug_pending(struct store *store, const struct inventory_device *dev)
 {
 	struct vbd_toolstack vbd = { 0 };
 	struct vif_toolstack vif;

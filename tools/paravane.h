@@ -128,5 +128,7 @@ const char *device_label(const char *kind, uint32_t devid, char *buf, size_t byt
  */
 void waits_for(struct store *store, const struct inventory_device *dev,
 	       const struct toolstack_view *view, char *buf, size_t bytes);
+/* Whether the device's hotplug script has yet to run, or has failed. */
+bool hotplug_pending(struct store *store, const struct inventory_device *dev);
 
 #endif
