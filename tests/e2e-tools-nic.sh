@@ -224,6 +224,21 @@ absent "$(back 1)"
 absent "$(front 1)"
 expect 0 'detached' paravane detach guest1 vif0 --force --wait 0.1
 
+# ---- two that change one switch, and one uplink, at a time ---------------------------------------
+
+lan=/local/domain/0/paravane-bridge/lan
+for i in $(seq 20); do
+	paravane bridge set lan ageing-ms=$((1000 + i)) &
+	paravane bridge set lan move-ms=$i
+	wait $!
+	paravane bridge uplink add lan tap0 vlan=$i &
+	paravane bridge uplink add lan tap0 mtu=$((1000 + i))
+	wait $!
+	now=$(for key in ageing-ms move-ms uplink/tap0/vlan uplink/tap0/mtu; do xenstore-read "$lan/$key"; done | paste -sd' ')
+	[ "$now" = "$((1000 + i)) $i $i $((1000 + i))" ] || { bad "one change is lost: $now, of $i"; break; }
+done
+expect 0 '' paravane bridge reset lan
+
 # ---- hotplug scripts, as xl runs them ----------------------------------------------------------
 
 cat >good-script <<'END'

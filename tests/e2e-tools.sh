@@ -218,6 +218,20 @@ expect 0 'xvdb of guest2' paravane attach-disk guest2 c.img --mode r --idempoten
 for dev in xvda xvdb xvdc; do expect 0 '' paravane detach guest1 $dev; done
 for dev in xvda xvdb; do expect 0 '' paravane detach guest2 $dev; done
 
+# ---- two that change one disk's limits -----------------------------------------------
+
+expect 0 '' paravane attach-disk guest1 a.img xvda --no-wait
+for i in $(seq 20); do
+	paravane limit guest1 xvda iops=$((100 + i)) --no-wait >/dev/null &
+	paravane limit guest1 xvda bytes-per-second=$((5000 + i)) --no-wait >/dev/null
+	wait $!
+	limit=$(xenstore-read "/local/domain/0/backend/vbd/$domid/51712/limit")
+	[ "$limit" = "iops=$((100 + i)),bytes-per-second=$((5000 + i))" ] ||
+		{ bad "one limit is lost: $limit"; break; }
+done
+expect 0 'no limit' paravane limit guest1 xvda none
+expect 0 '' paravane detach guest1 xvda
+
 # ---- hotplug scripts, as xl runs them ------------------------------------------------
 
 cat >good-script <<'END'

@@ -19,6 +19,25 @@ static struct xs_handle *start(void)
 	return fake_xs_open(0);
 }
 
+/* All of it. */
+static int switch_write(struct xs_handle *xs, uint32_t domid, const char *name,
+			const struct switch_config *cfg)
+{
+	const struct switch_change c = { cfg->ageing_ms, cfg->move_ms };
+
+	return switch_change(xs, domid, name, &c);
+}
+
+static int switch_write_uplink(struct xs_handle *xs, uint32_t domid, const char *name,
+			       const struct switch_uplink *up)
+{
+	const struct switch_uplink_change c = {
+		up->bridge, up->port.vlan_text, up->port.isolated, up->mtu_bytes,
+	};
+
+	return switch_change_uplink(xs, domid, name, up->ifname, &c);
+}
+
 /* Everything there is, as "a b c ". */
 static int append(void *arg, const char *name)
 {
@@ -182,6 +201,37 @@ static void test_uplink(void)
 	xs_close(xs);
 }
 
+/* What is not named may be changed by another at the time: it is not even written. */
+static void test_changes(void)
+{
+	const struct switch_change move = { .ageing_ms = -1, .move_ms = 7 },
+		ageing = { .ageing_ms = 8, .move_ms = -1 };
+	const struct switch_uplink_change vlan = { .vlan = "5", .isolated = -1, .mtu_bytes = -1 },
+		mtu = { .isolated = -1, .mtu_bytes = 9000 },
+		rest = { .bridge = "br0", .isolated = 1, .mtu_bytes = -1 },
+		none = { .vlan = "", .isolated = 0, .mtu_bytes = 0 };
+	struct xs_handle *xs = start();
+
+	UNIT_EQ(switch_change(xs, 0, "lan", &move), 0);
+	UNIT_OK(!fake_xs_get(LAN "/ageing-ms"));
+	fake_xs_refuse_commits(1);
+	UNIT_EQ(switch_change(xs, 0, "lan", &ageing), 0);
+	UNIT_STREQ(fake_xs_get(LAN "/move-ms"), "7");
+	UNIT_STREQ(fake_xs_get(LAN "/ageing-ms"), "8");
+	UNIT_EQ(switch_change_uplink(xs, 0, "lan", "tap0", &vlan), 0);
+	UNIT_STREQ(fake_xs_get(UP "/bridge"), "");
+	UNIT_EQ(switch_change_uplink(xs, 0, "lan", "tap0", &rest), 0);
+	UNIT_EQ(switch_change_uplink(xs, 0, "lan", "tap0", &mtu), 0);
+	UNIT_STREQ(fake_xs_get(UP "/bridge"), "br0");
+	UNIT_STREQ(fake_xs_get(UP "/vlan"), "5");
+	UNIT_STREQ(fake_xs_get(UP "/isolated"), "1");
+	UNIT_STREQ(fake_xs_get(UP "/mtu"), "9000");
+	UNIT_EQ(switch_change_uplink(xs, 0, "lan", "tap0", &none), 0);
+	UNIT_STREQ(fake_xs_get(UP "/bridge"), "br0");
+	UNIT_OK(!fake_xs_get(UP "/vlan") && !fake_xs_get(UP "/mtu") && !fake_xs_get(UP "/isolated"));
+	xs_close(xs);
+}
+
 /* The nodes above go with the last of what is below them, not earlier. */
 static void test_remove_uplink(void)
 {
@@ -294,6 +344,7 @@ int main(void)
 		{ "names that the store has no letters for", test_escapes },
 		{ "a switch's nodes", test_switch },
 		{ "an uplink's nodes", test_uplink },
+		{ "what is named changes", test_changes },
 		{ "an uplink is removed", test_remove_uplink },
 		{ "bad nodes are named", test_bad_nodes },
 		{ "nonsense is not written", test_bad_writes },

@@ -440,6 +440,38 @@ static void test_look(void)
 	xs_close(xs);
 }
 
+/* ---- limits ------------------------------------------------------------------ */
+
+static int set_limit(struct xs_handle *xs, const char *words)
+{
+	return toolstack_set_limit(xs, 0, "vbd", 3, 51712, LIMIT_OF_DISK, words, 0);
+}
+
+/* Of what another has set by then, nothing is lost. */
+static void test_limit_changes(void)
+{
+	struct xs_handle *xs = toolstack_world();
+
+	UNIT_EQ(set_limit(xs, "iops=5"), -ENOENT);
+	UNIT_EQ(toolstack_create_disk(xs, &plain), 0);
+	fake_xs_put(BACK "/limit", "bytes-per-second=9");
+	fake_xs_refuse_commits(1);
+	UNIT_EQ(set_limit(xs, "iops=5"), 0);
+	UNIT_STREQ(fake_xs_get(BACK "/limit"), "iops=5,bytes-per-second=9");
+	UNIT_EQ(set_limit(xs, "iops-burst=7,bytes-per-second=0"), 0);
+	UNIT_STREQ(fake_xs_get(BACK "/limit"), "iops=5,iops-burst=7");
+	UNIT_EQ(set_limit(xs, "iops=0"), -EINVAL);	/* a burst of nothing */
+	UNIT_EQ(set_limit(xs, "iops"), -EINVAL);
+	UNIT_STREQ(fake_xs_get(BACK "/limit"), "iops=5,iops-burst=7");
+	UNIT_EQ(set_limit(xs, "none"), 0);
+	UNIT_OK(!fake_xs_get(BACK "/limit"));
+	fake_xs_put(BACK "/limit", "nonsense");
+	UNIT_EQ(set_limit(xs, "iops=5"), 0);
+	UNIT_STREQ(fake_xs_get(BACK "/limit"), "iops=5");
+	UNIT_EQ(fake_xs_open_transactions(), 0);
+	xs_close(xs);
+}
+
 /* ---- detach ------------------------------------------------------------------ */
 
 /* A back end that closes when it is told to, if it is told by both nodes. */
@@ -652,6 +684,7 @@ int main(void)
 		{ "wait, until an end gives up", test_wait_aborts },
 		{ "wait for what is not there", test_wait_for_nothing },
 		{ "look", test_look },
+		{ "limits change", test_limit_changes },
 		{ "detach", test_detach },
 		{ "detach leaves the others", test_detach_leaves_others },
 		{ "detach, in vain, then by force", test_detach_times_out },

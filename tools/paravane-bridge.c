@@ -140,7 +140,17 @@ static int check_bridge(const char *name)
 
 /* ---- set and reset -------------------------------------------------------------- */
 
-static int take_set_word(struct switch_config *cfg, char *text)
+static int take_number(const char *word, const char *value, uint32_t min, uint32_t max,
+		       int64_t *out)
+{
+	uint32_t n = 0;
+	int status = take_u32(word, value, min, max, &n);
+
+	*out = n;
+	return status;
+}
+
+static int take_set_word(struct switch_change *c, char *text)
 {
 	const char *value;
 	int status = split(text, &value);
@@ -148,15 +158,15 @@ static int take_set_word(struct switch_config *cfg, char *text)
 	if (status)
 		return status;
 	if (!strcmp(text, KEY_AGEING_MS))
-		return take_u32(text, value, 1, UINT32_MAX, &cfg->ageing_ms);
+		return take_number(text, value, 1, UINT32_MAX, &c->ageing_ms);
 	if (!strcmp(text, KEY_MOVE_MS))
-		return take_u32(text, value, 0, UINT32_MAX, &cfg->move_ms);
+		return take_number(text, value, 0, UINT32_MAX, &c->move_ms);
 	return unknown_word(text, KEY_AGEING_MS " or " KEY_MOVE_MS);
 }
 
 static int run_set(struct bridge_args *a, char **operand)
 {
-	struct key_error err = { .expected = "" };
+	struct switch_change c = { .ageing_ms = -1, .move_ms = -1 };
 	struct switch_config cfg;
 	int status = check_bridge(operand[0]), rc;
 
@@ -164,16 +174,18 @@ static int run_set(struct bridge_args *a, char **operand)
 		return status;
 	if (!a->nr_words)
 		return complain_usage(&bridge_command, "bridge set: nothing is to be set");
-	rc = switch_read(a->store.xs, a->backend_domid, operand[0], &cfg, &err);
-	if (rc == -EINVAL)	/* somebody's nonsense is what this is to replace */
-		cfg = (struct switch_config){ SWITCH_AGEING_MS, SWITCH_MOVE_MS };
-	else if (rc)
-		return store_failed(operand[0], rc);
 	for (int i = 0; !status && i < a->nr_words; i++)
-		status = take_set_word(&cfg, a->words[i]);
+		status = take_set_word(&c, a->words[i]);
 	if (status)
 		return status;
-	rc = switch_write(a->store.xs, a->backend_domid, operand[0], &cfg);
+	rc = switch_read(a->store.xs, a->backend_domid, operand[0], &cfg, NULL);
+	if (rc == -EINVAL) {	/* somebody's nonsense is what this is to replace */
+		c.ageing_ms = c.ageing_ms < 0 ? SWITCH_AGEING_MS : c.ageing_ms;
+		c.move_ms = c.move_ms < 0 ? SWITCH_MOVE_MS : c.move_ms;
+	} else if (rc) {
+		return store_failed(operand[0], rc);
+	}
+	rc = switch_change(a->store.xs, a->backend_domid, operand[0], &c);
 	return rc ? store_failed(operand[0], rc) : STATUS_OK;
 }
 
@@ -247,35 +259,41 @@ static int run_port(struct bridge_args *a, char **operand)
 
 /* ---- uplinks ------------------------------------------------------------------------ */
 
-static int take_uplink_word(struct switch_uplink *up, char *text)
+static int take_uplink_word(struct switch_uplink_change *c, char *text)
 {
-	const char *value, *vlan;
-	int status = split(text, &value), isolated = up->port.isolated;
+	const char *value;
+	int status = split(text, &value);
 
 	if (status)
 		return status;
 	if (!strcmp(text, KEY_BRIDGE)) {
 		if (!vif_is_name(value) || strlen(value) >= SWITCH_IFNAME_BYTES)
 			return bad_word(text, value, "a name of 15 letters at most");
-		snprintf(up->bridge, sizeof(up->bridge), "%s", value);
+		c->bridge = value;
 	} else if (!strcmp(text, KEY_VLAN)) {
-		status = take_vlan(text, value, &vlan);
-		if (!status)
-			snprintf(up->port.vlan_text, sizeof(up->port.vlan_text), "%s", vlan);
+		status = take_vlan(text, value, &c->vlan);
 	} else if (!strcmp(text, KEY_ISOLATED)) {
-		status = take_flag(text, value, &isolated);
-		up->port.isolated = isolated;
+		status = take_flag(text, value, &c->isolated);
 	} else if (!strcmp(text, KEY_MTU)) {
-		status = take_u32(text, value, VIF_MTU_MIN, VIF_MTU_MAX, &up->mtu_bytes);
+		status = take_number(text, value, VIF_MTU_MIN, VIF_MTU_MAX, &c->mtu_bytes);
 	} else {
 		status = unknown_word(text, KEY_BRIDGE ", " KEY_VLAN ", " KEY_ISOLATED " or " KEY_MTU);
 	}
 	return status;
 }
 
+/* Of nonsense that is there, nothing stays. */
+static void say_all(struct switch_uplink_change *c)
+{
+	c->bridge = c->bridge ? c->bridge : "";
+	c->vlan = c->vlan ? c->vlan : "";
+	c->isolated = MAX(c->isolated, 0);
+	c->mtu_bytes = MAX(c->mtu_bytes, 0);
+}
+
 static int run_uplink_add(struct bridge_args *a, char **operand)
 {
-	struct key_error err = { .expected = "" };
+	struct switch_uplink_change c = { .isolated = -1, .mtu_bytes = -1 };
 	struct switch_uplink up;
 	int status = check_bridge(operand[0]), rc;
 
@@ -285,18 +303,16 @@ static int run_uplink_add(struct bridge_args *a, char **operand)
 		return complain_usage(&bridge_command, "\"%s\": an interface's name of at most 15 "
 				      "letters, without spaces, slashes and colons, is expected",
 				      operand[1]);
-	rc = switch_read_uplink(a->store.xs, a->backend_domid, operand[0], operand[1], &up, &err);
-	if (rc == -ENOENT || rc == -EINVAL) {
-		memset(&up, 0, sizeof(up));
-		memcpy(up.ifname, operand[1], strlen(operand[1]));
-	} else if (rc) {
-		return store_failed(operand[1], rc);
-	}
 	for (int i = 0; !status && i < a->nr_words; i++)
-		status = take_uplink_word(&up, a->words[i]);
+		status = take_uplink_word(&c, a->words[i]);
 	if (status)
 		return status;
-	rc = switch_write_uplink(a->store.xs, a->backend_domid, operand[0], &up);
+	rc = switch_read_uplink(a->store.xs, a->backend_domid, operand[0], operand[1], &up, NULL);
+	if (rc == -EINVAL)
+		say_all(&c);
+	else if (rc && rc != -ENOENT)
+		return store_failed(operand[1], rc);
+	rc = switch_change_uplink(a->store.xs, a->backend_domid, operand[0], operand[1], &c);
 	return rc ? store_failed(operand[1], rc) : STATUS_OK;
 }
 

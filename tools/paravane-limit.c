@@ -59,7 +59,8 @@ struct setting {
 	struct common_options common;
 	struct inventory_device dev;
 	enum limit_device of;
-	struct limit limit;
+	struct limit limit;		/* as set */
+	char words[LIMIT_TEXT_BYTES];	/* of the change, as one */
 	bool json;
 	char label[160];
 };
@@ -148,7 +149,7 @@ static void show(const struct setting *s)
 static int change(struct setting *s)
 {
 	int rc = toolstack_set_limit(s->store.xs, s->dev.backend_domid, s->dev.kind,
-				     s->dev.domid, s->dev.devid, s->of, &s->limit,
+				     s->dev.domid, s->dev.devid, s->of, s->words,
 				     s->common.wait_ms);
 
 	if (rc == -ETIMEDOUT)
@@ -158,6 +159,9 @@ static int change(struct setting *s)
 				words_of(s->dev.kind)->program);
 	if (rc == -ENOENT)
 		return complain(STATUS_NO_SUCH, "%s: has gone", s->label);
+	if (rc == -EINVAL)
+		return complain(STATUS_ERROR, "%s: somebody else has changed its limits meanwhile, and these do not go with them",
+				s->label);
 	return rc ? complain(STATUS_ERROR, "%s: %s", s->label, strerror(-rc)) : STATUS_OK;
 }
 
@@ -175,22 +179,20 @@ static int read_now(struct setting *s)
 	return rc ? complain(STATUS_ERROR, "%s: %s", s->label, strerror(-rc)) : STATUS_OK;
 }
 
-/* All at once: a burst may stand before its limit. */
+/* All at once: a burst may stand before its limit. What is wrong is said before a change. */
 static int take_words(struct setting *s, int nr, char **words)
 {
-	char text[LIMIT_TEXT_BYTES];
-	size_t used = 0;
+	struct limit changed = s->limit;
+	size_t used = 0, bytes = sizeof(s->words);
 
-	if (nr == 1)
-		return limit_words(&limit_command, s->of, words[0], &s->limit);
 	for (int i = 0; i < nr; i++) {
-		int n = snprintf(text + used, sizeof(text) - used, "%s%s", i ? "," : "", words[i]);
+		int n = snprintf(s->words + used, bytes - used, "%s%s", i ? "," : "", words[i]);
 
-		if (n >= (int)(sizeof(text) - used))
+		if (n >= (int)(bytes - used))
 			return complain_usage(&limit_command, "limit: too many words");
 		used += (size_t)n;
 	}
-	return limit_words(&limit_command, s->of, text, &s->limit);
+	return limit_words(&limit_command, s->of, s->words, &changed);
 }
 
 /* ---- the command ------------------------------------------------------------------ */
@@ -248,6 +250,8 @@ static int run(int argc, char **argv)
 		status = take_words(&s, argc - optind - 2, argv + optind + 2);
 	if (!status && changes)
 		status = change(&s);
+	if (!status && changes)
+		status = read_now(&s);
 	if (!status)
 		show(&s);
 	return status;

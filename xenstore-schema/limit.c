@@ -231,11 +231,11 @@ static const char *expected_of(enum limit_device of)
 	       "limits as paravane limit takes them (tx-bytes-per-second=10M,rx-packets-per-second=5k,weight=200)";
 }
 
-int limit_read(struct xs_handle *xs, const char *back_dir, enum limit_device of,
-	       struct limit *out, struct key_error *err)
+static int read_in(struct xs_handle *xs, xs_transaction_t t, const char *back_dir,
+		   enum limit_device of, struct limit *out, struct key_error *err)
 {
 	char text[LIMIT_TEXT_BYTES];
-	int rc = xenbus_read_text(xs, XBT_NULL, back_dir, KEY_LIMIT, text, sizeof(text));
+	int rc = xenbus_read_text(xs, t, back_dir, KEY_LIMIT, text, sizeof(text));
 
 	*out = (struct limit){ .request_bytes = 0 };
 	if (rc == -ENOENT)
@@ -254,6 +254,12 @@ int limit_read(struct xs_handle *xs, const char *back_dir, enum limit_device of,
 	return rc;
 }
 
+int limit_read(struct xs_handle *xs, const char *back_dir, enum limit_device of,
+	       struct limit *out, struct key_error *err)
+{
+	return read_in(xs, XBT_NULL, back_dir, of, out, err);
+}
+
 struct writing {
 	const char *dir, *key, *text;	/* NULL: removed */
 };
@@ -269,16 +275,38 @@ static int write_text(struct xs_handle *xs, xs_transaction_t t, void *arg)
 			 xenbus_remove(xs, t, w->dir, w->key);
 }
 
-int limit_write(struct xs_handle *xs, const char *back_dir, enum limit_device of,
-		const struct limit *l)
-{
-	char text[LIMIT_TEXT_BYTES];
-	struct writing w = { .dir = back_dir, .key = KEY_LIMIT };
+struct change {
+	const char *dir, *words;
+	enum limit_device of;
+};
 
-	limit_format(of, l, text);
+/* Nonsense that is there is replaced: it limits nothing. */
+static int change_in(struct xs_handle *xs, xs_transaction_t t, void *arg)
+{
+	const struct change *c = arg;
+	char text[LIMIT_TEXT_BYTES];
+	struct writing w = { .dir = c->dir, .key = KEY_LIMIT };
+	struct limit l;
+	int rc = read_in(xs, t, c->dir, c->of, &l, NULL);
+
+	if (rc == -EINVAL)
+		l = (struct limit){ .request_bytes = 0 };
+	else if (rc)
+		return rc;
+	if (limit_parse(c->of, c->words, &l, NULL) || limit_lonely_burst(c->of, &l))
+		return -EINVAL;
+	limit_format(c->of, &l, text);
 	if (*text)
 		w.text = text;
-	return xenbus_transact(xs, write_text, &w);
+	return write_text(xs, t, &w);
+}
+
+int limit_change(struct xs_handle *xs, const char *back_dir, enum limit_device of,
+		 const char *words)
+{
+	struct change c = { .dir = back_dir, .words = words, .of = of };
+
+	return xenbus_transact(xs, change_in, &c);
 }
 
 int limit_read_in_force(struct xs_handle *xs, const char *back_dir,

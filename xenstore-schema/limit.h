@@ -67,9 +67,12 @@ const char *limit_each(enum limit_device of, const struct limit *l, uint32_t i,
 /* A missing node is no limit. -EINVAL with err. */
 int limit_read(struct xs_handle *xs, const char *back_dir, enum limit_device of,
 	       struct limit *out, struct key_error *err);
-/* For a device that is there. -ENOENT: it is not. */
-int limit_write(struct xs_handle *xs, const char *back_dir, enum limit_device of,
-		const struct limit *l);
+/*
+ * Changes what words name, as limit_parse() does, of what is set by then: two may change
+ * one device's at a time. -ENOENT: no such device. -EINVAL: the words, or a lonely burst.
+ */
+int limit_change(struct xs_handle *xs, const char *back_dir, enum limit_device of,
+		 const char *words);
 /*
  * What the back end has passed to who serves the device: key limit-in-force. Missing:
  * -ENOENT, nothing serves it, or a back end without limits. Text as limit_format().

@@ -242,25 +242,31 @@ int switch_read(struct xs_handle *xs, uint32_t backend_domid, const char *name,
 
 struct write {
 	char dir[DIR_BYTES];
-	const struct switch_config *cfg;
-	const struct switch_uplink *up;
+	const struct switch_change *cfg;
+	const struct switch_uplink_change *up;
 };
+
+/* What is not named is not written either: somebody else may be changing it. */
 
 static int write_switch(struct xs_handle *xs, xs_transaction_t t, void *arg)
 {
 	const struct write *w = arg;
-	int rc = xenbus_write_u64(xs, t, w->dir, KEY_AGEING_MS, w->cfg->ageing_ms);
+	int rc = 0;
 
-	return rc ? rc : xenbus_write_u64(xs, t, w->dir, KEY_MOVE_MS, w->cfg->move_ms);
+	if (w->cfg->ageing_ms >= 0)
+		rc = xenbus_write_u64(xs, t, w->dir, KEY_AGEING_MS, (uint64_t)w->cfg->ageing_ms);
+	if (!rc && w->cfg->move_ms >= 0)
+		rc = xenbus_write_u64(xs, t, w->dir, KEY_MOVE_MS, (uint64_t)w->cfg->move_ms);
+	return rc;
 }
 
-int switch_write(struct xs_handle *xs, uint32_t backend_domid, const char *name,
-		 const struct switch_config *cfg)
+int switch_change(struct xs_handle *xs, uint32_t backend_domid, const char *name,
+		  const struct switch_change *what)
 {
-	struct write w = { .cfg = cfg };
+	struct write w = { .cfg = what };
 	int rc = switch_path(w.dir, sizeof(w.dir), backend_domid, name);
 
-	if (!rc && !cfg->ageing_ms)
+	if (!what->ageing_ms || what->ageing_ms > UINT32_MAX || what->move_ms > UINT32_MAX)
 		rc = -EINVAL;
 	return rc ? rc : xenbus_transact(xs, write_switch, &w);
 }
@@ -324,40 +330,48 @@ static int write_or_remove(struct xs_handle *xs, xs_transaction_t t, const char 
 static int write_uplink(struct xs_handle *xs, xs_transaction_t t, void *arg)
 {
 	const struct write *w = arg;
-	const struct switch_uplink *up = w->up;
+	const struct switch_uplink_change *up = w->up;
+	const char *bridge = up->bridge;
 	char mtu[XENBUS_U64_DIGITS + 1];
-	int rc = xenbus_write_text(xs, t, w->dir, KEY_BRIDGE, up->bridge);
+	int rc = 0;
 
-	xenbus_text(mtu, sizeof(mtu), "%u", (uint64_t)up->mtu_bytes);
-	if (!rc)
-		rc = write_or_remove(xs, t, w->dir, KEY_VLAN, up->port.vlan_text,
-				     *up->port.vlan_text);
-	if (!rc)
-		rc = write_or_remove(xs, t, w->dir, KEY_ISOLATED, "1", up->port.isolated);
-	if (!rc)
+	if (!bridge && !xenbus_exists(xs, t, w->dir))
+		bridge = "";	/* the node that there is of every uplink */
+	if (bridge)
+		rc = xenbus_write_text(xs, t, w->dir, KEY_BRIDGE, bridge);
+	if (!rc && up->vlan)
+		rc = write_or_remove(xs, t, w->dir, KEY_VLAN, up->vlan, *up->vlan);
+	if (!rc && up->isolated >= 0)
+		rc = write_or_remove(xs, t, w->dir, KEY_ISOLATED, "1", up->isolated);
+	if (!rc && up->mtu_bytes >= 0) {
+		xenbus_text(mtu, sizeof(mtu), "%u", (uint64_t)up->mtu_bytes);
 		rc = write_or_remove(xs, t, w->dir, KEY_MTU, mtu, up->mtu_bytes);
+	}
 	return rc;
 }
 
-static int check_uplink(const struct switch_uplink *up)
+static int check_uplink(const struct switch_uplink_change *up)
 {
 	struct vif_port port;
 
-	if (up->mtu_bytes && (up->mtu_bytes < VIF_MTU_MIN || up->mtu_bytes > VIF_MTU_MAX))
+	if (up->mtu_bytes > 0 && (up->mtu_bytes < VIF_MTU_MIN || up->mtu_bytes > VIF_MTU_MAX))
 		return -EINVAL;
-	if (*up->bridge && !vif_is_name(up->bridge))
+	if (up->bridge && *up->bridge && !vif_is_name(up->bridge))
 		return -EINVAL;
-	return vif_parse_vlan(up->port.vlan_text, &port.trunk, &port.vlan, port.vlans);
+	if (!up->vlan)
+		return 0;
+	return strlen(up->vlan) < sizeof(port.vlan_text) ?
+	       vif_parse_vlan(up->vlan, &port.trunk, &port.vlan, port.vlans) : -EINVAL;
 }
 
-int switch_write_uplink(struct xs_handle *xs, uint32_t backend_domid, const char *name,
-			const struct switch_uplink *up)
+int switch_change_uplink(struct xs_handle *xs, uint32_t backend_domid, const char *name,
+			 const char *ifname, const struct switch_uplink_change *what)
 {
-	struct write w = { .up = up };
-	int rc = uplink_path(w.dir, sizeof(w.dir), backend_domid, name, up->ifname);
+	struct write w = { .up = what };
+	int rc = uplink_path(w.dir, sizeof(w.dir), backend_domid, name, ifname);
 
 	if (!rc)
-		rc = check_uplink(up);
+		rc = check_uplink(what);
 	return rc ? rc : xenbus_transact(xs, write_uplink, &w);
 }
 

@@ -29,12 +29,22 @@ struct switch_config {
 	uint32_t move_ms;
 };
 
+struct switch_change {
+	int64_t ageing_ms, move_ms;	/* below 0: stays */
+};
+
 struct switch_uplink {
 	char ifname[SWITCH_IFNAME_BYTES];	/* of the TAP device, made if there is none */
 	char bridge[VIF_NAME_BYTES];		/* joins this bridge of the kernel, or of
 						   Open vSwitch; "": none */
 	struct vif_port port;			/* any_source is always set */
 	uint32_t mtu_bytes;		/* 0: as the device is */
+};
+
+struct switch_uplink_change {
+	const char *bridge, *vlan;	/* "": none any more; NULL: stays */
+	int isolated;			/* below 0: stays */
+	int64_t mtu_bytes;		/* 0: as the device is; below 0: stays */
 };
 
 /* What to watch, and what is below it. */
@@ -57,9 +67,9 @@ int switch_each(struct xs_handle *xs, uint32_t backend_domid,
 /* Missing nodes have their defaults, also all of them. -EINVAL with err. */
 int switch_read(struct xs_handle *xs, uint32_t backend_domid, const char *name,
 		struct switch_config *out, struct key_error *err);
-/* -EINVAL: the name, or ageing 0. */
-int switch_write(struct xs_handle *xs, uint32_t backend_domid, const char *name,
-		 const struct switch_config *cfg);
+/* Two may change one switch at a time. -EINVAL: the name, or a number. */
+int switch_change(struct xs_handle *xs, uint32_t backend_domid, const char *name,
+		  const struct switch_change *what);
 /* With its uplinks. -ENOENT. */
 int switch_remove(struct xs_handle *xs, uint32_t backend_domid, const char *name);
 
@@ -71,12 +81,9 @@ int switch_each_uplink(struct xs_handle *xs, uint32_t backend_domid, const char 
 int switch_read_uplink(struct xs_handle *xs, uint32_t backend_domid, const char *name,
 		       const char *ifname, struct switch_uplink *out,
 		       struct key_error *err);
-/*
- * All of it at once, over what is there; port.vlan_text says the VLANs. -EINVAL: a
- * name, the VLANs, the MTU.
- */
-int switch_write_uplink(struct xs_handle *xs, uint32_t backend_domid, const char *name,
-			const struct switch_uplink *up);
+/* Makes it, or changes that of it which is said. -EINVAL: a name, the VLANs, the MTU. */
+int switch_change_uplink(struct xs_handle *xs, uint32_t backend_domid, const char *name,
+			 const char *ifname, const struct switch_uplink_change *what);
 /* -ENOENT. The switch's own node goes too when nothing else is said of it. */
 int switch_remove_uplink(struct xs_handle *xs, uint32_t backend_domid, const char *name,
 			 const char *ifname);

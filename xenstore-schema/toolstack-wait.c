@@ -193,11 +193,15 @@ int toolstack_look_again(struct xs_handle *xs, uint32_t backend_domid, const cha
 
 /* ---- limits --------------------------------------------------------------- */
 
-/* Also when nothing serves the device: who will reads what is written. */
-static int limit_verdict(struct wait *w, const char *text)
+/*
+ * Also when nothing serves the device: who will reads what is written. What is set by now
+ * counts: somebody may have changed more of it.
+ */
+static int limit_verdict(struct wait *w, enum limit_device of)
 {
-	char in_force[LIMIT_TEXT_BYTES];
+	char in_force[LIMIT_TEXT_BYTES], text[LIMIT_TEXT_BYTES];
 	struct toolstack_view view;
+	struct limit l;
 	int rc;
 
 	toolstack_look_dirs(w->xs, w->dirs, &view);
@@ -205,6 +209,10 @@ static int limit_verdict(struct wait *w, const char *text)
 		return -ENOENT;
 	if (view.back != XenbusStateConnected)
 		return 1;
+	rc = limit_read(w->xs, w->dirs->back, of, &l, NULL);
+	if (rc)
+		return rc;
+	limit_format(of, &l, text);
 	rc = limit_read_in_force(w->xs, w->dirs->back, in_force);
 	if (rc == -ENOENT)
 		return !*text;
@@ -213,23 +221,21 @@ static int limit_verdict(struct wait *w, const char *text)
 
 int toolstack_set_limit(struct xs_handle *xs, uint32_t backend_domid, const char *kind,
 			uint32_t domid, uint32_t devid, enum limit_device of,
-			const struct limit *l, int timeout_ms)
+			const char *words, int timeout_ms)
 {
 	struct toolstack_dirs dirs;
 	struct wait w = {
 		.xs = xs, .dirs = &dirs, .has_deadline = true,
 		.deadline_ms = now_ms() + (uint64_t)MAX(timeout_ms, 0),
 	};
-	char text[LIMIT_TEXT_BYTES];
 	int rc = toolstack_dirs(&dirs, backend_domid, kind, domid, devid);
 
-	limit_format(of, l, text);
 	if (!rc)
-		rc = limit_write(xs, dirs.back, of, l);
+		rc = limit_change(xs, dirs.back, of, words);
 	if (rc || !timeout_ms)
 		return rc;
 	rc = watch(&w, true) ? 0 : xenbus_store_error();
-	while (!rc && !(rc = limit_verdict(&w, text)))
+	while (!rc && !(rc = limit_verdict(&w, of)))
 		rc = wait_event(&w);
 	watch(&w, false);
 	drain(xs, UINT_MAX);

@@ -99,12 +99,13 @@ int toolstack_look_again(struct xs_handle *xs, uint32_t backend_domid, const cha
 			 uint32_t domid, uint32_t devid, uint64_t sectors,
 			 int timeout_ms, struct toolstack_view *view);
 /*
- * Writes a device's limits, and waits until the back end says that it keeps to them, when
- * it is Connected; later it will. timeout_ms 0: only writes. -ENOENT, -ETIMEDOUT.
+ * Changes a device's limits (limit_change()), and waits until the back end says that it
+ * keeps to what is set, when it is Connected; later it will. timeout_ms 0: only writes.
+ * -ENOENT, -EINVAL, -ETIMEDOUT.
  */
 int toolstack_set_limit(struct xs_handle *xs, uint32_t backend_domid, const char *kind,
 			uint32_t domid, uint32_t devid, enum limit_device of,
-			const struct limit *l, int timeout_ms);
+			const char *words, int timeout_ms);
 /*
  * Detach in two steps, for a tool stack that has to do something between them
  * (its hotplug script). Close: online=0 and state=5 into the back end's node,
