@@ -239,6 +239,18 @@ for i in $(seq 20); do
 done
 expect 0 '' paravane bridge reset lan
 
+# ---- what a guest left that has gone -------------------------------------------------------------
+
+gone=/local/domain/0/backend/vif/4711/0
+xenstore-write $gone/frontend /local/domain/4711/device/vif/0 $gone/frontend-id 4711 \
+	$gone/mac 00:16:3e:00:00:11 $gone/bridge br0 $gone/online 0 $gone/state 5
+expect 6 'vif0 of domain 4711' paravane attach-nic guest1 mac=00:16:3e:00:00:11 bridge=br0 --no-wait
+xenstore-write $gone/state 6
+expect 0 '' paravane attach-nic guest1 mac=00:16:3e:00:00:11 bridge=br0 --no-wait
+expect 0 'vif0 of domain 4711: detached' paravane detach 4711 00:16:3e:00:00:11
+expect 4 'no domain "4711"' paravane detach 4711 vif0
+expect 0 'detached' paravane detach guest1 vif0 --force --no-wait
+
 # ---- hotplug scripts, as xl runs them ----------------------------------------------------------
 
 cat >good-script <<'END'

@@ -119,6 +119,19 @@ expect 0 'Initialising' paravane list guest1
 expect 0 'detached' paravane detach guest1 xvda --force --wait 0.1
 expect 0 'no disks' paravane list
 
+# What a guest left that has gone is in nobody's way once it is closed, and can be removed.
+gone=/local/domain/0/backend/vbd/4711/51728
+xenstore-write $gone/frontend /local/domain/4711/device/vbd/51728 $gone/frontend-id 4711 \
+	$gone/params "aio:$work/a.img" $gone/mode w $gone/online 0 $gone/state 4
+expect 6 'xvdb of domain 4711' paravane attach-disk guest1 a.img xvda --no-wait
+xenstore-write $gone/state 6
+expect 0 '' paravane attach-disk guest1 a.img xvda --no-wait
+expect 0 'detached' paravane detach guest1 xvda --force --no-wait
+expect 4 'domain 4711 has no disk xvda' paravane detach 4711 xvda
+expect 0 'xvdb of domain 4711: detached' paravane detach 4711 xvdb --idempotent
+expect 4 'no domain "4711"' paravane detach 4711 xvdb
+expect 0 'no disks' paravane list
+
 paravane-blkback >blkback.log 2>&1 </dev/null &
 pids+=($!)
 expect 3 'front end in guest1' paravane attach-disk guest1 a.img xvda --wait 5

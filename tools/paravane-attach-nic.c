@@ -360,6 +360,8 @@ static int has_this_mac(void *arg, const struct inventory_device *dev)
 	if (!s->any_switch && !(s->a->idempotent && dev->domid == n->domid) &&
 	    strcmp(switch_name(s->ts.bridge), switch_name(n->bridge)))
 		return 0;
+	if (store_is_left(&s->a->store, dev))
+		return 0;
 	s->found = *dev;
 	return 1;
 }

@@ -173,7 +173,7 @@ static int check_one(void *arg, const struct inventory_device *disk)
 	if (is_another_file(c, disk) || vbd_read_toolstack(c->store->xs, disk->back_dir, &ts, NULL) < 0)
 		goto out;
 	if (!ts.params || goes_together(c->share, ts.share) ||
-	    !disk_image_same(c->image, ts.params))
+	    !disk_image_same(c->image, ts.params) || store_is_left(c->store, disk))
 		goto out;
 	status = complain(STATUS_BUSY,
 			  "%s is in use: %s of %s has it with mode %s; detach that one, use --mode r for both, or share it with --mode 'w!'",

@@ -69,13 +69,33 @@ void store_close(struct store *store)
 	store->xs = NULL;
 }
 
-int store_domain(struct store *store, const char *text, uint32_t *domid)
+static int is_any(void *arg, const struct inventory_device *dev)
+{
+	(void)arg;
+	(void)dev;
+	return 1;
+}
+
+static bool has_devices(struct store *store, uint32_t domid)
+{
+	return inventory_each(store->xs, INVENTORY_DISKS, INVENTORY_ANY, domid, is_any, NULL) > 0 ||
+	       inventory_each(store->xs, INVENTORY_NICS, INVENTORY_ANY, domid, is_any, NULL) > 0;
+}
+
+/* gone: a number that has devices yet will do. */
+static int find_domain(struct store *store, const char *text, bool gone, uint32_t *domid)
 {
 	int ret = toolstack_find_domain(store->xs, text, domid);
+	uint64_t number;
 
-	/* A number is believed by the lookup: see whether it exists. */
+	/* It may have gone since it was looked up. */
 	if (!ret && !inventory_domain_exists(store->xs, *domid))
 		ret = -ENOENT;
+	if (ret == -ENOENT && gone && !parse_u64(text, UINT16_MAX, &number) &&
+	    has_devices(store, (uint32_t)number)) {
+		*domid = (uint32_t)number;
+		return STATUS_OK;
+	}
 	if (ret == -ENOENT)
 		return complain(STATUS_NO_SUCH,
 				"no domain \"%s\"; a number or a name under /local/domain is expected",
@@ -83,6 +103,11 @@ int store_domain(struct store *store, const char *text, uint32_t *domid)
 	if (ret < 0)
 		return complain(STATUS_ERROR, "domain \"%s\": %s", text, strerror(-ret));
 	return STATUS_OK;
+}
+
+int store_domain(struct store *store, const char *text, uint32_t *domid)
+{
+	return find_domain(store, text, false, domid);
 }
 
 int store_backend(struct store *store, const struct common_options *common,
@@ -188,6 +213,16 @@ static int find_remains(struct store *store, const char *kind, uint32_t backend_
 	return 0;
 }
 
+bool store_is_left(struct store *store, const struct inventory_device *dev)
+{
+	struct toolstack_view view;
+
+	return !inventory_domain_exists(store->xs, dev->domid) &&
+	       !toolstack_look(store->xs, dev->backend_domid, dev->kind, dev->domid,
+			       dev->devid, &view) &&
+	       view.back == XenbusStateClosed;
+}
+
 int store_find(struct store *store, const struct common_options *common,
 	       const char *domain, const char *device, struct inventory_device *out)
 {
@@ -197,7 +232,7 @@ int store_find(struct store *store, const struct common_options *common,
 	char label[96];
 	int status, ret;
 
-	status = store_domain(store, domain, &domid);
+	status = find_domain(store, domain, true, &domid);
 	if (!status)
 		status = store_device(store, domid, device, &of, &devid);
 	if (!status)

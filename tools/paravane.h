@@ -103,10 +103,14 @@ int store_device(struct store *store, uint32_t domid, const char *text,
 		 enum inventory_class *of, uint32_t *devid);
 /*
  * The device that DOMAIN DEVICE and the common options mean, half-made or not: a
- * disk by its name, a network interface as vif0, by its address or its vifname.
+ * disk by its name, a network interface as vif0, by its address or its vifname. DOMAIN
+ * may have gone where a device of its number has not.
  */
 int store_find(struct store *store, const struct common_options *common,
 	       const char *domain, const char *device, struct inventory_device *out);
+
+/* What a guest that has gone left, closed: it uses neither an image nor an address. */
+bool store_is_left(struct store *store, const struct inventory_device *dev);
 
 /* What disks, or network interfaces, and what serves them are called. */
 struct class_words {
