@@ -78,11 +78,12 @@ static struct limiter_cost guess(const uint8_t *head)
 	};
 }
 
-/* A discard moves no data, however much it is about. */
-static struct limiter_cost cost_of(const struct blk_plan *plan)
+/* A discard moves no data, however much it is about, but where it overwrites. */
+static struct limiter_cost cost_of(const struct blk_plan *plan, bool overwrites)
 {
 	bool data = plan->action == BLK_READ || plan->action == BLK_WRITE ||
-		    plan->action == BLK_BARRIER;
+		    plan->action == BLK_BARRIER ||
+		    (plan->action == BLK_DISCARD && plan->secure && overwrites);
 
 	return (struct limiter_cost){
 		.way = plan->action == BLK_READ ? LIMIT_IN : LIMIT_OUT,
@@ -120,9 +121,9 @@ bool blk_limit_may_go(struct blkback_limit *l, struct blk_turn *turn, const uint
 }
 
 void blk_limit_correct(struct blkback_limit *l, const struct limiter_cost *paid,
-		       const struct blk_plan *plan)
+		       const struct blk_plan *plan, bool overwrites)
 {
-	struct limiter_cost cost = cost_of(plan);
+	struct limiter_cost cost = cost_of(plan, overwrites);
 
 	if (cost.way == paid->way && cost.bytes == paid->bytes)
 		return;

@@ -36,8 +36,11 @@ struct blk_turn {
  * for. False: it is to wait until turn->until_us.
  */
 bool blk_limit_may_go(struct blkback_limit *l, struct blk_turn *turn, const uint8_t *head);
-/* What a request of that plan costs indeed, instead of what was paid. */
+/*
+ * What a request of that plan costs indeed, instead of what was paid. overwrites: the disk
+ * does a secure discard by writing all that it is about (disk_overwrites()).
+ */
 void blk_limit_correct(struct blkback_limit *l, const struct limiter_cost *paid,
-		       const struct blk_plan *plan);
+		       const struct blk_plan *plan, bool overwrites);
 
 #endif

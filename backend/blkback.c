@@ -304,7 +304,8 @@ static void begin(struct blkback *b, struct blk_request *req, struct blk_list *r
 	int err = parse(b, req, &why);
 
 	if (req->paid && !err)
-		blk_limit_correct(b->cfg.limit, &req->paid_cost, &req->plan);
+		blk_limit_correct(b->cfg.limit, &req->paid_cost, &req->plan,
+				  disk_overwrites(b->cfg.disk));
 	if (err)
 		refuse(b, req, err, why);
 	else

@@ -31,6 +31,8 @@ int disk_open(const struct disk_ops *ops, const struct disk_config *cfg,
 	(*out)->in_flight = 0;
 	(*out)->depth = cfg->depth;
 	(*out)->max_iov = cfg->max_iov;
+	/* A server is asked for zeros without holes. */
+	(*out)->overwrites = cfg->secure_overwrite || ops->link;
 	return 0;
 }
 
@@ -90,6 +92,11 @@ void disk_attend(struct disk *d)
 {
 	if (d->ops->link)
 		d->ops->reap(d);
+}
+
+bool disk_overwrites(const struct disk *d)
+{
+	return d->overwrites;
 }
 
 bool disk_releases_late(const struct disk *d)

@@ -150,6 +150,7 @@ struct disk_ops {
 struct disk {
 	const struct disk_ops *ops;
 	uint32_t in_flight, depth, max_iov;
+	bool overwrites;
 };
 
 extern const struct disk_ops disk_buffered;	/* page cache: disk-buffered.c */
@@ -171,6 +172,8 @@ bool disk_is_remote(const struct disk *d);
 void disk_link(struct disk *d, int sock);
 /* Of a remote one, when its fd is readable though nothing is in flight. */
 void disk_attend(struct disk *d);
+/* Whether a secure discard writes as many bytes as it is about. */
+bool disk_overwrites(const struct disk *d);
 bool disk_releases_late(const struct disk *d);
 /*
  * Returns when the kernel refers to no page of what has been done. Takes some

@@ -6,6 +6,8 @@
 #include "limiter.h"
 
 #define MILLION 1000000
+/* What is owed beyond, some 4 TB, is forgotten: an erased disk may be larger than a credit. */
+#define DEBT_MAX (INT64_MAX / 2 - MILLION)
 
 static void fill(struct limiter_bucket *b, uint64_t now_us)
 {
@@ -94,6 +96,8 @@ static void add_to(struct limiter_bucket *b, int64_t credit)
 	b->credit += credit;
 	if (b->credit > b->full)
 		b->credit = b->full;
+	if (b->credit < -DEBT_MAX)
+		b->credit = -DEBT_MAX;
 }
 
 static void add(struct limiter *l, enum limit_unit unit, enum limit_way way, int64_t credit)
@@ -102,22 +106,28 @@ static void add(struct limiter *l, enum limit_unit unit, enum limit_way way, int
 	add_to(&l->bucket[unit][way], credit);
 }
 
+static int64_t millionths(uint64_t n)
+{
+	return n < DEBT_MAX / MILLION ? (int64_t)n * MILLION : DEBT_MAX;
+}
+
 /* One, or as many as it is larger than request_bytes. */
 static int64_t requests(const struct limiter *l, uint64_t bytes)
 {
 	if (!l->request_bytes || bytes <= l->request_bytes)
 		return MILLION;
-	return (int64_t)(bytes * MILLION / l->request_bytes);
+	return millionths(bytes / l->request_bytes) +
+	       (int64_t)(bytes % l->request_bytes * MILLION / l->request_bytes);
 }
 
 void limiter_charge(struct limiter *l, const struct limiter_cost *cost)
 {
 	add(l, LIMIT_REQUESTS, cost->way, -requests(l, cost->bytes));
-	add(l, LIMIT_BYTES, cost->way, -(int64_t)(cost->bytes * MILLION));
+	add(l, LIMIT_BYTES, cost->way, -millionths(cost->bytes));
 }
 
 void limiter_refund(struct limiter *l, const struct limiter_cost *cost)
 {
 	add(l, LIMIT_REQUESTS, cost->way, requests(l, cost->bytes));
-	add(l, LIMIT_BYTES, cost->way, (int64_t)(cost->bytes * MILLION));
+	add(l, LIMIT_BYTES, cost->way, millionths(cost->bytes));
 }

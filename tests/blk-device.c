@@ -18,14 +18,15 @@ static void kick(void *arg, uint32_t queue)
 static void open_queue(struct device *d, uint32_t i)
 {
 	struct queue *q = &d->queue[i];
-	struct disk_config disk = { .fd = -1, .depth = 1024, .max_iov = BLKBACK_SEGMENTS_MAX };
+	struct disk_config disk = { .fd = -1, .depth = 1024, .max_iov = BLKBACK_SEGMENTS_MAX,
+				    .secure_overwrite = d->overwrites };
 	struct blkback_queue_config cfg = {
 		.domid = FAKE_DOMID, .abi = d->abi, .persistent = d->persistent,
 		.persistent_pages = PERSISTENT_PAGES,
 		.persistent_idle_ms = d->persistent_idle_ms,
 		.grants = d->grants, .features = &d->features,
 		.nr_slots = blkback_nr_slots(d->abi, d->order), .log = &d->log,
-		.gate = d->gate, .queue = i, .kick = kick, .kick_arg = d,
+		.gate = d->gate, .limit = d->limit, .queue = i, .kick = kick, .kick_arg = d,
 		.journal = journal_queue(d->journal, i),
 	};
 

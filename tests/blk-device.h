@@ -35,6 +35,8 @@ struct device {
 	uint32_t persistent_idle_ms;	/* 0: a minute */
 	enum vbd_grants grants;
 	struct vbd_features features;
+	bool overwrites;		/* how its disks do a secure discard */
+	struct blkback_limit *limit;
 	struct disk *medium;		/* what the disks of all queues show; NULL: each its own */
 
 	struct queue queue[2];

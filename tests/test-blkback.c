@@ -6,6 +6,7 @@
  */
 #include <unistd.h>
 #include "blk-device.h"
+#include "blkback-limit.h"
 #include "blkback-parse.h"
 #include "unit.h"
 
@@ -287,6 +288,37 @@ static void discards(struct device *d)
 static void test_discards(void)
 {
 	device_in_all_abis(discards);
+}
+
+/* Where it writes, a secure discard is paid for as a write of all that it is about. */
+static void test_limited_discards(void)
+{
+	struct limit limit = { .rate = { [LIMIT_BYTES][LIMIT_OUT] = { 1, 0 } } };
+
+	for (uint32_t i = 0; i < 4; i++) {
+		struct device d = { .overwrites = i & 1, .features.discard_secure = true };
+		bool held = d.overwrites && i & 2;
+
+		UNIT_EQ(blkback_limit_open(false, &d.limit), 0);
+		blkback_limit_set(d.limit, &limit);
+		device_open(&d);
+		blkback_limit_changed(d.b);
+		guest_discard(d.g, 1, 0, SECTORS, i & 2 ? BLKIF_DISCARD_SECURE : 0);
+		device_go(&d);
+		device_expect(&d, 1, BLKIF_OP_DISCARD, BLKIF_RSP_OKAY);
+		guest_discard(d.g, 2, 0, 8, 0);
+		device_go(&d);
+		UNIT_EQ(blkback_is_held_back(d.b), held);
+		if (held) {
+			device_expect_none(&d);
+			blkback_limit_set(d.limit, &(struct limit){ .request_bytes = 0 });
+			blkback_limit_changed(d.b);
+			device_go(&d);
+		}
+		device_expect(&d, 2, BLKIF_OP_DISCARD, BLKIF_RSP_OKAY);
+		device_close(&d);
+		blkback_limit_close(d.limit);
+	}
 }
 
 /* Every operation that writes, and none of those that do not. */
@@ -788,6 +820,7 @@ static const struct unit_test tests[] = {
 	{ "bad requests", test_refusals },
 	{ "bad indirect requests", test_refusals_indirect },
 	{ "discards", test_discards },
+	{ "discards, limited", test_limited_discards },
 	{ "a read-only disk", test_read_only },
 	{ "4K sectors", test_large_sectors },
 	{ "bounds", test_bounds },

@@ -235,6 +235,14 @@ static void test_extremes(void)
 	l = begin("bytes-per-second=1", now);
 	limiter_charge(&l, &(struct limiter_cost){ .way = LIMIT_OUT, .bytes = 16 << 20 });
 	UNIT_OK(limiter_wait_us(&l, LIMIT_OUT, now) / 1000000 >= (16 << 20) - 1);
+	/* Whole disks erased at once, larger than what can be owed: no present. */
+	l = begin("bytes-per-second=1,iops=1,iops-size-bytes=1", now);
+	for (uint32_t i = 0; i < 5; i++) {
+		limiter_charge(&l, &(struct limiter_cost){ LIMIT_OUT, (1ull << 40) << i });
+		UNIT_OK(limiter_wait_us(&l, LIMIT_OUT, now) / 1000000 >= (1ull << 40) - 1);
+	}
+	limiter_charge(&l, &(struct limiter_cost){ LIMIT_OUT, UINT64_MAX });
+	UNIT_OK(limiter_wait_us(&l, LIMIT_OUT, now) / 1000000 >= (1ull << 42));
 }
 
 static const struct unit_test tests[] = {
