@@ -15,7 +15,7 @@
 #include "histogram.h"
 #include "image-error.h"
 
-#define BLK_FIGURES_KIND 0x64000001u	/* raised with every change of what follows */
+#define BLK_FIGURES_KIND 0x64000002u	/* raised with every change of what follows */
 
 enum blk_latency { BLK_LATENCY_READ, BLK_LATENCY_WRITE, BLK_LATENCY_OTHER, BLK_NR_LATENCIES };
 
@@ -29,7 +29,7 @@ struct blk_figures {
 	uint64_t replayed;		/* taken by a worker that died */
 	uint64_t in_flight;		/* gauge: taken and not answered */
 	uint64_t segments;
-	uint64_t cached_pages;		/* made by readers: segments less the two below */
+	uint64_t cached_pages;		/* persistent: reached through what stays mapped */
 	uint64_t cache_maps;		/* ... for which a page was mapped to stay */
 	uint64_t cache_size_pages;	/* gauge: mapped and kept */
 	uint64_t mapped_pages;		/* mapped for one request */

@@ -283,9 +283,11 @@ static int attach_cached(struct blkback *b, struct blk_request *req)
 	int err = grant_cache_get(b->cache, req->grefs, req->plan.nr_segments, req->pages,
 				  req->holds);
 
-	if (!err)
-		req->how = BLK_PAGES_CACHED;
-	return err;
+	if (err)
+		return err;
+	req->how = BLK_PAGES_CACHED;
+	b->count->cached_pages += req->plan.nr_segments;
+	return 0;
 }
 
 /* A write's pages may be granted read-only. */

@@ -116,6 +116,8 @@ static void full_ring(struct device *d)
 	}
 	UNIT_EQ(got, 3 * nr);
 	UNIT_EQ(nr, 512);
+	UNIT_EQ(blkback_figures(d->b)->segments, 3 * nr);
+	UNIT_EQ(blkback_figures(d->b)->cached_pages, d->persistent ? 3 * nr : 0);
 }
 
 static void test_full_ring(void)

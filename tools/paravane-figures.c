@@ -67,11 +67,7 @@ bool figures_of_disk(const struct inventory_device *disk, struct blk_figures *ou
 {
 	struct blk_figures part;
 
-	if (!read_all(disk, (uint64_t *)out, (uint64_t *)&part, sizeof(part)))
-		return false;
-	if (out->segments > out->mapped_pages + out->copied_pages)
-		out->cached_pages = out->segments - out->mapped_pages - out->copied_pages;
-	return true;
+	return read_all(disk, (uint64_t *)out, (uint64_t *)&part, sizeof(part));
 }
 
 bool figures_of_nic(const struct inventory_device *nic, struct vif_figures *out)
