@@ -33,7 +33,7 @@ expect 2 "$paravane" watch --timeout never
 
 "$paravane" watch >"$tmp/events" &
 watch=$!
-"$paravane" watch one xvda --until connected --event connected --timeout 60 >"$tmp/until" &
+"$paravane" watch one xvda --until error,connected --event connected --timeout 60 >"$tmp/until" &
 until=$!
 "$paravane" watch one xvdb --event appeared --timeout 60 >"$tmp/other" &
 other=$!
@@ -54,6 +54,10 @@ comes "[x['worker_restarts'] for x in e if x['event'] == 'worker-went-on'] == [1
 
 "$paravane" limit one xvda iops=50 >/dev/null 2>"$tmp/limited" || fail "no limit: $(cat "$tmp/limited")"
 comes "n[4:5] == ['throttled']"
+# What was limited once is so no more: no news for who comes later.
+"$paravane" limit one xvda none >/dev/null 2>"$tmp/limited" || fail "no limit: $(cat "$tmp/limited")"
+comes "n[5:] == ['unthrottled']"
+expect 3 "$paravane" watch one xvda --event throttled --until throttled --timeout 3
 
 # One that was there before is told as the others.
 "$paravane" watch --number 2 --timeout 60 >"$tmp/late" || fail "--number ended with $?"

@@ -44,7 +44,7 @@ static const char help_text[] =
 "\n"
 "  --event LIST       only these events, with commas between them\n"
 "  --kind KIND        only vbd, vbd3, qdisk, vif or qnic\n"
-"  --until EVENT      end with status 0 after an event of this name\n"
+"  --until LIST       end with status 0 after the first of these events\n"
 "  --timeout SECONDS  end with status 3 after so long\n"
 "  --number N         end with status 0 after N lines\n"
 "  --backend DOMAIN   devices that this domain serves; default: this one\n"
@@ -79,6 +79,7 @@ struct watched {
 	struct inventory_device dev;
 	char domain[64];
 	bool seen, connected, closed, worker_dead, throttled;
+	bool counted;			/* throttled_passes is of some look */
 	XenbusState back, front;
 	char back_error[XENBUS_TEXT_BYTES], front_error[XENBUS_TEXT_BYTES];
 	uint32_t pid;
@@ -141,7 +142,7 @@ static void say(struct watch *w, json_t *o)
 		fflush(stdout);
 		w->printed++;
 	}
-	if ((w->until && !strcmp(w->until, event)) || (w->number && w->printed >= w->number))
+	if ((w->until && is_listed(w->until, event)) || (w->number && w->printed >= w->number))
 		w->done = true;
 	json_decref(o);
 }
@@ -367,20 +368,31 @@ static int hear_store(struct watch *w)
 
 /* ---- limits ---------------------------------------------------------------------------- */
 
-static uint64_t throttled_passes(const struct watched *d)
+static bool read_throttled(const struct watched *d, uint64_t *passes)
 {
 	static struct blk_figures disk;
 	static struct vif_figures nic;
+	bool found;
 
 	if (is_nic(d->dev.kind))
-		return figures_of_nic(&d->dev, &nic) ? nic.throttled : 0;
-	return figures_of_disk(&d->dev, &disk) ? disk.throttled : 0;
+		found = figures_of_nic(&d->dev, &nic);
+	else
+		found = figures_of_disk(&d->dev, &disk);
+	*passes = is_nic(d->dev.kind) ? nic.throttled : disk.throttled;
+	return found;
 }
 
+/* What was counted before the first look is no news, nor is what cannot be read now. */
 static void look_at_limits(struct watch *w, struct watched *d)
 {
-	uint64_t passes = throttled_passes(d), now = now_ms();
+	uint64_t passes, now = now_ms();
+	bool found = read_throttled(d, &passes);
 
+	if (!found)
+		passes = d->throttled_passes;
+	else if (!d->counted)
+		d->throttled_passes = passes;
+	d->counted |= found;
 	if (passes > d->throttled_passes) {
 		d->throttled_ms = now;
 		if (!d->throttled)
