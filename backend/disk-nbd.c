@@ -43,6 +43,7 @@ struct job {
 	struct disk_io *io;
 	TAILQ_ENTRY(job) link;		/* of active, or of free */
 	uint64_t since_ms;		/* submitted */
+	uint64_t progress_ms;		/* ... or last answered in part, or first of all since */
 	/* How much of it has been sent: where the next command begins. */
 	uint64_t at_bytes;
 	uint32_t iov, iov_bytes;
@@ -136,12 +137,21 @@ static void rewind_job(struct job *j)
 	j->phase = JOB_DATA;
 }
 
+static void note_progress(const struct nbd_disk *d, struct job *j)
+{
+	if (d->remote->timeout_ms)
+		j->progress_ms = now_ms();
+}
+
 static void finish_job(struct nbd_disk *d, struct job *j, int err)
 {
 	struct disk_io *io = j->io;
+	struct job *next = TAILQ_NEXT(j, link);
 
 	if (d->next_job == j)
-		d->next_job = TAILQ_NEXT(j, link);
+		d->next_job = next;
+	if (next && j == TAILQ_FIRST(&d->active))
+		note_progress(d, next);
 	TAILQ_REMOVE(&d->active, j, link);
 	TAILQ_INSERT_HEAD(&d->free, j, link);
 	j->io = NULL;
@@ -545,6 +555,7 @@ static void reap_finished(struct nbd_disk *d)
 			disk_stage_scatter(c->scatter, c->staged, c->staged_bytes);
 		free_command(d, c);
 		j->commands--;
+		note_progress(d, j);
 		if (err && !j->err)
 			j->err = err == ENOTSUP ? -EOPNOTSUPP : -err;
 		if (j->commands || j->phase != JOB_SENT)
@@ -652,6 +663,10 @@ static void fail_worn(struct nbd_disk *d)
 	}
 }
 
+/*
+ * A server may be given as much to do as it likes to take long for, by one job alone, or by
+ * those before it: it has its time for each answer.
+ */
 static void check_deadlines(struct nbd_disk *d)
 {
 	uint64_t now = now_ms(), limit = d->remote->timeout_ms;
@@ -667,7 +682,7 @@ static void check_deadlines(struct nbd_disk *d)
 		return;
 	if (d->ready) {
 		/* On its way on a connection that looks alive. */
-		if (!oldest->commands || now - MAX(oldest->since_ms, d->ready_ms) < limit)
+		if (!oldest->commands || now - MAX(oldest->progress_ms, d->ready_ms) < limit)
 			return;
 		d->gave_up = true;
 		give_up_connection(d, "no answer");
@@ -698,7 +713,8 @@ static void nbd_engine_submit(struct disk *disk, struct disk_io *chain)
 		rewind_job(j);
 		j->lost = 0;
 		j->io = chain;
-		j->since_ms = d->remote->timeout_ms ? now_ms() : 0;
+		note_progress(d, j);
+		j->since_ms = j->progress_ms;
 		TAILQ_INSERT_TAIL(&d->active, j, link);
 		if (!d->next_job)
 			d->next_job = j;
@@ -728,19 +744,24 @@ static void nbd_engine_reap(struct disk *disk)
 	struct nbd_disk *d = of(disk);
 	struct epoll_event ev[2];
 	uint64_t ticks;
+	bool ticked = false;
 	int nr;
 
 	d->busy = true;
 	nr = epoll_wait(d->epoll_fd, ev, ARRAY_LEN(ev), 0);
 	for (int i = 0; i < nr; i++) {
 		if (ev[i].data.fd == d->timer_fd) {
-			if (read(d->timer_fd, &ticks, sizeof(ticks)) > 0)
-				check_deadlines(d);
+			ticked = read(d->timer_fd, &ticks, sizeof(ticks)) > 0;
 		} else if (ev[i].data.fd == d->sock) {
 			move_socket(d, ev[i].events);
 		}
 	}
 	settle(d);
+	/* What has come is heard first: it may be us who did not run for so long. */
+	if (ticked) {
+		check_deadlines(d);
+		settle(d);
+	}
 	d->busy = false;
 }
 

@@ -12,11 +12,11 @@
 #include "unit.h"
 #include "util.h"
 
-enum { NBD_READ, NBD_WRITE, NBD_DISC, NBD_FLUSH, NBD_KINDS };
+enum { NBD_READ, NBD_WRITE, NBD_DISC, NBD_FLUSH, NBD_TRIM, NBD_KINDS };
 
 #define REQUEST_BYTES 28u
 #define HELLO_BYTES 152u		/* the protocol's old style: the server speaks, and that is it */
-#define FLAGS 0x5u			/* has flags, can flush */
+#define FLAGS 0x25u			/* has flags, can flush and trim */
 #define TIMEOUT_MS 1000u
 #define PATIENCE_MS 10000
 
@@ -29,6 +29,8 @@ struct server {
 	uint32_t err[NBD_KINDS];	/* what it answers */
 	bool once;			/* ... to the first only */
 	bool deaf, mute;		/* answers nothing; does not even greet */
+	uint32_t pace_ms;		/* between two answers */
+	uint64_t next_ms;
 	bool ends_at_write;		/* at page 7: in the middle of what it has */
 };
 
@@ -150,12 +152,12 @@ static void server_turn(void)
 	n = recv(server.sock, server.in + server.used, sizeof(server.in) - server.used, 0);
 	if (!n)
 		end_server();
-	if (n <= 0)
-		return;
-	server.used += (size_t)n;
-	while (server.sock >= 0 && (taken = serve_one())) {
+	if (n > 0)
+		server.used += (size_t)n;
+	while (server.sock >= 0 && now_ms() >= server.next_ms && (taken = serve_one())) {
 		server.used -= taken;
 		memmove(server.in, server.in + taken, server.used);
+		server.next_ms = server.pace_ms ? now_ms() + server.pace_ms : 0;
 	}
 }
 
@@ -388,6 +390,28 @@ static void test_many_pieces(void)
 	teardown();
 }
 
+/* An operation of many commands, and one behind it: each answer in time, all together not. */
+static void test_steady(void)
+{
+	struct io large, behind;
+
+	setup(false, TIMEOUT_MS);
+	server.bytes = 8ull << 30;
+	link_server();
+	UNIT_OK(becomes_ready(1));
+	server.pace_ms = TIMEOUT_MS / 5;
+	set_io(&large, DISK_DISCARD, 0, server.bytes);
+	disk_submit(disk, &large.io);
+	submit(&behind, DISK_READ, 0, PAGE);
+	UNIT_EQ(wait_io(&large), 0);
+	UNIT_EQ(server.seen[NBD_TRIM], 8);
+	UNIT_EQ(wait_io(&behind), 0);
+	UNIT_EQ(nr_lost, 0);
+	server.deaf = true;
+	UNIT_EQ(run(DISK_READ, 0, PAGE), -ETIMEDOUT);
+	teardown();
+}
+
 /* A server that takes a connection and does not even greet. */
 static void test_mute(void)
 {
@@ -434,6 +458,7 @@ int main(void)
 		{ "the last flush", test_last_flush },
 		{ "a request that ends the server", test_deadly },
 		{ "more pieces than commands", test_many_pieces },
+		{ "many answers, each in time", test_steady },
 		{ "a server that does not greet", test_mute },
 		{ "a smaller server", test_smaller },
 	};
