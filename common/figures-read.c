@@ -76,22 +76,55 @@ int figures_read(int fd, const struct figures_layout *layout, uint32_t part, voi
 }
 
 /*
- * Off: the pages stay until the writer has surely seen it. Who is in the middle of a record
- * would get its page back from a tmpfs that may be full.
+ * Who traces holds a shared lock on the word, which goes with the process however it ends.
+ * Nobody waits for one: the worker has the file too, and may be in a guest's hands.
  */
-int figures_trace(int fd, const struct figures_layout *layout, bool on)
+static bool lock_wanted(int fd, short type)
 {
-	uint32_t wanted = on;
-	int err = 0;
+	struct flock lock = {
+		.l_type = type, .l_whence = SEEK_SET,
+		.l_start = offsetof(struct figures_header, wanted), .l_len = 1,
+	};
 
-	for (uint32_t i = 0; on && !err && i < layout->nr_parts; i++)
-		err = posix_fallocate(fd, (off_t)figures_ring_at(layout, i), (off_t)RING_BYTES);
-	if (err)
-		return -err;
+	return !fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+static int set_wanted(int fd, uint32_t wanted)
+{
 	if (pwrite(fd, &wanted, sizeof(wanted), offsetof(struct figures_header, wanted)) !=
 	    sizeof(wanted))
 		return -errno;
 	return 0;
+}
+
+int figures_trace(int fd, const struct figures_layout *layout)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < layout->nr_parts; i++)
+		err = posix_fallocate(fd, (off_t)figures_ring_at(layout, i), (off_t)RING_BYTES);
+	return err ? -err : figures_trace_on(fd);
+}
+
+int figures_trace_on(int fd)
+{
+	lock_wanted(fd, F_RDLCK);
+	return set_wanted(fd, 1);
+}
+
+/*
+ * Its own lock goes first: of two that end at once neither would find itself alone.
+ *
+ * The pages stay until the writer has surely seen it. Who is in the middle of a record
+ * would get its page back from a tmpfs that may be full.
+ */
+void figures_trace_end(int fd)
+{
+	lock_wanted(fd, F_UNLCK);
+	if (!lock_wanted(fd, F_WRLCK))
+		return;
+	set_wanted(fd, 0);
+	lock_wanted(fd, F_UNLCK);
 }
 
 /* Up to the ring's end, where a second call goes on. */

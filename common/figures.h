@@ -91,10 +91,17 @@ int figures_read_layout(int fd, struct figures_layout *out);
 int figures_read(int fd, const struct figures_layout *layout, uint32_t part, void *to);
 
 /*
- * Asks the writer for records, or not any more. fd: open for writing too. From the first
+ * Asks the writer for records. fd: open for writing too, and by nobody else. From the first
  * time on the rings have memory, until the file goes. -ENOSPC: no room for them.
  */
-int figures_trace(int fd, const struct figures_layout *layout, bool on);
+int figures_trace(int fd, const struct figures_layout *layout);
+/* Again, now and then: another that ended just as we began may have ended it for us too. */
+int figures_trace_on(int fd);
+/*
+ * The last who wanted records does not any more. One that was killed counts no more, but
+ * they end with the next that ends.
+ */
+void figures_trace_end(int fd);
 /*
  * Copies records of a part that came since *next, at most max, and moves *next behind
  * them; *lost is how many were overwritten before they could be read. Begin with *next

@@ -4,6 +4,7 @@
  * of its rings is told what it missed, and believes no file.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -176,7 +177,7 @@ static void test_ring(void)
 	figures_ring(f, 1, &ring);
 	UNIT_OK(!figures_wanted(&ring));
 	write_records(&ring, 50);
-	UNIT_EQ(figures_trace(fd, &layout, true), 0);
+	UNIT_EQ(figures_trace(fd, &layout), 0);
 	UNIT_OK(figures_wanted(&ring));
 	expected = written;
 	read_all(fd, &next, &expected, &lost);
@@ -191,8 +192,43 @@ static void test_ring(void)
 	read_all(fd, &next, &expected, &lost);
 	UNIT_EQ(expected, written);
 	UNIT_OK(lost >= 2 * FIGURES_RECORDS && lost < 3 * FIGURES_RECORDS);
-	UNIT_EQ(figures_trace(fd, &layout, false), 0);
+	figures_trace_end(fd);
 	UNIT_OK(!figures_wanted(&ring));
+	figures_close(f);
+	close(fd);
+}
+
+/* One of several readers ends, or is killed. */
+static void test_readers(void)
+{
+	struct figures_ring ring;
+	struct figures *f = NULL;
+	int fd = new_file(), reader[3];
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	UNIT_EQ(figures_open(fd, &layout, &f), 0);
+	figures_ring(f, 0, &ring);
+	for (uint32_t i = 0; i < 3; i++) {
+		reader[i] = open(path, O_RDWR | O_CLOEXEC);
+		UNIT_EQ(figures_trace(reader[i], &layout), 0);
+	}
+	figures_trace_end(reader[0]);
+	UNIT_OK(figures_wanted(&ring));
+	close(reader[1]);
+	UNIT_OK(figures_wanted(&ring));
+	figures_trace_end(reader[2]);
+	UNIT_OK(!figures_wanted(&ring));
+	/* It ends with another. */
+	UNIT_EQ(figures_trace(reader[2], &layout), 0);
+	close(reader[2]);
+	UNIT_OK(figures_wanted(&ring));
+	UNIT_EQ(figures_trace(reader[0], &layout), 0);
+	figures_trace_end(reader[0]);
+	UNIT_OK(!figures_wanted(&ring));
+	UNIT_EQ(figures_trace_on(reader[0]), 0);
+	UNIT_OK(figures_wanted(&ring));
+	close(reader[0]);
 	figures_close(f);
 	close(fd);
 }
@@ -203,6 +239,7 @@ static const struct unit_test tests[] = {
 	{ "a file outlives its writer", test_outlives },
 	{ "files that are not as they should be", test_others },
 	{ "a ring, and what was lost of it", test_ring },
+	{ "several readers of rings", test_readers },
 };
 
 int main(void)

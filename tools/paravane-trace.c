@@ -43,6 +43,7 @@ static const char help_text[] =
 
 #define BATCH 1024u
 #define PAUSE_MS 10
+#define AGAIN_MS 200
 
 enum { OPT_SECONDS = 256, OPT_JSON };
 
@@ -281,11 +282,16 @@ static int fetch(struct trace *t, uint32_t queue)
 static int follow(struct trace *t)
 {
 	const struct timespec pause = { 0, PAUSE_MS * 1000000l };
+	uint64_t asked_ms = now_ms();
 	int rc = 0;
 
 	while (rc >= 0 && !is_over(t)) {
 		int came = 0;
 
+		if (now_ms() - asked_ms >= AGAIN_MS) {
+			figures_trace_on(t->reader.fd);
+			asked_ms = now_ms();
+		}
 		for (uint32_t q = 0; rc >= 0 && q < t->reader.layout.nr_parts; q++) {
 			rc = fetch(t, q);
 			came += rc > 0;
@@ -312,7 +318,7 @@ static int trace(struct trace *t)
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	rc = figures_trace(t->reader.fd, &t->reader.layout, true);
+	rc = figures_trace(t->reader.fd, &t->reader.layout);
 	t->on = !rc;
 	if (rc)
 		return complain(STATUS_ERROR, "trace: no room for records: %s", strerror(-rc));
@@ -380,7 +386,7 @@ static int open_trace(struct trace *t, char **argv)
 static void close_trace(struct trace *t)
 {
 	if (t->on)
-		figures_trace(t->reader.fd, &t->reader.layout, false);
+		figures_trace_end(t->reader.fd);
 	if (t->to && t->to != stdout)
 		fclose(t->to);
 	figures_reader_close(&t->reader);
