@@ -200,6 +200,8 @@ struct netback {
 	struct nb_evtchn *evtchn;
 	uint32_t nr_evtchn;
 	struct nb_queue *active;	/* looked at in every pass */
+	struct nb_queue *cut;		/* the first for which the last pass was full, or NULL */
+	uint32_t cut_had;		/* ... and what it had of its share by then */
 	struct nb_port *uplinks;
 	struct nb_port *ctrl;		/* whose control ring has something */
 	uint64_t now_us, now_ms;
@@ -241,7 +243,7 @@ void nb_break(struct nb_port *p, const char *why);
 bool nb_parse(struct nb_frame *f);
 
 /* netback-tx.c: takes requests, gives answers */
-/* At most share frames. */
+/* At most share frames; in nb->cut is who did not get as many since the pass is full. */
 void nb_tx_gather(struct netback *nb, struct nb_queue *q, uint32_t share);
 /* The copies of heads have run: notes which failed. */
 void nb_tx_headed(struct netback *nb);

@@ -190,6 +190,8 @@ bool netback_final(struct netback *nb)
 		if (ask(q)) {
 			work = true;
 		} else if (!q->fifo_nr && !out_of_credit(q->port) && !moderation_owes(&q->tx_told)) {
+			if (nb->cut == q)
+				nb->cut = NULL;
 			*at = q->next_active;
 			q->active = false;
 			continue;
@@ -228,18 +230,24 @@ int64_t netback_timeout_us(const struct netback *nb, uint64_t now_us)
 
 /* ---- the pass --------------------------------------------------------------------------- */
 
-/* Whoever was first comes last next time. */
+/*
+ * Whoever was first comes last next time; and when the pass was full before all had their
+ * share, so do all that had it: the next one goes on where this one stopped.
+ */
 static void rotate(struct netback *nb)
 {
-	struct nb_queue *first = nb->active, **at;
+	struct nb_queue *first = nb->active, *next, **at;
 
-	if (!first || !first->next_active)
+	if (!first || nb->cut == first)
 		return;
-	nb->active = first->next_active;
-	first->next_active = NULL;
-	for (at = &nb->active; *at; at = &(*at)->next_active)
+	next = nb->cut ? nb->cut : first->next_active;
+	for (at = &nb->active; *at != next; at = &(*at)->next_active)
+		;
+	*at = NULL;
+	for (at = &next; *at; at = &(*at)->next_active)
 		;
 	*at = first;
+	nb->active = next;
 }
 
 /* The control rings that had an event; asks each for the next. */
@@ -314,15 +322,21 @@ static uint32_t share_of(const struct nb_queue *q, const struct senders *s)
 static void gather(struct netback *nb)
 {
 	bool uplinks_first = nb->stats.passes & 1;
+	const struct nb_queue *cut = nb->cut;
+	uint32_t had = nb->cut_had;
 	struct senders senders;
 
+	nb->cut = NULL;
 	count_senders(nb, &senders);
 	nb->nr_taken = 0;
 	if (uplinks_first)
 		gather_uplinks(nb);
-	for (struct nb_queue *q = nb->active; q; q = q->next_active)
+	for (struct nb_queue *q = nb->active; q; q = q->next_active) {
+		uint32_t share = share_of(q, &senders);
+
 		if (!q->port->broken)
-			nb_tx_gather(nb, q, share_of(q, &senders));
+			nb_tx_gather(nb, q, q == cut && had < share ? share - had : share);
+	}
 	if (!uplinks_first)
 		gather_uplinks(nb);
 }

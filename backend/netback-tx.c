@@ -399,6 +399,7 @@ void nb_tx_gather(struct netback *nb, struct nb_queue *q, uint32_t share)
 	struct nb_port *p = q->port;
 	int nr = ring_back_pending(&q->tx);
 	const char *why;
+	uint32_t i;
 
 	if (nr < 0) {
 		nb_break(p, "the tx ring's producer is impossible");
@@ -406,7 +407,7 @@ void nb_tx_gather(struct netback *nb, struct nb_queue *q, uint32_t share)
 	}
 	if (nr)
 		moderation_heard(&q->tx_told, nb->now_us);
-	for (uint32_t i = 0; nr && i < share && q->free && has_room(nb); i++) {
+	for (i = 0; nr && i < share && q->free && has_room(nb); i++) {
 		struct nb_frame *f;
 		uint16_t bytes = 0;
 
@@ -424,6 +425,10 @@ void nb_tx_gather(struct netback *nb, struct nb_queue *q, uint32_t share)
 		if (!f->fault && !f->group)
 			copy_head(nb, f);
 		nb->taken[nb->nr_taken++] = f;
+	}
+	if (!nb->cut && nr && i < share && q->free && !has_room(nb)) {
+		nb->cut = q;
+		nb->cut_had = i;
 	}
 	nb_journal_taken(q->journal, &q->tx);
 }

@@ -581,6 +581,8 @@ static void leave_lists(struct netback *nb, struct nb_port *p)
 			*at = p->next_ctrl;
 			break;
 		}
+	if (nb->cut && nb->cut->port == p)
+		nb->cut = NULL;
 	for (struct nb_queue **at = &nb->active; *at;) {
 		if ((*at)->port == p)
 			*at = (*at)->next_active;

@@ -213,6 +213,53 @@ static void test_queues(void)
 	world_close(&w);
 }
 
+/* Of 18 slots each, which the switch refuses: four such rings are all that a pass takes. */
+static void fill_slots(struct world *w, uint32_t guest, uint32_t queue, uint32_t nr)
+{
+	struct net_guest_how how = { .queue = queue };
+
+	for (uint32_t i = 0; i < UNIT_LEN(how.cut); i++)
+		how.cut[i] = 30;
+	net_plain(frame, 18 * 30, 2, 0x77, 0);
+	while (nr--)
+		UNIT_EQ(net_guest_send(&w->guest[guest], frame, 18 * 30, &how), 18);
+}
+
+/* Where a full pass stops the next one goes on: of six queues none waits for two. */
+static void test_full_passes(void)
+{
+	struct world w = { .nr = 3, .nr_queues = 2 };
+	uint32_t waits[6] = { 0 }, taken[6] = { 0 }, longest = 0, most = 0, least = UINT32_MAX;
+
+	world_open(&w);
+	world_learn(&w);
+	for (uint32_t i = 0; i < 6; i++)
+		fill_slots(&w, i / 2, i % 2, 14);
+	for (uint32_t round = 0; round < 60; round++) {
+		world_pass(&w);
+		for (uint32_t i = 0; i < 6; i++) {
+			uint32_t nr = net_guest_answers(&w.guest[i / 2], i % 2, NULL) / 18;
+
+			fill_slots(&w, i / 2, i % 2, nr);
+			taken[i] += nr;
+			waits[i] = nr ? 0 : waits[i] + 1;
+			longest = MAX(longest, waits[i]);
+		}
+	}
+	UNIT_EQ(longest, 1);
+	for (uint32_t i = 0; i < 6; i++) {
+		most = MAX(most, taken[i]);
+		least = MIN(least, taken[i]);
+	}
+	UNIT_OK(most - least <= 14);
+	/* Nor does it matter who of them goes. */
+	for (uint32_t guest = 0; guest < 3; guest++) {
+		world_pass(&w);
+		world_remove(&w, guest);
+	}
+	world_close(&w);
+}
+
 /* Rounds in which both keep all their rings full: what is taken of each. */
 static void compete(struct world *w, uint32_t nr_queues, uint32_t from[2])
 {
@@ -321,6 +368,7 @@ static const struct unit_test tests[] = {
 	{ "a guest's queues have one share", test_queues },
 	{ "shares by weight", test_weights },
 	{ "a share is no limited guest's that waits", test_weight_of_held },
+	{ "passes that are full", test_full_passes },
 	{ "floods do not keep an uplink out", test_uplink },
 };
 
