@@ -38,8 +38,10 @@
 #define NB_AREA_BYTES 2048u		/* frames no longer than this are copied in and out */
 #define NB_AREAS 368u
 #define NB_HEAD_BYTES 66u		/* a first slot of as many is taken for the headers */
-#define NB_BUFFERS 320u			/* frames in our own memory */
-/* Of these, waiting for one port; and no more than half of what is free, whoever has the rest. */
+/* Frames in our own memory: what a pass takes, and what has waited for longer. */
+#define NB_BUFFERS (NB_TAKEN + NB_BUFFERS_HELD)
+#define NB_BUFFERS_HELD 320u
+/* Of these, for one port; where it is full, no more than half of what the others leave. */
 #define NB_BUFFERS_PER_PORT 64u
 #define NB_BUFFERS_INSTEAD 16u		/* ... and not in their senders' pages */
 #define NB_BUFFER_BYTES (65536u + GRANT_PAGE_BYTES)	/* whole pages: a copy seldom straddles two */
@@ -73,6 +75,7 @@ struct nb_frame {
 	uint32_t head_bytes;
 	uint32_t bytes;
 	uint32_t refs;
+	uint32_t waits;			/* in so many fifos of guests', in our memory */
 	uint64_t since_cycles;		/* of the pass that took it from where it came */
 	bool csum_blank, csum_validated;
 	uint8_t gso;			/* XEN_NETIF_GSO_TYPE_* */
@@ -223,7 +226,7 @@ struct netback {
 	uint16_t free_areas[NB_AREAS];
 	uint8_t *buffers;
 	struct nb_frame *buffer_frames, *free_buffers;
-	uint32_t nr_free_buffers;
+	uint32_t nr_held;		/* buffers that wait for some guest */
 	struct vswitch_decision decision;
 	struct nb_flip *flip;		/* NULL: nobody gives pages */
 	struct nb_mirror *mirror;	/* NULL: nobody captures */
@@ -278,6 +281,9 @@ static inline struct nb_delivery *nb_waiting(struct nb_queue *q, uint32_t index)
 }
 /* The first that waits is done with. */
 void nb_rx_pop(struct nb_queue *q);
+/* Whether one more in our memory may wait for q; one waits for p. */
+bool nb_rx_has_buffers(const struct nb_queue *q);
+void nb_rx_hold(struct nb_port *p, struct nb_frame *m);
 
 /* netback-join.c */
 /*

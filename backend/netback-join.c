@@ -77,6 +77,9 @@ void nb_join(struct netback *nb, struct nb_queue *q, uint32_t nr_slots)
 	/* Two are for extra infos. */
 	if (nr_slots < 4)
 		return;
+	/* One in place of several that are in our memory already is none more. */
+	if (joined.frame->from && !nb_rx_has_buffers(q))
+		return;
 	nr = count(q, &j, (nr_slots - 2) * GRANT_PAGE_BYTES);
 	if (nr < 2)
 		return;
@@ -90,6 +93,6 @@ void nb_join(struct netback *nb, struct nb_queue *q, uint32_t nr_slots)
 	q->fifo_head--;
 	q->fifo_nr++;
 	*nb_waiting(q, 0) = joined;
-	q->port->nr_buffers++;
+	nb_rx_hold(q->port, m);
 	nb->stats.joined += nr;
 }

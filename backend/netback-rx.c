@@ -18,15 +18,30 @@
 
 /* ---- waiting ----------------------------------------------------------------------- */
 
+void nb_rx_hold(struct nb_port *p, struct nb_frame *m)
+{
+	p->nr_buffers++;
+	if (!m->waits++)
+		p->nb->nr_held++;
+}
+
+static void done_with(struct nb_port *p, struct nb_frame *f)
+{
+	if (!f->from) {
+		p->nr_buffers--;
+		if (!--f->waits)
+			p->nb->nr_held--;
+	}
+	nb_frame_put(f);
+}
+
 void nb_rx_pop(struct nb_queue *q)
 {
 	struct nb_frame *f = nb_waiting(q, 0)->frame;
 
 	q->fifo_head++;
 	q->fifo_nr--;
-	if (!f->from)
-		q->port->nr_buffers--;
-	nb_frame_put(f);
+	done_with(q->port, f);
 }
 
 static void lose(struct nb_port *p, uint32_t bytes, enum vswitch_drop why)
@@ -59,10 +74,43 @@ static bool is_to_be_pulled(const struct nb_queue *q, struct nb_frame *f)
 	       !nb_suits(f, p->gso_tcpv4, p->gso_tcpv6, p->ipv4_csum, p->ipv6_csum);
 }
 
-/* Those who are full, however many they are, leave something for the others. */
-static bool has_buffers(const struct nb_port *p)
+/* Those who are full, however many they are, leave something for others that are. */
+static uint32_t most_of(uint32_t nr_free)
 {
-	return p->nr_buffers < MIN(NB_BUFFERS_PER_PORT, p->nb->nr_free_buffers / 2);
+	return MIN(NB_BUFFERS_PER_PORT, nr_free / 2);
+}
+
+static uint32_t buffers_left(const struct netback *nb)
+{
+	return nb->nr_held < NB_BUFFERS_HELD ? NB_BUFFERS_HELD - nb->nr_held : 0;
+}
+
+/* What leaves in the pass in which it came takes nothing from anybody. */
+bool nb_rx_has_buffers(const struct nb_queue *q)
+{
+	uint32_t most = is_full(q) ? most_of(buffers_left(q->port->nb)) : NB_BUFFERS_PER_PORT;
+
+	return q->port->nr_buffers < most;
+}
+
+/* It did not leave: the last that would not have been let in, had that been known, go. */
+static void make_room(struct nb_queue *q)
+{
+	struct nb_port *p = q->port;
+
+	for (uint32_t i = q->fifo_nr; i--;) {
+		struct nb_frame *f = nb_waiting(q, i)->frame;
+
+		if (p->nr_buffers <= most_of(buffers_left(p->nb) + 1))
+			break;
+		if (f->from)
+			continue;
+		for (uint32_t at = i; at + 1 < q->fifo_nr; at++)
+			*nb_waiting(q, at) = *nb_waiting(q, at + 1);
+		q->fifo_nr--;
+		lose(p, f->bytes, VSWITCH_QUEUE_FULL);
+		done_with(p, f);
+	}
 }
 
 /*
@@ -80,7 +128,7 @@ static bool may_wait(const struct nb_queue *q, const struct nb_frame *f, bool pu
 {
 	if (q->fifo_nr == NB_FIFO)
 		return false;
-	if ((pulled || !f->from) && !has_buffers(q->port))
+	if ((pulled || !f->from) && !nb_rx_has_buffers(q))
 		return false;
 	if (q->stalled && !has_recovered(q))
 		return false;
@@ -114,7 +162,7 @@ void nb_rx_enqueue(struct nb_queue *q, struct nb_frame *f, const struct vswitch_
 	}
 	f->refs++;
 	if (!f->from)
-		p->nr_buffers++;
+		nb_rx_hold(p, f);
 	q->fifo[(q->fifo_head + q->fifo_nr++) & (NB_FIFO - 1)] = (struct nb_delivery){
 		.frame = f, .since_ms = nb->now_ms, .tci = tci, .tag = out->tag,
 	};
@@ -511,6 +559,7 @@ static void charge(struct nb_port *p, const struct nb_frame *f)
 uint32_t nb_rx_fill(struct netback *nb, struct nb_queue *q)
 {
 	int nr = ring_back_pending(&q->rx);
+	bool was_full = is_full(q);
 	uint32_t done = 0;
 
 	if (nr < 0) {
@@ -520,19 +569,20 @@ uint32_t nb_rx_fill(struct netback *nb, struct nb_queue *q)
 	q->blocked = false;
 	q->rx_most = MAX(q->rx_most, (uint32_t)nr);
 	for (; q->fifo_nr; done++) {
+		bool goes = !q->port->limit.on || within_limit(q->port);
 		struct nb_delivery *d;
-		bool held;
 
-		if (q->fifo_nr > 1)
+		if (goes && q->fifo_nr > 1)
 			nb_join(nb, q, (uint32_t)nr);
 		d = nb_waiting(q, 0);
 		if (!batch_has_room(nb))
 			nb_rx_flush(nb);
-		held = q->port->limit.on && !within_limit(q->port);
-		if (!d->frame->fault && (held || !place(nb, q, d, &nr))) {
+		if (!d->frame->fault && !(goes && place(nb, q, d, &nr))) {
 			q->blocked = true;
 			q->rx_seen = (uint32_t)nr;
-			q->rx_short = held ? 0 : MIN(q->rx_seen, ALL_SLOTS - 1);
+			q->rx_short = goes ? MIN(q->rx_seen, ALL_SLOTS - 1) : 0;
+			if (!was_full)
+				make_room(q);
 			break;
 		}
 		if (d->frame->fault)

@@ -16,12 +16,12 @@ struct nb_frame *nb_buffer_get(struct netback *nb)
 	if (!m)
 		return NULL;
 	nb->free_buffers = m->next;
-	nb->nr_free_buffers--;
 	m->next = NULL;
 	m->from = NULL;
 	m->pulled = NULL;
 	m->since_cycles = nb->pass_cycles;
 	m->refs = 1;
+	m->waits = 0;
 	m->bytes = 0;
 	m->head = m->data;
 	m->csum_blank = m->csum_validated = false;

@@ -356,7 +356,6 @@ void nb_frame_put(struct nb_frame *f)
 	}
 	f->next = f->port->nb->free_buffers;
 	f->port->nb->free_buffers = f;
-	f->port->nb->nr_free_buffers++;
 }
 
 /* ---- gathering ---------------------------------------------------------------------- */

@@ -105,7 +105,6 @@ static int open_buffers(struct netback *nb)
 		m->next = nb->free_buffers;
 		nb->free_buffers = m;
 	}
-	nb->nr_free_buffers = NB_BUFFERS;
 	return 0;
 }
 

@@ -20,7 +20,7 @@
 #define PAGE 4096u
 #define GREFS 8192u
 #define FIRST_GREF 8u
-#define PORTS 32u
+#define PORTS 96u
 
 struct grant {
 	bool granted, read_only;

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #define FAKE_DOMID 7u
-#define FAKE_PAGES 2048u
+#define FAKE_PAGES 4096u
 #define FAKE_PORT 11u		/* the guest's own, the first of several */
 
 /* Forgets everything; the guest's pages are zeroed. */

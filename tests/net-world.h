@@ -12,7 +12,7 @@
 #include "net-guest.h"
 #include "netback.h"
 
-#define WORLD_GUESTS 3u
+#define WORLD_GUESTS 15u
 
 struct world {
 	/* Set before world_open(): */

@@ -208,6 +208,31 @@ static void test_few_slots(void)
 	world_close(&w);
 }
 
+/* None is made for a guest whose limit is used up: it would only take up room. */
+static void test_limit_used_up(void)
+{
+	struct limit limit = { .request_bytes = 0 };
+	struct world w = { .nr = 2 };
+
+	limit.rate[LIMIT_REQUESTS][LIMIT_OUT] = (struct limit_rate){ .per_second = 1, .burst = 1 };
+	world_open(&w);
+	world_learn(&w);
+	netback_set_limit(w.nb, w.port[1], &limit);
+	send_segments(&w, 1);
+	UNIT_OK(net_guest_receive(&w.guest[1], &got));
+	net_guest_answers(&w.guest[0], 0, NULL);
+	send_segments(&w, 5);
+	UNIT_OK(!net_guest_receive(&w.guest[1], &got));
+	UNIT_EQ(nr_joined(&w), 0);
+	UNIT_EQ(net_guest_answers(&w.guest[0], 0, NULL), 0);
+	memset(&limit, 0, sizeof(limit));
+	netback_set_limit(w.nb, w.port[1], &limit);
+	world_run(&w);
+	UNIT_OK(net_guest_receive(&w.guest[1], &got) && payload_is_right(0));
+	UNIT_EQ(nr_joined(&w), 5);
+	world_close(&w);
+}
+
 /* Their middles are in their sender's pages only. */
 static void test_jumbo(void)
 {
@@ -386,6 +411,7 @@ static const struct unit_test tests[] = {
 	{ "with checksums", test_with_checksums },
 	{ "another stream's between them", test_between_them },
 	{ "few slots", test_few_slots },
+	{ "a limit that is used up", test_limit_used_up },
 };
 
 int main(void)

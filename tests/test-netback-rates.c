@@ -360,6 +360,75 @@ static void test_uplink(void)
 	close(pair[1]);
 }
 
+#define FOR_ALL 320u		/* frames that wait in the back end's own memory */
+
+/* So many come for a guest at once. */
+static void from_outside(struct world *w, int fd, uint32_t uplink, uint8_t to, uint32_t nr)
+{
+	struct { struct virtio_net_hdr h; uint8_t data[100]; } in = { .h = { 0 } };
+
+	net_plain(in.data, sizeof(in.data), to, 0x50, 0);
+	while (nr--)
+		UNIT_EQ(write(fd, &in, sizeof(in)), (int)sizeof(in));
+	netback_uplink_ready(w->nb, uplink);
+	world_run(w);
+}
+
+/*
+ * However many receivers do not keep up, with slots or with their limits: who does misses
+ * nothing of a burst, nor does the kernel.
+ */
+static void test_many_are_full(void)
+{
+	struct world w = { .nr = WORLD_GUESTS };
+	const uint32_t well = WORLD_GUESTS - 1;
+	struct vswitch_port_config port = { .any_source = true };
+	int pair[2], buffer = 1 << 20;
+	uint8_t out[200];
+	uint32_t number, kept = 0, nr = 0;
+	struct log_peer log;
+
+	world_open(&w);
+	UNIT_NEED(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair));
+	setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+	setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+	log_peer_init(&log, "uplink");
+	UNIT_NEED(!netback_add_uplink(w.nb, pair[0], true, &port, &log, &number));
+	for (uint32_t i = 0; i < well; i++) {
+		if (i & 1)
+			set(&w, i, "rx-packets-per-second=1,rx-packets-burst=1");
+		else
+			world_withhold(&w, i);
+	}
+	while (read(pair[1], out, sizeof(out)) > 0)
+		;
+	for (uint32_t round = 0; round < 3; round++) {
+		for (uint32_t i = 0; i < well; i++) {
+			from_outside(&w, pair[1], number, (uint8_t)i, 64);
+			received(&w, i);
+		}
+		from_outside(&w, pair[1], number, (uint8_t)well, 64);
+		UNIT_EQ(received(&w, well), 64);
+		UNIT_EQ(lost(&w, well), 0);
+		net_plain(frame, 100, 0x50, (uint8_t)well, 0);
+		for (uint32_t i = 0; i < 64; i++)
+			net_guest_send(&w.guest[well], frame, 100, NULL);
+		world_run(&w);
+		UNIT_EQ(net_guest_answers(&w.guest[well], 0, NULL), 64);
+		while (read(pair[1], out, sizeof(out)) > 0)
+			nr++;
+	}
+	UNIT_EQ(nr, 3 * 64);
+	/* The first of them have something that waits, and all together no more than that. */
+	for (uint32_t i = 0; i < well; i++)
+		kept += 3 * 64 - (uint32_t)lost(&w, i);
+	UNIT_OK(lost(&w, 0) < 3 * 64 && lost(&w, 8) < 3 * 64);
+	UNIT_OK(kept > 300 && kept <= FOR_ALL + well);
+	world_close(&w);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 static const struct unit_test tests[] = {
 	{ "packets that a guest sends", test_tx },
 	{ "bytes, and both ways together", test_bytes },
@@ -369,6 +438,7 @@ static const struct unit_test tests[] = {
 	{ "shares by weight", test_weights },
 	{ "a share is no limited guest's that waits", test_weight_of_held },
 	{ "passes that are full", test_full_passes },
+	{ "many do not keep up, others miss nothing", test_many_are_full },
 	{ "floods do not keep an uplink out", test_uplink },
 };
 
