@@ -82,6 +82,7 @@ struct nb_frame {
 	uint16_t gso_bytes;
 	bool parsed;
 	struct frame frame;		/* of head, when parsed */
+	bool joined;			/* of segments, in our memory */
 	/* From a guest: */
 	const char *fault;		/* NULL: none yet */
 	bool group;			/* not a frame: joins or leaves a group */
@@ -98,6 +99,7 @@ struct nb_delivery {
 	struct nb_frame *frame;
 	uint64_t since_ms;
 	uint32_t cut_at;		/* segments of a large packet that are out already */
+	bool arrived, failed;		/* some of these */
 	uint16_t tci;			/* for PUSH and SET */
 	uint8_t tag;			/* enum vswitch_tag */
 };
@@ -181,6 +183,8 @@ struct nb_plan {
 	uint8_t gso;
 	uint16_t gso_bytes;
 	uint32_t hash, hash_type;
+	struct nb_delivery *cut;	/* it is a segment of that one; NULL: all of frame */
+	bool last;			/* ... and the last */
 };
 
 struct nb_slot {

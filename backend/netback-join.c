@@ -61,7 +61,7 @@ static void put_together(struct nb_queue *q, uint32_t nr, const struct frame_joi
 	m->port = first->port;
 	m->bytes = m->head_bytes = j->frame.bytes;
 	m->frame = j->frame;
-	m->parsed = true;
+	m->parsed = m->joined = true;
 	m->csum_blank = m->csum_validated = true;
 	m->gso = j->frame.l3 == FRAME_IPV6 ? XEN_NETIF_GSO_TYPE_TCPV6 : XEN_NETIF_GSO_TYPE_TCPV4;
 	m->gso_bytes = (uint16_t)j->mss;

@@ -49,6 +49,25 @@ static void lose(struct nb_port *p, uint32_t bytes, enum vswitch_drop why)
 	vswitch_note(p->nb->sw, p->number, bytes, why);
 }
 
+/* As many as were counted when it came: a joined packet is the segments that it was. */
+static void lose_frame(struct nb_port *p, const struct nb_frame *f, enum vswitch_drop why)
+{
+	uint32_t header_bytes = f->joined ? f->frame.payload_offset : 0;
+	uint32_t most = f->joined ? f->gso_bytes : f->bytes;
+
+	for (uint32_t at = header_bytes; at < f->bytes; at += most)
+		lose(p, header_bytes + MIN(most, f->bytes - at), why);
+}
+
+/* What could not be delivered, or not all of it. */
+static void lose_delivery(struct nb_port *p, const struct nb_delivery *d, enum vswitch_drop why)
+{
+	if (d->arrived)
+		vswitch_note_part(p->nb->sw, p->number, why);
+	else
+		lose_frame(p, d->frame, why);
+}
+
 /*
  * The head of the fifo did not fit, and there are no more slots than there were then; or
  * the receiver's limit is used up.
@@ -105,10 +124,13 @@ static void make_room(struct nb_queue *q)
 			break;
 		if (f->from)
 			continue;
+		/* Of the first some segments may be in the batch. */
+		if (!i)
+			nb_rx_flush(p->nb);
+		lose_delivery(p, nb_waiting(q, i), VSWITCH_QUEUE_FULL);
 		for (uint32_t at = i; at + 1 < q->fifo_nr; at++)
 			*nb_waiting(q, at) = *nb_waiting(q, at + 1);
 		q->fifo_nr--;
-		lose(p, f->bytes, VSWITCH_QUEUE_FULL);
 		done_with(p, f);
 	}
 }
@@ -310,6 +332,7 @@ static struct nb_plan *draft(struct netback *nb, struct nb_queue *q, struct nb_f
 	plan->flags = 0;
 	plan->gso = XEN_NETIF_GSO_TYPE_NONE;
 	plan->hash_type = 0;
+	plan->cut = NULL;
 	if (q->port->hash->algorithm && q->port->hash->types)
 		nb_choose_queue(q->port, f, &plan->hash, &plan->hash_type);
 	return plan;
@@ -516,7 +539,8 @@ static bool place_cut(struct netback *nb, struct nb_queue *q, struct nb_delivery
 			continue;
 		if (!place_segment(nb, q, d, header, &s, nr))
 			return false;
-		d->cut_at++;
+		nb->plan[nb->nr_plans - 1].cut = d;
+		nb->plan[nb->nr_plans - 1].last = ++d->cut_at == frame_cut_count(&cut);
 	}
 	nb->stats.completed_in_software++;
 	return true;
@@ -586,7 +610,7 @@ uint32_t nb_rx_fill(struct netback *nb, struct nb_queue *q)
 			break;
 		}
 		if (d->frame->fault)
-			lose(q->port, d->frame->bytes, VSWITCH_MALFORMED);
+			lose_delivery(q->port, d, VSWITCH_MALFORMED);
 		else
 			q->stalled = false;
 		if (q->port->limit.on)
@@ -670,6 +694,25 @@ static const char *flips_fault(const struct nb_plan *plan)
 }
 
 /*
+ * A packet that was cut counts once, when all of its segments have gone. Its delivery is out
+ * of the fifo by then, but nothing else comes to that place before the end of the pass.
+ */
+static void count_lost(const struct nb_plan *plan, bool failed)
+{
+	struct nb_port *p = plan->queue->port;
+
+	if (!plan->cut) {
+		if (failed)
+			lose_frame(p, plan->frame, VSWITCH_MALFORMED);
+		return;
+	}
+	plan->cut->arrived |= !failed;
+	plan->cut->failed |= failed;
+	if (plan->last && plan->cut->failed)
+		lose_delivery(p, plan->cut, VSWITCH_MALFORMED);
+}
+
+/*
  * Whose fault a failed copy is cannot be told from the status: both are told; a page's
  * failure names who. Other receivers of the frame are not concerned.
  */
@@ -687,10 +730,9 @@ void nb_rx_flush(struct netback *nb)
 				    rc ? copies_fault(nb, plan) : NULL;
 
 		respond(nb, plan, fault);
-		if (fault) {
-			lose(plan->queue->port, plan->frame->bytes, VSWITCH_MALFORMED);
+		count_lost(plan, fault);
+		if (fault)
 			log_peer_at(plan->queue->port->log, LOG_LEVEL_WARNING, "%s", fault);
-		}
 		nb_frame_put(plan->frame);
 	}
 	nb->nr_plans = nb->nr_slots = nb->nr_scratch = 0;

@@ -27,7 +27,7 @@ struct nb_frame *nb_buffer_get(struct netback *nb)
 	m->csum_blank = m->csum_validated = false;
 	m->gso = XEN_NETIF_GSO_TYPE_NONE;
 	m->gso_bytes = 0;
-	m->parsed = false;
+	m->parsed = m->joined = false;
 	m->fault = NULL;
 	m->group = m->lost = false;
 	m->nr_pieces = 0;

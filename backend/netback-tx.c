@@ -163,7 +163,7 @@ static struct nb_frame *new_frame(struct nb_queue *q)
 	f->refs = 1;
 	f->gso = XEN_NETIF_GSO_TYPE_NONE;
 	f->gso_bytes = 0;
-	f->parsed = false;
+	f->parsed = f->joined = false;
 	f->fault = NULL;
 	f->group = f->lost = false;
 	f->record->nr_slots = 0;

@@ -285,6 +285,13 @@ void vswitch_note(struct vswitch *s, uint32_t port, uint32_t bytes, enum vswitch
 	c->dropped[why]++;
 }
 
+void vswitch_note_part(struct vswitch *s, uint32_t port, enum vswitch_drop why)
+{
+	assert(why > VSWITCH_NOWHERE && why < VSWITCH_NR_DROPS);
+	if (vswitch_has_port(s, port))
+		s->ports[port].counters->dropped[why]++;
+}
+
 void vswitch_refuse(struct vswitch *s, uint32_t port, uint32_t bytes,
 		    enum vswitch_drop why)
 {

@@ -174,6 +174,8 @@ uint32_t vswitch_forward(struct vswitch *s, uint32_t port, const uint8_t *header
  */
 void vswitch_note(struct vswitch *s, uint32_t port, uint32_t bytes,
 		  enum vswitch_drop why);
+/* It got a part of one: that stays counted, and so is the drop. */
+void vswitch_note_part(struct vswitch *s, uint32_t port, enum vswitch_drop why);
 /*
  * A frame came in on port that is not even to be forwarded (TOO_BIG, MALFORMED,
  * RATE): counts it in, and its drop.

@@ -233,6 +233,34 @@ static void test_limit_used_up(void)
 	world_close(&w);
 }
 
+/* One that does not arrive is as many as were counted when they came. */
+static void test_lost(void)
+{
+	struct world w = { .nr = 2 };
+	struct net_guest_queue *q = &w.guest[1].queue[0];
+	struct vswitch_counters before, c;
+
+	world_open(&w);
+	world_learn(&w);
+	world_withhold(&w, 1);
+	vswitch_counters(netback_switch(w.nb), w.port[1], &before);
+	UNIT_OK(fake_revoke(q->rx_gref[q->next_rx % NET_GUEST_BUFFERS]));
+	net_guest_post(&w.guest[1], 0, 8);
+	how = (struct net_guest_how){ .blank = true };
+	for (uint32_t i = 0; i < 7; i++) {
+		build(i, i < 6 ? MSS : 100);
+		net_guest_send(&w.guest[0], frame, NET_TCP_HEADERS + (i < 6 ? MSS : 100), &how);
+	}
+	world_run(&w);
+	UNIT_EQ(nr_joined(&w), 7);
+	UNIT_OK(net_guest_receive(&w.guest[1], &got) && got.error == NETIF_RSP_ERROR);
+	vswitch_counters(netback_switch(w.nb), w.port[1], &c);
+	UNIT_EQ(c.dropped[VSWITCH_MALFORMED], 7);
+	UNIT_EQ(c.out_frames, before.out_frames);
+	UNIT_EQ(c.out_bytes, before.out_bytes);
+	world_close(&w);
+}
+
 /* Their middles are in their sender's pages only. */
 static void test_jumbo(void)
 {
@@ -411,6 +439,7 @@ static const struct unit_test tests[] = {
 	{ "with checksums", test_with_checksums },
 	{ "another stream's between them", test_between_them },
 	{ "few slots", test_few_slots },
+	{ "one that does not arrive", test_lost },
 	{ "a limit that is used up", test_limit_used_up },
 };
 

@@ -511,6 +511,10 @@ static void test_counters(void)
 	UNIT_EQ(counters(b).out_frames, 0);
 	UNIT_EQ(counters(b).out_bytes, 0);
 	UNIT_EQ(counters(b).dropped[VSWITCH_TOO_BIG], 1);
+	/* Of one a part arrived. */
+	vswitch_note_part(s, up, VSWITCH_MALFORMED);
+	UNIT_EQ(counters(up).out_frames, 1);
+	UNIT_EQ(counters(up).dropped[VSWITCH_MALFORMED], 1);
 	/* A note that comes after the port went, and after another took its number. */
 	vswitch_remove_port(s, b);
 	vswitch_note(s, b, 60, VSWITCH_QUEUE_FULL);
