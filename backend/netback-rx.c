@@ -196,7 +196,7 @@ void nb_rx_expire(struct nb_queue *q)
 	struct netback *nb = q->port->nb;
 
 	while (q->fifo_nr && nb->now_ms - nb_waiting(q, 0)->since_ms > NETBACK_HOLD_MS) {
-		lose(q->port, nb_waiting(q, 0)->frame->bytes, VSWITCH_QUEUE_FULL);
+		lose_delivery(q->port, nb_waiting(q, 0), VSWITCH_QUEUE_FULL);
 		q->stalled = true;
 		nb_rx_pop(q);
 	}
