@@ -162,7 +162,7 @@ struct nb_port {
 	evtchn_port_t ctrl_evtchn;
 	bool ctrl_bound, ctrl_active;
 	uint64_t ctrl_rest_until_ms;	/* what its messages cost so far is spread up to then */
-	uint32_t mapping_work;		/* pages mapped and unmapped for the current message */
+	uint32_t mapping_work;		/* pages mapped, unmapped and looked at for the current message */
 	struct nb_port *next_ctrl;
 	/* An uplink: */
 	bool is_uplink, offloads, readable;

@@ -83,6 +83,9 @@ static bool index_pages(struct nb_mapping *m)
 
 /* ---- runs ------------------------------------------------------------------------ */
 
+/* The reason of a failure is found by mapping all up to three times, and copying from each. */
+#define FAILED_TIMES 7u
+
 static int map_run(struct nb_port *p, struct run *r, uint32_t kind)
 {
 	int prot = kind == RUN_WRITE ? PROT_READ | PROT_WRITE : PROT_READ;
@@ -91,7 +94,7 @@ static int map_run(struct nb_port *p, struct run *r, uint32_t kind)
 
 	if (r->nr)
 		rc = grant_map(p->nb->cfg.xgt, p->domid, r->gref, r->nr, prot, &pages);
-	p->mapping_work += r->nr;
+	p->mapping_work += rc ? FAILED_TIMES * r->nr : r->nr;
 	r->pages = pages;
 	return rc;
 }
