@@ -132,14 +132,27 @@ static unsigned int ready(struct netfront *n, unsigned int want)
 	return r;
 }
 
-static void take_answers(struct netfront *n)
+static uint32_t in_flight(const struct netfront *n)
 {
+	uint32_t nr = n->ctrl.open ? ring_front_inflight(&n->ctrl.ring) : 0;
+	const struct netfront_queue *q;
+
+	for (q = n->queue; q < n->queue + n->nr_queues; q++)
+		nr += ring_front_inflight(&q->tx);
+	return nr;
+}
+
+/* Whether there were any. */
+static bool take_answers(struct netfront *n)
+{
+	uint32_t before = in_flight(n);
 	struct netfront_queue *q;
 
 	for (q = n->queue; q < n->queue + n->nr_queues && !n->broken; q++)
 		netfront_tx_reap(n, q);
 	if (n->ctrl.open && !n->broken)
 		netfront_ctrl_reap(n);
+	return in_flight(n) != before;
 }
 
 /* Takes in answers and news without being asked for anything. */
@@ -309,20 +322,25 @@ static bool arm_all(struct netfront *n)
 int netfront_wait_for(struct netfront *n, bool (*done)(struct netfront *n, void *arg),
 		      void *arg, int timeout_ms)
 {
-	int r, left = timeout_ms;
-	bool over = false;
+	int r = 0, left = timeout_ms;
+	bool over = false, came;
 
 	for (;;) {
 		netfront_kick(n);
 		if (n->dev.peer_news)
 			look_at_peer(n);
-		take_answers(n);
+		came = take_answers(n);
 		if (done(n, arg))
 			return 0;
 		if (netfront_state(n) < 0)
 			return netfront_state(n);
 		if (over)
 			return -ETIMEDOUT;
+		r = r & (int)FRONT_WAIT_EVENT ? note_wakeup(n, came, &left) : 0;
+		if (r < 0)
+			return r;
+		over = !left;
+		r = 0;
 		if (!arm_all(n))
 			continue;
 		r = frontdev_wait(n->dev.env, FRONT_WAIT_STORE | FRONT_WAIT_EVENT, &left);

@@ -457,6 +457,24 @@ static void test_storm(void)
 	end();
 }
 
+/* The same while a control message, or the end, is waited for. */
+static void test_storm_at_control(void)
+{
+	static const uint8_t mac[6] = { 1, 0, 0x5e, 0, 0, 1 };
+	struct netfront_stats stats;
+
+	UNIT_NEED(begin(NULL));
+	fake_nb.stuck = true;
+	fake_nb.on_sleep = storm;
+	fake_nb.sleeps = 0;
+	UNIT_EQ(netfront_join(n, mac, 100), -ETIMEDOUT);
+	netfront_stats(n, &stats);
+	UNIT_OK(stats.spurious_wakeups >= 64 && stats.spurious_wakeups < 200);
+	fake_nb.on_sleep = NULL;
+	fake_nb.stuck = false;
+	end();
+}
+
 /* Random answers of all kinds, at random times: it may break, but never misbehave. */
 static void test_random(void)
 {
@@ -511,6 +529,7 @@ int main(void)
 		{ "released what was not received", test_rx_released_wrongly },
 		{ "control answers that cannot be true", test_ctrl_lies },
 		{ "an event storm", test_storm },
+		{ "an event storm at a control message", test_storm_at_control },
 		{ "anything at all", test_random },
 	};
 
