@@ -33,9 +33,9 @@ expect 2 "$paravane" watch --timeout never
 
 "$paravane" watch >"$tmp/events" &
 watch=$!
-"$paravane" watch one xvda --until error,connected --event connected --timeout 60 >"$tmp/until" &
+"$paravane" watch one xvda --until error,connected --event connected --timeout 500 >"$tmp/until" &
 until=$!
-"$paravane" watch one xvdb --event appeared --timeout 60 >"$tmp/other" &
+"$paravane" watch one xvdb --event appeared --timeout 500 >"$tmp/other" &
 other=$!
 attach_by_hand "$one" "$tmp/disk" w
 comes "n[:1] == ['appeared']"
@@ -60,7 +60,7 @@ comes "n[5:] == ['unthrottled']"
 expect 3 "$paravane" watch one xvda --event throttled --until throttled --timeout 3
 
 # One that was there before is told as the others.
-"$paravane" watch --number 2 --timeout 60 >"$tmp/late" || fail "--number ended with $?"
+"$paravane" watch --number 2 --timeout 500 >"$tmp/late" || fail "--number ended with $?"
 [ "$(grep -c '"event":"appeared"\|"event":"connected"' "$tmp/late")" = 2 ] || fail "$(cat "$tmp/late")"
 
 detach_by_hand "$one"
@@ -82,7 +82,7 @@ wait $other || fail "watch ended with $?"
 # An interface by each of its names; one that is not there yet by those that say its number.
 "$paravane" attach-nic one mac=00:16:3e:00:00:05 vifname=lan0 --no-wait --no-libxl >/dev/null || fail "attach-nic"
 for nic in vif0 "vif$one.0" 00:16:3e:00:00:05 lan0; do
-	"$paravane" watch one $nic --number 1 --timeout 20 >"$tmp/late" || fail "watch one $nic ended with $?"
+	"$paravane" watch one $nic --number 1 --timeout 500 >"$tmp/late" || fail "watch one $nic ended with $?"
 	grep -q '"device":"vif0"' "$tmp/late" || fail "watch one $nic: $(cat "$tmp/late")"
 done
 expect 3 "$paravane" watch one "vif$one.1" --timeout 0.2

@@ -11,7 +11,7 @@ rubbish on a real one too.
 """
 import fcntl, os, pty, re, select, signal, struct, termios, time
 
-PATIENCE_S = 60
+PATIENCE_S = 240
 CSI = re.compile(rb"\x1b\[(\??)([0-9;]*)([A-Za-z])")
 
 
