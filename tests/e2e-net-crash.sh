@@ -10,7 +10,7 @@
 need_namespaces
 own_xen "$@"
 export PARAVANE_RUNDIR="$tmp/run"
-wait_s=60
+wait_s=150
 start_daemon
 make_guest a; a=$domid
 make_guest b; b=$domid

@@ -12,7 +12,7 @@ guests=4
 own_xen "$@"
 [ -n "${PV_FULL:-}${SOAK_CYCLES:-}" ] || say "deferred: 2,000 cycles ($cycles here; make soak goes on for as long as is wanted)"
 paravane=$PWD/paravane
-wait_s=60
+wait_s=150
 
 # ---- two daemons ------------------------------------------------------------------------
 

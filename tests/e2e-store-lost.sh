@@ -9,7 +9,7 @@ need_namespaces
 control=$XENBIN/xenstore-control
 own_xen "$@"
 export PARAVANE_RUNDIR="$tmp/run"
-wait_s=60
+wait_s=150
 
 start_daemon
 net_daemon=$daemon
