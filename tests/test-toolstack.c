@@ -474,20 +474,28 @@ static void test_limit_changes(void)
 
 /* ---- detach ------------------------------------------------------------------ */
 
-/* A back end that closes when it is told to, if it is told by both nodes. */
-static void *closing_back(void *arg)
+/* Another process's connection, when the back end has been told to close. */
+static struct xs_handle *when_told(void)
 {
 	struct xs_handle *xs = fake_xs_open(0);
 	unsigned int nr;
 	const char *v;
 
-	(void)arg;
 	xs_watch(xs, BACK "/state", "w");
 	do {
 		free(xs_read_watch(xs, &nr));
 		v = fake_xs_get(BACK "/state");
 	} while (!v || strcmp(v, "5"));
-	v = fake_xs_get(BACK "/online");
+	return xs;
+}
+
+/* A back end that closes when it is told to, if it is told by both nodes. */
+static void *closing_back(void *arg)
+{
+	struct xs_handle *xs = when_told();
+	const char *v = fake_xs_get(BACK "/online");
+
+	(void)arg;
 	if (v && !strcmp(v, "0"))
 		fake_xs_put(BACK "/state", "6");
 	xs_close(xs);
@@ -565,16 +573,9 @@ static void test_detach_times_out(void)
 /* Another tool stack: it was faster, and what is there by now is the next disk. */
 static void *faster_toolstack(void *arg)
 {
-	struct xs_handle *xs = fake_xs_open(0);
-	unsigned int nr;
-	const char *v;
+	struct xs_handle *xs = when_told();
 
 	(void)arg;
-	xs_watch(xs, BACK "/state", "w");
-	do {
-		free(xs_read_watch(xs, &nr));
-		v = fake_xs_get(BACK "/state");
-	} while (!v || strcmp(v, "5"));
 	fake_xs_put(BACK "/state", "1");
 	fake_xs_put(BACK "/online", "1");
 	xs_close(xs);
