@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include "net-world.h"
 
 static void on_broken(void *arg, uint32_t port, const char *why)
@@ -72,6 +73,22 @@ void world_open(struct world *w)
 	for (uint32_t i = 0; i < w->nr; i++)
 		add_guest(w, i);
 	world_run(w);
+}
+
+uint32_t world_add_uplink(struct world *w, int pair[2])
+{
+	struct vswitch_port_config port = { .any_source = true };
+	int buffer = 1 << 20, rc;
+	uint32_t number;
+
+	rc = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair);
+	assert(!rc);
+	setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+	setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+	log_peer_init(&w->uplink_log, "uplink");
+	rc = netback_add_uplink(w->nb, pair[0], true, &port, &w->uplink_log, &number);
+	assert(!rc);
+	return number;
 }
 
 void world_close(struct world *w)

@@ -31,7 +31,7 @@ struct world {
 	struct net_guest guest[WORLD_GUESTS];
 	struct vswitch_port_config config[WORLD_GUESTS];
 	uint32_t port[WORLD_GUESTS];
-	struct log_peer log[WORLD_GUESTS];
+	struct log_peer log[WORLD_GUESTS], uplink_log;
 	bool gone[WORLD_GUESTS];
 	uint32_t nr_broken, nr_flips_ended;
 	char why[200];			/* of the last that was broken, or whose flip ended */
@@ -39,6 +39,11 @@ struct world {
 
 /* Every guest has posted its rx_slots on every queue. */
 void world_open(struct world *w);
+/*
+ * A socket pair with room for much stands in for a TAP device that takes offloads: it keeps
+ * frames apart too. pair[0] is the back end's. Returns the port's number.
+ */
+uint32_t world_add_uplink(struct world *w, int pair[2]);
 /* Asserts that nothing is left. */
 void world_close(struct world *w);
 /* Takes events and passes until there is nothing to do. */

@@ -382,18 +382,12 @@ static void test_many_are_full(void)
 {
 	struct world w = { .nr = WORLD_GUESTS };
 	const uint32_t well = WORLD_GUESTS - 1;
-	struct vswitch_port_config port = { .any_source = true };
-	int pair[2], buffer = 1 << 20;
+	int pair[2];
 	uint8_t out[200];
 	uint32_t number, kept = 0, nr = 0;
-	struct log_peer log;
 
 	world_open(&w);
-	UNIT_NEED(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair));
-	setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
-	setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
-	log_peer_init(&log, "uplink");
-	UNIT_NEED(!netback_add_uplink(w.nb, pair[0], true, &port, &log, &number));
+	number = world_add_uplink(&w, pair);
 	for (uint32_t i = 0; i < well; i++) {
 		if (i & 1)
 			set(&w, i, "rx-packets-per-second=1,rx-packets-burst=1");

@@ -749,20 +749,14 @@ static void test_rate(void)
 static void test_uplink(void)
 {
 	struct world w = { .nr = 2 };
-	struct vswitch_port_config port = { .any_source = true };
 	struct { struct virtio_net_hdr h; uint8_t data[66000]; } in;
 	struct net_guest_how how = { .blank = true, .gso = XEN_NETIF_GSO_TYPE_TCPV4,
 				     .gso_bytes = 1448 };
-	struct log_peer log;
-	int pair[2], buffer = 1 << 20;
+	int pair[2];
 	uint32_t number;
 
 	world_open(&w);
-	UNIT_NEED(!socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair));
-	setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
-	setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
-	log_peer_init(&log, "uplink");
-	UNIT_NEED(!netback_add_uplink(w.nb, pair[0], true, &port, &log, &number));
+	number = world_add_uplink(&w, pair);
 	world_learn(&w);
 	while (read(pair[1], &in, sizeof(in)) > 0)
 		;
