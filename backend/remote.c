@@ -743,9 +743,7 @@ void remote_lost(struct remote *r, uint32_t queue, uint32_t number, const char *
 		    queue, why);
 	/* A worker's words, which may be its guest's; in a file they are a line. */
 	snprintf(r->why, sizeof(r->why), "%s", why);
-	for (char *c = r->why; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = '?';
+	one_line(r->why, strlen(r->why));
 	r->away_ms = now_ms();
 	renew(&r->link[queue]);
 	changed(r);

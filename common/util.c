@@ -69,17 +69,20 @@ static size_t add_text(char *line, size_t used, const char *fmt, ...)
 	return used;
 }
 
+void one_line(char *text, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++)
+		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+			text[i] = '?';
+}
+
 /* syscalls all: write */
 /* One write for the whole line, so that threads and processes do not mix. */
 static void write_line(char *line, size_t used)
 {
-	size_t i;
 	ssize_t n;
 
-	/* A guest's text may not steer the terminal or forge a second line. */
-	for (i = 0; i < used; i++)
-		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
-			line[i] = '?';
+	one_line(line, used);
 	line[used++] = '\n';
 	do
 		n = write(STDERR_FILENO, line, used);

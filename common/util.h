@@ -18,6 +18,11 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
 
 /* Lines go to stderr as "name: text" (with <N> priority under systemd). */
 void log_open(const char *program, enum log_level max);
+/*
+ * What another may have written neither steers a terminal nor makes a second line: control
+ * characters become '?'.
+ */
+void one_line(char *text, size_t bytes);
 void log_at(enum log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 #define log_error(...) log_at(LOG_LEVEL_ERROR, __VA_ARGS__)
