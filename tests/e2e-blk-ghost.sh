@@ -8,7 +8,6 @@
 . "$(dirname "$0")/lib-blk.sh"
 . "$(dirname "$0")/lib-torture.sh"
 own_xen "$@"
-wait_s=150
 
 # ---- a device that can be throttled ----------------------------------------------------
 

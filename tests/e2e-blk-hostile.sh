@@ -31,7 +31,6 @@
 . "$(dirname "$0")/lib-blk.sh"
 hostile=$PWD/tests/hostile-blk
 [ -x "$hostile" ] || skip "tests/hostile-blk is not built; make check builds it"
-wait_s=150
 own_xen "$@"
 for image in image other locked; do
 	truncate -s 16M "$tmp/$image"

@@ -13,7 +13,6 @@ for tool in fault-fs blk-steps; do
 done
 [ "$(id -u)" = 0 ] || skip "mounting takes root"
 [ -c /dev/fuse ] || skip "no /dev/fuse"
-wait_s=150
 own_xen "$@"
 PARAVANE_RUNDIR=$tmp/run
 export PARAVANE_RUNDIR

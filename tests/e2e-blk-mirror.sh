@@ -12,7 +12,6 @@ rounds=2
 [ -z "${PV_FULL:-}" ] || rounds=40
 own_xen "$@"
 export PARAVANE_RUNDIR="$tmp/run"
-wait_s=150
 [ -n "${PV_FULL:-}" ] || say "deferred: 40 rounds of pivots and kills ($rounds here)"
 
 own_images

@@ -12,7 +12,6 @@ kills=2
 [ -z "${PV_FULL:-}" ] || kills=100
 own_xen "$@"
 [ -n "${PV_FULL:-}" ] || say "deferred: 100 kills of servers and workers ($kills here)"
-wait_s=150
 trap 'kill -9 $(cat "$tmp"/*.pid) 2>/dev/null' EXIT
 
 # serve NAME COMMAND...: a server at $tmp/NAME. nbdkit 1.32 may abort when a connection

@@ -14,7 +14,6 @@ if [ -n "${PV_FULL:-}" ]; then
 	kills=1000 supervisors=10 pause=42
 fi
 own_xen "$@"
-wait_s=150
 [ -n "${PV_FULL:-}" ] || say "deferred: 1,000 kills of workers ($kills here)"
 
 own_images

@@ -13,7 +13,6 @@ if [ -n "${PV_FULL:-}" ]; then
 fi
 own_xen "$@"
 export PARAVANE_RUNDIR="$tmp/run"
-wait_s=150
 [ -n "${PV_FULL:-}" ] || say "deferred: 100 upgrades ($upgrades here)"
 
 own_images

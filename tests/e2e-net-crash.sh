@@ -10,7 +10,6 @@
 need_namespaces
 own_xen "$@"
 export PARAVANE_RUNDIR="$tmp/run"
-wait_s=150
 start_daemon
 make_guest a; a=$domid
 make_guest b; b=$domid

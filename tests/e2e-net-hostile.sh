@@ -37,7 +37,6 @@ for tool in "$hostile" "$storm"; do
 	[ -x "$tool" ] || skip "$tool is not built; make check builds it"
 done
 own_xen "$@"
-wait_s=150
 start_daemon
 
 # attach NAME ADDRESS...: a guest with interfaces on bridge s; $domid.

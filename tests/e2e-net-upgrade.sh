@@ -11,7 +11,6 @@ broken=$PWD/tests/broken-netback hostile=$PWD/tests/hostile-net
 [ -x "$broken" ] || skip "tests/broken-netback is not built; make check builds it"
 own_xen "$@"
 export PARAVANE_RUNDIR="$tmp/run"
-wait_s=150
 start_daemon
 for guest in a b p q; do
 	make_guest $guest

@@ -9,7 +9,6 @@ need_namespaces
 control=$XENBIN/xenstore-control
 own_xen "$@"
 export PARAVANE_RUNDIR="$tmp/run"
-wait_s=150
 
 start_daemon
 net_daemon=$daemon

@@ -13,7 +13,6 @@ for tool in hostile-blk hostile-net state-storm; do
 done
 ! sanitized || skip "what others keep is no figure of a build with sanitizers"
 own_xen "$@"
-wait_s=150
 turns=3
 if [ "${PV_FULL:-0}" != 1 ]; then
 	turns=1
