@@ -2,6 +2,7 @@
 # about: our net front end in a guest without an operating system, on our back end: every byte of frames from and to another such guest and Debian
 # needs: tests/bareguest/bareguest tests/verified-udp paravane-netback
 # timeout: 1250
+# stores: one
 
 udp=$XH_BUILD/tests/verified-udp
 served_bridge net0

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: Debian's own block back end and front end: the tier itself, no program of ours
 # timeout: 600
+# stores: one
 
 file=$(image kernel 64)
 guest_start kb pv

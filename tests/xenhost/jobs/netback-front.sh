@@ -2,6 +2,7 @@
 # about: our net front end's frames to a Debian guest through our back end: static grants, hash, a multicast filter, no offloads
 # needs: paravane-netback paravane-netfront
 # timeout: 1250
+# stores: one
 
 [ "$XH_BACKEND" = ours ] || skip "the kernel's back end has no static grants (job netfront-netback)"
 front=$(command -v paravane-netfront)

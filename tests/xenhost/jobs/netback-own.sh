@@ -2,6 +2,7 @@
 # about: what only our two ends have: static grants, Toeplitz, multicast filter, seen in frames; a hostile net front end
 # needs: paravane-netback paravane-netfront tests/net-own tests/hostile-net
 # timeout: 1250
+# stores: one
 
 [ "$XH_BACKEND" = ours ] || skip "it is about our back end"
 front=$(command -v paravane-netfront)

@@ -2,6 +2,7 @@
 # about: the rarer half of the protocol: 4096 segments, sectors of 4096 bytes, barriers, secure discard, block devices
 # needs: paravane-blkback
 # timeout: 1500
+# stores: one
 
 # counter DISK NAME: of the disk's worker.
 counter()

@@ -3,6 +3,7 @@
 # needs: paravane-blkback
 # boot: vcpus=1
 # timeout: 750
+# stores: one
 
 [ "$XH_BACKEND" = ours ] || skip "xl attaches $XH_BACKEND disks without our script"
 our_backend vbd

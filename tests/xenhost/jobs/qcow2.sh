@@ -2,6 +2,7 @@
 # about: qcow2 images under xl: qemu-nbd is started, killed under writes, started again; an overlay on a backing file
 # needs: paravane-blkback
 # timeout: 1000
+# stores: one
 
 [ "$XH_BACKEND" = ours ] || skip "it is about our back end"
 command -v qemu-nbd >/dev/null && command -v qemu-img >/dev/null || skip "no qemu-nbd here (Debian package qemu-utils)"

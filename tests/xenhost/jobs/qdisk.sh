@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # about: QEMU's block back end and Debian's front end: the tier itself, no program of ours
 # timeout: 600
+# stores: one
 
 file=$(image qdisk 64)
 guest_start qd pv

@@ -2,6 +2,7 @@
 # about: a front end of several queues and rings of several pages
 # needs: paravane-blkback
 # timeout: 600
+# stores: one
 
 # try_rings QUEUES ORDER: one guest with as many queues and 2^ORDER pages a ring.
 try_rings()
