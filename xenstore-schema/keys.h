@@ -55,8 +55,9 @@
 #define KEY_ONLINE		"online"	/* Tb, flag, 1, x: 0: do not come back after
 						   Closed (Linux takes 0 when missing) */
 #define KEY_SCRIPT		"script"	/* Tb, text path, none, l: B waits for it */
-#define KEY_HOTPLUG_STATUS	"hotplug-status" /* H, text, none, l: connected, error, or
-						   empty while the script runs */
+#define KEY_HOTPLUG_STATUS	"hotplug-status" /* H, text, none, l: connected; error, or busy
+						   where somebody else has it; empty while
+						   the script runs */
 #define KEY_HOTPLUG_ERROR	"hotplug-error"	/* H, text, none, l: the script's words */
 #define KEY_TYPE		"type"		/* Tb, text, none, l: phy qdisk tap; vif ... */
 #define KEY_LIMIT		"limit"		/* Tb, text, none, P: limit.h says how; may change
