@@ -72,15 +72,18 @@ printed_text()
 	echo "$text"
 }
 
-# printed NAME: runs the block, line by line in this shell.
+# printed NAME [STATUS]: runs the block, line by line in this shell. A command may end with
+# STATUS, too.
 printed()
 {
-	local lines line
+	local lines line status
 
 	lines=$(printed_text "$1") || exit
 	while read -r line; do
 		say "# $line"
-		eval "$line" </dev/null || die "'$line' of block '$1' ended with $?"
+		status=0
+		eval "$line" </dev/null || status=$?
+		[ $status = 0 ] || [ $status = "${2:-0}" ] || die "'$line' of block '$1' ended with $status"
 	done <<<"$lines"
 }
 

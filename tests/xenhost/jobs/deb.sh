@@ -36,7 +36,7 @@ cp /lib/systemd/system/paravane-{blkback,netback}.service "$sd/units/"
 systemctl daemon-reload
 
 check "the unit is refused beside the kernel's back end" eval '! systemctl start paravane-blkback'
-paravane doctor --quiet | tee $xh_run/doctor || true
+printed "dom0 ask" 1 | tee $xh_run/doctor
 check "doctor names both modules" equal 2 "$(grep -c 'own back end, xen-.*, is loaded' $xh_run/doctor)"
 printed "dom0 begin"
 check "both are active" eval 'systemctl is-active paravane-blkback && systemctl is-active paravane-netback'
