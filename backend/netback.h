@@ -23,7 +23,7 @@
  * offers slots again.
  *
  * One thread uses a netback, its switch and its handles.
- * Source: xen/io/netif.h; features.md is where quirks of front ends are listed.
+ * Source: xen/io/netif.h; docs/netif.md has what front ends do.
  */
 #ifndef PV_NETBACK_H
 #define PV_NETBACK_H

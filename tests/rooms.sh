@@ -9,6 +9,7 @@
 # frontend never meet; tools/localxen includes its own headers alone. Only
 # xenstore-schema spells a key or calls XenStore with a path; only common/ring.h,
 # and figures.h and dirty-map.h for what other processes read, has atomics and barriers.
+# docs/architecture.md has a clause of each file of the first four.
 set -u
 cd "${abs_top_srcdir:-${srcdir:-.}}" || exit 1
 
@@ -121,6 +122,17 @@ found=$(for file in $sources $scripts Makefile.am configure.ac; do
 	head -n 3 "$file" | grep -q 'SPDX-License-Identifier: LGPL-2.1-or-later' || echo "$file"
 done)
 [ -z "$found" ] || bad "no SPDX line at the top of:
+$found"
+
+# Every file of the rooms has its clause in the page about them, and nothing else has one.
+page_files=$(sed -n '/^## Files$/,/^## Evidence$/p' docs/architecture.md |
+	grep -oE '`[a-z][a-z0-9-]*`(:|,|;| \|)' | tr -d '`:,;| ' | grep -v '^-' | sort -u)
+room_files=$(ls {common,xenstore-schema,backend,frontend}/*.[ch] | sed 's/.*\///; s/\.[ch]$//' | sort -u)
+found=$(comm -13 <(echo "$page_files") <(echo "$room_files"))
+[ -z "$found" ] || bad "docs/architecture.md, Files, has nothing of:
+$found"
+found=$(comm -23 <(echo "$page_files") <(echo "$room_files"))
+[ -z "$found" ] || bad "docs/architecture.md, Files, has what is not there:
 $found"
 
 # Code speaks of the project alone, not of the machine it was written on: no absolute path
