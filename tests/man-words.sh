@@ -101,6 +101,9 @@ check_topics tools/paravane-meaning.c '^\t\{ "([a-z]+)", [a-z]+ \},'
 check_topics tools/paravane-meaning-nic.c '^\t\{ "([a-z]+)", [a-z]+ \},'
 check_topics tools/paravane-why.c '.*find\(w, "([a-z]+)".*'
 
+# Who reads a page, or what is printed, has no sources.
+found=$(cd "$srcdir/docs" && grep -nE '(docs|common|xenstore-schema|backend|frontend|tools|tests)/[a-z-]+\.(md|[ch])' *.[138])
+[ -z "$found" ] || problem "files of the sources: $found"
 ! has "$(page paravane-blkfront.1)" --frob || problem "this test cannot tell an option from another"
 [ $options -gt 100 ] && [ $members -gt 150 ] || problem "only $options options and $members members were found"
 echo "$options options, $members members"

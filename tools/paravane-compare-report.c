@@ -469,7 +469,7 @@ static void put_unequal(FILE *f, const struct report *r)
 	fputs("<li>All rows: a Xen ring's back end sees the pages granted to it and no others; a virtio "
 	      "or emulated device's can reach all of the guest's memory. What grants cost is in the "
 	      "ring's rows, what they protect from is in no figure.</li>\n"
-	      "<li>docs/compare.md has the whole list, and the reasons.</li>\n</ul>\n", f);
+	      "<li>compare.md, in Paravane's documentation, has the whole list, and the reasons.</li>\n</ul>\n", f);
 }
 
 /* ---- the machine and the data ------------------------------------------------------------ */

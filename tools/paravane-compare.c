@@ -65,7 +65,7 @@ static const char help_text[] =
 "/dev/net/tun; without them they are left out, and the output says so.\n"
 "\n"
 "It runs in a local Xen of its own and leaves nothing behind, also when interrupted.\n"
-"docs/compare.md says how to read it.\n"
+"compare.md, in Paravane's documentation, says how to read it.\n"
 "\n"
 "Exit status: 0 done, 1 error, 2 wrong usage, 77 /dev/kvm cannot be used, no dom0.\n";
 
