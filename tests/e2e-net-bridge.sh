@@ -178,6 +178,14 @@ bridge reset br0.100
 halt_net $c
 detach_nic $c
 
+# ---- as docs/operations.md has it ----------------------------------------------------------
+
+"$(dirname "$0")/doc-block" "$(dirname "$0")/../docs/operations.md" "local uplink" >"$tmp/uplink" || fail "no block"
+PATH=$(dirname "$paravane"):$PATH sh -e "$tmp/uplink" || fail "the page's uplink: $(cat "$tmp/uplink")"
+in_xenbr0() { ip -o link show dev tap-lan 2>/dev/null | grep -q 'master xenbr0'; }
+wait_for $wait_s in_xenbr0 || fail "the page's uplink is not in its bridge: $(tail -3 "$tmp/log")"
+bridge reset lan
+
 # ---- what is refused -------------------------------------------------------------------
 
 refused 'a VLAN (1 to 4094)' "$paravane" bridge port a vif0 vlan=4095

@@ -18,11 +18,14 @@ timeout 60 sh -e "$tmp/script" >"$tmp/out" 2>&1 || fail "$(cat "$tmp/out" blkbac
 grep -q 'web.img' "$tmp/out" && grep -q 'detached' "$tmp/out" || fail "not as expected: $(cat "$tmp/out")"
 
 sed -n 's/.*(runs: \([a-z0-9 ]*\)).*/\1/p' "$doc" | while read -r block; do
-	case $block in local*) continue ;; esac
+	case $block in
+	local*) grep -qF "\"$block\"" "$tests"/e2e-*.sh || fail "block '$block' is run by nobody"
+		continue ;;
+	esac
 	grep -qE "^[[:space:]]*(printed|printed_in [a-z]+) \"$block\"" "$tests"/xenhost/jobs/*.sh || fail "block '$block' is run by nobody"
 done || exit 1
 sed -n 's/.*(text: \([a-z0-9. ]*\)).*/\1/p' "$doc" | while read -r block; do
-	grep -qE "printed_text (\"$block\"|$block)" "$tests"/xenhost/jobs/*.sh || fail "text '$block' is used by nobody"
+	grep -qE "(printed_text|doc-block\" .*) (\"$block\"|$block)" "$tests"/xenhost/jobs/*.sh "$tests"/e2e-*.sh || fail "text '$block' is used by nobody"
 done || exit 1
 for path in $(grep -o '`tests/[a-z0-9/-]*\.sh`' "$doc" | tr -d '\140' | sort -u); do
 	[ -e "$tests/../$path" ] || fail "$path, which the page names, is not there"

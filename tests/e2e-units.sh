@@ -164,9 +164,26 @@ in_sd systemctl stop paravane-netback paravane-blkback || fail "stop"
 see_marks netback
 ! in_sd pgrep -f "$PWD/paravane-.*back" || fail "processes left"
 
+say "the page's unit for uplinks brings the daemon up, and has made them"
+top=${abs_top_srcdir:-$srcdir}
+"$(dirname "$0")/doc-block" "$top/docs/operations.md" "uplinks unit" >"$tmp/unit" || fail "the page has no unit"
+sed "s|/usr/bin/|$PWD/|" "$tmp/unit" >"$tmp/sd/units/paravane-uplinks.service"
+mkdir "$tmp/sd/units/paravane-uplinks.service.d"
+cat >"$tmp/sd/units/paravane-uplinks.service.d/local-xen.conf" <<-EOF
+	[Service]
+	EnvironmentFile=$tmp/environment
+	Environment=PARAVANE_RUNDIR=$PARAVANE_RUNDIR
+	StandardError=append:$tmp/uplinks.log
+EOF
+in_sd systemctl daemon-reload
+in_sd systemctl start paravane-uplinks || fail "it does not start: $(log uplinks; log netback)"
+is uplinks SubState exited && is netback SubState running || fail "not as it should be"
+node_is /local/domain/0/paravane-bridge/lan/uplink/tap-lan/bridge xenbr0 || fail "no uplink"
+"$PWD/paravane" bridge reset lan || fail "bridge reset"
+in_sd systemctl stop paravane-uplinks paravane-netback || fail "stop"
+
 # They stand beside each other, and with what the page has an administrator write.
 say "the examples' options and the page's are all taken"
-top=${abs_top_srcdir:-$srcdir}
 for unit in blkback netback; do
 	sed -n '/^    \[Service\]$/,/^$/{s/^    //p;/^$/q}' "$top/docs/operations.md" >"$tmp/sd/units/paravane-$unit.service.d/page.conf"
 	grep -q OPTIONS= "$tmp/sd/units/paravane-$unit.service.d/page.conf" || fail "the page has no drop-in"
