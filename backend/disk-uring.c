@@ -6,7 +6,9 @@
  * Hides: the ring, its restrictions, alignment, which kernels have what. Must
  * not know: who submits. Flush, discard and the rare transfer that O_DIRECT
  * refuses for its alignment go to helper threads, the last through a second
- * descriptor without O_DIRECT.
+ * descriptor without O_DIRECT. What the ring gives back untried goes there too, but
+ * past the cache: a page of it, brought there for one write, would put back the old
+ * sectors that another write beside it replaces on the device meanwhile.
  *
  * In a PV domain, pages that are mapped grants cost the kernel thousands of
  * instructions each, every time they are handed to it: they are found by no short
@@ -39,8 +41,8 @@ struct direct {
 	struct disk disk;
 	struct io_uring ring;
 	bool ring_open;
-	bool dsync;
-	int fd, old_flags;
+	struct disk_config cfg;
+	int old_flags;
 	int side_fd;			/* without O_DIRECT; -1: none to be had */
 	int epoll_fd;			/* the ring and the pool */
 	struct disk_pool *pool;
@@ -76,8 +78,8 @@ static int set_o_direct(struct direct *d, char *why, size_t why_bytes)
 {
 	int err;
 
-	d->old_flags = fcntl(d->fd, F_GETFL);
-	if (d->old_flags >= 0 && fcntl(d->fd, F_SETFL, d->old_flags | O_DIRECT) == 0)
+	d->old_flags = fcntl(d->cfg.fd, F_GETFL);
+	if (d->old_flags >= 0 && fcntl(d->cfg.fd, F_SETFL, d->old_flags | O_DIRECT) == 0)
 		return 0;
 	err = errno;
 	snprintf(why, why_bytes, "the image's file system refuses O_DIRECT (%s)",
@@ -90,7 +92,7 @@ static int reopen_without_direct(const struct direct *d)
 {
 	char path[40];
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", d->fd);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", d->cfg.fd);
 	return open(path, (d->old_flags & O_ACCMODE) | O_CLOEXEC);
 }
 
@@ -154,7 +156,7 @@ static int open_ring(struct direct *d, bool staged, uint32_t entries, char *why,
 	int err = setup_ring(d, entries);
 
 	if (!err)
-		err = ring_register(d, IORING_REGISTER_FILES, &d->fd, 1);
+		err = ring_register(d, IORING_REGISTER_FILES, &d->cfg.fd, 1);
 	if (!err && staged)
 		open_stage(d);
 	if (!err)
@@ -189,6 +191,7 @@ static int open_pool(struct direct *d, const struct disk_config *cfg)
 	d->side_fd = reopen_without_direct(d);
 	if (d->side_fd >= 0)
 		side.fd = d->side_fd;
+	side.past_cache = &d->cfg;
 	side.dsync = true;	/* what goes past the cache elsewhere must not stay in it */
 	return disk_pool_open(&d->disk, &side, &d->pool);
 }
@@ -215,8 +218,7 @@ static int direct_open(const struct disk_config *cfg, struct disk **out,
 
 	if (!d)
 		return -ENOMEM;
-	d->fd = cfg->fd;
-	d->dsync = cfg->dsync;
+	d->cfg = *cfg;
 	d->side_fd = d->epoll_fd = -1;
 	err = set_o_direct(d, why, why_bytes);
 	if (err) {
@@ -230,7 +232,7 @@ static int direct_open(const struct disk_config *cfg, struct disk **out,
 	if (!err)
 		err = open_epoll(d);
 	if (err) {
-		fcntl(d->fd, F_SETFL, d->old_flags);	/* for another engine */
+		fcntl(d->cfg.fd, F_SETFL, d->old_flags);	/* for another engine */
 		direct_close(&d->disk);
 		return err;
 	}
@@ -294,7 +296,7 @@ static void prepare(struct direct *d, struct disk_io *io)
 		io_uring_prep_readv(sqe, 0, io->iov, disk_iov_now(io), io->offset_bytes);
 	else
 		io_uring_prep_writev(sqe, 0, io->iov, disk_iov_now(io), io->offset_bytes);
-	if (io->op == DISK_WRITE && d->dsync)
+	if (io->op == DISK_WRITE && d->cfg.dsync)
 		sqe->rw_flags = RWF_DSYNC;
 	sqe->flags |= IOSQE_FIXED_FILE;
 	io_uring_sqe_set_data(sqe, io);
@@ -328,6 +330,15 @@ static void direct_submit(struct disk *disk, struct disk_io *chain)
 		submit_ring(d);
 }
 
+/*
+ * There was no memory for it, or no kernel thread (-ECANCELED: a limit on threads is
+ * enough), or it would have had to wait: a call that blocks has the last word.
+ */
+static bool is_untried(int res)
+{
+	return res == -EAGAIN || res == -ECANCELED || res == -ENOMEM;
+}
+
 static void complete(struct direct *d, struct disk_io *io, int res)
 {
 	unstage(d, io, res);
@@ -341,7 +352,10 @@ static void complete(struct direct *d, struct disk_io *io, int res)
 			disk_pool_submit(d->pool, io);
 	} else if (res == -EINTR) {
 		prepare(d, io);
-	} else if (res == -EAGAIN || (res == -EINVAL && d->side_fd >= 0)) {
+	} else if (is_untried(res)) {
+		io->past_cache = true;
+		disk_pool_submit(d->pool, io);
+	} else if (res == -EINVAL && d->side_fd >= 0) {
 		disk_pool_submit(d->pool, io);	/* an alignment we were not told of */
 	} else {
 		disk_done(&d->disk, io, res ? res : DISK_SHORT);

@@ -58,6 +58,7 @@ void disk_submit(struct disk *d, struct disk_io *chain)
 	for (struct disk_io *io = chain; io; io = io->next) {
 		check_io(d, io);
 		io->staged = NULL;
+		io->past_cache = false;
 		io->in_engine = true;
 		d->in_flight++;
 	}
@@ -241,6 +242,14 @@ static int move_durably(const struct disk_config *cfg, struct disk_io *io)
 	return err;
 }
 
+/* Where O_DIRECT refuses what is left for its alignment, the cache is used. */
+static int move(const struct disk_config *cfg, struct disk_io *io)
+{
+	int err = io->past_cache ? move_all(cfg->past_cache, io) : -EINVAL;
+
+	return err == -EINVAL ? move_durably(cfg, io) : err;
+}
+
 /* ---- discard --------------------------------------------------------------- */
 
 #define ZERO_PAGES 256u
@@ -327,7 +336,7 @@ int disk_perform(const struct disk_config *cfg, struct disk_io *io)
 	switch (io->op) {
 	case DISK_READ:
 	case DISK_WRITE:
-		return move_durably(cfg, io);
+		return move(cfg, io);
 	case DISK_FLUSH:
 		return flush(cfg);
 	case DISK_DISCARD:

@@ -45,7 +45,7 @@ struct disk_io {
 	void *staged;
 	uint64_t staged_bytes;
 	int err;
-	bool in_engine;
+	bool in_engine, past_cache;
 };
 
 /*
@@ -110,6 +110,8 @@ struct disk_config {
 	uint32_t depth;			/* operations at a time, at most */
 	uint32_t max_iov;		/* of one operation */
 	const struct disk_remote *remote;	/* NULL but for such an engine; outlives it */
+	/* An engine's, for its pool: how disk_perform() moves what is to go past the cache. */
+	const struct disk_config *past_cache;
 };
 
 struct disk;

@@ -26,6 +26,8 @@ static ssize_t misbehave(long call, int fd, const struct iovec *iov, int nr, off
 	ssize_t n;
 
 	__atomic_fetch_add(&sys.nr_calls, 1, __ATOMIC_RELAXED);
+	if (syscall(SYS_fcntl, fd, F_GETFL) & O_DIRECT)
+		__atomic_fetch_add(&sys.nr_direct, 1, __ATOMIC_RELAXED);
 	if (flags & RWF_DSYNC)
 		__atomic_fetch_add(&sys.nr_dsync, 1, __ATOMIC_RELAXED);
 	if (flags & RWF_NOWAIT) {

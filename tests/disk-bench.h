@@ -27,7 +27,7 @@ extern struct disk_bench_sys {
 	int fail_errno;
 	size_t most_bytes;		/* a call moves no more; 0: any number */
 	bool no_direct;			/* fcntl() refuses O_DIRECT */
-	uint32_t nr_nowait, nr_dsync, nr_calls;
+	uint32_t nr_nowait, nr_dsync, nr_direct, nr_calls;
 	uint64_t written_bytes;
 	unsigned long ioctl;		/* the last discard, recorded and not done ... */
 	uint64_t ioctl_range[2];

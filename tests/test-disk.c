@@ -9,6 +9,7 @@
 #include <linux/filter.h>
 #include <linux/fs.h>
 #include <linux/seccomp.h>
+#include <liburing.h>
 #include <poll.h>
 #include <stddef.h>
 #include <sys/mman.h>
@@ -488,6 +489,92 @@ static void test_io_error(void)
 	bench_close(&b);
 }
 
+/* The ring gives back what its nth operation moved in another way. */
+static struct {
+	uint32_t nth;			/* 0: never, or it has been */
+	bool half;			/* it moved half of what it did */
+	int res;			/* else it says this */
+} ring_says;
+
+unsigned __real_io_uring_peek_batch_cqe(struct io_uring *ring, struct io_uring_cqe **cqes,
+					unsigned count);
+unsigned __wrap_io_uring_peek_batch_cqe(struct io_uring *ring, struct io_uring_cqe **cqes,
+					unsigned count);
+
+unsigned __wrap_io_uring_peek_batch_cqe(struct io_uring *ring, struct io_uring_cqe **cqes,
+					unsigned count)
+{
+	unsigned nr = __real_io_uring_peek_batch_cqe(ring, cqes, count);
+
+	for (unsigned i = 0; i < nr && ring_says.nth; i++)
+		if (--ring_says.nth == 0)
+			cqes[i]->res = ring_says.half ? cqes[i]->res / 2 : ring_says.res;
+	return nr;
+}
+
+/* A page is read and written; how many calls helpers make, and how many of them direct. */
+static void expect_calls(struct bench *b, uint32_t nr, uint32_t nr_direct)
+{
+	static uint32_t seed = 30;
+
+	for (int write = 0; write < 2; write++) {
+		uint32_t nth = ring_says.nth, fail_nth = sys.fail_nth;
+
+		fill(b->buffer, PAGE, seed++);
+		if (write)
+			memcpy(b->model, b->buffer, PAGE);
+		sys.nr_calls = sys.nr_direct = 0;
+		UNIT_EQ(move_pages(b, write ? DISK_WRITE : DISK_READ, 0, PAGE, 1), 0);
+		UNIT_EQ(memcmp(b->buffer, b->model, PAGE), 0);
+		UNIT_EQ(sys.nr_calls, nr);
+		UNIT_EQ(sys.nr_direct, nr_direct);
+		UNIT_EQ(ring_says.nth, 0);
+		ring_says.nth = nth;
+		sys.fail_nth = fail_nth;
+	}
+	ring_says.nth = sys.fail_nth = 0;
+	UNIT_OK(whole_image_matches(b));
+}
+
+/*
+ * What the ring did not do is done all the same; past the cache, if only its
+ * alignment allows.
+ */
+static void ring_refuses(struct bench *b)
+{
+	static const int untried[] = { -EAGAIN, -ECANCELED, -ENOMEM };
+
+	if (b->disk->ops != &disk_direct)
+		return;
+	for (uint32_t i = 0; i < UNIT_LEN(untried); i++) {
+		ring_says.res = untried[i];
+		ring_says.nth = 1;
+		expect_calls(b, 1, 1);
+		ring_says.nth = 1;
+		sys.fail_nth = 1;
+		sys.fail_errno = EINVAL;
+		expect_calls(b, 2, 1);
+	}
+	ring_says.nth = 1;
+	ring_says.res = -EINVAL;
+	expect_calls(b, 1, 0);
+	ring_says.nth = 1;
+	ring_says.res = -EINTR;
+	expect_calls(b, 0, 0);
+	ring_says.nth = 1;
+	ring_says.half = true;
+	expect_calls(b, 0, 0);
+	ring_says.half = false;
+	ring_says.nth = 1;
+	ring_says.res = -EIO;
+	UNIT_EQ(move_pages(b, DISK_READ, 0, PAGE, 1), -EIO);
+}
+
+static void test_ring_refuses(void)
+{
+	each(ring_refuses);
+}
+
 static bool on_tmpfs(int fd)
 {
 	struct statfs fs;
@@ -761,6 +848,7 @@ static const struct unit_test tests[] = {
 	{ "calls that stop short", test_stop_short },
 	{ "calls interrupted", test_interrupted },
 	{ "calls that fail", test_io_error },
+	{ "what the ring did not do", test_ring_refuses },
 	{ "RWF_NOWAIT would block, or is refused", test_nowait },
 	{ "RWF_NOWAIT on tmpfs", test_nowait_tmpfs },
 	{ "writethrough", test_writethrough },
