@@ -177,7 +177,9 @@ static uint64_t until(uint64_t when_ms, uint64_t now)
 /* syscalls disk: madvise */
 static void sweep_bounce(struct blkback *b, uint64_t now, int *wait_ms)
 {
-	if (now - b->swept_ms >= SWEEP_MS && !b->executing) {
+	if (now - b->swept_ms >= SWEEP_MS) {
+		if (b->executing)
+			return;		/* until some end, which wakes us */
 		b->swept_ms = now;
 		if (!b->bounce_used) {
 			madvise(b->bounce, bounce_bytes(b), MADV_DONTNEED);

@@ -410,6 +410,7 @@ uint32_t blkback_drain_pass(struct blkback *b)
 {
 	uint64_t before = b->count->responses;
 
+	b->held_back = false;		/* what the ring has is not waited for */
 	disk_reap(b->cfg.disk);
 	if (b->starved.first)
 		blk_run_starved(b);

@@ -672,6 +672,39 @@ static void test_idle_page(void)
 	device_close(&d);
 }
 
+/* While only the disk has something to do, so that its end wakes us, nothing is timed soon. */
+static void test_slow_disk(void)
+{
+	struct limit limit = { .rate = { [LIMIT_BYTES][LIMIT_TOTAL] = { 10000, 1 } } };
+	struct disk_memory_faults f = { .paused = true };
+	struct device d = { .grants = VBD_GRANTS_COPY };
+	struct blkif_request_segment s;
+
+	UNIT_EQ(blkback_limit_open(false, &d.limit), 0);
+	blkback_limit_set(d.limit, &limit);
+	device_open(&d);
+	disk_memory_set_faults(d.disk, &f);
+	s = segment(fake_grant(GUEST_DATA_PAGE, false), 0, 7);
+	guest_rw(d.g, BLKIF_OP_READ, 1, 0, 1, &s);
+	device_go(&d);
+	UNIT_OK((uint32_t)blkback_housekeep(d.b) >= 1000);	/* or -1 */
+	guest_rw(d.g, BLKIF_OP_READ, 2, 0, 1, &s);
+	device_go(&d);
+	UNIT_OK(blkback_is_held_back(d.b));
+	UNIT_OK((uint32_t)blkback_housekeep(d.b) < 1000);
+	blkback_drain_pass(d.b);
+	UNIT_OK((uint32_t)blkback_housekeep(d.b) >= 1000);
+	f.paused = false;
+	disk_memory_set_faults(d.disk, &f);
+	blkback_limit_set(d.limit, &(struct limit){ .request_bytes = 0 });
+	blkback_limit_changed(d.b);
+	device_go(&d);
+	device_expect(&d, 1, BLKIF_OP_READ, BLKIF_RSP_OKAY);
+	device_expect(&d, 2, BLKIF_OP_READ, BLKIF_RSP_OKAY);
+	device_close(&d);
+	blkback_limit_close(d.limit);
+}
+
 /* Mapped once; more pages than the cap go round, and stay under it. */
 static void test_persistent(void)
 {
@@ -835,6 +868,7 @@ static const struct unit_test tests[] = {
 	{ "copies that must wait", test_starved },
 	{ "segments that must wait", test_starved_indirect },
 	{ "an idle page", test_idle_page },
+	{ "a slow disk", test_slow_disk },
 	{ "persistent grants", test_persistent },
 	{ "slots that change", test_slot_changes },
 	{ "disk errors", test_disk_errors },
