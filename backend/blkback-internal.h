@@ -113,6 +113,7 @@ struct blkback {
 	bool no_room;			/* ... and none has come back since */
 	bool limited;			/* the device has limits now */
 	bool held_back;			/* the last pass left requests for turn.until_us */
+	bool newly_held;		/* ... and the one before did not know the first */
 	struct blk_turn turn;
 	struct blk_request *free;	/* used before; last used first */
 	uint32_t nr_used;		/* of requests[], ever */

@@ -129,6 +129,11 @@ bool blkback_is_held_back(const struct blkback *b)
 	return b->held_back;
 }
 
+bool blkback_is_newly_held(const struct blkback *b)
+{
+	return b->newly_held;
+}
+
 /* What was paid for a wait that may be another one now is lost. */
 void blkback_limit_changed(struct blkback *b)
 {
@@ -316,11 +321,13 @@ static void begin(struct blkback *b, struct blk_request *req, struct blk_list *r
 static bool next_fits(struct blkback *b)
 {
 	uint8_t head[BLKABI_HEAD_BYTES];
+	bool paid = b->turn.paid;
 
 	ring_back_peek(&b->ring, head, sizeof(head));
 	b->no_room = !has_room(b, head);
 	b->held_back = !b->no_room && b->limited &&
 		       !blk_limit_may_go(b->cfg.limit, &b->turn, head);
+	b->newly_held = b->held_back && !paid;
 	b->left_behind = b->no_room || b->held_back;
 	return !b->left_behind;
 }
@@ -427,7 +434,7 @@ int blkback_pass(struct blkback *b)
 	if (b->starved.first)
 		blk_run_starved(b);
 	nr = ring_back_pending(&b->ring);
-	b->left_behind = b->no_room = b->held_back = false;
+	b->left_behind = b->no_room = b->held_back = b->newly_held = false;
 	if (nr > 0)
 		nr = (int)take_and_execute(b, (uint32_t)nr);
 	settle(b);

@@ -141,6 +141,8 @@ struct dirty_map;
 void blkback_set_dirty(struct blkback *b, struct dirty_map *map);
 /* The ring's next request is left there for a while: blkback_housekeep() says how long. */
 bool blkback_is_held_back(const struct blkback *b);
+/* The same, and the last pass was the first that saw it: an event has brought it. */
+bool blkback_is_newly_held(const struct blkback *b);
 /*
  * Gives back pages and memory that were not used for long. To be called on the
  * way to sleep, and now and then by a queue that never sleeps. Returns for how

@@ -372,14 +372,15 @@ static int unmask_or_delay_ms(struct worker_queue *q)
 
 static void wait_for_events(struct worker_queue *q)
 {
-	int delay_ms = unmask_or_delay_ms(q);
+	int delay_ms = unmask_or_delay_ms(q), wait_ms;
 
 	if (blkback_final(q->b) != 0)
 		return;
+	wait_ms = blkback_housekeep(q->b);
 	if (!delay_ms) {
-		wait_for(q, true, blkback_housekeep(q->b));
+		wait_for(q, true, wait_ms);
 	} else {
-		wait_for(q, false, delay_ms);
+		wait_for(q, false, wait_ms < 0 ? delay_ms : MIN(delay_ms, wait_ms));
 		xenevtchn_unmask(q->xce, q->port);
 		q->masked = false;
 	}
@@ -462,9 +463,9 @@ void worker_queue_run(struct worker_queue *q)
 			ring_broken(q);
 			break;
 		}
-		if (did > 0)
+		if (did > 0 || blkback_is_newly_held(q->b))
 			q->worked = true;
-		else if (!spin_for_work(q))
+		if (did == 0 && !spin_for_work(q))
 			wait_for_events(q);
 	}
 	journal_leave(journal_queue(q->w->journal, q->index), now_ns());

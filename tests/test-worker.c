@@ -329,6 +329,38 @@ static void test_event_storm(void)
 	rig_close(&r, 0);
 }
 
+/*
+ * One that its limit makes wait brings a request with each of its events, whenever
+ * that is taken: nobody complains about it.
+ */
+static void test_limited(void)
+{
+	int log = memfd_create("log", MFD_CLOEXEC), err = dup(STDERR_FILENO);
+	struct rig r = { .start.poll_us = 0 };
+	struct blkif_request_segment s;
+	struct worker_msg msg;
+
+	rig_open(&r, 1);
+	r.start.limit.rate[LIMIT_REQUESTS][LIMIT_TOTAL] = (struct limit_rate){ 50, 1 };
+	s = rig_whole_page(GUEST_DATA_PAGE);
+	log_open("test-worker", LOG_LEVEL_WARNING);
+	dup2(log, STDERR_FILENO);
+	rig_start(&r);
+	rig_hear(&r, WORKER_READY, &msg);
+	for (uint32_t i = 0; i < 40; i++) {
+		guest_rw(r.g, BLKIF_OP_READ, i, 0, 1, &s);
+		guest_push(r.g);
+		rig_expect(r.g, i, BLKIF_RSP_OKAY);
+		usleep(1000);
+	}
+	dup2(err, STDERR_FILENO);
+	UNIT_EQ(lseek(log, 0, SEEK_END), 0);
+	rig_ask_stop(&r);
+	rig_close(&r, 0);
+	close(log);
+	close(err);
+}
+
 static uint64_t cpu_ns(void)
 {
 	struct timespec t;
@@ -747,6 +779,7 @@ static const struct unit_test tests[] = {
 	{ "not START", test_not_start },
 	{ "another ring than the journal's", test_another_ring },
 	{ "events without requests", test_event_storm },
+	{ "events of a limited guest", test_limited },
 	{ "at rest", test_idle },
 	{ "no room for the rings", test_no_room },
 	{ "no room, and stopped", test_no_room_stop },
