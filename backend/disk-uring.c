@@ -232,7 +232,8 @@ static int direct_open(const struct disk_config *cfg, struct disk **out,
 	if (!err)
 		err = open_epoll(d);
 	if (err) {
-		fcntl(d->cfg.fd, F_SETFL, d->old_flags);	/* for another engine */
+		/* For another engine, also where another disk has set it. */
+		fcntl(d->cfg.fd, F_SETFL, d->old_flags & ~O_DIRECT);
 		direct_close(&d->disk);
 		return err;
 	}

@@ -134,9 +134,8 @@ static bool domain_is_pv(void)
 	return fd >= 0 && read(fd, type, sizeof(type) - 1) > 0 && !strncmp(type, "PV\n", 3);
 }
 
-/* The engine wanted, or the one that every machine has. ops: in and out. */
-static int open_disk(struct worker *w, struct worker_queue *q,
-		     const struct disk_ops **ops, struct failure *why)
+static int open_disk(struct worker *w, struct worker_queue *q, const struct disk_ops *ops,
+		     char *text, size_t text_bytes)
 {
 	struct disk_config cfg = {
 		.fd = w->image,
@@ -149,20 +148,41 @@ static int open_disk(struct worker *w, struct worker_queue *q,
 		.max_iov = BLKBACK_SEGMENTS_MAX,
 		.remote = w->start.remote ? &q->remote : NULL,
 	};
+
+	return disk_open(ops, &cfg, &q->disk, text, text_bytes);
+}
+
+/* All or none: all go by one descriptor, and whether that is past the cache is its own. */
+static int open_disks_by(struct worker *w, const struct disk_ops *ops, char *text,
+			 size_t text_bytes)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < w->nr_queues; i++)
+		err = open_disk(w, &w->queues[i], ops, text, text_bytes);
+	for (uint32_t i = 0; err && i < w->nr_queues; i++) {
+		disk_close(w->queues[i].disk);
+		w->queues[i].disk = NULL;
+	}
+	return err;
+}
+
+/* By the engine wanted, or the one that every machine has. ops: in and out. */
+static int open_disks(struct worker *w, const struct disk_ops **ops, struct failure *why)
+{
 	char text[120];
-	int err = disk_open(*ops, &cfg, &q->disk, text, sizeof(text));
+	int err = open_disks_by(w, *ops, text, sizeof(text));
 
 	if (err == -EOPNOTSUPP && *ops == &disk_direct) {
 		log_warning("%s: %s; its I/O goes through the page cache", w->log.who, text);
 		*ops = &disk_buffered;
-		err = disk_open(*ops, &cfg, &q->disk, text, sizeof(text));
+		err = open_disks_by(w, *ops, text, sizeof(text));
 	}
 	return err ? fail(why, err, "%s", text[0] ? text : "cannot use the image") : 0;
 }
 
 /* syscalls start: eventfd2 openat */
-static int open_queue(struct worker *w, uint32_t index, const struct disk_ops **ops,
-		      struct failure *why)
+static int open_queue(struct worker *w, uint32_t index, struct failure *why)
 {
 	struct worker_queue *q = &w->queues[index];
 	int err;
@@ -188,7 +208,7 @@ static int open_queue(struct worker *w, uint32_t index, const struct disk_ops **
 	if (xenevtchn_restrict(q->xce, (domid_t)w->start.frontend_id))
 		log_debug("%s: its event channels are not restricted: %s", w->log.who,
 			  strerror(errno));
-	return open_disk(w, q, ops, why);
+	return 0;
 }
 
 static int open_all(struct worker *w, const struct disk_ops **ops,
@@ -203,10 +223,13 @@ static int open_all(struct worker *w, const struct disk_ops **ops,
 	w->flushes.lost = journal_flush_lost(w->journal);
 	*ops = wanted_engine(&w->start);
 	for (uint32_t i = 0; i < w->nr_queues; i++) {
-		err = open_queue(w, i, ops, why);
+		err = open_queue(w, i, why);
 		if (err)
 			return err;
 	}
+	err = open_disks(w, ops, why);
+	if (err)
+		return err;
 	err = figures_open(w->figures_fd, &layout, &w->figures);
 	if (err)
 		return fail(why, err, "no room for figures");

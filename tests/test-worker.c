@@ -4,12 +4,15 @@
  * a thread, or in a process that is killed, over fake-xen and an image on
  * tmpfs. Must not know the worker's insides.
  */
+#include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -508,6 +511,54 @@ static void test_two_queues(void)
 	rig_close(&r, 0);
 }
 
+static uint32_t refused_ring;		/* the nth there is, from now on */
+
+int __real_io_uring_queue_init(unsigned entries, struct io_uring *ring, unsigned flags);
+int __wrap_io_uring_queue_init(unsigned entries, struct io_uring *ring, unsigned flags);
+
+int __wrap_io_uring_queue_init(unsigned entries, struct io_uring *ring, unsigned flags)
+{
+	if (refused_ring && --refused_ring == 0)
+		return -ENOMEM;
+	return __real_io_uring_queue_init(entries, ring, flags);
+}
+
+static bool is_open_past_cache(int image)
+{
+	struct stat want, have;
+	bool found = false;
+
+	UNIT_EQ(fstat(image, &want), 0);
+	for (int fd = 3; fd < 200; fd++)
+		found |= fstat(fd, &have) == 0 && have.st_ino == want.st_ino &&
+			 have.st_dev == want.st_dev && fcntl(fd, F_GETFL) & O_DIRECT;
+	return found;
+}
+
+/* The engine is one for all queues, though one of them alone is refused it. */
+static void test_half_direct(void)
+{
+	struct rig r = { .start.engine = WORKER_ENGINE_DIRECT };
+	struct blkif_request_segment s;
+	struct worker_msg msg;
+
+	rig_open(&r, 2);
+	s = rig_whole_page(GUEST_DATA_PAGE);
+	refused_ring = 2;
+	rig_start(&r);
+	rig_hear(&r, WORKER_READY, &msg);
+	refused_ring = 0;
+	UNIT_EQ(strcmp(msg.engine, "buffered"), 0);
+	UNIT_OK(!is_open_past_cache(r.image));
+	for (uint32_t q = 0; q < 2; q++) {
+		guest_rw(&r.guest[q], BLKIF_OP_WRITE, 1, 8 * q, 1, &s);
+		guest_push(&r.guest[q]);
+		rig_expect(&r.guest[q], 1, BLKIF_RSP_OKAY);
+	}
+	rig_ask_stop(&r);
+	rig_close(&r, 0);
+}
+
 /* The cap on pages that stay mapped is the device's: both queues together. */
 static void test_persistent_cap(void)
 {
@@ -784,6 +835,7 @@ static const struct unit_test tests[] = {
 	{ "no room for the rings", test_no_room },
 	{ "no room, and stopped", test_no_room_stop },
 	{ "two queues and barriers", test_two_queues },
+	{ "O_DIRECT for one of two queues", test_half_direct },
 	{ "a cap for both queues", test_persistent_cap },
 	{ "stopped while busy", test_stop_busy },
 	{ "one after the other, under load", test_hand_over },
