@@ -105,16 +105,20 @@ bool disk_releases_late(const struct disk *d)
 	return d->ops->late_release;
 }
 
-/* syscalls disk: membarrier */
+/* Much longer than the end of an operation takes. */
+#define SETTLE_MS 50
+
+/* syscalls disk: membarrier clock_nanosleep */
 /*
  * Completions run where the scheduler does not interfere: in interrupts, or in
  * the kernel's threads without a break. Once every CPU has scheduled, those that
- * told us of an end have also dropped what they held.
+ * told us of an end have also dropped what they held. A kernel with CPUs that have no
+ * tick (nohz_full) cannot tell when that is.
  */
 void disk_settle(const struct disk *d)
 {
-	if (d->ops->late_release)
-		syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+	if (d->ops->late_release && syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) < 0)
+		usleep(SETTLE_MS * 1000);
 }
 
 void disk_done(struct disk *d, struct disk_io *io, int err)

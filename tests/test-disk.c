@@ -23,6 +23,7 @@
 #include "disk-memory.h"
 #include "disk-stage.h"
 #include "unit.h"
+#include "util.h"
 
 /* ---- data ------------------------------------------------------------------------------------ */
 
@@ -657,11 +658,11 @@ static void test_no_o_direct(void)
 	bench_close(&b);
 }
 
-static bool forbid_io_uring(int err)
+static bool forbid(uint32_t call, int err)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)err),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
@@ -681,7 +682,7 @@ static int without_io_uring(struct bench *b, int err)
 	struct disk *d = NULL;
 	char why[100] = "";
 
-	if (!forbid_io_uring(err))
+	if (!forbid(SYS_io_uring_setup, err))
 		return UNIT_SKIP;
 	if (disk_open(&disk_direct, &b->cfg, &d, why, sizeof(why)) != -EOPNOTSUPP)
 		return 1;
@@ -690,26 +691,46 @@ static int without_io_uring(struct bench *b, int err)
 	return move_pages(b, DISK_WRITE, SECTOR, SECTOR, 1) ? 3 : 0;
 }
 
-static void refused_with(int err)
+static int without_membarrier(struct bench *b, int err)
+{
+	uint64_t begun = now_ms();
+
+	if (!forbid(SYS_membarrier, err))
+		return UNIT_SKIP;
+	disk_settle(b->disk);
+	return now_ms() - begun >= 20 ? 0 : 1;
+}
+
+static void refused_with(int err, const struct disk_ops *ops,
+			 int (*test)(struct bench *b, int err))
 {
 	struct bench b;
 	int status;
 	pid_t pid;
 
-	UNIT_NEED(bench_buffered(&b, "."));
+	memset(&sys, 0, sizeof(sys));
+	UNIT_NEED(bench_open(&b, ".", ops));
 	fflush(NULL);
-	pid = fork();
+	pid = b.disk ? fork() : -1;
 	if (pid == 0)
-		_exit(without_io_uring(&b, err));
-	waitpid(pid, &status, 0);
-	UNIT_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 0);
+		_exit(test(&b, err));
+	if (pid > 0) {
+		waitpid(pid, &status, 0);
+		UNIT_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 0);
+	}
 	bench_close(&b);
 }
 
 static void test_no_io_uring(void)
 {
-	refused_with(ENOSYS);	/* XCP-ng's 4.19 */
-	refused_with(EPERM);	/* containers */
+	refused_with(ENOSYS, &disk_buffered, without_io_uring);	/* XCP-ng's 4.19 */
+	refused_with(EPERM, &disk_buffered, without_io_uring);	/* containers */
+}
+
+/* Where the kernel cannot say when it has let go of the pages, some time passes. */
+static void test_no_membarrier(void)
+{
+	refused_with(EINVAL, &disk_direct, without_membarrier);	/* CPUs without a tick */
 }
 
 /* ---- the disk in memory -------------------------------------------------------------------------------- */
@@ -854,6 +875,7 @@ static const struct unit_test tests[] = {
 	{ "writethrough", test_writethrough },
 	{ "O_DIRECT refused", test_no_o_direct },
 	{ "io_uring refused", test_no_io_uring },
+	{ "membarrier refused", test_no_membarrier },
 	{ "a disk in memory", test_memory },
 	{ "the stage", test_stage },
 	{ "pages that are staged", test_staged },
