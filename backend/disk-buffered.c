@@ -210,16 +210,21 @@ static struct disk_io *join(struct buffered *b, const struct disk_io *first, str
 
 /*
  * One attempt for all from first to end. What it leaves is done one by one, and
- * so each has its own error and its own turn to wait for a device.
+ * so each has its own error and its own turn to wait for a device; but where a read
+ * has met nothing in the cache, the first one's turn is over.
  */
 static void run_joined(struct buffered *b, struct disk_io *first, const struct disk_io *end,
 		       struct disk_io *all)
 {
 	ssize_t n = all->op == DISK_READ ? try_read(b, all) : try_write(b, all);
 	uint64_t left = n > 0 ? (uint64_t)n : 0;
-	struct disk_io *io, *next;
+	struct disk_io *io, *next = first;
 
-	for (io = first; io != end; io = next) {
+	if (n == -EAGAIN && all->op == DISK_READ) {
+		next = first->next;
+		disk_pool_submit(b->pool, first);
+	}
+	for (io = next; io != end; io = next) {
 		uint64_t moved = MIN(left, io->bytes);
 
 		next = io->next;

@@ -372,6 +372,7 @@ static void test_neighbours_joined(void)
 {
 	struct io ios[NEIGHBOURS];
 	struct bench b;
+	uint32_t calls;
 
 	UNIT_NEED(bench_buffered(&b, "/dev/shm"));
 	UNIT_EQ(calls_for(&b, ios, DISK_WRITE, 8, 3), 1);
@@ -392,6 +393,11 @@ static void test_neighbours_joined(void)
 	reopen(&b, &b.cfg);
 	UNIT_EQ(calls_for_pieces(&b, 128), 1);
 	UNIT_EQ(calls_for_pieces(&b, 129), 2);
+	bench_close(&b);
+	UNIT_NEED(bench_buffered(&b, "."));
+	sys.nowait_errno = EAGAIN;	/* of all, then of each but the first; and all by helpers */
+	calls = calls_for(&b, ios, DISK_READ, 4, 1);
+	UNIT_EQ(calls, sys.nr_nowait ? 1 + 3 + 4 : 1);
 	bench_close(&b);
 }
 
