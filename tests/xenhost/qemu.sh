@@ -9,7 +9,7 @@ qemu_version() { dpkg-query -W -f '${source:Version}\n' qemu-system-x86 2>/dev/n
 # qemu_built VERSION: where build-qemu puts it, which another patch or way to build changes.
 qemu_built()
 {
-	echo "$xh_cache/qemu-$1-$(cat "$xh_dir/svm-injection.patch" "$xh_dir/build-qemu" | sha256sum | cut -c 1-8)/qemu-system-x86_64"
+	echo "$xh_cache/qemu-$1-$(cat "$xh_dir/svm.patch" "$xh_dir/build-qemu" | sha256sum | cut -c 1-8)/qemu-system-x86_64"
 }
 
 # Sets $qemu, and $qemu_is_mended to yes or to nothing.
