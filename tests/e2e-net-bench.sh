@@ -4,7 +4,9 @@
 # table says so as JSON, too. Nothing is asserted about speed.
 . "$(dirname "$0")/lib.sh"
 bench=$(cd "$(dirname "$0")/.." && pwd)/tools/bench
-tmp=$(mktemp -d) && trap 'rm -rf "$tmp"' EXIT || exit 1
+tmp=$(mktemp -d) && trap 'rm -rf "$tmp" ${session:+"$session"}' EXIT || exit 1
+# A login session has its directory below /run, which the namespaces' own /run hides.
+session=$(mktemp -d /run/paravane-bench.XXXXXX 2>/dev/null) && export XDG_RUNTIME_DIR="$session"
 
 "$bench" net --quick --rounds 1 --seconds 0.2 --build "${abs_top_builddir:-$PWD}" \
 	--json "$tmp/bench.json" >"$tmp/table" 2>"$tmp/said" || {

@@ -6,6 +6,7 @@
 
 # Sets own_namespaces to the words before a command that give it a network and
 # mounts of its own; as another user than root, a user namespace too. False: not here.
+# local Xen, started after this, then has its sockets where these mounts leave them seen.
 find_namespaces()
 {
 	own_namespaces=(unshare --mount --net)
@@ -13,7 +14,9 @@ find_namespaces()
 	# ip keeps its names for namespaces below /run
 	own_namespaces+=(sh -c 'mount -t tmpfs tmpfs /run && exec "$@"' sh)
 	command -v ip >/dev/null && [ -c /dev/net/tun ] &&
-		"${own_namespaces[@]}" ip netns add probe 2>/dev/null
+		"${own_namespaces[@]}" ip netns add probe 2>/dev/null || return
+	# a login session's is below /run
+	unset XDG_RUNTIME_DIR
 }
 
 # tap_guest DOMAIN NAMESPACE ADDRESS LOG [OPTION...]: the guest's interface as eth0 of a
