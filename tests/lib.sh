@@ -8,6 +8,7 @@
 set -u
 : "${srcdir:=$(dirname "$0")/..}"
 : "${LOCALXEN:=${abs_top_builddir:-$PWD}/tools/localxen/localxen}"
+PATH=$PATH:/usr/sbin:/sbin	# a user's is without them
 XENBIN=$(echo /usr/lib/xen-*/bin | cut -d" " -f1)
 name=$(basename "$0" .sh)
 
