@@ -103,6 +103,28 @@ wait_for 60 has_line $k "$tmp/w2" || fail "the second client was never accepted"
 kill $first $second
 wait $first $second 2>/dev/null
 
+say "so it is with the hypervisor's, which has as many as it may"
+hv=
+for pid in $(pgrep -x localxen-hv); do
+	! tr '\0' ' ' <"/proc/$pid/cmdline" | grep -qF " hypervisor $LOCALXEN_DIR " || hv=$pid
+done
+[ -n "$hv" ] || fail "no hypervisor process"
+limits=$(prlimit --pid "$hv" --nofile --noheadings --output SOFT,HARD)
+[ "${limits% *}" -eq "${limits#* }" ] || fail "its limit is $limits"
+cpu_ticks() { sed 's/.*) //' "/proc/$hv/stat" | { read -r line; set -- $line; echo $((${12} + ${13})); }; }
+free=0
+while [ -e "/proc/$hv/fd/$free" ]; do free=$((free + 1)); done
+prlimit --pid "$hv" --nofile="$free:" || fail "no limit could be set"
+"$LOCALXEN" status >"$tmp/status" &
+client=$!
+before=$(cpu_ticks)
+sleep 1
+[ $(($(cpu_ticks) - before)) -lt 30 ] || fail "it waits busily"
+[ ! -s "$tmp/status" ] || fail "the limit was none"
+prlimit --pid "$hv" --nofile="$limit:"
+wait $client || fail "the client ended with $?"
+[ -s "$tmp/status" ] || fail "the client was never accepted"
+
 say "all at once"
 pids=
 for i in 1 2 3 4 5 6 7 8; do

@@ -16,6 +16,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -23,7 +24,7 @@
 #include "hv.h"
 #include "kill.h"
 
-#define REAP_INTERVAL_MS 50
+#define LOOK_AGAIN_MS 50	/* while something waits that no event tells of */
 #define END_TIMEOUT_MS 10000
 
 /*
@@ -32,11 +33,22 @@
  */
 static char listen_source, signal_source, death[LX_MAX_PROCS];
 
+/* False: there was no descriptor for a new client, who waits. */
+static bool listens = true;
+
 static void watch(int fd, void *source)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = source };
 
 	epoll_ctl(hv.epoll_fd, EPOLL_CTL_ADD, fd, &ev);
+}
+
+static void set_listening(bool on)
+{
+	struct epoll_event ev = { .events = on ? EPOLLIN : 0, .data.ptr = &listen_source };
+
+	epoll_ctl(hv.epoll_fd, EPOLL_CTL_MOD, hv.listen_fd, &ev);
+	listens = on;
 }
 
 /* ---- clients ---- */
@@ -60,8 +72,10 @@ static void accept_client(void)
 	struct hv_client *c;
 	int fd = accept4(hv.listen_fd, NULL, NULL, SOCK_CLOEXEC);
 
-	if (fd < 0)
+	if (fd < 0) {
+		set_listening(false);
 		return;
+	}
 	c = calloc(1, sizeof(*c));
 	if (!c || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len)) {
 		free(c);
@@ -127,6 +141,17 @@ static int make_signals(void)
 	return hv.signal_fd < 0 ? -errno : 0;
 }
 
+/* Two descriptors a process and one a handle; the usual soft limit is for select(2)'s sake. */
+static void raise_fd_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 /* OPTION=VALUE, for Xen and for dom0; cli_run.c has checked them. */
 static void parse_option(const char *text, struct lx_create *dom0)
 {
@@ -151,6 +176,7 @@ static int start(int nr_options, char **options)
 	struct lx_rep rep;
 	int rc = make_shm();
 
+	raise_fd_limit();
 	for (int i = 0; !rc && i < nr_options; i++)
 		parse_option(options[i], &dom0);
 	hv.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -188,7 +214,9 @@ static void run(void)
 	int n;
 
 	while (!hv.ending) {
-		n = epoll_wait(hv.epoll_fd, &ev, 1, waits ? REAP_INTERVAL_MS : -1);
+		n = epoll_wait(hv.epoll_fd, &ev, 1, waits || !listens ? LOOK_AGAIN_MS : -1);
+		if (!listens)
+			set_listening(true);
 		if (n > 0)
 			handle(ev.data.ptr);
 		waits = hv_reap();
