@@ -16,7 +16,8 @@ wait_for 30 fired 1 || fail "no first event of @releaseDomain"
 xenstore-watch @introduceDomain >"$tmp/introduced" &
 wait_for 30 test -s "$tmp/introduced" || fail "no first event of @introduceDomain"
 
-# No handle opened; a child of its own session; one that ignores what it can.
+# No handle opened; a child of its own session; one that ignores what it can; one of no
+# environment.
 cat >"$tmp/victim" <<'END'
 trap '' TERM HUP INT
 setsid sleep 1000 &
@@ -29,16 +30,17 @@ echo $$ >$1/pid0
 wait
 END
 "$LOCALXEN" exec victim -- sh "$tmp/victim" "$tmp" &
+"$LOCALXEN" exec victim -- env -i sh -c 'sleep 1000 & echo $! >$0/pid4; wait' "$tmp" &
 "$LOCALXEN" exec witness -- sleep 1000 &
 witness=$!
-wait_for 30 test -s "$tmp/pid0" || fail "the victim did not start"
+wait_for 30 test -s "$tmp/pid0" -a -s "$tmp/pid4" || fail "the victim did not start"
 [ -S "$LOCALXEN_DIR/xenbus-$a" ] || fail "no store socket for the victim"
 guest victim xenstore-write data/k v || fail "the victim cannot write"
 
 say "destroy"
 expect 0 "$LOCALXEN" destroy victim
 # Its processes are dead when the command returns.
-for n in 0 1 2 3; do
+for n in 0 1 2 3 4; do
 	pid=$(cat "$tmp/pid$n")
 	state=$(sed 's/.*) //; s/ .*//' "/proc/$pid/stat" 2>/dev/null)
 	[ "${state:-Z}" = Z ] || fail "process pid$n of the victim lives on ($state)"

@@ -21,6 +21,10 @@ leftovers()
 		{ tr '\0' '\n' <"$p/environ"; } 2>/dev/null | grep -q "^LX_MARK=$mark" &&
 			echo "process ${p#/proc/}: $(tr '\0' ' ' <"$p/cmdline" 2>/dev/null)"
 	done
+	# Of what has nothing in its environment the numbers are known.
+	for p in $(cat "$work"/up.bare* 2>/dev/null); do
+		gone "$p" || echo "process $p"
+	done
 	ls "$XDG_RUNTIME_DIR"
 	# Its memory has no names; other instances' directories are not our business.
 	ls /dev/shm | grep -i localxen
@@ -46,8 +50,8 @@ expect 127 run /does/not/exist
 expect 126 run /etc/passwd
 must_be_clean "a command that ended"
 
-# What fills an instance: two guests, with processes that open no handle, that
-# change their session, that ignore signals; clients of the store.
+# What fills an instance: two guests, with processes that open no handle, that change
+# their session, that ignore signals, that have no environment; clients of the store.
 cat >"$work/fill" <<'END'
 trap '' TERM HUP INT
 a=$($LOCALXEN domain) && b=$($LOCALXEN domain) || exit 1
@@ -57,6 +61,9 @@ $LOCALXEN exec $a -- xenstore-watch data >/dev/null &
 xenstore-watch @releaseDomain >/dev/null &
 $LOCALXEN exec $b -- "$PEER" stuck >$1.stuck &
 (sleep 1000 &)
+(env -i sleep 1000 & echo $! >$1.bare1)
+$LOCALXEN exec $a -- env -i sh -c 'sleep 1000 & echo $! >$0; wait' $1.bare2 &
+until [ -s $1.bare2 ]; do sleep 0.05; done
 until [ -s $1.stuck ]; do sleep 0.05; done
 echo up >$1
 wait
@@ -65,7 +72,7 @@ export LOCALXEN PEER=$peer
 
 for how in end TERM INT HUP KILL; do
 	say "a full instance, ended by: $how"
-	rm -f "$work/up" "$work/up.stuck"
+	rm -f "$work"/up*
 	if [ $how = end ]; then
 		expect 7 run sh -c '
 			sh "$1" "$2" & until [ -s "$2" ]; do sleep 0.05; done
@@ -79,11 +86,13 @@ for how in end TERM INT HUP KILL; do
 	clean && fail "the search for leftovers finds nothing while all is running"
 	kill -$how $pid
 	wait $pid 2>/dev/null
+	# An orphan without environment is known by localxen run's being its parent.
+	[ $how != KILL ] || kill -KILL "$(cat "$work/up.bare1")"
 	must_be_clean "SIG$how"
 done
 
 say "a full instance, whose hypervisor is killed"
-rm -f "$work/up" "$work/up.stuck"
+rm -f "$work"/up*
 env LX_MARK=$mark "$LOCALXEN" run -- sh "$work/fill" "$work/up" 2>"$work/err" &
 pid=$!
 wait_for 60 test -s "$work/up" || fail "the instance did not come up"

@@ -63,9 +63,9 @@ int pidfd_send_signal(int fd, int signal, siginfo_t *info, unsigned flags)
 	return 0;
 }
 
-int lx_kill_members(const char *dir, int domid, pid_t spare, int timeout_ms)
+int lx_kill_members(const struct lx_kill *k, int timeout_ms)
 {
-	(void)dir, (void)domid, (void)spare, (void)timeout_ms;
+	(void)k, (void)timeout_ms;
 	return 0;
 }
 

@@ -276,7 +276,8 @@ static void end_all(void)
 	if (run.hv > 0 && !run.hv_ended)
 		kill(run.hv, SIGKILL);
 	if (!access(run.dir, F_OK)) {
-		lx_kill_members(run.dir, LX_ALL_DOMAINS, 0, END_TIMEOUT_MS);
+		lx_kill_members(&(struct lx_kill){ .dir = run.dir, .domid = LX_ALL_DOMAINS },
+				END_TIMEOUT_MS);
 		lx_remove_tree(run.dir);
 	}
 	collect();

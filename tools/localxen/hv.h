@@ -97,6 +97,8 @@ int hv_domain_create(const struct lx_create *c, struct lx_rep *rep);
 int hv_domain_destroy(uint32_t domid);
 int hv_domain_shutdown(uint32_t domid, unsigned reason);
 int hv_domain_belong(uint32_t domid, pid_t pid);
+/* As lx_kill_members(), with those who have told us that they belong. */
+void hv_kill_processes(int domid, pid_t spare, int timeout_ms);
 /* Frees what was only waiting for its last user. True: something still waits. */
 bool hv_reap(void);
 

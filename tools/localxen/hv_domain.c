@@ -36,6 +36,7 @@
 struct belong {
 	struct belong *next;
 	uint32_t domid;
+	pid_t pid;
 	int pidfd;
 };
 static struct belong *belongs;
@@ -213,11 +214,30 @@ static bool has_ended_by(int pidfd, uint64_t end_ns)
 	return has_ended(pidfd, now < end_ns ? (int)((end_ns - now) / 1000000) : 0);
 }
 
-static void kill_belongs(uint32_t domid)
+static bool is_of(int domid, uint32_t his)
 {
+	return domid == LX_ALL_DOMAINS || (uint32_t)domid == his;
+}
+
+void hv_kill_processes(int domid, pid_t spare, int timeout_ms)
+{
+	size_t max = LX_MAX_PROCS, n = 0;
+	struct lx_known *known;
+
 	for (struct belong *b = belongs; b; b = b->next)
-		if (b->domid == domid)
-			pidfd_send_signal(b->pidfd, SIGKILL, NULL, 0);
+		max++;
+	known = malloc(max * sizeof(*known));
+	for (struct belong *b = belongs; known && b; b = b->next)
+		if (is_of(domid, b->domid))
+			known[n++] = (struct lx_known){ b->pid, b->pidfd };
+	for (unsigned i = 0; known && i < LX_MAX_PROCS; i++)
+		if (hv.proc[i].used && is_of(domid, hv.shm->dom[hv.proc[i].dom_slot].domid))
+			known[n++] = (struct lx_known){ hv.proc[i].pid, hv.proc[i].pidfd };
+	lx_kill_members(&(struct lx_kill){ hv.dir, domid, spare, known, n }, timeout_ms);
+	/* What /proc does not show. */
+	for (size_t i = 0; i < n; i++)
+		pidfd_send_signal(known[i].pidfd, SIGKILL, NULL, 0);
+	free(known);
 }
 
 /* Forgets those that have ended; those of domid (-1: of none) are waited for. */
@@ -248,7 +268,7 @@ int hv_domain_belong(uint32_t domid, pid_t pid)
 	b = malloc(sizeof(*b));
 	if (!b)
 		return -ENOMEM;
-	*b = (struct belong){ .next = belongs, .domid = domid,
+	*b = (struct belong){ .next = belongs, .domid = domid, .pid = pid,
 			      .pidfd = pidfd_open(pid, 0) };
 	if (b->pidfd < 0) {
 		free(b);
@@ -263,11 +283,7 @@ static void end_processes(unsigned slot)
 	uint32_t domid = hv.shm->dom[slot].domid;
 	uint64_t end_ns = now_ns() + KILL_TIMEOUT_MS * UINT64_C(1000000);
 
-	kill_belongs(domid);
-	for (unsigned i = 0; i < LX_MAX_PROCS; i++)
-		if (hv.proc[i].used && hv.proc[i].dom_slot == slot)
-			pidfd_send_signal(hv.proc[i].pidfd, SIGKILL, NULL, 0);
-	lx_kill_members(hv.dir, domid, 0, KILL_TIMEOUT_MS);
+	hv_kill_processes((int)domid, 0, KILL_TIMEOUT_MS);
 	forget_belongs((int)domid, end_ns);
 	for (unsigned i = 0; i < LX_MAX_PROCS; i++) {
 		if (!hv.proc[i].used || hv.proc[i].dom_slot != slot)

@@ -249,7 +249,7 @@ int hv_main(int argc, char **argv)
 	close(ready);
 	if (getppid() == parent)
 		run();
-	lx_kill_members(hv.dir, LX_ALL_DOMAINS, parent, END_TIMEOUT_MS);
+	hv_kill_processes(LX_ALL_DOMAINS, getppid() == parent ? parent : 0, END_TIMEOUT_MS);
 	lx_remove_tree(hv.dir);
 	_exit(0);
 }

@@ -3,8 +3,8 @@
  * kill.c - finds and ends the processes of a domain.
  *
  * Hides how a process is known to belong: by LOCALXEN_DIR and LOCALXEN_DOMID in
- * its initial environment, or by descent from one that does. So a program that
- * never opened a libxen handle dies with its domain too. Knows nothing of
+ * its initial environment, by its caller's word, or by descent from one that does. So a
+ * program that never opened a libxen handle dies with its domain too. Knows nothing of
  * grants or ports.
  */
 #include <ctype.h>
@@ -27,7 +27,9 @@ enum kinship { KIN_NONE, KIN_MEMBER, KIN_OTHER };
 
 struct task {
 	pid_t pid, ppid;
+	unsigned long long start;	/* with pid: this process and no other */
 	enum kinship kin;
+	int fd;
 };
 
 struct tasks {
@@ -97,23 +99,35 @@ static enum kinship classify(pid_t pid, const char *dir, int domid)
 	return kin;
 }
 
-static pid_t parent_of(pid_t pid)
+static enum kinship kin_of(pid_t pid, const struct lx_kill *k)
 {
-	char path[40], *stat, *p;
-	size_t len;
-	pid_t ppid = 0;
+	for (size_t i = 0; i < k->nr_known; i++) {
+		struct pollfd p = { .fd = k->known[i].pidfd, .events = POLLIN };
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	stat = read_all(path, &len);
-	p = stat ? strrchr(stat, ')') : NULL;
-	/* A zombie is dead: it only waits for its parent. */
-	if (p && p[1] == ' ' && p[2] != 'Z' && p[2] != 'X')
-		ppid = atoi(p + 3);
-	free(stat);
-	return ppid;
+		if (k->known[i].pid == pid && !poll(&p, 1, 0))
+			return KIN_MEMBER;
+	}
+	return classify(pid, k->dir, k->domid);
 }
 
-static int scan(struct tasks *ts, const char *dir, int domid)
+/* Finds a process's parent and start. A zombie is dead: it only waits for its parent. */
+static bool look_at(struct task *t)
+{
+	char path[40], *stat, *p, state;
+	size_t len;
+	int got = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", t->pid);
+	stat = read_all(path, &len);
+	p = stat ? strrchr(stat, ')') : NULL;
+	if (p)
+		got = sscanf(p + 1, " %c %d %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s"
+			     " %*s %*s %*s %*s %*s %*s %llu", &state, &t->ppid, &t->start);
+	free(stat);
+	return got == 3 && state != 'Z' && state != 'X';
+}
+
+static int scan(struct tasks *ts, const struct lx_kill *k)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *e;
@@ -122,14 +136,11 @@ static int scan(struct tasks *ts, const char *dir, int domid)
 		return -errno;
 	ts->n = 0;
 	while ((e = readdir(proc))) {
-		struct task t = { .pid = atoi(e->d_name) };
+		struct task t = { .pid = atoi(e->d_name), .fd = -1 };
 
-		if (!isdigit((unsigned char)e->d_name[0]))
+		if (!isdigit((unsigned char)e->d_name[0]) || !look_at(&t))
 			continue;
-		t.ppid = parent_of(t.pid);
-		if (!t.ppid)
-			continue;
-		t.kin = classify(t.pid, dir, domid);
+		t.kin = kin_of(t.pid, k);
 		if (ts->n == ts->max) {
 			size_t max = ts->max ? 2 * ts->max : 256;
 			struct task *v = realloc(ts->v, max * sizeof(*v));
@@ -167,34 +178,61 @@ static void add_descendants(struct tasks *ts)
 	}
 }
 
+/* Orphans of a cleared environment name nothing, and have lost whom they descend from. */
+static void add_orphans(struct tasks *ts, const struct lx_kill *k)
+{
+	pid_t adopter = k->spare ? k->spare : getpid();
+
+	for (size_t i = 0; i < ts->n; i++)
+		if (ts->v[i].kin == KIN_NONE && ts->v[i].ppid == adopter)
+			ts->v[i].kin = KIN_MEMBER;
+}
+
 /*
  * The pidfd comes first: if the process is still a member after that, then it
  * is this process that the signal goes to, not a later one with its number. Returns it, or -1.
  */
-static int kill_one(const struct task *t, const char *dir, int domid)
+static int open_one(const struct task *t, const struct lx_kill *k)
 {
+	struct task now = { .pid = t->pid };
 	int fd = pidfd_open(t->pid, 0);
 
-	if (fd < 0)
-		return -1;
-	if (parent_of(t->pid) == t->ppid && classify(t->pid, dir, domid) != KIN_OTHER) {
-		pidfd_send_signal(fd, SIGKILL, NULL, 0);
+	if (fd >= 0 && look_at(&now) && now.start == t->start &&
+	    kin_of(t->pid, k) != KIN_OTHER)
 		return fd;
-	}
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 	return -1;
 }
 
-/* All end at the same time; when the last has, another look will tell. */
-static void wait_last(int *last)
+/*
+ * All are opened before the first is killed: whose parent has gone might not be known
+ * again. All end at the same time; when the last has, another look will tell. Returns how
+ * many there were.
+ */
+static size_t kill_all(struct tasks *ts, const struct lx_kill *k)
 {
-	struct pollfd p = { .fd = *last, .events = POLLIN };
+	struct pollfd last = { .fd = -1, .events = POLLIN };
+	size_t found = 0;
 
-	if (*last < 0)
-		return;
-	poll(&p, 1, 200);
-	close(*last);
-	*last = -1;
+	for (size_t i = 0; i < ts->n; i++) {
+		if (ts->v[i].kin != KIN_MEMBER)
+			continue;
+		found++;
+		ts->v[i].fd = open_one(&ts->v[i], k);
+	}
+	for (size_t i = 0; i < ts->n; i++) {
+		if (ts->v[i].fd < 0)
+			continue;
+		pidfd_send_signal(ts->v[i].fd, SIGKILL, NULL, 0);
+		last.fd = ts->v[i].fd;
+	}
+	if (last.fd >= 0)
+		poll(&last, 1, 200);
+	for (size_t i = 0; i < ts->n; i++)
+		if (ts->v[i].fd >= 0)
+			close(ts->v[i].fd);
+	return found;
 }
 
 static long now_ms(void)
@@ -205,31 +243,23 @@ static long now_ms(void)
 	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-int lx_kill_members(const char *dir, int domid, pid_t spare, int timeout_ms)
+int lx_kill_members(const struct lx_kill *k, int timeout_ms)
 {
 	long end = now_ms() + timeout_ms;
 	struct tasks ts = { 0 };
 	size_t found;
-	int last = -1, fd;
 
 	do {
 		found = 0;
-		if (scan(&ts, dir, domid))
+		if (scan(&ts, k))
 			break;
 		for (size_t i = 0; i < ts.n; i++)
-			if (ts.v[i].pid == getpid() || ts.v[i].pid == spare)
+			if (ts.v[i].pid == getpid() || ts.v[i].pid == k->spare)
 				ts.v[i].kin = KIN_OTHER;
+		if (k->domid == LX_ALL_DOMAINS)
+			add_orphans(&ts, k);
 		add_descendants(&ts);
-		for (size_t i = 0; i < ts.n; i++) {
-			if (ts.v[i].kin != KIN_MEMBER)
-				continue;
-			found++;
-			fd = kill_one(&ts.v[i], dir, domid);
-			if (fd >= 0 && last >= 0)
-				close(last);
-			last = fd >= 0 ? fd : last;
-		}
-		wait_last(&last);
+		found = kill_all(&ts, k);
 	} while (found && now_ms() < end);
 	free(ts.v);
 	return found ? -ETIMEDOUT : 0;
