@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <xencall.h>
@@ -470,6 +471,68 @@ static void test_fork(void)
 	unshare(region);
 }
 
+/* Exit status: 0 when the page is the guest's, not the file's that is at every number. */
+static int map_with_other_descriptors(uint32_t ref)
+{
+	int file = memfd_create("inherited", 0);
+	xengnttab_handle *own;
+	char *p;
+
+	if (ftruncate(file, 1 << 28))
+		return 2;
+	for (int fd = 3; fd < 256; fd++)
+		if (fd != file && dup2(file, fd) != fd)
+			return 3;
+	own = xengnttab_open(NULL, 0);
+	p = own ? xengnttab_map_grant_ref(own, domid, ref, PROT_READ) : NULL;
+	if (!p)
+		return 4;
+	return *p == 'f' ? 0 : 5;
+}
+
+/* A child has its own files where its parent had domains' memory, as a daemon may. */
+static void test_map_after_fork(void)
+{
+	int region = share(1, 1), status;
+	uint32_t ref = guest.m.refs[0];
+	pid_t pid;
+	void *p;
+
+	CU_ASSERT_EQUAL(lxguest_do(&guest, LXG_POKE, region, 0, 'f'), 0);
+	p = xengnttab_map_grant_ref(xgt, domid, ref, PROT_READ);
+	CU_ASSERT_PTR_NOT_NULL(p);
+	pid = fork();
+	if (!pid)
+		_exit(map_with_other_descriptors(ref));
+	CU_ASSERT_EQUAL(waitpid(pid, &status, 0), pid);
+	CU_ASSERT_EQUAL(status, 0);
+	CU_ASSERT_EQUAL(xengnttab_unmap(xgt, p, 1), 0);
+	unshare(region);
+}
+
+/* A domain whose memory could not be received for want of a descriptor is asked for again. */
+static void test_map_without_descriptor(void)
+{
+	uint32_t other_domid = lxguest_new_domain("");
+	struct rlimit old, none;
+	struct lxguest other;
+	void *p;
+
+	lxguest_start(&other, other_domid);
+	CU_ASSERT(lxguest_do(&other, LXG_SHARE, 0, 1, 1) >= 0);
+	getrlimit(RLIMIT_NOFILE, &old);
+	none = old;
+	none.rlim_cur = 0;
+	setrlimit(RLIMIT_NOFILE, &none);
+	CU_ASSERT_PTR_NULL(xengnttab_map_grant_ref(xgt, other_domid, other.m.refs[0], PROT_READ));
+	CU_ASSERT_EQUAL(errno, EMFILE);
+	setrlimit(RLIMIT_NOFILE, &old);
+	p = xengnttab_map_grant_ref(xgt, other_domid, other.m.refs[0], PROT_READ);
+	CU_ASSERT_PTR_NOT_NULL(p);
+	CU_ASSERT_EQUAL(p ? xengnttab_unmap(xgt, p, 1) : 0, 0);
+	lxguest_stop(&other);
+}
+
 static void test_hypercall(void)
 {
 	xencall_handle *xcall = xencall_open(NULL, 0);
@@ -533,6 +596,8 @@ int main(void)
 	TEST(test_share_notify_by_death);
 	TEST(test_destroy_while_mapped);
 	TEST(test_fork);
+	TEST(test_map_after_fork);
+	TEST(test_map_without_descriptor);
 	TEST(test_hypercall);
 	CU_basic_run_tests();
 	xengnttab_close(xgt);

@@ -275,7 +275,7 @@ static int peer_fd(uint32_t id)
 	}
 	if (peers[i].id != id &&
 	    !lx_rpc(&(struct lx_req){ .op = LX_OP_EVTCHN_FD, .a = id }, -1, NULL, 0,
-		    &fd) && fd >= 0) {
+		    &fd)) {
 		if (peers[i].id) {
 			dup3(fd, peers[i].fd, O_CLOEXEC);
 			close(fd);

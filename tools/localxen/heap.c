@@ -15,18 +15,17 @@
 
 #define CLAIM_SPINS 100000	/* far longer than the hypervisor takes to decide */
 
-static int heap_fd = -1;
 static _Atomic(char *) heap_base;
 
 static int fetch_fd(void)
 {
 	int fd = -1, rc = 0;
 
-	if (heap_fd < 0)
+	if (lx.heap_fd < 0)
 		rc = lx_rpc(&(struct lx_req){ .op = LX_OP_HEAP }, -1, NULL, 0, &fd);
 	if (fd >= 0)
-		heap_fd = fd;
-	return rc ? rc : heap_fd;
+		lx.heap_fd = fd;
+	return rc ? rc : lx.heap_fd;
 }
 
 int lx_heap_fd(void)

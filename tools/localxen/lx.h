@@ -59,6 +59,7 @@ struct lx_state {
 	uint32_t incarnation;
 	bool connected;
 	struct lx_view view[LX_MAX_DOMS];
+	int heap_fd;		/* heap.c; -1: not fetched */
 	/* Held over a fork, so that the child finds neither half changed. */
 	pthread_mutex_t view_lock, peers_lock;
 };
@@ -79,8 +80,8 @@ static inline int lx_usable(uint32_t incarnation)
 
 /*
  * One request and its reply. rep may be larger than struct lx_rep. in_fd may be
- * NULL, else receives the reply's descriptor or -1. Returns 0 or -errno (the
- * hypervisor's, or -ENOTCONN when it is gone).
+ * NULL, else receives the reply's descriptor, -1 with an error. Returns 0 or -errno (the
+ * hypervisor's, -ENOTCONN when it is gone, -EMFILE if the descriptor has no place here).
  */
 int lx_rpc(const struct lx_req *req, int out_fd, void *rep, size_t rep_size,
 	   int *in_fd);

@@ -21,6 +21,7 @@
 
 struct lx_state lx = {
 	.sock = -1,
+	.heap_fd = -1,
 	.view_lock = PTHREAD_MUTEX_INITIALIZER,
 	.peers_lock = PTHREAD_MUTEX_INITIALIZER,
 };
@@ -160,9 +161,10 @@ static int rpc(const void *req, size_t req_size, int out_fd, void *rep,
 		rc = recv_packet(lx.sock, rep, rep_size, in_fd);
 	pthread_mutex_unlock(&rpc_lock);
 	pthread_setcancelstate(cancel, NULL);
-	if (rc)
-		return rc;
-	return ((struct lx_rep *)rep)->err;
+	if (!rc)
+		rc = ((struct lx_rep *)rep)->err;
+	/* It was sent one, and this process has no number free for it. */
+	return !rc && in_fd && *in_fd < 0 ? -EMFILE : rc;
 }
 
 int lx_rpc(const struct lx_req *req, int out_fd, void *rep, size_t rep_size,
@@ -258,6 +260,10 @@ static void after_fork_child(void)
 	lx.sock = -1;
 	lx.connected = false;
 	lx.incarnation++;
+	/* The child may have closed what it inherited, or have files of its own there. */
+	for (unsigned i = 0; i < LX_MAX_DOMS; i++)
+		lx.view[i] = (struct lx_view){ .fd = -1 };
+	lx.heap_fd = -1;
 }
 
 static void init_once(void)
