@@ -231,6 +231,12 @@ static void test_map_refused(void)
 	CU_ASSERT_PTR_NOT_NULL_FATAL(p);
 	CU_ASSERT_EQUAL(xengnttab_unmap(xgt, p, 1), 0);
 	unshare(region);
+	/* Of its own a domain may map what it granted to itself, but by its number only. */
+	region = lxguest_do(&guest, LXG_SHARE, domid, 1, 1);
+	CU_ASSERT_EQUAL(lxguest_do(&guest, LXG_MAP, DOMID_SELF, 1, PROT_READ), -EINVAL);
+	CU_ASSERT_EQUAL(lxguest_do(&guest, LXG_UNMAP,
+				   lxguest_do(&guest, LXG_MAP, domid, 1, PROT_READ), 0, 0), 0);
+	unshare(region);
 	CU_ASSERT_EQUAL(lxguest_localxen("status --check"), 0);
 }
 

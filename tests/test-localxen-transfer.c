@@ -474,6 +474,12 @@ static void test_copy(void)
 	CU_ASSERT_EQUAL(xencall3(xcall, __HYPERVISOR_grant_table_op, GNTTABOP_copy,
 				 (uintptr_t)&c, 1), 0);
 	CU_ASSERT_EQUAL(c.status, GNTST_bad_page);
+	/* A frame of one's own, but named by one's number. */
+	c.source.domid = 0;
+	c.dest.u.gmfn = mfn;
+	CU_ASSERT_EQUAL(xencall3(xcall, __HYPERVISOR_grant_table_op, GNTTABOP_copy,
+				 (uintptr_t)&c, 1), 0);
+	CU_ASSERT_EQUAL(c.status, GNTST_permission_denied);
 	CU_ASSERT_EQUAL(decrease(1, &mfn), 1);
 	for (int i = 0; i < 200 && !seen; i++)
 		seen = transfer_while_copied(0);

@@ -120,8 +120,7 @@ static _Atomic uint64_t *take_maptrack(struct lx_grab *g, uint64_t value)
 
 int lx_grant_grab(struct lx_thread *t, struct lx_grab *g)
 {
-	uint32_t domid = g->domid == DOMID_SELF ? lx.domid : g->domid;
-	uint8_t slot = domid < LX_DOMIDS ? lx.shm->slot_of[domid] : 0;
+	uint8_t slot = g->domid < LX_DOMIDS ? lx.shm->slot_of[g->domid] : 0;
 	struct lx_dom *dom;
 	uint64_t value;
 	int st;
@@ -132,7 +131,6 @@ int lx_grant_grab(struct lx_thread *t, struct lx_grab *g)
 	if (g->gref >= dom->nr_grants)
 		return GNTST_bad_gntref;
 	g->slot = slot;
-	g->domid = domid;
 	value = LX_HOLD(g->gref, slot, !g->readonly, lx.proc_slot);
 	lock_entry(t, slot, g->gref);
 	if (g->hold)
@@ -219,7 +217,7 @@ static int open_side(struct lx_thread *t, const struct lx_copy_side *side,
 	if (!end->page || end->mfn || end->domid != side->domid || end->grab.gref != side->gref) {
 		close_side(t, end);
 		end->domid = side->domid;
-		end->grab.domid = side->domid;
+		end->grab.domid = side->domid == DOMID_SELF ? lx.domid : side->domid;
 		end->grab.gref = side->gref;
 		end->grab.readonly = readonly;
 		end->grab.hold = &t->pin[!readonly];

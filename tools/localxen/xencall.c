@@ -91,7 +91,7 @@ int xencall_buffers_never_fault(xencall_handle *xcall)
 
 /* ---- grant_table_op ---- */
 
-/* A frame number stands for the caller's own memory only, as in Xen. */
+/* A frame number stands for the caller's own memory only, and only by DOMID_SELF, as in Xen. */
 static int copy_side(uint16_t domid, bool is_grant, uint64_t ref_or_gmfn,
 		     uint16_t offset, struct lx_copy_side *out)
 {
@@ -102,7 +102,7 @@ static int copy_side(uint16_t domid, bool is_grant, uint64_t ref_or_gmfn,
 					      .gref = ref_or_gmfn, .offset = offset };
 		return GNTST_okay;
 	}
-	if (domid != DOMID_SELF && domid != lx.domid)
+	if (domid != DOMID_SELF)
 		return GNTST_permission_denied;
 	if (LX_IS_HEAP_MFN(ref_or_gmfn)) {
 		*out = (struct lx_copy_side){ .mfn = ref_or_gmfn, .offset = offset };
