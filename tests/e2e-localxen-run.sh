@@ -9,6 +9,7 @@ work=$(mktemp -d)
 export XDG_RUNTIME_DIR=$work/r
 mkdir "$XDG_RUNTIME_DIR"
 mark=localxen-test-$$
+export LOCALXEN
 trap 'rm -rf "$work"' EXIT
 
 # Whatever an instance leaves: processes that carry our mark in their
@@ -48,7 +49,21 @@ expect 42 run sh -c 'exit 42'
 expect 143 run sh -c 'kill -TERM $$'
 expect 127 run /does/not/exist
 expect 126 run /etc/passwd
+reads own run sh -c '$LOCALXEN run -- sh -c "case \$PARAVANE_RUNDIR in \$LOCALXEN_DIR/*) echo own ;; esac"'
 must_be_clean "a command that ended"
+
+say "a signal during the start"
+printf '#!/bin/sh\necho $PPID >"%s"\nexec sleep 1000\n' "$work/starting" >"$work/silent"
+chmod +x "$work/silent"
+env LX_MARK=$mark "$LOCALXEN" run --xenstored="$work/silent" -- touch "$work/started" &
+pid=$!
+wait_for 30 test -s "$work/starting" || fail "the store is not started"
+kill -INT $pid
+wait $pid
+got=$?
+[ $got = 130 ] || fail "the start ended with $got"
+[ ! -e "$work/started" ] || fail "the command was started"
+must_be_clean "SIGINT during the start"
 
 # What fills an instance: two guests, with processes that open no handle, that change
 # their session, that ignore signals, that have no environment; clients of the store.
@@ -68,7 +83,7 @@ until [ -s $1.stuck ]; do sleep 0.05; done
 echo up >$1
 wait
 END
-export LOCALXEN PEER=$peer
+export PEER=$peer
 
 for how in end TERM INT HUP KILL; do
 	say "a full instance, ended by: $how"

@@ -88,13 +88,21 @@ static void prepend_library_path(void)
 	free(value);
 }
 
-/* Where Paravane's own daemons keep their state: the instance's, not the host's. */
-static void set_run_dir(const char *dir, uint32_t domid)
+static bool is_below(const char *path, const char *dir)
+{
+	return dir && !strncmp(path, dir, strlen(dir));
+}
+
+/*
+ * Where Paravane's own daemons keep their state: the instance's, not the host's, nor that
+ * of the instance in which this one is started.
+ */
+static void set_run_dir(const char *dir, const char *outer_dir, uint32_t domid)
 {
 	const char *old = getenv("PARAVANE_RUNDIR");
 	char path[PATH_MAX];
 
-	if (old && strncmp(old, dir, strlen(dir)))
+	if (old && !is_below(old, dir) && !is_below(old, outer_dir))
 		return;
 	snprintf(path, sizeof(path), "%s/run-%u", dir, domid);
 	mkdir(path, 0700);
@@ -105,13 +113,13 @@ void cli_enter_domain(const char *dir, uint32_t domid)
 {
 	char text[PATH_MAX];
 
+	set_run_dir(dir, getenv("LOCALXEN_DIR"), domid);
 	setenv("LOCALXEN_DIR", dir, 1);
 	snprintf(text, sizeof(text), "%u", domid);
 	setenv("LOCALXEN_DOMID", text, 1);
 	cli_store_path(dir, domid, text, sizeof(text));
 	setenv("XENSTORED_PATH", text, 1);
 	unsetenv("LOCALXEN_INFRA");
-	set_run_dir(dir, domid);
 	prepend_library_path();
 }
 

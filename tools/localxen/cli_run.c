@@ -159,9 +159,22 @@ static void show_log(const char *name)
 		fclose(f);
 }
 
+/* While no command is there to decide what it means, any signal ends the start. */
+static int signal_at_start(int timeout_ms)
+{
+	struct pollfd p = { .fd = run.signal_fd, .events = POLLIN };
+	struct signalfd_siginfo si;
+
+	if (poll(&p, 1, timeout_ms) == 1 &&
+	    read(run.signal_fd, &si, sizeof(si)) == sizeof(si) && si.ssi_signo != SIGCHLD)
+		return 128 + si.ssi_signo;
+	return 0;
+}
+
 static int start_xenstored(void)
 {
 	long end = now_ms() + START_TIMEOUT_MS;
+	int rc;
 
 	run.store = fork();
 	if (run.store < 0)
@@ -176,7 +189,9 @@ static int start_xenstored(void)
 			show_log("xenstored.log");
 			return EXIT_OURS;
 		}
-		poll(NULL, 0, 1);
+		rc = signal_at_start(1);
+		if (rc)
+			return rc;
 	}
 	return 0;
 }
@@ -295,6 +310,8 @@ static int start_all(char **argv)
 	rc = start_xenstored();
 	if (!rc)
 		rc = write_dom0_nodes();
+	if (!rc)
+		rc = signal_at_start(0);
 	if (!rc)
 		rc = start_command(argv);
 	return rc;
