@@ -62,6 +62,12 @@ expect 0 "$LOCALXEN" destroy $c
 reads "$a" "$LOCALXEN" domain --domid=$a --name=victim
 reads "$a" guest victim xenstore-read domid
 refused "one of this number is there" "$LOCALXEN" domain --domid=$a
+refused "one of this name is there" "$LOCALXEN" domain --name=victim
+refused "one of this name is there" "$LOCALXEN" domain --name="Domain-0"
+refused "taken for a number" "$LOCALXEN" domain --name=7
+d=$("$LOCALXEN" domain --name=guest100 --domid=99) || fail "no domain"
+refused "default name" "$LOCALXEN" domain --domid=100
+expect 0 "$LOCALXEN" destroy $d
 fired_intro() { [ "$(grep -c @introduceDomain "$tmp/introduced")" -ge 2 ]; }
 wait_for 30 fired_intro || fail "@introduceDomain did not fire"
 
@@ -75,7 +81,7 @@ while [ $i -lt 15 ]; do
 	expect 0 "$LOCALXEN" destroy $g
 	i=$((i + 1))
 done
-wait_for 30 fired 18 || fail "not every destroy fired @releaseDomain"
+wait_for 30 fired 19 || fail "not every destroy fired @releaseDomain"
 reads alive guest witness xenstore-read data/k
 ! xenstore-ls /local/domain | grep -q "^$g = " || fail "nodes of domain $g are left"
 nothing_left

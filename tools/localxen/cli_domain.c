@@ -148,13 +148,21 @@ static int bring_up(uint32_t domid, uint32_t port)
 
 #define DYING_MS 10000	/* for a number to be free again */
 
-static bool name_is_free(const char *name)
+static const char *why_not(int rc, bool named)
 {
-	for (unsigned i = 0; i < LX_MAX_DOMS; i++)
-		if (lx.shm->dom[i].state == LX_DOM_ALIVE &&
-		    !strcmp(lx.shm->dom[i].name, name))
-			return false;
-	return true;
+	switch (rc) {
+	case -ENOSPC:
+		return "there are too many";
+	case -EEXIST:
+		return "one of this number is there";
+	case -EBUSY:
+		return "one of this number is dying, and others have its pages mapped";
+	case -ENOTUNIQ:
+		return named ? "one of this name is there" :
+			       "one has what would be its default name; give it another";
+	default:
+		return strerror(-rc);
+	}
 }
 
 static int create(const struct lx_create *c)
@@ -165,8 +173,6 @@ static int create(const struct lx_create *c)
 
 	if (rc)
 		return rc;
-	if (*c->name && !name_is_free(c->name))
-		return cli_error("there is a domain %s already", c->name);
 	memcpy(req.data, c, sizeof(*c));
 	/* xenstored takes a moment to let go of a dead domain's page. */
 	for (int i = 0; i < DYING_MS; i++) {
@@ -176,11 +182,7 @@ static int create(const struct lx_create *c)
 		usleep(1000);
 	}
 	if (rc)
-		return cli_error("cannot make a domain: %s", rc == -ENOSPC ?
-				 "there are too many" : rc == -EEXIST ?
-				 "one of this number is there" : rc == -EBUSY ?
-				 "one of this number is dying, and others have its pages mapped" :
-				 strerror(-rc));
+		return cli_error("cannot make a domain: %s", why_not(rc, *c->name));
 	rc = bring_up(rep.a, rep.b);
 	if (rc) {
 		destroy(rep.a);
@@ -218,6 +220,10 @@ static bool domain_option(int opt, struct lx_create *c)
 		if (!*optarg || strlen(optarg) >= sizeof(c->name) || strchr(optarg, '/')) {
 			cli_error("--name: '%s' is no name of 1 to 63 characters without '/'",
 				  optarg);
+			return false;
+		}
+		if (!optarg[strspn(optarg, "0123456789")]) {
+			cli_error("--name: '%s' would be taken for a number", optarg);
 			return false;
 		}
 		strcpy(c->name, optarg);

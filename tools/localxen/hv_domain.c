@@ -145,6 +145,15 @@ static uint64_t now_ns(void)
 	return ts.tv_sec * UINT64_C(1000000000) + ts.tv_nsec;
 }
 
+static bool name_is_free(const char *name)
+{
+	for (unsigned i = 0; i < LX_MAX_DOMS; i++)
+		if (hv.shm->dom[i].state == LX_DOM_ALIVE &&
+		    !strcmp(hv.shm->dom[i].name, name))
+			return false;
+	return true;
+}
+
 static int build(unsigned slot, uint32_t domid, const struct lx_create *c)
 {
 	struct lx_dom *d = &hv.shm->dom[slot];
@@ -160,6 +169,8 @@ static int build(unsigned slot, uint32_t domid, const struct lx_create *c)
 		snprintf(d->name, sizeof(d->name), "%.63s", c->name);
 	else
 		snprintf(d->name, sizeof(d->name), "guest%u", domid);
+	if (!rc && !name_is_free(d->name))
+		rc = -ENOTUNIQ;
 	if (!rc)
 		rc = make_memory(slot);
 	if (!rc)
