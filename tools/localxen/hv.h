@@ -85,7 +85,7 @@ int hv_main(int argc, char **argv);
 
 /*
  * hv_call.c. Takes the client's next message, if there is one, does what it asks and
- * answers. False: it has gone, and hv_client_gone() follows.
+ * answers. False: it has gone, or cannot be answered, and hv_client_gone() follows.
  */
 bool hv_serve(struct hv_client *client);
 /* Undoes what it had, if it was a process of a domain, and closes its socket. */

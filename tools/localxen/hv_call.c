@@ -305,16 +305,17 @@ bool hv_serve(struct hv_client *client)
 	struct call c = { .client = client, .req = req, .out_fd = -1, .rep = &rep,
 			  .rep_len = sizeof(struct lx_rep) };
 	ssize_t n = lx_recv(client->fd, &in, sizeof(in), &c.in_fd, MSG_DONTWAIT);
+	bool answered = true;
 
 	if (n > 0 && is_whole(req, n) && req->op != LX_OP_POKE) {
 		memset(&rep.rep, 0, sizeof(rep.rep));
 		execute(&c);
-		/* It has one request under way, so its buffer has room. */
-		lx_send(client->fd, &rep, c.rep_len, c.out_fd, MSG_DONTWAIT);
+		/* It has one request under way, so its buffer has room; else it would wait for ever. */
+		answered = lx_send(client->fd, &rep, c.rep_len, c.out_fd, MSG_DONTWAIT) >= 0;
 	}
 	if (c.in_fd >= 0)
 		close(c.in_fd);
-	return n > 0 || (n < 0 && errno == EAGAIN);
+	return n > 0 ? answered : n < 0 && errno == EAGAIN;
 }
 
 void hv_client_gone(struct hv_client *client)
