@@ -147,11 +147,41 @@ static void test_close_before_token(void)
 	CU_ASSERT_EQUAL_FATAL(is_readable(), 1);
 	CU_ASSERT_EQUAL(next_event(), y);
 	CU_ASSERT_EQUAL(is_readable(), 0);
-	/* With its token there and nothing else, nothing is left. */
+	/* With its token there, it comes as what was left of a closed port. */
 	CU_ASSERT_EQUAL(xenevtchn_unmask(xce, y), 0);
 	lxguest_do(&guest, LXG_NOTIFY, theirs_y, 1, 0);
 	disconnect_ports(y, theirs_y);
+	CU_ASSERT_EQUAL(next_event(), x);
 	CU_ASSERT_EQUAL(is_readable(), 0);
+}
+
+/* Whoever closes a port with an event gets its number later, bound anew by then or not. */
+static void test_stale_number(void)
+{
+	xenevtchn_handle *all = xce;
+	int mine, theirs, again;
+
+	xce = xenevtchn_open(NULL, 0);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(xce);
+	connect_ports(&mine, &theirs);
+	lxguest_do(&guest, LXG_NOTIFY, theirs, 1, 0);
+	CU_ASSERT_EQUAL(xenevtchn_unbind(xce, mine), 0);
+	CU_ASSERT_EQUAL(next_event(), mine);
+	CU_ASSERT_EQUAL(is_readable(), 0);
+	CU_ASSERT_EQUAL(xenevtchn_unmask(xce, mine), 0);
+	/* Closed with the event that binding makes, and bound again. */
+	again = xenevtchn_bind_interdomain(xce, domid, theirs);
+	CU_ASSERT_EQUAL(xenevtchn_unbind(xce, again), 0);
+	CU_ASSERT_EQUAL(xenevtchn_bind_interdomain(xce, domid, theirs), again);
+	CU_ASSERT_EQUAL(next_event(), again);
+	CU_ASSERT_EQUAL(next_event(), again);
+	CU_ASSERT_EQUAL(is_readable(), 0);
+	/* With an event that was taken, nothing is left. */
+	CU_ASSERT_EQUAL(xenevtchn_unbind(xce, again), 0);
+	CU_ASSERT_EQUAL(is_readable(), 0);
+	CU_ASSERT_EQUAL(lxguest_do(&guest, LXG_UNBIND, theirs, 0, 0), 0);
+	xenevtchn_close(xce);
+	xce = all;
 }
 
 static void test_errors(void)
@@ -465,6 +495,7 @@ int main(void)
 	TEST(test_many_ports);
 	TEST(test_close_and_rebind);
 	TEST(test_close_before_token);
+	TEST(test_stale_number);
 	TEST(test_errors);
 	TEST(test_restrict);
 	TEST(test_peer_dies);

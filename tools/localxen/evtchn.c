@@ -17,7 +17,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include <xenevtchn.h>
@@ -110,6 +109,7 @@ int xenevtchn_close(xenevtchn_handle *xce)
 		       -1, NULL, 0, NULL);
 	close(xce->fd);
 	free(xce->ports);
+	free(xce->stale);
 	free(xce);
 	return 0;
 }
@@ -203,29 +203,20 @@ static void write_token(int fd)
 		return;	/* only if the program closed it behind our back */
 }
 
-static bool has_deliverable(const xenevtchn_handle *xce)
-{
-	for (unsigned i = 0; i < xce->nr_ports; i++)
-		if (atomic_load(&lx.dom->port[xce->ports[i]].word) == LX_PORT_PENDING)
-			return true;
-	return false;
-}
-
-/* syscalls disk, bridge: poll ppoll read */
 /*
- * The token of a port that was closed while deliverable. Its sender may not have
- * written it yet, and may never do: it finds no handle any more. Then this was
- * another port's, so one goes back while any port is deliverable; if it is one too
- * many, that comes out as a spurious event.
+ * A port was closed while deliverable. The device has its number in a ring by then, where
+ * an unbind leaves it; here its token is in the eventfd, or will be, or, if its sender finds
+ * no handle any more, never comes. So whoever takes a token that no deliverable port
+ * accounts for gets the number.
  */
-static void take_token(const xenevtchn_handle *xce)
+static void keep_stale(xenevtchn_handle *xce, uint32_t port)
 {
-	struct pollfd p = { .fd = xce->fd, .events = POLLIN };
-	uint64_t one;
+	uint32_t *stale = realloc(xce->stale, (xce->nr_stale + 1) * sizeof(*stale));
 
-	if (poll(&p, 1, 0) == 1 && read(xce->fd, &one, sizeof(one)) > 0 &&
-	    has_deliverable(xce))
-		write_token(xce->fd);
+	if (!stale)
+		return;		/* it comes out as a spurious event */
+	xce->stale = stale;
+	xce->stale[xce->nr_stale++] = port;
 }
 
 int xenevtchn_unbind(xenevtchn_handle *xce, evtchn_port_t port)
@@ -244,7 +235,7 @@ int xenevtchn_unbind(xenevtchn_handle *xce, evtchn_port_t port)
 	if (!rc) {
 		forget_port(xce, port);
 		if (rep.a)
-			take_token(xce);
+			keep_stale(xce, port);
 	}
 	pthread_mutex_unlock(&xce->lock);
 	return lx_ret(rc);
@@ -347,9 +338,18 @@ static bool take_port(struct lx_port *p)
 	return atomic_compare_exchange_strong(&p->word, &word, LX_PORT_MASKED);
 }
 
-/* A token without a port: any unmasked port will do, as Xen may be spurious. */
-static int spurious(xenevtchn_handle *xce)
+/*
+ * A token without a deliverable port: of one that was closed, else any unmasked port will
+ * do, as Xen may be spurious.
+ */
+static int other_event(xenevtchn_handle *xce)
 {
+	if (xce->nr_stale) {
+		uint32_t port = xce->stale[0];
+
+		memmove(xce->stale, xce->stale + 1, --xce->nr_stale * sizeof(port));
+		return port;
+	}
 	if (!xce->nr_ports)
 		return -EAGAIN;
 	for (unsigned i = 0; i < xce->nr_ports; i++) {
@@ -384,7 +384,7 @@ xenevtchn_port_or_error_t xenevtchn_pending(xenevtchn_handle *xce)
 			rc = xce->ports[i];
 	}
 	if (rc < 0)
-		rc = spurious(xce);
+		rc = other_event(xce);
 	pthread_mutex_unlock(&xce->lock);
 	return lx_ret(rc);
 }

@@ -313,9 +313,8 @@ static bool is_deliverable(struct lx_port *p)
 /*
  * Whether the sender had made the port deliverable is not known, and tokens do
  * not say whose they are: the receiver may have taken this port with another's
- * token, or closed it and taken another's for it (evtchn.c, take_token()). So
- * one token for the port's handle, and one for each port that waits. What is too
- * many comes out as a spurious event.
+ * token. So one token for the port's handle, and one for each port that waits.
+ * What is too many comes out as a spurious event.
  */
 void hv_repeat_token(unsigned slot, uint32_t port)
 {

@@ -153,9 +153,11 @@ struct xenevtchn_handle {
 	int fd;
 	uint32_t id, incarnation;
 	int32_t restrict_domid;		/* -1: none */
-	pthread_mutex_t lock;		/* the list below */
+	pthread_mutex_t lock;		/* the lists below */
 	uint32_t *ports;
 	unsigned nr_ports, max_ports, next;
+	uint32_t *stale;		/* closed with an event that nobody had taken */
+	unsigned nr_stale;
 };
 /* Asks the hypervisor to give xce a port; the reply's a is its number. */
 int lx_evtchn_attach(struct xenevtchn_handle *xce, const struct lx_req *req,
