@@ -60,6 +60,17 @@ refused 'this is no terminal' "$paravane" top
 python3 "$tests/metrics.py" "$tmp/metrics" "$srcdir/docs/metrics.md" || fail "metrics"
 grep -q '^paravane_disk_requests_total{domid="'"$busy"'",domain="busy",device="xvda",op="read"} [1-9]' \
 	"$tmp/metrics" || fail "no reads: $(cat "$tmp/metrics")"
+# up: the kinds that a daemon serves.
+up() { "$paravane" metrics --once | sed -n 's/^paravane_backend_up{kind="\(.*\)"} 1$/\1/p' | tr '\n' ' '; }
+are_up() { [ "$(up)" = "$1" ]; }
+are_up "vbd " || fail "up: $(up)"
+"$PWD/paravane-blkback" --rundir "$tmp/run" --kind vbd3 2>"$tmp/log3" &
+vbd3=$!
+wait_for $wait_s grep -q ' ready:' "$tmp/log3" || fail "no daemon of vbd3: $(cat "$tmp/log3")"
+are_up "vbd vbd3 " || fail "up: $(up); $(cat "$tmp/log3")"
+kill $vbd3
+wait $vbd3 || fail "the daemon of vbd3 ended with $?: $(cat "$tmp/log3")"
+are_up "vbd " || fail "up: $(up)"
 if command -v promtool >/dev/null; then
 	promtool check metrics <"$tmp/metrics" || fail "promtool"
 fi

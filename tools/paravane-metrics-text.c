@@ -286,9 +286,12 @@ static void print_bridges(FILE *to, const struct sampler *s)
 
 static void print_daemons(FILE *to)
 {
-	head(to, "paravane_backend_up", "gauge", "Whether the back end's daemon runs.");
-	fprintf(to, "paravane_backend_up{kind=\"vbd\"} %d\n", runinfo_daemon_runs("vbd"));
-	fprintf(to, "paravane_backend_up{kind=\"vif\"} %d\n", runinfo_daemon_runs("vif"));
+	static const char *const kinds[] = { "vbd", "vbd3", "vif" };
+
+	head(to, "paravane_backend_up", "gauge", "Whether a daemon runs that serves the kind.");
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		fprintf(to, "paravane_backend_up{kind=\"%s\"} %d\n", kinds[i],
+			runinfo_daemon_runs(kinds[i]));
 	head(to, "paravane_build_info", "gauge", "1; the version is a label.");
 	fprintf(to, "paravane_build_info{version=\"%s\"} 1\n", PACKAGE_VERSION);
 }
