@@ -30,6 +30,8 @@ wait_for $wait_s sees 25165824 || fail "the front end does not see it grow: $(ca
 truncate -s 32M "$tmp/disk"
 reads "xvda of g (domain $g): 33554432 bytes" paravane resize g xvda --wait $wait_s
 wait_for $wait_s sees 33554432 || fail "the front end does not see paravane resize"
+reads '{"domid": '$g', "device": "xvda", "devid": 51712, "kind": "vbd", "backend_domid": 0, "size_bytes": 33554432}' \
+	paravane resize g xvda --wait $wait_s --json
 truncate -s 8388700 "$tmp/disk"
 wait_for $wait_s sees 8388608 || fail "the front end does not see it shrink: $(cat "$tmp/watch")"
 node_is "$(back_dir $g)/state" 4 || fail "the back end left Connected"

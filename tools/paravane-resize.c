@@ -30,6 +30,8 @@ static const char help_text[] =
 "  DOMAIN           number or name\n"
 "  DEVICE           xvda, sda1, 51712 ...\n"
 "\n"
+"  --json           an object with domid, device, devid, kind, backend_domid and\n"
+"                   size_bytes, which the back end publishes\n"
 "  --backend DOMAIN the domain whose back end serves it; default: as found\n"
 "  --kind KIND      vbd, vbd3 or qdisk; default: as found\n"
 "  --wait SECONDS   deadline for the back end to publish the size (default 10)\n"
@@ -40,13 +42,20 @@ static const char help_text[] =
 "Exit status: 0 the back end publishes the image's size, 1 error, 2 wrong usage,\n"
 "3 the deadline passed, 4 no such domain or device.\n";
 
-static const struct option options[] = { COMMON_OPTIONS, { 0 } };
+enum { OPT_JSON = 256 };
+
+static const struct option options[] = {
+	{ "json", no_argument, NULL, OPT_JSON },
+	COMMON_OPTIONS,
+	{ 0 }
+};
 
 struct resize {
 	struct store store;
 	struct common_options common;
 	struct inventory_device disk;
 	struct vbd_toolstack ts;
+	bool json;
 	char label[160];
 };
 
@@ -100,6 +109,20 @@ static int wanted_sectors(struct resize *r, uint64_t *sectors)
 	return STATUS_OK;
 }
 
+static void print_size(const struct resize *r, uint64_t bytes)
+{
+	const struct inventory_device *d = &r->disk;
+	char device[32];
+
+	if (!r->json) {
+		printf("%s: %" PRIu64 " bytes\n", r->label, bytes);
+		return;
+	}
+	printf("{\"domid\": %u, \"device\": \"%s\", \"devid\": %u, \"kind\": \"%s\", \"backend_domid\": %u, \"size_bytes\": %" PRIu64 "}\n",
+	       d->domid, device_label(d->kind, d->devid, device, sizeof(device)), d->devid,
+	       d->kind, d->backend_domid, bytes);
+}
+
 static int resize(struct resize *r)
 {
 	struct toolstack_view view;
@@ -117,19 +140,21 @@ static int resize(struct resize *r)
 				r->label, sectors, r->common.wait_ms / 1000.0, view.sectors);
 	if (ret)
 		return complain(STATUS_ERROR, "%s: %s", r->label, strerror(-ret));
-	printf("%s: %" PRIu64 " bytes\n", r->label, sectors * VBD_SECTOR_BYTES);
+	print_size(r, sectors * VBD_SECTOR_BYTES);
 	return STATUS_OK;
 }
 
 static int parse(struct resize *r, int argc, char **argv, bool *finished)
 {
-	int status;
+	int opt, status;
 
-	/* All options are common ones, so that only the end is another answer. */
-	if (common_getopt(argc, argv, options, &resize_command, &r->common,
-			  &status) != -1) {
-		*finished = true;
-		return status;
+	while ((opt = common_getopt(argc, argv, options, &resize_command, &r->common,
+				    &status)) != -1) {
+		if (opt == '?') {
+			*finished = true;
+			return status;
+		}
+		r->json |= opt == OPT_JSON;
 	}
 	return common_operands(&resize_command, argc, 2, 2);
 }
