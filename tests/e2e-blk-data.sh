@@ -80,6 +80,26 @@ blkfront $g copy out "$tmp/out" --quiet || fail "copy out"
 cmp "$tmp/sparse" "$tmp/out" || fail "copy out differs"
 [ "$(stat -c %b "$tmp/out")" -le $((3 * 2048 + 64)) ] || fail "copy out is not sparse"
 
+# json EXPECTED STATUS WORD...: the object that is printed, but for its seconds.
+json()
+{
+	want=$1 status=$2
+	shift 2
+	expect "$status" blkfront $g "$@" --json >"$tmp/json" 2>"$tmp/said"
+	[ "$(sed -n 's/,"seconds":[0-9.]*}$/}/p' "$tmp/json")" = "{\"device\":\"xvda\",$want}" ] ||
+		fail "$* --json: $(cat "$tmp/json" "$tmp/said")"
+}
+json '"direction":"in","bytes":16777216' 0 copy in "$tmp/want"
+json '"direction":"out","bytes":1000001' 0 copy out "$tmp/out" --offset 512 --length 1000001
+json '"same":1,"bytes":16777216,"first_difference_offset":null' 0 verify "$tmp/want"
+cp "$tmp/want" "$tmp/out"
+printf x | dd of="$tmp/out" bs=1 seek=5000000 conv=notrunc 2>/dev/null
+json '"same":0,"bytes":5000000,"first_difference_offset":5000000' 3 verify "$tmp/out"
+grep -q 'at offset 5000000' "$tmp/said" || fail "verify --json: $(cat "$tmp/said")"
+json '"same":0,"bytes":0,"first_difference_offset":null' 3 verify "$tmp/want" --offset 1M
+json '"same":1,"bytes":1048576,"first_difference_offset":null' 0 verify --pattern-test --overwrite \
+	--offset 2M --length 1M
+
 # A file system, in and out.
 if command -v mke2fs >/dev/null; then
 	mkdir "$tmp/files"

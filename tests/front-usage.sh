@@ -70,6 +70,7 @@ expect 2 "info: --device: 'disk' is not a disk such as" paravane-blkfront info -
 expect 2 "info: --ring-order: '5' is not a number from 0 to 4" paravane-blkfront info --ring-order 5
 expect 2 "copy: --holes: 'fill' is not zero, discard" paravane-blkfront copy --holes fill
 expect 2 "copy: copy in FILE" paravane-blkfront copy out
+expect 2 "copy: standard output has the disk's data" paravane-blkfront copy out - --json
 expect 2 "read: 'b' is a word too many" paravane-blkfront read a b
 expect 2 "verify: against what?" paravane-blkfront verify
 expect 2 "nbd: say --socket" paravane-blkfront nbd

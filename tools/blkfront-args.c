@@ -118,7 +118,7 @@ static const struct front_option options[] = {
 	  FRONT_FLAG(copy_data) },
 	{ "fresh-grants", NULL, ALL & ~INFO, "share pages anew for every request, to compare",
 	  FRONT_FLAG(blk.fresh_grants) },
-	{ "json", NULL, INFO | BENCH, "print JSON",
+	{ "json", NULL, INFO | COPY | VERIFY | BENCH, "print JSON",
 	  FRONT_FLAG(cli.json) },
 	{ "watch", NULL, INFO,
 	  "stay, and say it again when the size changes, until a signal or a detach",

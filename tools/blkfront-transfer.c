@@ -19,7 +19,7 @@
 struct transfer {
 	struct session *s;
 	struct progress progress;
-	const char *name;
+	const char *name, *direction;	/* direction: of copy */
 	int fd, file_err;		/* file_err: errno of the file, not of the disk */
 	bool sparse, seekable;
 	uint64_t base_bytes;		/* the file's byte 0 is at this offset of the disk */
@@ -144,15 +144,31 @@ static int failed(struct transfer *t, int err, const char *doing)
 	return session_error(t->s, err, "%s", doing);
 }
 
+static double seconds(const struct transfer *t)
+{
+	return (double)(now_ns() - t->progress.started_ns) / 1e9;
+}
+
 static void say(struct transfer *t, const char *what, uint64_t bytes)
 {
-	double s = (double)(now_ns() - t->progress.started_ns) / 1e9;
+	double s = seconds(t);
 
 	progress_end(&t->progress);
-	if (t->s->args->cli.quiet)
+	if (t->s->args->cli.quiet || t->s->args->cli.json)
 		return;
 	fprintf(stderr, "%s %llu bytes in %.2f s, %.0f MiB/s\n", what,
 		(unsigned long long)bytes, s, s > 0 ? (double)bytes / 1048576 / s : 0);
+}
+
+static void say_copied(struct transfer *t, uint64_t bytes)
+{
+	const struct front_args *a = &t->s->args->cli;
+
+	progress_end(&t->progress);
+	if (a->json)
+		printf("{\"device\":\"%s\",\"direction\":\"%s\",\"bytes\":%llu,\"seconds\":%.3f}\n",
+		       a->device, t->direction, (unsigned long long)bytes, seconds(t));
+	say(t, "copied", bytes);
 }
 
 /* ---- from the device ------------------------------------------------------------------ */
@@ -239,8 +255,9 @@ static int copy_out(const struct args *a)
 	r = read_range(&t, offset, length);
 	if (r == EXIT_OK && t.sparse && ftruncate(t.fd, (off_t)length) < 0 && errno != EINVAL)
 		r = file_error(a, t.name, errno);
+	t.direction = "out";
 	if (r == EXIT_OK)
-		say(&t, "copied", length);
+		say_copied(&t, length);
 	return end(&t, r);
 }
 
@@ -319,7 +336,7 @@ static int whole_file_went(struct transfer *t, uint64_t length)
 			      "bytes were written", t->name, (unsigned long long)length);
 }
 
-static int write_range(struct transfer *t, const char *what)
+static int write_range(struct transfer *t)
 {
 	uint64_t offset, length, written = 0, known;
 	int r = session_range(t->s, true, &offset, &length);
@@ -339,7 +356,10 @@ static int write_range(struct transfer *t, const char *what)
 	r = blkfront_flush(t->s->f);
 	if (r < 0)
 		return failed(t, r, "flushing");
-	say(t, what, written);
+	if (t->direction)
+		say_copied(t, written);
+	else
+		say(t, "wrote", written);
 	return whole_file_went(t, length);
 }
 
@@ -349,7 +369,7 @@ int cmd_write(const struct args *a)
 	struct transfer t;
 	int r = begin(&t, &s, a, a->cli.argc ? a->cli.argv[0] : NULL, O_RDONLY);
 
-	return end(&t, r == EXIT_OK ? write_range(&t, "wrote") : r);
+	return end(&t, r == EXIT_OK ? write_range(&t) : r);
 }
 
 static int copy_in(const struct args *a)
@@ -367,7 +387,8 @@ static int copy_in(const struct args *a)
 					      "%s offers no %sdiscard; use --holes zero",
 					      a->cli.device,
 					      a->holes == HOLES_ERASE ? "secure " : ""));
-	return end(&t, write_range(&t, "copied"));
+	t.direction = "in";
+	return end(&t, write_range(&t));
 }
 
 int cmd_copy(const struct args *a)
@@ -377,6 +398,9 @@ int cmd_copy(const struct args *a)
 	if (a->cli.argc < 2 || (strcmp(a->cli.argv[0], "in") && strcmp(a->cli.argv[0], "out")))
 		return front_complain(&a->cli, EXIT_USAGE, "copy in FILE (to the disk) or copy out "
 				      "FILE (from the disk)?");
+	if (a->cli.json && !strcmp(a->cli.argv[0], "out") && !strcmp(a->cli.argv[1], "-"))
+		return front_complain(&a->cli, EXIT_USAGE, "standard output has the disk's data: "
+				      "name a FILE, or leave --json out");
 	rest.cli.argc--;
 	rest.cli.argv++;
 	return strcmp(a->cli.argv[0], "in") ? copy_out(&rest) : copy_in(&rest);
@@ -431,9 +455,21 @@ static ssize_t produce_pattern(void *arg, uint64_t offset, void *data, size_t by
 	return (ssize_t)bytes;
 }
 
+/* first: text of the offset, or null. */
+static void say_compared(struct transfer *t, bool same, uint64_t bytes, const char *first)
+{
+	const struct front_args *a = &t->s->args->cli;
+
+	if (a->json)
+		printf("{\"device\":\"%s\",\"same\":%d,\"bytes\":%llu,"
+		       "\"first_difference_offset\":%s,\"seconds\":%.3f}\n", a->device, same,
+		       (unsigned long long)bytes, first, seconds(t));
+}
+
 static int compare(struct transfer *t, uint64_t offset, uint64_t length,
 		   stream_consume_fn *consume)
 {
+	char first[24];
 	int r;
 
 	progress_start(&t->progress, t->s->args, "verifying", length);
@@ -442,9 +478,12 @@ static int compare(struct transfer *t, uint64_t offset, uint64_t length,
 		return failed(t, r, "reading back");
 	progress_end(&t->progress);
 	if (r != 1) {
+		say_compared(t, true, t->compared_bytes, "null");
 		say(t, "same:", t->compared_bytes);
 		return EXIT_OK;
 	}
+	snprintf(first, sizeof(first), "%llu", (unsigned long long)t->first_difference);
+	say_compared(t, false, t->first_difference - offset, first);
 	return front_complain(&t->s->args->cli, EXIT_DIFFERENT,
 			      "%s differs from %s at offset %llu (sector %llu)",
 			      t->s->args->cli.device, t->name,
@@ -464,11 +503,14 @@ static int verify_file(const struct args *a)
 	if (r != EXIT_OK)
 		return end(&t, r);
 	known = file_bytes(&t);
-	if (known > length && !a->length_bytes)
+	if (known > length && !a->length_bytes) {
+		progress_start(&t.progress, a, "verifying", 0);
+		say_compared(&t, false, 0, "null");
 		return end(&t, front_complain(&a->cli, EXIT_DIFFERENT,
 					      "%s has %llu bytes, %s only %llu from there", t.name,
 					      (unsigned long long)known, a->cli.device,
 					      (unsigned long long)length));
+	}
 	sector = s.info.sector_bytes;
 	if (known && known < length)
 		length = (known + sector - 1) / sector * sector;
