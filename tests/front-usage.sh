@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # The command lines of paravane-blkfront and paravane-netfront, as far as no device is
-# opened: help, version, and that a mistake is named with exit status 2.
+# opened: help, version, and that a mistake is named with exit status 2. Help on help, of
+# these and of the other programs with commands.
 set -u
 cd "${abs_top_builddir:-.}" || exit 1
 failures=0
@@ -33,9 +34,19 @@ problem()
 	failures=$((failures + 1))
 }
 
+for p in paravane paravane-blkfront paravane-netfront tools/localxen/localxen; do
+	for words in help --help "help help" "help --help" "--help --help"; do
+		# shellcheck disable=SC2086
+		expect 0 "Usage: ${p##*/} COMMAND" $p $words
+	done
+done
+expect 0 "Usage: paravane resize" paravane help resize
+expect 0 "Usage: paravane resize" paravane --help resize
+for c in run domain exec destroy fail status; do
+	expect 0 "Usage: localxen $c" tools/localxen/localxen help $c
+done
+expect 2 'no command "x"' paravane help x
 for p in paravane-blkfront paravane-netfront; do
-	expect 0 "Usage: $p COMMAND" $p --help
-	expect 0 "Usage: $p COMMAND" $p help
 	expect 0 "Usage: $p bench" $p help bench
 	expect 0 "Usage: $p bench" $p bench --seconds 1 --help
 	expect 0 "--json" $p info --help

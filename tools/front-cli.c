@@ -275,10 +275,15 @@ static int no_command(const struct front_program *p, const char *name)
 	return EXIT_USAGE;
 }
 
+static bool asks_for_help(const char *name)
+{
+	return !strcmp(name, "--help") || !strcmp(name, "help");
+}
+
 int front_main(const struct front_program *p, struct args *a, int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : NULL;
-	bool is_help = name && (!strcmp(name, "--help") || !strcmp(name, "help"));
+	bool is_help = name && asks_for_help(name);
 	const struct front_command *c;
 	int r;
 
@@ -291,7 +296,7 @@ int front_main(const struct front_program *p, struct args *a, int argc, char **a
 		printf("%s %s\n", p->name, PACKAGE_VERSION);
 		return EXIT_OK;
 	}
-	if (is_help && argc == 2)
+	if (is_help && (argc == 2 || asks_for_help(argv[2])))
 		return help(p, NULL);
 	c = find_command(p, argv[1 + is_help]);
 	if (!c)

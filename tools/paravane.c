@@ -59,11 +59,16 @@ static int unknown(const char *name)
 	return complain(STATUS_USAGE, "no command \"%s\"; \"paravane help\" lists them", name);
 }
 
+static bool asks_for_help(const char *name)
+{
+	return !strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help");
+}
+
 static int help(const char *name)
 {
 	const struct subcommand *command = name ? find(name) : NULL;
 
-	if (name && !command)
+	if (name && !command && !asks_for_help(name))
 		return unknown(name);
 	if (command)
 		fputs(command->help, stdout);
@@ -82,7 +87,7 @@ int main(int argc, char **argv)
 		print_help(stderr);
 		return STATUS_USAGE;
 	}
-	if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help"))
+	if (asks_for_help(name))
 		return help(argc > 2 ? argv[2] : NULL);
 	if (!strcmp(name, "--version")) {
 		puts("paravane " PACKAGE_VERSION);

@@ -96,26 +96,49 @@ static void usage(FILE *f)
 	      f);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		fprintf(f, "  %-8s  %s\n", commands[i].name, commands[i].help);
-	fputs("\n'localxen COMMAND --help' explains a command.\n", f);
+	fputs("  help      what a command takes: 'localxen help COMMAND'\n\n"
+	      "'localxen COMMAND --help' explains a command too, --version is the version.\n", f);
+}
+
+static bool asks_for_help(const char *word)
+{
+	return !strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help");
+}
+
+static int run_command(const char *name, int argc, char **argv)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (!strcmp(name, commands[i].name))
+			return commands[i].fn(argc, argv);
+	cli_error("no command '%s'", name);
+	usage(stderr);
+	return EXIT_OURS;
+}
+
+static int help(char *name)
+{
+	char option[] = "--help";
+	char *argv[] = { name, option, NULL };
+
+	if (name && !asks_for_help(name))
+		return run_command(name, 2, argv);
+	usage(stdout);
+	return 0;
 }
 
 int main(int argc, char **argv)
 {
-	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
-		usage(stdout);
-		return 0;
+	if (argc < 2) {
+		usage(stderr);
+		return EXIT_OURS;
 	}
-	if (argc > 1 && (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))) {
+	if (asks_for_help(argv[1]))
+		return help(argv[2]);
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
 		puts("localxen " PACKAGE_VERSION);
 		return 0;
 	}
-	if (argc > 1 && !strcmp(argv[1], "hypervisor"))
+	if (!strcmp(argv[1], "hypervisor"))
 		return hv_main(argc - 1, argv + 1);
-	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
-		if (!strcmp(argv[1], commands[i].name))
-			return commands[i].fn(argc - 1, argv + 1);
-	if (argc > 1)
-		cli_error("no command '%s'", argv[1]);
-	usage(stderr);
-	return EXIT_OURS;
+	return run_command(argv[1], argc - 1, argv + 1);
 }
