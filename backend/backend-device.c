@@ -418,10 +418,11 @@ static bool has_lost_its_rings(struct backend_device *d, const struct lifecycle_
 static int do_start(struct backend_device *d, bool resume)
 {
 	char why[WHY_BYTES] = "";
-	int rc = resume ? d->env.kind->resume(d->device, why, sizeof(why)) :
+	bool by_peer = false;
+	int rc = resume ? d->env.kind->resume(d->device, &by_peer, why, sizeof(why)) :
 			  d->env.kind->connect(d->device, why, sizeof(why));
 
-	if (rc && d->inherited)
+	if (rc && d->inherited && !by_peer)
 		not_taken_over(d, why);
 	if (rc)
 		return refuse(d, rc, why);

@@ -104,7 +104,11 @@ struct device_kind {
 	int (*open_store)(struct device *d, char *why, size_t why_bytes);
 	bool (*is_open)(const struct device *d);
 	int (*connect)(struct device *d, char *why, size_t why_bytes);
-	int (*resume)(struct device *d, char *why, size_t why_bytes);
+	/*
+	 * With the front end's words as look() read them when it said resumable: they may be
+	 * others by now. by_peer, false before, becomes true if they are why it fails.
+	 */
+	int (*resume)(struct device *d, bool *by_peer, char *why, size_t why_bytes);
 	/* Publishes the size that what serves it has taken. NULL: never resized. */
 	int (*resized)(struct device *d);
 	/* keep: a later daemon resumes. changed() follows. */

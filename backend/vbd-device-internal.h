@@ -82,6 +82,7 @@ struct vbd_device {
 	int leaving_fd;
 	bool awaits_server;		/* another device's, of the same image, that is leaving */
 	uint64_t refused_inputs;	/* with which it could not be opened */
+	struct vbd_frontend front;	/* of one that resumable() is about */
 	bool said_format;		/* of a journal that is not for us */
 	bool changing;			/* stopped for another medium, to go on with it */
 	enum vbd_share share;

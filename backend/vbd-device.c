@@ -131,15 +131,14 @@ static bool resumable(struct vbd_device *v, const struct lifecycle_view *view)
 {
 	struct vbd_features limits = { .max_ring_order = VBD_RING_ORDER_MAX,
 				       .max_queues = VBD_QUEUES_MAX };
-	struct vbd_frontend front;
 
 	if (!view->exists || v->serve || v->failed || (view->back != XenbusStateConnected &&
 				      view->back != XenbusStateClosing))
 		return false;
-	return !vbd_read_frontend(v->env.bus->xs, v->env.bus->otherend, &limits, &front,
+	return !vbd_read_frontend(v->env.bus->xs, v->env.bus->otherend, &limits, &v->front,
 				  NULL) && device_journal_fits(&vbd_kind, &v->env, &v->said_format) &&
 	       vbd_serve_resumable(&v->env.config->rundir, &v->env.name, v->env.bus->otherend,
-				   &front);
+				   &v->front);
 }
 
 /*
@@ -580,6 +579,30 @@ static const char *mode_name(enum vbd_share share)
 	return name[share];
 }
 
+static int read_front(struct vbd_device *v, struct vbd_frontend *front, char *why,
+		      size_t why_bytes)
+{
+	struct key_error err = { .expected = "" };
+	int rc = vbd_read_frontend(v->env.bus->xs, v->env.bus->otherend, &v->features, front,
+				   &err);
+
+	if (rc)
+		device_say_key(&err, "the front end", why, why_bytes);
+	return rc;
+}
+
+/* What it connected with is its journal's word by now: another version served it. */
+static int take_front(const struct vbd_device *v, struct vbd_frontend *front, char *why,
+		      size_t why_bytes)
+{
+	*front = v->front;
+	if (front->nr_queues <= v->features.max_queues)
+		return 0;
+	snprintf(why, why_bytes, "it has %u rings, expected at most %u", front->nr_queues,
+		 v->features.max_queues);
+	return -EINVAL;
+}
+
 static int serve(struct vbd_device *v, bool resume, char *why, size_t why_bytes)
 {
 	const struct blkback_config *config = v->common->config;
@@ -605,19 +628,16 @@ static int serve(struct vbd_device *v, bool resume, char *why, size_t why_bytes)
 			.limit = v->limit.limit,
 		},
 	};
-	struct key_error err = { .expected = "" };
 	int rc;
 
 	if (v->storage.kind == STORAGE_NBD)	/* a server of ours has one, without a name */
 		strcpy(what.start.export, v->storage.export);
 	v->connect_ms = now_ms();
 	v->resumed = resume;
-	rc = vbd_read_frontend(v->env.bus->xs, v->env.bus->otherend, &v->features,
-			       &what.start.front, &err);
-	if (rc) {
-		device_say_key(&err, "the front end", why, why_bytes);
+	rc = resume ? take_front(v, &what.start.front, why, why_bytes) :
+		      read_front(v, &what.start.front, why, why_bytes);
+	if (rc)
 		return rc;
-	}
 	rc = vbd_serve_start(v->env.loop, &what, resume, &serve_events, v, &v->serve);
 	if (rc)
 		snprintf(why, why_bytes, "no worker process could be started: %s",
@@ -697,13 +717,14 @@ static int publish_image(struct vbd_device *v, char *why, size_t why_bytes)
 	return rc;
 }
 
-static int vbd_device_resume(struct device *d, char *why, size_t why_bytes)
+static int vbd_device_resume(struct device *d, bool *by_peer, char *why, size_t why_bytes)
 {
 	struct vbd_device *v = vbd_of(d);
 	bool changing = v->changing;
 	struct vbd_features before;
 	int rc = 0;
 
+	(void)by_peer;
 	v->changing = false;
 	read_predecessor(v, &before);
 	v->least_segments = MIN(before.max_indirect_segments, VBD_INDIRECT_SEGMENTS_MAX);

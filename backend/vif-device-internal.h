@@ -36,7 +36,7 @@ struct vif_device {
 	/* What serves it, from connect to its end. */
 	struct bridge_port *port;
 	char bridge[VIF_NAME_BYTES];	/* that it is on */
-	struct vif_frontend front;
+	struct vif_frontend front;	/* also of one that resumable() is about */
 	struct vswitch_port_config set;	/* what the bridge has been told */
 	struct bridge_rate rate;
 	struct device_limit limit;

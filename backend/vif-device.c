@@ -260,7 +260,10 @@ static bool resumable(struct vif_device *v, const struct lifecycle_view *view)
 	if (!device_journal_fits(&vif_kind, &v->env, &v->said_format))
 		return false;
 	ring_text(&front, now);
-	return !strcmp(now, then) && !strcmp(dir, v->env.bus->otherend);
+	if (strcmp(now, then) || strcmp(dir, v->env.bus->otherend))
+		return false;
+	v->front = front;
+	return true;
 }
 
 static enum lifecycle_worker worker_phase(const struct vif_device *v)
@@ -557,17 +560,13 @@ static const struct bridge_port_events port_events = {
 	.flip_ended = on_flip_ended,
 };
 
-static int vif_device_connect(struct device *d, char *why, size_t why_bytes)
+/* by_peer: see device.h. */
+static int serve(struct vif_device *v, bool *by_peer, char *why, size_t why_bytes)
 {
-	struct vif_device *v = of(d);
-	struct key_error err = { .expected = "" };
-	int rc = read_front(v, &v->front, &err);
+	int rc;
 
-	if (rc) {
-		device_say_key(&err, "the front end", why, why_bytes);
-		return rc;
-	}
-	if (!v->front.rx_copy && !v->front.rx_flip) {
+	*by_peer = !v->front.rx_copy && !v->front.rx_flip;
+	if (*by_peer) {
 		snprintf(why, why_bytes, "the front end's " KEY_REQUEST_RX_COPY " is 0 or missing: "
 			 "expected 1, or 0 together with " KEY_REQUEST_RX_FLIP " 1 where "
 			 KEY_FEATURE_RX_FLIP " is 1");
@@ -582,10 +581,24 @@ static int vif_device_connect(struct device *d, char *why, size_t why_bytes)
 	return rc;
 }
 
-static int vif_device_resume(struct device *d, char *why, size_t why_bytes)
+static int vif_device_connect(struct device *d, char *why, size_t why_bytes)
+{
+	struct vif_device *v = of(d);
+	struct key_error err = { .expected = "" };
+	int rc = read_front(v, &v->front, &err);
+	bool by_peer;
+
+	if (rc) {
+		device_say_key(&err, "the front end", why, why_bytes);
+		return rc;
+	}
+	return serve(v, &by_peer, why, why_bytes);
+}
+
+static int vif_device_resume(struct device *d, bool *by_peer, char *why, size_t why_bytes)
 {
 	of(d)->is_open = of(d)->journal_used = of(d)->resumed = true;
-	return vif_device_connect(d, why, why_bytes);
+	return serve(of(d), by_peer, why, why_bytes);
 }
 
 static void vif_device_stop(struct device *d, bool keep)

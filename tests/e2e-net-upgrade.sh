@@ -96,7 +96,10 @@ meanwhile()
 	*) boot_net "$mean" ;;
 	esac
 	node_is "$(back_dir "$mean")/state" 4 || fail "$1: it is not served"
-	[ "$1" != renames ] || guest "$mean" xenstore-write "$(front_dir "$mean")/tx-ring-ref" 9
+	case $1 in
+	renames) guest "$mean" xenstore-write "$(front_dir "$mean")/tx-ring-ref" 9 ;;
+	forgets-copy) guest "$mean" xenstore-rm "$(front_dir "$mean")/request-rx-copy" ;;
+	esac
 	"$paravane" upgrade netback >"$tmp/out" 2>&1 || fail "a guest that $1: $(cat "$tmp/out"; tail -5 "$tmp/log")"
 	wait_for $wait_s not_connected || fail "a guest that $1 is served: $(tail -5 "$tmp/log")"
 	error_says "$mean" "$2"
@@ -110,6 +113,7 @@ meanwhile()
 }
 say "a guest that loses its rings stops no upgrade"
 meanwhile renames "not those that it connected with"
+meanwhile forgets-copy "request-rx-copy is 0 or missing"
 meanwhile take-ring "cannot map"
 meanwhile take-port "cannot bind"
 

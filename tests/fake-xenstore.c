@@ -69,6 +69,10 @@ static unsigned long generation;
 static xs_transaction_t last_id;
 static unsigned int refuse_commits, fail_nth, requests;
 static int fail_errno;
+static struct {
+	char path[PATH_BYTES], value[64];
+	unsigned int nth;
+} change;
 
 /* ---- trees --------------------------------------------------------------- */
 
@@ -343,6 +347,13 @@ static bool writable(struct request *r)
 	return false;
 }
 
+static void change_after(const struct request *r)
+{
+	if (r->t || !change.nth || strcmp(r->path, change.path) || --change.nth)
+		return;
+	set_value(make(r->tree, r->path, 0), change.value, (unsigned int)strlen(change.value));
+}
+
 void *xs_read(struct xs_handle *h, xs_transaction_t id, const char *path,
 	      unsigned int *len)
 {
@@ -355,6 +366,7 @@ void *xs_read(struct xs_handle *h, xs_transaction_t id, const char *path,
 		memcpy(copy, n->value, n->len + 1u);
 		if (len)
 			*len = n->len;
+		change_after(&r);
 	}
 	pthread_mutex_unlock(&lock);
 	return copy;
@@ -722,7 +734,7 @@ void fake_xs_reset(void)
 	free_tree(tree);
 	tree = NULL;
 	generation = 0;
-	refuse_commits = fail_nth = requests = 0;
+	refuse_commits = fail_nth = requests = change.nth = 0;
 	fail_errno = 0;
 }
 
@@ -768,6 +780,15 @@ void fake_xs_put_unheard(const char *path, const char *value)
 	pthread_mutex_lock(&lock);
 	root(&tree);
 	set_value(make(&tree, path, 0), value, (unsigned int)strlen(value));
+	pthread_mutex_unlock(&lock);
+}
+
+void fake_xs_change_after(const char *path, unsigned int nth, const char *value)
+{
+	pthread_mutex_lock(&lock);
+	snprintf(change.path, sizeof(change.path), "%s", path);
+	snprintf(change.value, sizeof(change.value), "%s", value);
+	change.nth = nth;
 	pthread_mutex_unlock(&lock);
 }
 

@@ -26,6 +26,8 @@ struct xs_handle *fake_xs_open(unsigned int domid);
 void fake_xs_refuse_commits(unsigned int nr);
 /* The nth request from now (1: the next) fails with err; 0: none. */
 void fake_xs_fail_nth(unsigned int nth, int err);
+/* When path has been read nth times from now, it becomes value, unheard. */
+void fake_xs_change_after(const char *path, unsigned int nth, const char *value);
 /* Requests so far, to learn how many a function makes. */
 unsigned int fake_xs_requests(void);
 /* Transactions that were started and not ended. */

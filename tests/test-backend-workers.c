@@ -246,6 +246,22 @@ static void test_restart(void)
 	teardown();
 }
 
+/* What its front end says between the look and what comes of it is too late for that. */
+static void test_resumed_as_seen(void)
+{
+	setup();
+	UNIT_NEED(connect_all());
+	pump_quiet();
+	stop_daemon();
+	fake_xs_change_after(FRONT("3") "event-channel", 1, "abc");
+	start_daemon();
+	pump_quiet();
+	UNIT_STREQ(fake_xs_get(FRONT("3") "event-channel"), "abc");
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	UNIT_OK(worker() > 0 && !kill(worker(), 0));
+	remove_and_teardown();
+}
+
 /* What changed while no daemon ran, and what it left. */
 static void test_left_behind(void)
 {
@@ -459,6 +475,7 @@ static const struct unit_test tests[] = {
 	{ "resized once the worker knows", test_resize_after_worker },
 	{ "resized before the front end came", test_resize_unconnected },
 	{ "a restart goes on, and an image resized meanwhile", test_restart },
+	{ "what it goes on with was read once", test_resumed_as_seen },
 	{ "changes while no daemon ran", test_left_behind },
 	{ "a former daemon's worker is waited for", test_predecessor },
 	{ "another version's journal is left alone", test_other_format },

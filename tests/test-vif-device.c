@@ -465,6 +465,24 @@ static void test_next_daemon(void)
 	teardown();
 }
 
+/* What its front end says between the look and what comes of it is too late for that. */
+static void test_resumed_as_seen(void)
+{
+	setup("");
+	UNIT_OK(connects("3", "br0"));
+	backend_shutdown(backend);
+	UNIT_EQ(evloop_run(loop), 0);
+	world_end(&world);
+	told();
+	fake_xs_change_after(FRONT("3") "tx-ring-ref", 1, "abc");
+	world_start(&world);
+	pump_quiet();
+	UNIT_STREQ(told(), "br0 add 3/0 again\n");
+	UNIT_STREQ(fake_xs_get(FRONT("3") "tx-ring-ref"), "abc");
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	teardown();
+}
+
 /* What is not ours is left alone: no run file says that we served it. */
 static void test_not_ours(void)
 {
@@ -684,6 +702,7 @@ int main(void)
 		{ "the end of flip", test_flip_ended },
 		{ "the end of flip, of an uplink", test_flip_ended_of_uplink },
 		{ "the next daemon goes on", test_next_daemon },
+		{ "what it goes on with was read once", test_resumed_as_seen },
 		{ "another back end's device is left alone", test_not_ours },
 		{ "a domain dies", test_dead_domain },
 		{ "a bridge's bad word is said once", test_bad_bridge },
