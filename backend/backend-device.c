@@ -27,6 +27,7 @@
  */
 #define OPEN_BURST 40u
 #define OPEN_REFILL_MS 50u
+#define UPGRADING_MS 50u	/* until it is seen whether an upgrade has come to its end */
 #define DIFFERS_MS 1000u	/* a front end may take to write which rings it has */
 
 /* ---- making ---------------------------------------------------------------- */
@@ -526,6 +527,21 @@ static bool is_opening(enum lifecycle_step step)
 	return step == LIFECYCLE_OPEN || step == LIFECYCLE_CONNECT;
 }
 
+/*
+ * Upgrades begin and end when no device starts: front ends that go on connecting, in vain or
+ * not, would put that off for ever. What the tool stack begins is opened all the same.
+ */
+static bool waits_for_upgrade(struct backend_device *d, enum lifecycle_step step)
+{
+	bool by_front = step == LIFECYCLE_CONNECT ||
+			(step == LIFECYCLE_OPEN && d->bus.state == XenbusStateClosed);
+
+	if (!by_front || !d->env.config->upgrading)
+		return false;
+	d->look_at_ms = now_ms() + UPGRADING_MS;
+	return true;
+}
+
 static void retry_later(struct backend_device *d, const char *what, int rc)
 {
 	log_peer_at(&d->log, LOG_LEVEL_ERROR, "%s: XenStore: %s", what, strerror(-rc));
@@ -574,7 +590,8 @@ bool backend_device_advance(struct backend_device *d)
 			continue;
 		if (step == LIFECYCLE_WAIT)
 			say_left_alone(d, &v);
-		if (step == LIFECYCLE_WAIT || (is_opening(step) && !may_open(d)))
+		if (step == LIFECYCLE_WAIT || waits_for_upgrade(d, step) ||
+		    (is_opening(step) && !may_open(d)))
 			return true;
 		if (step == LIFECYCLE_FORGET) {
 			log_debug("%s: gone", d->log.who);

@@ -41,6 +41,8 @@ struct backend_config {
 	bool driver_domain;
 	struct rundir rundir;
 	struct takeover *takeover;	/* what a version before left; NULL: nothing, or all is done */
+	/* Another version is to take over, or does: what a front end has us start waits for that. */
+	bool upgrading;
 };
 
 struct device_kind;

@@ -127,6 +127,13 @@ static bool look_for_request(const struct upgrade *u, char *text, size_t bytes, 
 	return true;
 }
 
+static void enter(struct upgrade *u, enum phase phase, uint32_t limit_ms)
+{
+	u->phase = phase;
+	u->until_ms = now_ms() + limit_ms;
+	u->env.config->upgrading = phase == SETTLING || phase == COMING;
+}
+
 /* Who asked meanwhile is in a file: the program that was told is another by now. */
 static void end(struct upgrade *u)
 {
@@ -134,7 +141,7 @@ static void end(struct upgrade *u)
 	uint64_t id;
 	bool asked = look_for_request(u, text, sizeof(text), &id) && id != u->request;
 
-	u->phase = IDLE;
+	enter(u, IDLE, 0);
 	evloop_set_timer(u->look, asked || u->again ? AGAIN_MS : -1, 0);
 	u->again = false;
 }
@@ -217,8 +224,7 @@ static void rehearse(struct upgrade *u)
 		refuse(u, "%s cannot be started: %s", u->program, strerror(-rc));
 		return;
 	}
-	u->phase = REHEARSING;
-	u->until_ms = now_ms() + REHEARSAL_MS;
+	enter(u, REHEARSING, REHEARSAL_MS);
 	evloop_set_timer(u->look, 0, LOOK_MS);
 }
 
@@ -260,8 +266,7 @@ static void look_at_rehearsal(struct upgrade *u)
 	} else if (strncmp(words, "upgrade-check: ", 15)) {
 		refuse(u, "%s is no version of this program that can take over", u->program);
 	} else {
-		u->phase = SETTLING;
-		u->until_ms = now_ms() + SETTLE_MS;
+		enter(u, SETTLING, SETTLE_MS);
 	}
 }
 
@@ -394,8 +399,7 @@ static void look_whether_come(struct upgrade *u)
 		say_done(u);
 		takeover_close(coming(u));
 		u->env.config->takeover = NULL;
-		u->phase = ENDING;
-		u->until_ms = now_ms() + u->env.config->stop_ms;
+		enter(u, ENDING, u->env.config->stop_ms);
 	} else if (now_ms() >= u->until_ms) {
 		takeover_return(coming(u), "a device was not taken over in time");
 		/* There is no version to go back to: those that cannot be served are let go. */
@@ -480,8 +484,7 @@ int upgrade_open(const struct upgrade_env *env, struct upgrade **out)
 	}
 	if (coming(u)) {
 		u->request = takeover_request(coming(u));
-		u->phase = COMING;
-		u->until_ms = now_ms() + COME_MS;
+		enter(u, COMING, COME_MS);
 		evloop_set_timer(u->look, 0, LOOK_MS);
 	} else {
 		rundir_remove_file(&env->config->rundir, env->config->kind, UPGRADE_REQUEST);

@@ -12,7 +12,9 @@
  *	--upgrade-check=A.B	->	can it start here, can it go on from our journals?
  *				<-	its version, or why not: then that is the end of it
  *	waits until no device
- *	starts or stops
+ *	starts or stops; none
+ *	does for its front end
+ *	until all is over
  *	execve()		->	the same process: takes the descriptors, serves
  *					XenStore; the workers have noticed nothing. Each is
  *					replaced: a successor is prepared, the old one reads the

@@ -100,6 +100,26 @@ meanwhile forgets "not those that it connected with"
 meanwhile take-ring "cannot map the ring"
 meanwhile take-port "cannot bind"
 
+# Each of its disks has a worker that looks for the port, at nearly any time.
+say "nor one that connects again and again, in vain"
+for i in 1 2 3; do
+	truncate -s 16M "$tmp/mean-$i"
+	"$paravane" attach-disk "$mean" "$tmp/mean-$i" "xvd$(echo $i | tr 123 bcd)" --no-wait \
+		--no-libxl >"$tmp/out" 2>&1 || fail "attach-disk: $(cat "$tmp/out")"
+	guest "$mean" "$hostile" --device $((51712 + 16 * i)) no-port >"$tmp/io-$i" 2>&1 &
+	eval "io_$i=\$!"
+done
+wait_for $wait_s has_lines 3 "vbd $mean/.*cannot bind event channel" || fail "no worker looks for a port"
+for i in 1 2 3; do
+	"$paravane" upgrade blkback >"$tmp/out" 2>&1 || fail "connects in vain: $(cat "$tmp/out"; tail -5 "$tmp/log")"
+	served
+done
+guest "$mean" xenstore-write data/stop 1
+for i in 1 2 3; do
+	eval "wait \$io_$i" || fail "$(cat "$tmp/io-$i")"
+	"$paravane" detach "$mean" "xvd$(echo $i | tr 123 bcd)" --force >"$tmp/out" 2>&1 || fail "detach: $(cat "$tmp/out")"
+done
+
 say "while another is asked for"
 request=$tmp/run/blkback/vbd.upgrade-request
 kill -STOP "$daemon"

@@ -19,6 +19,7 @@
 #define LOAD_MS 2000
 #define STORM_MS_DEFAULT 2000u
 #define IDS 0x10000u
+#define NO_PORT 4000u
 
 /* ---- noise: what a thread does while the other works --------------------------- */
 
@@ -437,6 +438,26 @@ static void ports(struct hostile *h)
 	hostile_close(h);
 }
 
+static bool is_told_to_stop(struct hostile *h)
+{
+	void *word = xs_read(h->env->xs, XBT_NULL, "data/stop", NULL);
+	bool told = word;
+
+	free(word);
+	return told;
+}
+
+/* Connects again and again, each time with a port that was never there. */
+static void no_port(struct hostile *h)
+{
+	while (!is_told_to_stop(h)) {
+		hostile_prepare(h);
+		h->front.queue[0].port = NO_PORT;
+		hostile_publish(h);
+		hostile_stopped(h);
+	}
+}
+
 /* What a new worker needs is taken back while an old one serves: nobody notices until then. */
 static void taken_back(struct hostile *h)
 {
@@ -502,7 +523,7 @@ static const struct hostile_case {
 	{ "ring-events", ring_events }, { "ring-scribble", ring_scribble },
 	{ "grant-list", grant_list }, { "grant-data", grant_data },
 	{ "grant-ring", grant_ring }, { "store-ring", store_ring }, { "storm", storm },
-	{ "ports", ports }, { "killed", killed },
+	{ "ports", ports }, { "no-port", no_port }, { "killed", killed },
 	{ "take-ring-back", take_ring_back }, { "take-port-back", take_port_back },
 	{ "load", load_for_ever }, { "good", good },
 };

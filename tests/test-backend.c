@@ -452,6 +452,35 @@ static void test_incomplete(void)
 	teardown();
 }
 
+static void pump_for(uint64_t ms)
+{
+	for (uint64_t end = now_ms() + ms; now_ms() < end;)
+		evloop_turn(loop, 20);
+}
+
+/* A front end that connects, or comes back, does so when an upgrade is over. */
+static void test_upgrading(void)
+{
+	setup();
+	config.base.upgrading = true;
+	UNIT_NEED(attach_waits());
+	front_publish("3");
+	pump_for(200);
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "2");
+	UNIT_OK(!has_children());
+	config.base.upgrading = false;
+	UNIT_OK(pump_until(BACK("3") "state", "4"));
+	config.base.upgrading = true;
+	fake_xs_put(FRONT("3") "state", "5");
+	UNIT_OK(pump_until(BACK("3") "state", "6"));
+	fake_xs_put(FRONT("3") "state", "1");
+	pump_for(200);
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "6");
+	config.base.upgrading = false;
+	UNIT_OK(pump_until(BACK("3") "state", "2"));
+	teardown();
+}
+
 /* ---- storms --------------------------------------------------------------- */
 
 static void test_storm(void)
@@ -498,6 +527,7 @@ static const struct unit_test tests[] = {
 	{ "nodes made anew under a connection", test_made_anew },
 	{ "bad words of the tool stack", test_bad_params },
 	{ "bad words of the front end", test_bad_front },
+	{ "nothing starts during an upgrade", test_upgrading },
 	{ "hotplug script gates Connected", test_script },
 	{ "hotplug script fails", test_script_fails },
 	{ "nodes come one by one", test_incomplete },
