@@ -44,11 +44,13 @@ void backend_device_mute(struct backend_device *d)
 {
 	char token[FRONT_TOKEN_BYTES];
 
-	if (!d->linked)
+	if (!d->linked || d->front_muted)
 		return;
 	device_front_token(token, d->frontend_id, d->devid);
 	xenbus_unwatch_otherend(&d->bus, token);
-	d->linked = false;
+	if (d->env.kind->listen)
+		d->env.kind->listen(d->device, false);
+	d->front_muted = true;
 }
 
 void backend_device_free(struct backend_device *d)
@@ -142,6 +144,24 @@ static int read_links(struct backend_device *d, struct xenbus_device *out)
 	return rc;
 }
 
+/* Each watch begins with an event, which is not its front end's. */
+static void listen(struct backend_device *d)
+{
+	char token[FRONT_TOKEN_BYTES];
+	int rc;
+
+	device_front_token(token, d->frontend_id, d->devid);
+	rc = xenbus_watch_otherend(&d->bus, token);
+	if (rc)
+		log_peer_at(&d->log, LOG_LEVEL_ERROR, "no watch on %s: %s",
+			    d->bus.otherend, strerror(-rc));
+	d->linked = !rc;
+	d->front_muted = false;
+	d->front_free = d->linked;
+	if (d->env.kind->listen)
+		d->front_free += d->env.kind->listen(d->device, true);
+}
+
 /*
  * Reads the links when a device is new, or has been made anew by the tool
  * stack. Our state is what its node says: a predecessor may have written it.
@@ -149,22 +169,17 @@ static int read_links(struct backend_device *d, struct xenbus_device *out)
 static void link_front(struct backend_device *d)
 {
 	struct xenbus_device bus;
-	char token[FRONT_TOKEN_BYTES];
 	int rc = read_links(d, &bus);
 
 	/* Not again for the same: a new watch is an event by itself. */
 	if (!rc && d->linked && !strcmp(bus.otherend, d->bus.otherend))
 		return;
 	backend_device_mute(d);
+	d->linked = false;
 	if (rc)
 		return;
-	device_front_token(token, d->frontend_id, d->devid);
 	d->bus = bus;
-	rc = xenbus_watch_otherend(&d->bus, token);
-	if (rc)
-		log_peer_at(&d->log, LOG_LEVEL_ERROR, "no watch on %s: %s",
-			    d->bus.otherend, strerror(-rc));
-	d->linked = !rc;
+	listen(d);
 }
 
 /*
@@ -250,6 +265,8 @@ static int look(struct backend_device *d, struct lifecycle_view *v)
 		if (!d->linked || (d->bus.state == XenbusStateInitialising &&
 				   !d->env.kind->is_open(d->device)))
 			link_front(d);
+		else if (d->front_muted && !d->front_due_ms)
+			listen(d);
 	}
 	v->back = d->linked ? d->bus.state : XenbusStateUnknown;
 	rc = look_front(d, &v->front);

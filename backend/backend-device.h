@@ -32,11 +32,12 @@ struct backend_device {
 	uint64_t look_at_ms;		/* the same, then; 0: only on a change */
 	/* backend.c's: how often its front end may write and be looked at each time. */
 	uint32_t front_tokens, front_delay_ms;
-	bool front_muted;
-	uint64_t front_tokens_ms, front_due_ms;	/* due: 0, or when it is looked at again */
+	uint64_t front_tokens_ms, front_due_ms;	/* due: 0, or when it is listened to again */
 	uint32_t connections;		/* counted here, taken by backend.c */
 	/* The rest is backend-device.c's. */
 	bool linked, was_alive;
+	bool front_muted;
+	uint32_t front_free;		/* events to come that are of our listening, for backend.c */
 	XenbusState front_node;		/* what the front end's said at the last look */
 	/* What was refused, so that the same is not tried again and again until it changes. */
 	bool refused;
@@ -59,7 +60,7 @@ int backend_device_new(const struct backend_device_env *env, uint32_t frontend_i
 		       uint32_t devid, struct backend_device **out);
 /* Kills what runs. Accepts NULL. */
 void backend_device_free(struct backend_device *d);
-/* No events of the front end's until the next look, which begins with one. */
+/* No events of the front end's until the first look after front_due_ms. */
 void backend_device_mute(struct backend_device *d);
 bool backend_device_is_served(const struct backend_device *d);
 /* Nothing of it is in the hands of a version before, and nothing is to be looked at. */

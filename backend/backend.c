@@ -233,7 +233,7 @@ static void refill_front(struct backend_device *d, uint64_t now)
 
 /*
  * Now if it may be, soon else. Until then it is not listened to either, since each event
- * wakes us; the next look listens again, and the event that comes of that is free.
+ * wakes us; then a look listens again, and the events that come of that are free.
  */
 static void mark_by_front(struct backend_device *d)
 {
@@ -242,13 +242,12 @@ static void mark_by_front(struct backend_device *d)
 	if (d->front_due_ms)
 		return;
 	refill_front(d, now);
-	if (d->front_tokens || d->front_muted) {
-		d->front_tokens -= !d->front_muted;
-		d->front_muted = false;
+	if (d->front_tokens || d->front_free) {
+		d->front_tokens -= !d->front_free;
+		d->front_free -= d->front_free > 0;
 		d->pending = true;
 		return;
 	}
-	d->front_muted = true;
 	backend_device_mute(d);
 	d->front_due_ms = d->front_tokens_ms = now + d->front_delay_ms;
 	d->front_delay_ms = MIN(2 * d->front_delay_ms, FRONT_LOOK_MAX_MS);

@@ -132,6 +132,11 @@ struct device_kind {
 	/* Of a device's journal: as journal_read_pause() and journal_check_format(). */
 	int (*read_pause)(int fd, uint64_t *began_ns, uint64_t *pause_ns);
 	int (*check_format)(int fd, uint32_t *version);
+	/*
+	 * Whether watches of its own on its front end's words are wanted; they are to begin with.
+	 * How many there are now. NULL: there never are.
+	 */
+	unsigned int (*listen)(struct device *d, bool on);
 	/* The device has been closed, or has gone: failures and run files are over. */
 	void (*closed)(struct device *d);
 };
@@ -139,7 +144,7 @@ struct device_kind {
 #define KIND_TOKEN "kind "
 /*
  * Of watches on what a front end writes, of its domain and device number: each event has
- * the device looked at, within a bound that all of them share.
+ * the device looked at, within a bound that all of them share; beyond it none is (listen()).
  */
 #define FRONT_TOKEN "front %u/%u"
 #define FRONT_TOKEN_BYTES 32

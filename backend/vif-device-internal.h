@@ -40,7 +40,7 @@ struct vif_device {
 	struct vswitch_port_config set;	/* what the bridge has been told */
 	struct bridge_rate rate;
 	struct device_limit limit;
-	bool multicast, watches_multicast;
+	bool multicast, watches_multicast, muted;
 	bool is_ready, stopping, keep, failed;
 	bool said_format;		/* ... of a journal that is not for us */
 	bool journal_used;		/* a worker has taken part with it */

@@ -45,8 +45,9 @@ static void changed(struct vif_device *v)
 /* ---- making ------------------------------------------------------------------------ */
 
 /* A front end may change its mind about multicast while it is connected. */
-static void watch_multicast(struct vif_device *v, bool on)
+static void watch_multicast(struct vif_device *v)
 {
+	bool on = v->port && !v->muted;
 	char token[FRONT_TOKEN_BYTES];
 	int rc;
 
@@ -60,14 +61,24 @@ static void watch_multicast(struct vif_device *v, bool on)
 	v->watches_multicast = on && !rc;
 }
 
+static unsigned int vif_device_listen(struct device *d, bool on)
+{
+	struct vif_device *v = of(d);
+
+	v->muted = !on;
+	watch_multicast(v);
+	return v->watches_multicast;
+}
+
 static void vif_device_free(struct device *d)
 {
 	struct vif_device *v = of(d), **at;
 
 	if (!v)
 		return;
-	watch_multicast(v, false);
 	bridge_port_free(v->port);
+	v->port = NULL;
+	watch_multicast(v);
 	for (at = &v->common->devices; *at != v; at = &(*at)->next)
 		;
 	*at = v->next;
@@ -526,7 +537,7 @@ static void on_gone(void *arg, const struct failure *why)
 	if (v->is_ready || !why)
 		vif_wait_retry(v->common, v->bridge);
 	v->is_ready = false;
-	watch_multicast(v, false);
+	watch_multicast(v);
 	if (why && !v->stopping && why->err != EADDRINUSE && !why->by_peer)
 		not_taken_over(v, why);
 	if (why && !v->stopping && !goes_on(v, why) && !vif_wait_begin(v, why))
@@ -577,7 +588,7 @@ static int serve(struct vif_device *v, bool *by_peer, char *why, size_t why_byte
 		snprintf(why, why_bytes, "no worker process could be started for bridge "
 			 "%s: %s", v->bridge, strerror(-rc));
 	else
-		watch_multicast(v, true);
+		watch_multicast(v);
 	return rc;
 }
 
@@ -725,7 +736,7 @@ const struct device_kind vif_kind = {
 	.open_store = vif_device_open, .is_open = vif_device_is_open,
 	.connect = vif_device_connect, .resume = vif_device_resume,
 	.stop = vif_device_stop, .is_served = vif_device_is_served,
-	.release = vif_device_release, .closed = vif_device_closed,
+	.release = vif_device_release, .listen = vif_device_listen, .closed = vif_device_closed,
 	.is_settled = vif_kind_is_settled, .hand_over = vif_kind_hand_over,
 	.read_pause = nb_journal_read_pause, .check_format = nb_journal_check_format,
 };

@@ -241,6 +241,40 @@ static void test_changed_live(void)
 	teardown();
 }
 
+/*
+ * A front end that writes without end wakes us seldom, whichever word it is, and is listened
+ * to again once it is quiet.
+ */
+static void test_storm_of_wishes(void)
+{
+	unsigned int i = 0, woken = 0, asked;
+	uint64_t end;
+
+	setup("");
+	UNIT_OK(connects("3", "br0"));
+	pump_quiet();
+	for (end = now_ms() + 1000; now_ms() < end; i++) {
+		put_front("3", "request-multicast-control", "0");
+		put_front("3", "request-multicast-control", "1");
+		woken += evloop_turn(loop, 0) > 0;
+	}
+	UNIT_OK(woken > 10 && woken < i / 10);
+	for (end = now_ms() + 2500; now_ms() < end;)
+		evloop_turn(loop, 20);
+	/* Nobody looks at it by and by. */
+	asked = fake_xs_requests();
+	for (end = now_ms() + 1500; now_ms() < end;)
+		evloop_turn(loop, 20);
+	UNIT_OK(fake_xs_requests() - asked < 5);
+	told();
+	put_front("3", "request-multicast-control", "0");
+	pump_quiet();
+	UNIT_STREQ(told(), "br0 multicast 0\n");
+	put_front("3", "state", "5");
+	UNIT_OK(back_reaches("3", "6"));
+	teardown();
+}
+
 /* What told() will say has that in it. */
 static bool will_be_told(const char *words)
 {
@@ -693,6 +727,7 @@ int main(void)
 		{ "one worker a bridge", test_one_worker_a_bridge },
 		{ "no bridge named", test_no_bridge_named },
 		{ "VLANs, isolation, rate and multicast change live", test_changed_live },
+		{ "a storm of wishes for multicast", test_storm_of_wishes },
 		{ "a vif moves between bridges", test_moves },
 		{ "bad words of tool stack and front end", test_bad_words },
 		{ "waits for the address", test_waits_for_mac },
