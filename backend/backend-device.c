@@ -144,6 +144,23 @@ static int read_links(struct backend_device *d, struct xenbus_device *out)
 	return rc;
 }
 
+/* The store may have given others all the watches that we may have: they come back. */
+static void say_unheard(struct backend_device *d, int err)
+{
+	char why[WHY_BYTES];
+
+	if (err) {
+		snprintf(why, sizeof(why), "no watch on %.128s: %s", d->bus.otherend, strerror(err));
+		if (!d->said_unheard)
+			log_peer_at(&d->log, LOG_LEVEL_ERROR, "%s", why);
+		xenbus_write_error(&d->bus, err, why);
+		d->look_at_ms = now_ms() + RETRY_MS;
+	} else if (d->said_unheard) {
+		xenbus_clear_error(&d->bus);
+	}
+	d->said_unheard = err;
+}
+
 /* Each watch begins with an event, which is not its front end's. */
 static void listen(struct backend_device *d)
 {
@@ -152,9 +169,7 @@ static void listen(struct backend_device *d)
 
 	device_front_token(token, d->frontend_id, d->devid);
 	rc = xenbus_watch_otherend(&d->bus, token);
-	if (rc)
-		log_peer_at(&d->log, LOG_LEVEL_ERROR, "no watch on %s: %s",
-			    d->bus.otherend, strerror(-rc));
+	say_unheard(d, -rc);
 	d->linked = !rc;
 	d->front_muted = false;
 	d->front_free = d->linked;

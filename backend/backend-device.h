@@ -43,7 +43,7 @@ struct backend_device {
 	bool refused;
 	XenbusState refused_front;
 	uint64_t refused_inputs;
-	bool failure_said, said_missing, said_left;
+	bool failure_said, said_missing, said_left, said_unheard;
 	uint64_t said_inputs;
 	uint64_t closing_ms;		/* since when the tool stack waits; 0: not */
 	uint64_t front_ready_ms;	/* since when the front end waits; 0: not */

@@ -68,7 +68,7 @@ static struct xs_handle *handles;
 static unsigned long generation;
 static xs_transaction_t last_id;
 static unsigned int refuse_commits, fail_nth, requests;
-static int fail_errno;
+static int fail_errno, refuse_watches;
 static struct {
 	char path[PATH_BYTES], value[64];
 	unsigned int nth;
@@ -648,7 +648,9 @@ bool xs_watch(struct xs_handle *h, const char *path, const char *token)
 	bool ok;
 
 	pthread_mutex_lock(&lock);
-	ok = count_request();
+	ok = count_request() && !refuse_watches;
+	if (!ok && refuse_watches)
+		errno = refuse_watches;
 	if (ok) {
 		absolute(h, path, full);
 		w = must(calloc(1, sizeof(*w)));
@@ -735,12 +737,17 @@ void fake_xs_reset(void)
 	tree = NULL;
 	generation = 0;
 	refuse_commits = fail_nth = requests = change.nth = 0;
-	fail_errno = 0;
+	fail_errno = refuse_watches = 0;
 }
 
 void fake_xs_refuse_commits(unsigned int nr)
 {
 	refuse_commits = nr;
+}
+
+void fake_xs_refuse_watches(int err)
+{
+	refuse_watches = err;
 }
 
 void fake_xs_fail_nth(unsigned int nth, int err)

@@ -24,6 +24,8 @@ struct xs_handle *fake_xs_open(unsigned int domid);
 
 /* The next nr commits fail with EAGAIN. */
 void fake_xs_refuse_commits(unsigned int nr);
+/* New watches fail with err; 0: none. */
+void fake_xs_refuse_watches(int err);
 /* The nth request from now (1: the next) fails with err; 0: none. */
 void fake_xs_fail_nth(unsigned int nth, int err);
 /* When path has been read nth times from now, it becomes value, unheard. */

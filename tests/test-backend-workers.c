@@ -449,6 +449,27 @@ static void test_store_fails(void)
 	teardown();
 }
 
+/* A store that has no watch for us, for a while. */
+static void test_no_watch(void)
+{
+	unsigned int nr;
+
+	setup();
+	fake_xs_refuse_watches(E2BIG);
+	attach();
+	UNIT_OK(pump_until(ERROR("3"), "7 no watch on /local/domain/3/device/vbd/51712: "
+			   "Argument list too long"));
+	nr = fake_xs_requests();
+	pump_quiet();
+	UNIT_OK(fake_xs_requests() - nr < 5);
+	fake_xs_refuse_watches(0);
+	UNIT_OK(pump_until(BACK("3") "state", "2"));
+	UNIT_OK(!fake_xs_get(ERROR("3")));
+	front_publish("4");
+	UNIT_OK(pump_until(BACK("3") "state", "4"));
+	remove_and_teardown();
+}
+
 static void test_lock(void)
 {
 	struct rundir second;
@@ -482,6 +503,7 @@ static const struct unit_test tests[] = {
 	{ "another back end's device is left alone", test_foreign },
 	{ "sharing of an image", test_sharing },
 	{ "the store fails", test_store_fails },
+	{ "the store refuses a watch", test_no_watch },
 	{ "one daemon per kind", test_lock },
 };
 
