@@ -17,7 +17,7 @@
 #include "remote.h"
 #include "vbd-serve.h"
 
-#define PATH_BYTES 512
+#define PATH_BYTES STORAGE_NAME_BYTES	/* with the 0 */
 
 /* What all disks share. */
 struct vbd_common {
@@ -63,7 +63,7 @@ struct vbd_device {
 	struct image_watch *watch;
 	uint64_t published_sectors;	/* features.sectors may be newer */
 	char image[PATH_BYTES];
-	char medium[PATH_BYTES];	/* what was to be opened: image, or what failed */
+	uint64_t medium;		/* device_hash() of what was to be opened, even in vain */
 	/*
 	 * Of an image behind a server: asked for before the image is opened, and kept
 	 * until it is released.

@@ -200,7 +200,7 @@ static void look_at_medium(struct vbd_device *v)
 	const char *name = medium_name(&v->ts);
 
 	if (!v->ts.cdrom || !v->complete || v->image_fd < 0 || !name ||
-	    !strcmp(name, v->medium))
+	    device_hash(DEVICE_HASH, name) == v->medium)
 		return;
 	if (!v->serve) {
 		vbd_image_release(v);
@@ -443,6 +443,14 @@ void vbd_image_watch(struct vbd_device *v)
 			    v->env.log->who, v->image, strerror(-rc));
 }
 
+/* Cut, it would be another's. */
+static int name_image(struct vbd_device *v, const char *name, char *why, size_t why_bytes)
+{
+	v->medium = device_hash(DEVICE_HASH, name);
+	snprintf(v->image, sizeof(v->image), "%s", name);
+	return strcmp(v->image, name) ? storage_parse(name, &v->storage, why, why_bytes) : 0;
+}
+
 static int open_store(struct vbd_device *v, char *why, size_t why_bytes)
 {
 	int rc = read_toolstack(v, why, why_bytes);
@@ -458,12 +466,12 @@ static int open_store(struct vbd_device *v, char *why, size_t why_bytes)
 			 KEY_PHYSICAL_DEVICE_PATH ", and " KEY_PARAMS " has no path");
 		return -EINVAL;
 	}
-	snprintf(v->image, sizeof(v->image), "%s", medium_name(&v->ts));
-	strcpy(v->medium, v->image);
+	rc = name_image(v, medium_name(&v->ts), why, why_bytes);
 	v->share = v->ts.share;
 	v->cache = v->ts.cache;
 	v->grants = grants_of(v);
-	rc = vbd_image_open(v, why, why_bytes);
+	if (!rc)
+		rc = vbd_image_open(v, why, why_bytes);
 	if (!rc && !vbd_image_is_left_to_us(v))
 		rc = lock_image(v, why, why_bytes);
 	if (!rc) {

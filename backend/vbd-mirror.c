@@ -228,7 +228,7 @@ static int pivot(struct vbd_device *v)
 	v->image_fd = t.fd;
 	v->info = t.info;
 	memcpy(v->image, name, sizeof(name));
-	strcpy(v->medium, v->image);
+	v->medium = device_hash(DEVICE_HASH, v->image);
 	vbd_image_watch(v);
 	m->pivoted = true;
 	return 0;

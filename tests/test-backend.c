@@ -10,6 +10,12 @@
 #include <string.h>
 #include "back-world.h"
 
+static void pump_for(uint64_t ms)
+{
+	for (uint64_t end = now_ms() + ms; now_ms() < end;)
+		evloop_turn(loop, 20);
+}
+
 /* ---- tests ---------------------------------------------------------------- */
 
 static void test_life(void)
@@ -351,6 +357,35 @@ static void test_bad_params(void)
 	}
 }
 
+/* No other image is opened, whatever a part of its name means; and not again and again. */
+static void test_long_name(void)
+{
+	char name[601];
+	pid_t before;
+
+	memset(name, '/', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	memcpy(name + sizeof(name) - 5, "none", 4);
+	setup();
+	attach_with(name, "w");
+	UNIT_OK(pump_until(BACK("3") "state", "6"));
+	UNIT_OK(error_has("the image's name is longer than 511 bytes"));
+	fake_xs_put(BACK("3") "device-type", "cdrom");
+	fake_xs_put(BACK("3") "mode", "r");
+	fake_xs_put(BACK("3") "params", image);
+	UNIT_NEED(pump_until(BACK("3") "state", "2"));
+	front_publish("4");
+	UNIT_NEED(pump_until(BACK("3") "state", "4"));
+	fake_xs_put(BACK("3") "params", name);
+	UNIT_OK(pump_until(BACK("3") "sectors", "0"));
+	UNIT_OK(error_has("the image's name is longer than 511 bytes"));
+	pump_for(200);
+	before = worker();
+	pump_for(200);
+	UNIT_OK(before > 0 && worker() == before);
+	remove_and_teardown();
+}
+
 static void test_bad_front(void)
 {
 	static const struct {
@@ -452,12 +487,6 @@ static void test_incomplete(void)
 	teardown();
 }
 
-static void pump_for(uint64_t ms)
-{
-	for (uint64_t end = now_ms() + ms; now_ms() < end;)
-		evloop_turn(loop, 20);
-}
-
 /* A front end that connects, or comes back, does so when an upgrade is over. */
 static void test_upgrading(void)
 {
@@ -526,6 +555,7 @@ static const struct unit_test tests[] = {
 	{ "another domain has its number", test_number_again },
 	{ "nodes made anew under a connection", test_made_anew },
 	{ "bad words of the tool stack", test_bad_params },
+	{ "an image's name that is too long", test_long_name },
 	{ "bad words of the front end", test_bad_front },
 	{ "nothing starts during an upgrade", test_upgrading },
 	{ "hotplug script gates Connected", test_script },
