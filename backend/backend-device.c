@@ -28,6 +28,7 @@
 #define OPEN_BURST 40u
 #define OPEN_REFILL_MS 50u
 #define UPGRADING_MS 50u	/* until it is seen whether an upgrade has come to its end */
+#define SEEN_MS 100u		/* our Closing stays for who waits for just that */
 #define DIFFERS_MS 1000u	/* a front end may take to write which rings it has */
 
 /* ---- making ---------------------------------------------------------------- */
@@ -248,6 +249,24 @@ static bool close_overdue(struct backend_device *d, const struct lifecycle_view 
 	return now_ms() >= d->look_at_ms;
 }
 
+/* Whoever has seen it says Closed; others wait for our Closed. */
+static bool is_unseen(struct backend_device *d, const struct lifecycle_view *v)
+{
+	uint64_t until;
+
+	if (v->back != XenbusStateClosing || v->front != XenbusStateClosing || !v->online) {
+		d->both_closing_ms = 0;
+		return false;
+	}
+	if (!d->both_closing_ms)
+		d->both_closing_ms = now_ms();
+	until = d->both_closing_ms + SEEN_MS;
+	if (now_ms() >= until)
+		return false;
+	d->look_at_ms = d->look_at_ms ? MIN(d->look_at_ms, until) : until;
+	return true;
+}
+
 static void say_missing(struct backend_device *d, const struct lifecycle_view *v,
 			const char *why)
 {
@@ -292,6 +311,7 @@ static int look(struct backend_device *d, struct lifecycle_view *v)
 	if (d->predecessor)
 		v->worker = LIFECYCLE_STOPPING;
 	v->close_overdue = close_overdue(d, v);
+	v->unseen = is_unseen(d, v);
 	v->removes = d->env.config->driver_domain;
 	v->refused = d->refused && d->refused_inputs == d->env.kind->inputs(d->device);
 	say_missing(d, v, why);

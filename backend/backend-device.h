@@ -46,6 +46,7 @@ struct backend_device {
 	bool failure_said, said_missing, said_left, said_unheard;
 	uint64_t said_inputs;
 	uint64_t closing_ms;		/* since when the tool stack waits; 0: not */
+	uint64_t both_closing_ms;	/* since when front end and we are at 5; 0: we are not */
 	uint64_t front_ready_ms;	/* since when the front end waits; 0: not */
 	uint64_t tokens_ms;
 	uint32_t open_tokens;

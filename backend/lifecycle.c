@@ -111,7 +111,7 @@ static enum lifecycle_step in_closing(const struct lifecycle_view *v)
 	}
 	if (worker_on(v) && may_still_use(v))
 		return LIFECYCLE_WAIT;
-	return wind_down(v, LIFECYCLE_CLOSED);
+	return wind_down(v, v->unseen ? LIFECYCLE_WAIT : LIFECYCLE_CLOSED);
 }
 
 static enum lifecycle_step in_closed(const struct lifecycle_view *v)

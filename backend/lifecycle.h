@@ -15,6 +15,8 @@
  * Which front ends want what (seen in their sources):
  *   Linux      1 -> 3 -> 4; detach: our 5 -> its 6, or 5 first (up to 5.13)
  *              while a mounted disk goes on with I/O, 6 after the last close
+ *              after a crash (kdump) 5 -> (our 5 exactly, or 5 s) -> 6 -> (our 6)
+ *              -> 1 -> (our 2)
  *   mini-os    1 -> 4; closes 5 -> (our 5 or 6) -> 6 -> (our 6) -> 1 -> (our 2)
  *   GRUB       4 -> 6 without 5, waits for our 6, then 1
  *   xl         waits for our 2 exactly, runs the script; detach: our 5, waits
@@ -49,6 +51,7 @@ struct lifecycle_view {
 	bool differs;			/* ... is there, of this format, and does not */
 	bool resized;			/* what serves it has taken another size than
 					   the one published */
+	bool unseen;			/* our 5, to a front end at 5 that may wait for it */
 	bool close_overdue;		/* the deadline of a detach has passed */
 	bool removes;			/* detached directories are ours to remove */
 };

@@ -148,6 +148,24 @@ static void test_reconnect(void)
 	remove_and_teardown();
 }
 
+/* The kernel that follows a crash waits for our 5 to have been there, then for 6 and 2. */
+static void test_kdump(void)
+{
+	uint64_t began;
+
+	setup();
+	UNIT_NEED(connect_all());
+	began = now_ms();
+	fake_xs_put(FRONT("3") "state", "5");
+	UNIT_NEED(pump_until(BACK("3") "state", "6"));
+	UNIT_OK(now_ms() - began >= 100);
+	UNIT_OK(!has_children());
+	fake_xs_put(FRONT("3") "state", "6");
+	pump_quiet();
+	UNIT_OK(reconnect("3"));
+	remove_and_teardown();
+}
+
 static void test_grub(void)
 {
 	struct xs_handle *h;
@@ -544,6 +562,7 @@ static const struct unit_test tests[] = {
 	{ "attach, connect, close", test_life },
 	{ "what the tool stack asks of the device", test_wishes },
 	{ "1 to 4, and back three times", test_reconnect },
+	{ "a crashed kernel's successor: 5, 6, 1", test_kdump },
 	{ "GRUB: 4 to 6, then 1", test_grub },
 	{ "detach waits for the front end", test_detach },
 	{ "detach with a time limit", test_detach_unanswered },

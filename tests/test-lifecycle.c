@@ -7,7 +7,7 @@
 #include "lifecycle.h"
 #include "unit.h"
 
-#define NR_FLAGS 12
+#define NR_FLAGS 13
 
 typedef void check_fn(const struct lifecycle_view *v, enum lifecycle_step step);
 
@@ -19,6 +19,7 @@ static struct lifecycle_view view_of(unsigned flags, int back, int front, int wo
 		.ready = flags & 32, .refused = flags & 64, .failed = flags & 128,
 		.resumable = flags & 256, .close_overdue = flags & 512,
 		.removes = flags & 1024, .resized = flags & 2048,
+		.unseen = flags & 4096,
 		.back = back, .front = front, .worker = worker,
 	};
 }
@@ -125,6 +126,19 @@ static void legal_states(const struct lifecycle_view *v, enum lifecycle_step ste
 		MUST(v->back == XenbusStateInitialising || v->back == XenbusStateClosed);
 }
 
+/* What it waits for is told; meanwhile all else is done. */
+static void seen_before_closed(const struct lifecycle_view *v, enum lifecycle_step step)
+{
+	struct lifecycle_view seen = *v;
+
+	seen.unseen = false;
+	if (v->unseen && lifecycle_next(&seen) == LIFECYCLE_CLOSED)
+		MUST(step == LIFECYCLE_WAIT);
+	else
+		MUST(step == lifecycle_next(&seen));
+}
+
+static void test_seen(void) { count(seen_before_closed); }
 static void test_closed(void) { count(closed_after_end); }
 static void test_one_worker(void) { count(one_worker); }
 static void test_connected(void) { count(connected_when_served); }
@@ -142,6 +156,7 @@ static void test_names(void)
 
 static const struct unit_test tests[] = {
 	{ "Closed only when nothing is mapped", test_closed },
+	{ "Closing is seen before Closed", test_seen },
 	{ "one worker at a time", test_one_worker },
 	{ "Connected only when served", test_connected },
 	{ "what is gone winds down", test_gone },
