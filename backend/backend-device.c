@@ -21,12 +21,6 @@
 #define RETRY_MS 1000		/* after the store refused a request */
 #define WHY_BYTES XENBUS_TEXT_BYTES
 
-/*
- * A front end that closes and comes back as fast as it can costs a process each
- * time: more than BURST openings are spread out.
- */
-#define OPEN_BURST 40u
-#define OPEN_REFILL_MS 50u
 #define UPGRADING_MS 50u	/* until it is seen whether an upgrade has come to its end */
 #define SEEN_MS 100u		/* our Closing stays for who waits for just that */
 #define DIFFERS_MS 1000u	/* a front end may take to write which rings it has */
@@ -61,6 +55,7 @@ void backend_device_free(struct backend_device *d)
 	backend_device_mute(d);
 	predecessor_close(d->predecessor);
 	d->env.kind->free(d->device);
+	openings_leave(d->env.openings, d->openings);
 	free(d);
 }
 
@@ -102,7 +97,6 @@ int backend_device_new(const struct backend_device_env *env, uint32_t frontend_i
 	d->env = *env;
 	d->frontend_id = frontend_id;
 	d->devid = devid;
-	d->open_tokens = OPEN_BURST;
 	log_peer_init(&d->log, "%s %u/%u", env->config->kind, frontend_id, devid);
 	d->bus.xs = env->xs;
 	device_env = (struct device_env){
@@ -112,8 +106,11 @@ int backend_device_new(const struct backend_device_env *env, uint32_t frontend_i
 		.name = { .kind = env->config->kind, .frontend_id = frontend_id,
 			  .devid = devid },
 	};
-	rc = xenbus_backend_path(d->bus.nodename, sizeof(d->bus.nodename), env->domid,
-				 env->config->kind, frontend_id, devid);
+	d->openings = openings_join(env->openings, frontend_id);
+	rc = d->openings ? 0 : -ENOMEM;
+	if (!rc)
+		rc = xenbus_backend_path(d->bus.nodename, sizeof(d->bus.nodename), env->domid,
+					 env->config->kind, frontend_id, devid);
 	if (!rc)
 		rc = env->kind->new(&device_env, &d->device);
 	if (!rc)
@@ -366,18 +363,10 @@ static int refuse(struct backend_device *d, int err, const char *why)
 
 static bool may_open(struct backend_device *d)
 {
-	uint64_t now = now_ms(), earned = (now - d->tokens_ms) / OPEN_REFILL_MS;
-
-	if (earned) {
-		d->open_tokens = MIN(OPEN_BURST, d->open_tokens + MIN(earned, OPEN_BURST));
-		d->tokens_ms = now;
-	}
-	if (!d->open_tokens) {
-		d->look_at_ms = d->tokens_ms + OPEN_REFILL_MS;
-		return false;
-	}
-	d->open_tokens--;
-	return true;
+	if (openings_take(d->openings, &d->turn_ms, now_ms()))
+		return true;
+	d->look_at_ms = d->turn_ms;
+	return false;
 }
 
 /* From any state in which the image is opened; a predecessor's 2 or 3 stays. */

@@ -9,6 +9,7 @@
 #define PV_BACKEND_DEVICE_H
 
 #include "device.h"
+#include "openings.h"
 
 struct backend_device_env {
 	const struct device_kind *kind;
@@ -17,6 +18,7 @@ struct backend_device_env {
 	struct evloop *loop;
 	struct xs_handle *xs;
 	uint32_t domid;			/* our own */
+	struct openings **openings;	/* of all guests */
 	void (*changed)(void *arg);	/* a device has become pending by itself */
 	void *arg;
 };
@@ -48,8 +50,8 @@ struct backend_device {
 	uint64_t closing_ms;		/* since when the tool stack waits; 0: not */
 	uint64_t both_closing_ms;	/* since when front end and we are at 5; 0: we are not */
 	uint64_t front_ready_ms;	/* since when the front end waits; 0: not */
-	uint64_t tokens_ms;
-	uint32_t open_tokens;
+	struct openings *openings;
+	uint64_t turn_ms;		/* openings_take()'s */
 	struct device *device;
 	struct predecessor *predecessor;	/* a former daemon's worker that runs yet */
 	uint64_t differs_ms;	/* since when its front end names other rings; 0: it does not */

@@ -50,6 +50,7 @@ struct backend {
 	char root[XENBUS_PATH_BYTES];
 	uint32_t domid;
 	struct backend_device *devices;
+	struct openings *openings;
 	bool rescan, running, ending;
 	uint32_t nr_ending, nr_left;	/* served when the end began, and now */
 	uint64_t left_since_ms;
@@ -84,7 +85,7 @@ static struct backend_device *new_device(struct backend *b, uint32_t frontend_id
 	const struct backend_device_env env = {
 		.kind = b->kind, .common = b->common, .config = b->config,
 		.loop = b->loop, .xs = b->xs, .domid = b->domid,
-		.changed = on_changed, .arg = b,
+		.openings = &b->openings, .changed = on_changed, .arg = b,
 	};
 	struct backend_device *d;
 	int rc = backend_device_new(&env, frontend_id, devid, &d);

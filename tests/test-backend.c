@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "back-world.h"
+#include "openings.h"
 
 static void pump_for(uint64_t ms)
 {
@@ -528,6 +529,34 @@ static void test_upgrading(void)
 	teardown();
 }
 
+/* However many disks a guest has, after a while it is one of them each time. */
+static void test_openings(void)
+{
+	struct openings *all = NULL, *a = openings_join(&all, 3), *b = openings_join(&all, 3);
+	struct openings *another = openings_join(&all, 4);
+	uint64_t now = 1000, turn_a = 0, turn_b = 0, turn_other = 0;
+	unsigned int nr = 0;
+
+	while (openings_take(a, &turn_a, now) && nr < 1000)
+		nr++;
+	UNIT_EQ(nr, OPENINGS_BURST + 2 * OPENINGS_BURST_DEVICE);
+	UNIT_OK(!openings_take(b, &turn_b, now));
+	UNIT_OK(openings_take(another, &turn_other, now));
+	for (nr = 0; now < 11000; now++)
+		nr += openings_take(a, &turn_a, now) + openings_take(b, &turn_b, now);
+	UNIT_EQ(nr, 10000 / OPENINGS_REFILL_MS - 1);
+	/* Who has waited and gone does not lose its turn, nor take another's. */
+	UNIT_OK(turn_a && turn_b && turn_a != turn_b);
+	now += 100000;
+	UNIT_OK(openings_take(a, &turn_a, now) && openings_take(b, &turn_b, now));
+	UNIT_EQ(turn_a + turn_b, 0);
+	openings_leave(&all, a);
+	openings_leave(&all, another);
+	UNIT_OK(all == b);
+	openings_leave(&all, b);
+	UNIT_OK(!all);
+}
+
 /* ---- storms --------------------------------------------------------------- */
 
 static void test_storm(void)
@@ -577,6 +606,7 @@ static const struct unit_test tests[] = {
 	{ "an image's name that is too long", test_long_name },
 	{ "bad words of the front end", test_bad_front },
 	{ "nothing starts during an upgrade", test_upgrading },
+	{ "a guest's openings are bounded", test_openings },
 	{ "hotplug script gates Connected", test_script },
 	{ "hotplug script fails", test_script_fails },
 	{ "nodes come one by one", test_incomplete },
