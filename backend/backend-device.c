@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One device of a back end: looked at, stepped, refused (backend-device.h).
+ * One device of a back end: stepped, refused (backend-device.h).
  *
  * Hides: what of the store is believed, how a reason reaches people, what is
  * tried again and when. Must not know: kinds of devices, rings, processes, watches
@@ -13,16 +13,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "backend-look.h"
 #include "predecessor.h"
 #include "toolstack.h"
 #include "xenbus-device.h"
 
 #define STEPS_PER_LOOK 16	/* more than any orderly way through the states */
-#define RETRY_MS 1000		/* after the store refused a request */
 #define WHY_BYTES XENBUS_TEXT_BYTES
 
 #define UPGRADING_MS 50u	/* until it is seen whether an upgrade has come to its end */
-#define SEEN_MS 100u		/* our Closing stays for who waits for just that */
 #define DIFFERS_MS 1000u	/* a front end may take to write which rings it has */
 
 /* ---- making ---------------------------------------------------------------- */
@@ -35,24 +34,11 @@ static void on_changed(void *arg)
 	d->env.changed(d->env.arg);
 }
 
-void backend_device_mute(struct backend_device *d)
-{
-	char token[FRONT_TOKEN_BYTES];
-
-	if (!d->linked || d->front_muted)
-		return;
-	device_front_token(token, d->frontend_id, d->devid);
-	xenbus_unwatch_otherend(&d->bus, token);
-	if (d->env.kind->listen)
-		d->env.kind->listen(d->device, false);
-	d->front_muted = true;
-}
-
 void backend_device_free(struct backend_device *d)
 {
 	if (!d)
 		return;
-	backend_device_mute(d);
+	backend_look_mute(d);
 	predecessor_close(d->predecessor);
 	d->env.kind->free(d->device);
 	openings_leave(d->env.openings, d->openings);
@@ -121,201 +107,6 @@ int backend_device_new(const struct backend_device_env *env, uint32_t frontend_i
 	}
 	log_debug("%s: found", d->log.who);
 	*out = d;
-	return 0;
-}
-
-/* ---- looking -------------------------------------------------------------- */
-
-static int read_links(struct backend_device *d, struct xenbus_device *out)
-{
-	struct key_error err = { .expected = "" };
-	int rc = xenbus_open_device(d->bus.xs, XENBUS_BACKEND, d->env.domid,
-				    d->bus.nodename, out, &err);
-
-	if (rc) {
-		log_debug("%s: not complete yet: %s", d->log.who, err.key);
-	} else if (out->otherend_id != d->frontend_id) {
-		log_peer_at(&d->log, LOG_LEVEL_ERROR, "%s says front end %u: left alone",
-			    d->bus.nodename, out->otherend_id);
-		rc = -EINVAL;
-	}
-	return rc;
-}
-
-/* The store may have given others all the watches that we may have: they come back. */
-static void say_unheard(struct backend_device *d, int err)
-{
-	char why[WHY_BYTES];
-
-	if (err) {
-		snprintf(why, sizeof(why), "no watch on %.128s: %s", d->bus.otherend, strerror(err));
-		if (!d->said_unheard)
-			log_peer_at(&d->log, LOG_LEVEL_ERROR, "%s", why);
-		xenbus_write_error(&d->bus, err, why);
-		d->look_at_ms = now_ms() + RETRY_MS;
-	} else if (d->said_unheard) {
-		xenbus_clear_error(&d->bus);
-	}
-	d->said_unheard = err;
-}
-
-/* Each watch begins with an event, which is not its front end's. */
-static void listen(struct backend_device *d)
-{
-	char token[FRONT_TOKEN_BYTES];
-	int rc;
-
-	device_front_token(token, d->frontend_id, d->devid);
-	rc = xenbus_watch_otherend(&d->bus, token);
-	say_unheard(d, -rc);
-	d->linked = !rc;
-	d->front_muted = false;
-	d->front_free = d->linked;
-	if (d->env.kind->listen)
-		d->front_free += d->env.kind->listen(d->device, true);
-}
-
-/*
- * Reads the links when a device is new, or has been made anew by the tool
- * stack. Our state is what its node says: a predecessor may have written it.
- */
-static void link_front(struct backend_device *d)
-{
-	struct xenbus_device bus;
-	int rc = read_links(d, &bus);
-
-	/* Not again for the same: a new watch is an event by itself. */
-	if (!rc && d->linked && !strcmp(bus.otherend, d->bus.otherend))
-		return;
-	backend_device_mute(d);
-	d->linked = false;
-	if (rc)
-		return;
-	d->bus = bus;
-	listen(d);
-}
-
-/*
- * Of our own node only the tool stack's two words count: 1 (a new device) and
- * 5 (detach). Anything else there that we did not write is somebody's mistake.
- */
-static void take_own_state(struct backend_device *d, XenbusState node)
-{
-	if (node == d->bus.state ||
-	    (node != XenbusStateInitialising && node != XenbusStateClosing))
-		return;
-	log_debug("%s: the tool stack says %s", d->log.who, xenbus_state_name(node));
-	d->bus.state = node;
-	d->refused = false;
-	/* Another device, perhaps of another domain of this number. */
-	if (node == XenbusStateInitialising)
-		d->was_alive = false;
-}
-
-/* A domain that has been there, and is not any more, has died. */
-static int look_front(struct backend_device *d, XenbusState *out)
-{
-	bool alive;
-	int rc;
-
-	*out = d->front_node = XenbusStateUnknown;
-	if (!d->linked)
-		return 0;
-	alive = xs_is_domain_introduced(d->bus.xs, d->frontend_id);
-	if (alive)
-		d->was_alive = true;
-	rc = xenbus_look_otherend_state(&d->bus, &d->front_node);
-	/* It has moved: whatever it says next is to be tried. */
-	if (d->refused && d->front_node != d->refused_front)
-		d->refused = false;
-	*out = alive || !d->was_alive ? d->front_node : XenbusStateClosed;
-	return rc;
-}
-
-static bool close_overdue(struct backend_device *d, const struct lifecycle_view *v)
-{
-	uint32_t limit = d->env.config->close_ms;
-
-	if (v->back != XenbusStateClosing || v->worker != LIFECYCLE_SERVING || !limit) {
-		d->closing_ms = 0;
-		return false;
-	}
-	if (!d->closing_ms)
-		d->closing_ms = now_ms();
-	d->look_at_ms = d->closing_ms + limit;
-	return now_ms() >= d->look_at_ms;
-}
-
-/* Whoever has seen it says Closed; others wait for our Closed. */
-static bool is_unseen(struct backend_device *d, const struct lifecycle_view *v)
-{
-	uint64_t until;
-
-	if (v->back != XenbusStateClosing || v->front != XenbusStateClosing || !v->online) {
-		d->both_closing_ms = 0;
-		return false;
-	}
-	if (!d->both_closing_ms)
-		d->both_closing_ms = now_ms();
-	until = d->both_closing_ms + SEEN_MS;
-	if (now_ms() >= until)
-		return false;
-	d->look_at_ms = d->look_at_ms ? MIN(d->look_at_ms, until) : until;
-	return true;
-}
-
-static void say_missing(struct backend_device *d, const struct lifecycle_view *v,
-			const char *why)
-{
-	bool missing = d->linked && !v->complete && *why && v->back == XenbusStateInitialising;
-
-	if (missing && !(d->said_missing &&
-			 d->said_inputs == d->env.kind->inputs(d->device))) {
-		log_peer_at(&d->log, LOG_LEVEL_INFO, "waits: %s", why);
-		xenbus_write_error(&d->bus, ENOENT, why);
-	} else if (!missing && d->said_missing) {
-		xenbus_clear_error(&d->bus);
-	}
-	d->said_missing = missing;
-	d->said_inputs = d->env.kind->inputs(d->device);
-}
-
-/* -errno: the store did not answer, so nothing is known. */
-static int look(struct backend_device *d, struct lifecycle_view *v)
-{
-	char why[WHY_BYTES] = "";
-	XenbusState node;
-	int rc = xenbus_look_own_state(&d->bus, &node);
-
-	if (rc && rc != -ENOENT)
-		return rc;
-	memset(v, 0, sizeof(*v));
-	v->exists = !rc;
-	if (v->exists) {
-		take_own_state(d, node);
-		if (!d->linked || (d->bus.state == XenbusStateInitialising &&
-				   !d->env.kind->is_open(d->device)))
-			link_front(d);
-		else if (d->front_muted && !d->front_due_ms)
-			listen(d);
-	}
-	v->back = d->linked ? d->bus.state : XenbusStateUnknown;
-	rc = look_front(d, &v->front);
-	if (!rc)
-		rc = d->env.kind->look(d->device, v, why, sizeof(why));
-	if (rc)
-		return rc;
-	if (d->predecessor)
-		v->worker = LIFECYCLE_STOPPING;
-	v->close_overdue = close_overdue(d, v);
-	v->unseen = is_unseen(d, v);
-	v->removes = d->env.config->driver_domain;
-	v->refused = d->refused && d->refused_inputs == d->env.kind->inputs(d->device);
-	say_missing(d, v, why);
-	if (v->front != XenbusStateInitialised && v->front != XenbusStateConnected)
-		d->front_ready_ms = 0;
-	else if (!d->front_ready_ms)
-		d->front_ready_ms = now_ms();
 	return 0;
 }
 
@@ -586,7 +377,7 @@ static bool waits_for_upgrade(struct backend_device *d, enum lifecycle_step step
 static void retry_later(struct backend_device *d, const char *what, int rc)
 {
 	log_peer_at(&d->log, LOG_LEVEL_ERROR, "%s: XenStore: %s", what, strerror(-rc));
-	d->look_at_ms = now_ms() + RETRY_MS;
+	d->look_at_ms = now_ms() + BACKEND_RETRY_MS;
 	d->store_failed = true;
 }
 
@@ -615,7 +406,7 @@ bool backend_device_advance(struct backend_device *d)
 	d->look_at_ms = 0;
 	d->store_failed = false;
 	for (i = 0; i < STEPS_PER_LOOK; i++) {
-		rc = look(d, &v);
+		rc = backend_look(d, &v);
 		if (rc) {
 			retry_later(d, "look", rc);
 			return true;

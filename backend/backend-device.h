@@ -36,7 +36,7 @@ struct backend_device {
 	uint32_t front_tokens, front_delay_ms;
 	uint64_t front_tokens_ms, front_due_ms;	/* due: 0, or when it is listened to again */
 	uint32_t connections;		/* counted here, taken by backend.c */
-	/* The rest is backend-device.c's. */
+	/* The rest is backend-device.c's and backend-look.c's. */
 	bool linked, was_alive;
 	bool front_muted;
 	uint32_t front_free;		/* events to come that are of our listening, for backend.c */
@@ -63,8 +63,6 @@ int backend_device_new(const struct backend_device_env *env, uint32_t frontend_i
 		       uint32_t devid, struct backend_device **out);
 /* Kills what runs. Accepts NULL. */
 void backend_device_free(struct backend_device *d);
-/* No events of the front end's until the first look after front_due_ms. */
-void backend_device_mute(struct backend_device *d);
 bool backend_device_is_served(const struct backend_device *d);
 /* Nothing of it is in the hands of a version before, and nothing is to be looked at. */
 bool backend_device_is_settled(const struct backend_device *d);

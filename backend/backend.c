@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "backend-device.h"
+#include "backend-look.h"
 #include "toolstack.h"
 #include "util.h"
 #include "xenbus-device.h"
@@ -249,7 +250,7 @@ static void mark_by_front(struct backend_device *d)
 		d->pending = true;
 		return;
 	}
-	backend_device_mute(d);
+	backend_look_mute(d);
 	d->front_due_ms = d->front_tokens_ms = now + d->front_delay_ms;
 	d->front_delay_ms = MIN(2 * d->front_delay_ms, FRONT_LOOK_MAX_MS);
 	log_peer_at(&d->log, LOG_LEVEL_WARNING, "its front end writes to XenStore without end: "
