@@ -75,6 +75,7 @@ expect 2 "bench: --bs: '4Q' is not a number of bytes" paravane-blkfront bench --
 expect 2 "bench: --bs: '20000000T' is not a number" paravane-blkfront bench --bs 20000000T
 expect 2 "bench: --bs must be a multiple of 512" paravane-blkfront bench --bs 1023
 expect 2 "bench: --bs must be a multiple of 512, up to 64M" paravane-blkfront bench --bs 65M
+expect 2 "bench: --rate: '0' is not a number from 1 to" paravane-blkfront bench --rate 0
 expect 2 "bench: this destroys what is on xvdq" paravane-blkfront bench --device xvdq --bs 64m \
 	--pattern mixed
 expect 2 "info: --device: 'disk' is not a disk such as" paravane-blkfront info --device disk

@@ -79,6 +79,7 @@ struct worker {
 	void *buf;
 	bool shared;
 	uint64_t started_ns;
+	struct worker *next_idle;
 };
 
 struct bench {
@@ -89,6 +90,8 @@ struct bench {
 	bool random, writes, reads;
 	uint64_t offset, nr_blocks, next, rng;
 	uint64_t now_ns, end_ns, count_from_ns, ops_left;
+	struct worker *idle;		/* those that wait for due_ns, with --rate */
+	uint64_t every_ns, due_ns;	/* every 0: as fast as they come back */
 	uint64_t first_ns, last_ns, bytes, wrong_at;
 	bool counting, stopping, wrong;
 	struct blkfront_stats at_count;
@@ -130,6 +133,38 @@ static void submit(struct bench *b, struct worker *w)
 	if (!b->err)
 		b->err = r;
 	b->stopping = true;
+}
+
+static void submit_or_idle(struct bench *b, struct worker *w)
+{
+	if (!b->every_ns) {
+		submit(b, w);
+		return;
+	}
+	w->next_idle = b->idle;
+	b->idle = w;
+}
+
+/* Submits those that are due. Returns for how many milliseconds there is none; -1: for ever. */
+static int submit_due(struct bench *b)
+{
+	uint64_t late_ns = b->depth * b->every_ns;
+	struct worker *w;
+
+	b->now_ns = now_ns();
+	b->stopping |= b->now_ns >= b->end_ns;
+	/* What could not be kept up with is not made up for. */
+	if (b->due_ns + late_ns < b->now_ns)
+		b->due_ns = b->now_ns - late_ns;
+	while (b->idle && b->due_ns <= b->now_ns && !b->stopping) {
+		w = b->idle;
+		b->idle = w->next_idle;
+		b->due_ns += b->every_ns;
+		submit(b, w);
+	}
+	if (!b->idle || b->stopping)
+		return -1;
+	return (int)MIN((b->due_ns - b->now_ns + 999999) / 1000000, 1000);
 }
 
 static void begin_counting(struct bench *b)
@@ -174,7 +209,21 @@ static void done(struct blkfront_io *io, int result)
 	if (b->now_ns >= b->end_ns)
 		b->stopping = true;
 	if (!b->stopping)
-		submit(b, w);
+		submit_or_idle(b, w);
+}
+
+static int run_at_rate(struct bench *b)
+{
+	int r = 0, wait_ms;
+
+	b->due_ns = b->now_ns;
+	while (r >= 0 && (!b->stopping || blkfront_inflight(b->s->f))) {
+		wait_ms = submit_due(b);
+		if (!b->stopping || blkfront_inflight(b->s->f))
+			r = blkfront_rest(b->s->f, wait_ms);
+		b->stopping |= blkfront_closing(b->s->f);
+	}
+	return r < 0 ? r : b->err;
 }
 
 static int run(struct bench *b)
@@ -190,7 +239,9 @@ static int run(struct bench *b)
 	if (b->count_from_ns == b->now_ns)
 		begin_counting(b);
 	for (i = 0; i < b->depth && !b->stopping; i++)
-		submit(b, b->worker + i);
+		submit_or_idle(b, b->worker + i);
+	if (b->every_ns)
+		return run_at_rate(b);
 	while (r >= 0 && (n = blkfront_inflight(b->s->f))) {
 		r = blkfront_wait(b->s->f, !batch ? 1 : batch < n ? batch : n, -1);
 		b->stopping |= blkfront_closing(b->s->f);
@@ -437,6 +488,7 @@ int cmd_bench(const struct args *given)
 	size_pool(&a, b.depth);
 	b.s = &s;
 	b.a = &a;
+	b.every_ns = a.rate ? 1000000000u / a.rate : 0;
 	b.rng = a.seed * 0x9e3779b97f4a7c15u | 1;
 	b.random = a.pattern[0] == 'r' && a.pattern[1] == 'a';
 	b.random |= !strcmp(a.pattern, "mixed");

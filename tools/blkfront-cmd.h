@@ -33,7 +33,7 @@ struct args {
 	const char *pattern;
 	uint64_t bs_bytes, ops;
 	double seconds, warmup_seconds;
-	unsigned int batch, read_percent;
+	unsigned int batch, read_percent, rate;
 	bool verify, copy_data;
 	/* nbd */
 	const char *socket, *run;
