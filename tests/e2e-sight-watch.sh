@@ -40,7 +40,7 @@ other=$!
 attach_by_hand "$one" "$tmp/disk" w
 comes "n[:1] == ['appeared']"
 comes "(e[0]['domain'], e[0]['device'], e[0]['kind']) == ('one', 'xvda', 'vbd')"
-use_disk "$one" --depth 8
+use_disk "$one" --depth 8 --rate 2000
 comes "n == ['appeared', 'connected']"
 comes "[x for x in e if x['event'] in ('appeared', 'state')][-1]['frontend_state'] == 'Connected'"
 wait $until || fail "--until ended with $?"

@@ -30,7 +30,7 @@ json "o[0]['devices'] == []"
 make_guest busy
 busy=$domid
 attach_by_hand "$busy" "$tmp/disk" w
-use_disk "$busy" --depth 8 --bs 4K
+use_disk "$busy" --depth 8 --bs 4K --rate 2000
 
 # ---- JSON -----------------------------------------------------------------------------
 
@@ -198,7 +198,7 @@ cat >"$tmp/appear" <<END
 . "$tests/lib-blk.sh"
 tmp=$tmp
 attach_by_hand $extra "$tmp/extra" w
-guest $extra "$blkfront" bench --pattern randread --seconds 600 >"$tmp/io-extra" 2>&1 </dev/null &
+guest $extra "$blkfront" bench --pattern randread --seconds 600 --rate 2000 >"$tmp/io-extra" 2>&1 </dev/null &
 echo \$! >"$tmp/extra.pid"
 back_reaches $extra 4
 END
