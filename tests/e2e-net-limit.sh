@@ -56,6 +56,7 @@ say "$((after - before)) bytes in $(((to - from) / 1000000)) ms"
 
 # While two send all they can to a third, weights of 1000 and 10, to and fro. What they get
 # of the machine's CPUs varies more than that: the proportion is test-netback-rates.c's.
+# Others go before these floods, XenStore above all.
 say "who may send how much, by weight"
 make_guest c; c=$domid
 give_nic $c mac=00:16:3e:0a:00:03
@@ -63,9 +64,9 @@ limit a vif0 none
 limit b vif0 none
 kill $echo
 wait $echo
-"$LOCALXEN" exec $c -- "$netfront" bench rx --seconds 3600 --quiet >/dev/null 2>&1 & floods=$!
+nice "$LOCALXEN" exec $c -- "$netfront" bench rx --seconds 3600 --quiet >/dev/null 2>&1 & floods=$!
 for guest in $a $b; do
-	"$LOCALXEN" exec $guest -- "$netfront" bench tx --mac 00:16:3e:0a:00:03 --size 60 --seconds 3600 --quiet >/dev/null 2>&1 &
+	nice "$LOCALXEN" exec $guest -- "$netfront" bench tx --mac 00:16:3e:0a:00:03 --size 60 --seconds 3600 --quiet >/dev/null 2>&1 &
 	floods="$floods $!"
 done
 for guest in $a $b $c; do
