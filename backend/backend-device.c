@@ -2,9 +2,8 @@
 /*
  * One device of a back end: stepped, refused (backend-device.h).
  *
- * Hides: what of the store is believed, how a reason reaches people, what is
- * tried again and when. Must not know: kinds of devices, rings, processes, watches
- * on the back end's directories.
+ * Hides: how a reason reaches people, what is tried again and when. Must not know: kinds of
+ * devices, rings, processes, watches; what of the store is believed (backend-look.c).
  */
 #include "backend-device.h"
 #include "keys.h"
