@@ -210,18 +210,44 @@ static void let_inherited_go(struct backend_device *d)
 		d->predecessor = NULL;
 }
 
-static void close_inherited(struct backend_device *d, int err, const char *why)
+/*
+ * What is missing on this host may come yet, and the guest waits for what it has under way;
+ * closed, its device would be lost to it. Tried again and again, and said once.
+ */
+static void resume_later(struct backend_device *d, int err, const char *why)
 {
-	let_inherited_go(d);
-	if (refuse(d, err, why))
-		log_peer_at(&d->log, LOG_LEVEL_ERROR, "XenStore could not be told: %s", why);
+	uint64_t said = device_hash(DEVICE_HASH, why);
+
+	if (said != d->resume_said && xenbus_exists(d->bus.xs, XBT_NULL, d->bus.nodename)) {
+		log_peer_at(&d->log, LOG_LEVEL_ERROR, "%s; its guest waits, and it is tried again", why);
+		xenbus_write_error(&d->bus, -err, why);
+	}
+	d->resume_said = said;
+	d->resume_ms = now_ms() + BACKEND_RETRY_MS;
+}
+
+static void resumed(struct backend_device *d)
+{
+	if (d->resume_said)
+		xenbus_clear_error(&d->bus);
+	d->resume_said = d->resume_ms = 0;
+	log_info("%s: goes on with its rings where they are", d->log.who);
+}
+
+static bool waits_to_resume(struct backend_device *d)
+{
+	if (now_ms() >= d->resume_ms)
+		return false;
+	d->look_at_ms = d->look_at_ms ? MIN(d->look_at_ms, d->resume_ms) : d->resume_ms;
+	return true;
 }
 
 void backend_device_give_up(struct backend_device *d, const char *why)
 {
 	if (!d->inherited)
 		return;
-	close_inherited(d, -ETIMEDOUT, why);
+	let_inherited_go(d);
+	resume_later(d, -ETIMEDOUT, why);
 	on_changed(d);
 }
 
@@ -232,6 +258,9 @@ void backend_device_give_up(struct backend_device *d, const char *why)
  */
 static bool has_lost_its_rings(struct backend_device *d, const struct lifecycle_view *v)
 {
+	static const char why[] = "the front end's ring and event channel are not those that it "
+				  "connected with";
+
 	if (!d->inherited || !v->differs || v->worker != LIFECYCLE_IDLE) {
 		d->differs_ms = 0;
 		return false;
@@ -242,25 +271,36 @@ static bool has_lost_its_rings(struct backend_device *d, const struct lifecycle_
 		d->look_at_ms = d->differs_ms + DIFFERS_MS;
 		return false;
 	}
-	close_inherited(d, -EPROTO, "the front end's ring and event channel are not those that it "
-			"connected with");
+	let_inherited_go(d);
+	if (refuse(d, -EPROTO, why))
+		log_peer_at(&d->log, LOG_LEVEL_ERROR, "XenStore could not be told: %s", why);
 	return true;
 }
 
-static int do_start(struct backend_device *d, bool resume)
+static int do_connect(struct backend_device *d)
+{
+	char why[WHY_BYTES] = "";
+	int rc = d->env.kind->connect(d->device, why, sizeof(why));
+
+	return rc ? refuse(d, rc, why) : 0;
+}
+
+static int do_resume(struct backend_device *d)
 {
 	char why[WHY_BYTES] = "";
 	bool by_peer = false;
-	int rc = resume ? d->env.kind->resume(d->device, &by_peer, why, sizeof(why)) :
-			  d->env.kind->connect(d->device, why, sizeof(why));
+	int rc = d->env.kind->resume(d->device, &by_peer, why, sizeof(why));
 
-	if (rc && d->inherited && !by_peer)
-		not_taken_over(d, why);
-	if (rc)
+	if (rc && by_peer)
 		return refuse(d, rc, why);
-	d->inherited = false;
-	if (resume)
-		log_info("%s: goes on with its rings where they are", d->log.who);
+	if (rc && d->inherited)
+		not_taken_over(d, why);
+	if (rc) {
+		resume_later(d, rc, why);
+	} else {
+		d->inherited = false;
+		resumed(d);
+	}
 	return 0;
 }
 
@@ -292,7 +332,7 @@ static int do_closed(struct backend_device *d)
 		remember_refusal(d);
 	d->env.kind->closed(d->device);
 	d->failure_said = false;
-	d->closing_ms = 0;
+	d->closing_ms = d->resume_ms = d->resume_said = 0;
 	log_peer_at(&d->log, LOG_LEVEL_INFO, "closed");
 	return 0;
 }
@@ -302,8 +342,8 @@ static int act(struct backend_device *d, enum lifecycle_step step)
 	switch (step) {
 	case LIFECYCLE_ANNOUNCE: return do_announce(d);
 	case LIFECYCLE_OPEN: return do_open(d);
-	case LIFECYCLE_CONNECT: return do_start(d, false);
-	case LIFECYCLE_RESUME: return do_start(d, true);
+	case LIFECYCLE_CONNECT: return do_connect(d);
+	case LIFECYCLE_RESUME: return do_resume(d);
 	case LIFECYCLE_CONNECTED: return do_connected(d);
 	case LIFECYCLE_RESIZED: return d->env.kind->resized(d->device);
 	case LIFECYCLE_CLOSING: return switch_state(d, XenbusStateClosing);
@@ -360,17 +400,19 @@ static bool is_opening(enum lifecycle_step step)
 
 /*
  * Upgrades begin and end when no device starts: front ends that go on connecting, in vain or
- * not, would put that off for ever. What the tool stack begins is opened all the same.
+ * not, would put that off for ever. What the tool stack begins is opened all the same. Also
+ * what the device itself has put off is looked at again.
  */
-static bool waits_for_upgrade(struct backend_device *d, enum lifecycle_step step)
+static bool waits_for_upgrade(struct backend_device *d, const struct lifecycle_view *v,
+			      enum lifecycle_step step)
 {
 	bool by_front = step == LIFECYCLE_CONNECT ||
 			(step == LIFECYCLE_OPEN && d->bus.state == XenbusStateClosed);
+	bool waits = by_front && d->env.config->upgrading;
 
-	if (!by_front || !d->env.config->upgrading)
-		return false;
-	d->look_at_ms = now_ms() + UPGRADING_MS;
-	return true;
+	if (waits || v->put_off)
+		d->look_at_ms = now_ms() + UPGRADING_MS;
+	return waits;
 }
 
 static void retry_later(struct backend_device *d, const char *what, int rc)
@@ -421,8 +463,9 @@ bool backend_device_advance(struct backend_device *d)
 			continue;
 		if (step == LIFECYCLE_WAIT)
 			say_left_alone(d, &v);
-		if (step == LIFECYCLE_WAIT || waits_for_upgrade(d, step) ||
-		    (is_opening(step) && !may_open(d)))
+		if (waits_for_upgrade(d, &v, step) || step == LIFECYCLE_WAIT ||
+		    (is_opening(step) && !may_open(d)) ||
+		    (step == LIFECYCLE_RESUME && waits_to_resume(d)))
 			return true;
 		if (step == LIFECYCLE_FORGET) {
 			log_debug("%s: gone", d->log.who);

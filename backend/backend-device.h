@@ -52,6 +52,8 @@ struct backend_device {
 	uint64_t front_ready_ms;	/* since when the front end waits; 0: not */
 	struct openings *openings;
 	uint64_t turn_ms;		/* openings_take()'s */
+	uint64_t resume_ms;		/* not resumed again before; 0: it has not failed */
+	uint64_t resume_said;		/* device_hash() of why it failed, as people were told */
 	struct device *device;
 	struct predecessor *predecessor;	/* a former daemon's worker that runs yet */
 	uint64_t differs_ms;	/* since when its front end names other rings; 0: it does not */
@@ -68,7 +70,7 @@ bool backend_device_is_served(const struct backend_device *d);
 bool backend_device_is_settled(const struct backend_device *d);
 /* As device_kind.stop(): a later daemon goes on. */
 void backend_device_keep(struct backend_device *d);
-/* Closes it, if a version before serves it still. */
+/* What a version before serves still is let go; then it is resumed as after a crash. */
 void backend_device_give_up(struct backend_device *d, const char *why);
 /*
  * Looks and steps until there is nothing to do. false: the device has gone from

@@ -142,8 +142,11 @@ static int look_front(struct backend_device *d, XenbusState *out)
 static bool close_overdue(struct backend_device *d, const struct lifecycle_view *v)
 {
 	uint32_t limit = d->env.config->close_ms;
+	/* Or is to be, and what that takes is not there. */
+	bool used = v->worker == LIFECYCLE_SERVING ||
+		    (v->worker == LIFECYCLE_IDLE && v->resumable);
 
-	if (v->back != XenbusStateClosing || v->worker != LIFECYCLE_SERVING || !limit) {
+	if (v->back != XenbusStateClosing || !used || !limit) {
 		d->closing_ms = 0;
 		return false;
 	}

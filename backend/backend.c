@@ -545,8 +545,12 @@ bool backend_inherits(const struct backend *b)
 
 void backend_give_up(struct backend *b, const char *why)
 {
+	/* None is looked at before all are told: a look may free any. */
+	b->running = true;
 	for (struct backend_device *d = b->devices; d; d = d->next)
 		backend_device_give_up(d, why);
+	b->running = false;
+	run_pending(b);
 }
 
 bool backend_cannot_leave(const struct backend *b, char *why, size_t why_bytes)

@@ -41,7 +41,7 @@ struct backend_config {
 	bool driver_domain;
 	struct rundir rundir;
 	struct takeover *takeover;	/* what a version before left; NULL: nothing, or all is done */
-	/* Another version is to take over, or does: what a front end has us start waits for that. */
+	/* Another version is to take over, or does: what need not start now waits for that. */
 	bool upgrading;
 };
 
@@ -90,8 +90,8 @@ struct device_kind {
 
 	/*
 	 * Reads what the tool stack says, and fills in the view: online, complete,
-	 * script_*, worker, ready, failed, resumable, differs, resized (view has exists, back
-	 * and front already). What changed for whatever serves it is passed on here.
+	 * script_*, worker, ready, failed, resumable, differs, resized, put_off (view has exists,
+	 * back and front already). What changed for whatever serves it is passed on here.
 	 * Incomplete: why says what is missing. -errno: the store did not answer.
 	 */
 	int (*look)(struct device *d, struct lifecycle_view *view, char *why,
@@ -108,7 +108,8 @@ struct device_kind {
 	int (*connect)(struct device *d, char *why, size_t why_bytes);
 	/*
 	 * With the front end's words as look() read them when it said resumable: they may be
-	 * others by now. by_peer, false before, becomes true if they are why it fails.
+	 * others by now. by_peer, false before, becomes true if they are why it fails: then it
+	 * is refused, and else tried again later.
 	 */
 	int (*resume)(struct device *d, bool *by_peer, char *why, size_t why_bytes);
 	/* Publishes the size that what serves it has taken. NULL: never resized. */

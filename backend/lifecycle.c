@@ -68,7 +68,7 @@ static enum lifecycle_step in_init_wait(const struct lifecycle_view *v)
 /* State 4 without a worker: it gave up, or a predecessor of ours wrote the 4. */
 static enum lifecycle_step in_connected_idle(const struct lifecycle_view *v)
 {
-	if (v->failed || !connecting(v->front))
+	if (v->failed || v->refused || !connecting(v->front))
 		return LIFECYCLE_CLOSING;
 	/* Without a journal this may be another back end's device: let it be. */
 	return v->resumable && v->complete ? LIFECYCLE_RESUME : LIFECYCLE_WAIT;
@@ -103,12 +103,11 @@ static bool may_still_use(const struct lifecycle_view *v)
 
 static enum lifecycle_step in_closing(const struct lifecycle_view *v)
 {
-	if (v->worker == LIFECYCLE_IDLE && !v->failed && may_still_use(v)) {
-		/* A predecessor's device, in the middle of a detach; or never
-		 * connected at all, which needs no farewell. */
-		if (v->resumable && v->complete)
-			return LIFECYCLE_RESUME;
-	}
+	/* A predecessor's device, in the middle of a detach. One that never connected needs no
+	 * farewell, and one whose front end cannot be served has none. */
+	if (v->worker == LIFECYCLE_IDLE && !v->failed && !v->refused && may_still_use(v) &&
+	    v->resumable && v->complete)
+		return LIFECYCLE_RESUME;
 	if (worker_on(v) && may_still_use(v))
 		return LIFECYCLE_WAIT;
 	return wind_down(v, v->unseen ? LIFECYCLE_WAIT : LIFECYCLE_CLOSED);

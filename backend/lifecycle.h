@@ -53,6 +53,7 @@ struct lifecycle_view {
 					   the one published */
 	bool unseen;			/* our 5, to a front end at 5 that may wait for it */
 	bool close_overdue;		/* the deadline of a detach has passed */
+	bool put_off;			/* something waits until an upgrade is over */
 	bool removes;			/* detached directories are ours to remove */
 };
 

@@ -39,6 +39,7 @@ struct upgrade {
 	struct evsource *look;		/* timer */
 	uint64_t until_ms;		/* of the phase */
 	bool again;			/* asked meanwhile */
+	bool gave_up;			/* on devices that do not come, and no version to go back to */
 	uint64_t request;
 	char own[PATH_BYTES];		/* where we were started from */
 	char program[PATH_BYTES];	/* the next version */
@@ -131,7 +132,9 @@ static void enter(struct upgrade *u, enum phase phase, uint32_t limit_ms)
 {
 	u->phase = phase;
 	u->until_ms = now_ms() + limit_ms;
-	u->env.config->upgrading = phase == SETTLING || phase == COMING;
+	/* Of one that was sent back nothing depends on when all has come. */
+	u->env.config->upgrading = phase == SETTLING ||
+				   (phase == COMING && !takeover_returned(coming(u)));
 }
 
 /* Who asked meanwhile is in a file: the program that was told is another by now. */
@@ -383,13 +386,20 @@ static void reap_left_workers(struct upgrade *u, bool kill_them)
 	}
 }
 
+/* Who waits for a server, or for a process that does not end, goes on so without us. */
+static bool has_come(const struct upgrade *u)
+{
+	return backend_is_settled(u->env.backend, true) ||
+	       (u->gave_up && !backend_inherits(u->env.backend));
+}
+
 static void look_whether_come(struct upgrade *u)
 {
 	/* Of bridges that have lost their last port meanwhile, and the flip helper. */
 	if (!backend_inherits(u->env.backend))
 		end_left(u, TAKEOVER_WORKER, hang_up);
 	reap_left_workers(u, false);
-	if (backend_is_settled(u->env.backend, true)) {
+	if (has_come(u)) {
 		/* Of disks that went meanwhile: nobody speaks to them now. */
 		end_left(u, TAKEOVER_SERVER, terminate);
 		/* More than can be waited for at a time: the others next time. */
@@ -402,9 +412,9 @@ static void look_whether_come(struct upgrade *u)
 		enter(u, ENDING, u->env.config->stop_ms);
 	} else if (now_ms() >= u->until_ms) {
 		takeover_return(coming(u), "a device was not taken over in time");
-		/* There is no version to go back to: those that cannot be served are let go. */
+		/* There is no version to go back to: what is not served is let go. */
 		backend_give_up(u->env.backend, "was not taken over in time");
-		u->until_ms = now_ms() + COME_MS;
+		u->gave_up = true;
 	}
 }
 

@@ -44,6 +44,7 @@ struct vbd_mirror {
 	struct mirror_wish wish;	/* of run */
 	uint64_t over_id;		/* the wish that has come to its end */
 	bool looked;			/* at what a daemon before us left */
+	bool put_off;			/* a wish that has come in the middle of an upgrade */
 	bool followed;			/* the target has been in sync */
 	bool pivoted;			/* the image is another since the last worker ended */
 	const char *outcome;		/* RESUMING: "pivoted", "stopped" */
@@ -97,6 +98,7 @@ struct vbd_device {
 	struct vbd_serve *serve;
 	struct former *former;		/* of a version before, and asked to end */
 	bool is_ready, stopping, failed, resumed;
+	bool awaits_turn;		/* to be taken over: vbd_has_come() */
 	struct failure failure;
 	uint64_t connect_ms;
 };
@@ -110,7 +112,10 @@ static inline struct vbd_device *vbd_of(const struct device *d)
 bool vbd_is_left_to_us(const struct vbd_device *v, const char *what);
 /* The image that it has now is what was left. */
 bool vbd_image_is_left_to_us(const struct vbd_device *v);
-/* It has been taken over, never will be, or may take long: the next one's turn. */
+/*
+ * It has been taken over, never will be, or may take long: the next one's turn, which is
+ * looked at. So any other device may have gone afterwards.
+ */
 void vbd_has_come(struct vbd_device *v);
 /* As device.h has them. */
 void vbd_device_let_go(struct device *d);

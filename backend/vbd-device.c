@@ -151,11 +151,10 @@ static bool is_ending(const struct vbd_device *v, bool exists)
 	return !v->serve && (v->leaving || (!exists && v->mirror.run));
 }
 
-static enum lifecycle_worker worker_phase(const struct vbd_device *v, bool exists)
+static enum lifecycle_worker worker_phase(struct vbd_device *v, bool exists)
 {
-	bool waits = v->common->coming && vbd_is_left_to_us(v, TAKEOVER_WORKER);
-
-	if (v->stopping || waits || is_ending(v, exists) || vbd_mirror_holds_back(v))
+	v->awaits_turn = v->common->coming && vbd_is_left_to_us(v, TAKEOVER_WORKER);
+	if (v->stopping || v->awaits_turn || is_ending(v, exists) || vbd_mirror_holds_back(v))
 		return LIFECYCLE_STOPPING;
 	if (!v->serve)
 		return LIFECYCLE_IDLE;
@@ -239,6 +238,7 @@ static int vbd_device_look(struct device *d, struct lifecycle_view *view, char *
 	else if (!v->serve)
 		let_all_end(v);
 	view->worker = worker_phase(v, view->exists);
+	view->put_off = v->mirror.put_off;
 	view->ready = v->image_fd >= 0;
 	view->failed = v->failed;
 	view->resumable = resumable(v, view);

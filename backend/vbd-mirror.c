@@ -458,15 +458,16 @@ static void take_changes(struct vbd_device *v, const struct mirror_wish *wish)
 	m->wish = *wish;
 }
 
-static bool is_settled(const struct vbd_device *v)
+static bool is_served(const struct vbd_device *v)
 {
-	return v->serve && v->is_ready && !v->stopping && vbd_serve_is_settled(v->serve);
+	return v->serve && v->is_ready && !v->stopping;
 }
 
 static void look_at_wish(struct vbd_device *v, const struct mirror_wish *wish, XenbusState back)
 {
 	struct vbd_mirror *m = &v->mirror;
 
+	m->put_off = false;
 	if (m->run && m->step && wish && wish->id == m->wish.id) {
 		take_changes(v, wish);
 		step(v);
@@ -476,8 +477,11 @@ static void look_at_wish(struct vbd_device *v, const struct mirror_wish *wish, X
 		return;		/* nothing to do, or not before the last one is over */
 	} else if (wish->id == m->over_id) {
 		withdraw(v, wish->id);
-	} else if (is_settled(v)) {
-		begin(v, wish);
+	} else if (is_served(v)) {
+		/* What runs is not handed over, and would send the version that comes back. */
+		m->put_off = v->env.config->upgrading || !vbd_serve_is_settled(v->serve);
+		if (!m->put_off)
+			begin(v, wish);
 	} else if (!v->serve && back != XenbusStateConnected && back != XenbusStateClosing) {
 		refuse(v, wish, "the disk is not connected: nobody writes its image, and any program can copy it");
 	}
@@ -538,7 +542,8 @@ static void step(struct vbd_device *v)
 		return;
 	}
 	if (phase == MIRROR_IN_SYNC && m->step == VBD_MIRROR_COPYING &&
-		 m->wish.at_sync != MIRROR_FOLLOW && is_settled(v))
+		 m->wish.at_sync != MIRROR_FOLLOW && is_served(v) &&
+		 vbd_serve_is_settled(v->serve))
 		pause_guest(v);
 	else if (m->run && m->step)
 		say(v, follows);

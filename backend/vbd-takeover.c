@@ -29,16 +29,28 @@ bool vbd_image_is_left_to_us(const struct vbd_device *v)
 	return takeover_is_for(v->env.config->takeover, TAKEOVER_IMAGE, title, v->image);
 }
 
+static struct vbd_device *find_waiting(const struct vbd_common *c)
+{
+	struct vbd_device *v = c->devices;
+
+	while (v && !v->awaits_turn)
+		v = v->next;
+	return v;
+}
+
 void vbd_has_come(struct vbd_device *v)
 {
 	struct vbd_common *c = v->common;
+	struct vbd_device *next;
 
 	if (c->coming != v)
 		return;
 	c->coming = NULL;
-	for (struct vbd_device *next = c->devices; next; next = next->next)
-		if (next != v && !next->serve)
-			next->env.changed(next->env.arg);
+	/* From the beginning each time: a look may free it. */
+	while (!c->coming && (next = find_waiting(c))) {
+		next->awaits_turn = false;
+		next->env.changed(next->env.arg);
+	}
 }
 
 void vbd_device_let_go(struct device *d)

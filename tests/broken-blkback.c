@@ -7,6 +7,7 @@
  *	exit	ends by exit()			open	cannot begin
  *	worker	its workers crash		journal	its journals are of another format
  *	late	none of these: the workers that it is left die as it begins
+ *	slow	nor this: its workers begin a while after they are asked
  *
  * Hides: nothing. Linked around functions that the linker wraps; all else is the daemon.
  */
@@ -77,6 +78,8 @@ int __wrap_journal_open(int fd, uint32_t nr_queues, uint32_t nr_slots, struct jo
 {
 	if (is("worker"))
 		raise(SIGKILL);	/* which no sanitizer makes a report of */
+	if (is("slow"))
+		usleep(300000);
 	return __real_journal_open(fd, nr_queues, nr_slots, out);
 }
 

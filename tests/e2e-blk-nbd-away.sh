@@ -11,7 +11,7 @@ need qemu-nbd qemu-utils
 kills=2
 [ -z "${PV_FULL:-}" ] || kills=100
 own_xen "$@"
-[ -n "${PV_FULL:-}" ] || say "deferred: 100 kills of servers and workers ($kills here)"
+[ -n "${PV_FULL:-}" ] || say "deferred: 100 kills of servers and workers ($kills here), and an upgrade that loses a server"
 trap 'kill -9 $(cat "$tmp"/*.pid) 2>/dev/null' EXIT
 
 # serve NAME COMMAND...: a server at $tmp/NAME. nbdkit 1.32 may abort when a connection
@@ -137,6 +137,37 @@ ends $g $pid_g "nbdkit, with its worker"
 ends $h $pid_h qemu-nbd
 kill_server file
 kill_server qemu
+
+# loses_server: a server to which there is no way any more, which nobody knows before an upgrade
+# needs one. It is the version before that goes on, without it; others' disks come and go.
+loses_server()
+{
+	serve one qemu-nbd --persistent --socket "$tmp/one" --format raw "$tmp/disk2"
+	wait_for 20 test -S "$tmp/one" || fail "no server"
+	attach_by_hand $h "$(uri one)" w
+	begins $h && pid_h=$guest_pid
+	rm "$tmp/one"
+	so_far=$(grep -c 'takes over$' "$tmp/log")
+	PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" upgrade blkback --wait 600 >"$tmp/said" 2>&1 &
+	upgrading=$!
+	wait_for $wait_s has_lines $((so_far + 1)) 'takes over$' || fail "no upgrade"
+	wait_for $wait_s is_away $h || fail "its server is there yet"
+	attach_by_hand $g "$tmp/disk" w
+	torture_begins $g 256 65536 && pid_g=$guest_pid
+	back_reaches $g 4
+	ends $g $pid_g "one that came meanwhile"
+	! wait $upgrading && grep -q 'was not taken over in time' "$tmp/said" || fail "upgrade: $(cat "$tmp/said")"
+	kill_server one
+	serve one qemu-nbd --persistent --socket "$tmp/one" --format raw "$tmp/disk2"
+	wait_for $wait_s is_connected $h || fail "no connection again: $(info $h server)"
+	ends $h $pid_h "one that lost its server"
+	kill_server one
+	rm -f "$tmp/run/blkback/vbd.upgrade"
+}
+if [ -n "${PV_FULL:-}" ]; then
+	say "a server that takes no other connection"
+	loses_server
+fi
 
 # What the server had been asked before a worker died is done before its successor asks
 # anything: nbdkit's log has connections and writes by time.

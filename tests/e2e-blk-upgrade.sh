@@ -182,6 +182,26 @@ served
 "$paravane" upgrade blkback --program "$blkback" >"$tmp/out" 2>&1 || fail "not back: $(cat "$tmp/out")"
 served
 
+# It would have to be sent back: a mirror that runs is not handed over.
+say "a mirror that is asked for meanwhile begins afterwards"
+cp "$broken" "$tmp/broken-slow"
+so_far=$(grep -c 'takes over$' "$tmp/log")
+"$paravane" upgrade blkback --program "$tmp/broken-slow" >"$tmp/out" 2>&1 &
+upgrading=$!
+wait_for $wait_s has_lines $((so_far + 1)) 'takes over$' || fail "no upgrade"
+for i in 1 2 3 4; do
+	eval "\"\$paravane\" mirror \"\$dom_$i\" xvda \"$images/target-$i\" --rate 1 --no-wait" >"$tmp/mirror-$i" 2>&1 &
+	eval "mirror_$i=\$!"
+done
+wait $upgrading || fail "not taken over: $(cat "$tmp/out"; tail -n 5 "$tmp/log")"
+for i in 1 2 3 4; do
+	eval "wait \$mirror_$i" || fail "mirror: $(cat "$tmp/mirror-$i")"
+	eval "\"\$paravane\" mirror \"\$dom_$i\" xvda --cancel" >"$tmp/mirror-$i" 2>&1 || fail "mirror --cancel: $(cat "$tmp/mirror-$i")"
+done
+served
+"$paravane" upgrade blkback --program "$blkback" >"$tmp/out" 2>&1 || fail "not back: $(cat "$tmp/out")"
+served
+
 say "one that is killed in the middle"
 for whom in daemon worker; do
 	so_far=$(grep -c 'takes over$' "$tmp/log")
@@ -225,6 +245,23 @@ wait "$daemon" || fail "stopped, it ended with status $?: $(tail -n 5 "$tmp/log"
 grep -q "vbd $dom_1/51712: its worker does not end" "$tmp/log" || fail "it waited for the worker that does not end"
 start_daemon
 served
+say "a daemon that is started before an image is there waits for it"
+kill -TERM "$daemon"
+wait "$daemon" || fail "stopped, it ended with status $?: $(tail -n 5 "$tmp/log")"
+mv "$images/1" "$images/away"
+start_daemon
+has_error() { [ -n "$(error_of "$dom_1")" ]; }
+wait_for $wait_s has_error
+error_says "$dom_1" "no such file"
+for i in 2 3 4; do
+	eval "domid=\$dom_$i guest_pid=\$pid_$i"
+	disk_goes_on
+done
+node_is "$(back_dir "$dom_1")/state" 4 || fail "the guest was told"
+mv "$images/away" "$images/1"
+served
+[ "$(grep -c 'no such file.*its guest waits' "$tmp/log")" = 1 ] || fail "said more than once: $(grep 'no such file' "$tmp/log")"
+wait_for $wait_s no_error "$dom_1" || fail "the reason stands: $(error_of "$dom_1")"
 # The next daemon starts another, and both would wait for the same lock.
 say "a successor that waits for its turn dies with its daemon"
 former=$(worker_of "$dom_1")

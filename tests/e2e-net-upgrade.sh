@@ -93,27 +93,36 @@ meanwhile()
 		io=$!
 		wait_for $wait_s grep -q 'taken back' "$tmp/io" || fail "$1: $(cat "$tmp/io")"
 		;;
-	*) boot_net "$mean" ;;
+	*)
+		boot_net "$mean"
+		eval "front=\$(ps -o ppid= -p \$inside_$mean)" ;;
 	esac
 	node_is "$(back_dir "$mean")/state" 4 || fail "$1: it is not served"
 	case $1 in
 	renames) guest "$mean" xenstore-write "$(front_dir "$mean")/tx-ring-ref" 9 ;;
-	forgets-copy) guest "$mean" xenstore-rm "$(front_dir "$mean")/request-rx-copy" ;;
+	forgets-copy*) guest "$mean" xenstore-rm "$(front_dir "$mean")/request-rx-copy" ;;
 	esac
+	[ "$1" != forgets-copy-deaf ] || kill -STOP $front
+	so_far=$(grep -c "$2" "$tmp/log")
 	"$paravane" upgrade netback >"$tmp/out" 2>&1 || fail "a guest that $1: $(cat "$tmp/out"; tail -5 "$tmp/log")"
 	wait_for $wait_s not_connected || fail "a guest that $1 is served: $(tail -5 "$tmp/log")"
 	error_says "$mean" "$2"
+	[ $(($(grep -c "$2" "$tmp/log") - so_far)) = 1 ] || fail "a guest that $1 is refused again and again: $(tail -5 "$tmp/log")"
 	wait_for $wait_s meets "$a" "$b" && wait_for $wait_s meets "$p" "$q" ||
 		fail "a guest that $1: the others do not talk any more: $(tail -5 "$tmp/log")"
 	case $1 in
 	take-*) wait "$io" || fail "$1: $(cat "$tmp/io")" ;;
-	*) eval "kill \$inside_$mean; wait \$front_$mean" ;;
+	*)
+		kill -CONT $front
+		eval "kill \$inside_$mean; wait \$front_$mean" ;;
 	esac
 	detach_nic "$mean"
 }
 say "a guest that loses its rings stops no upgrade"
 meanwhile renames "not those that it connected with"
 meanwhile forgets-copy "request-rx-copy is 0 or missing"
+# It stays at 4, whatever it is told.
+meanwhile forgets-copy-deaf "request-rx-copy is 0 or missing"
 meanwhile take-ring "cannot map"
 meanwhile take-port "cannot bind"
 

@@ -76,7 +76,7 @@ static void one_worker(const struct lifecycle_view *v, enum lifecycle_step step)
 	if (step == LIFECYCLE_CONNECT)
 		MUST(v->ready && !v->refused && !v->script_pending);
 	if (step == LIFECYCLE_RESUME)
-		MUST(v->resumable && !v->failed);
+		MUST(v->resumable && !v->failed && !v->refused);
 	if (step == LIFECYCLE_STOP)
 		MUST(v->worker == LIFECYCLE_STARTING || v->worker == LIFECYCLE_SERVING);
 }

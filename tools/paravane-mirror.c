@@ -22,6 +22,7 @@
 #include "util.h"
 
 #define ANSWER_MS 10000u		/* a daemon that runs takes up a wish at once */
+#define UPGRADE_MS 90000u		/* ... or when its upgrade is over */
 #define LOOK_US 50000
 #define SHOW_MS 500u
 #define RATE_MAX_MIB (1u << 20)
@@ -193,6 +194,11 @@ static bool is_orphaned(const struct asking *a, uint64_t *since_ms)
 	return now_ms() - *since_ms > ANSWER_MS;
 }
 
+static uint64_t answer_ms(const struct asking *a)
+{
+	return runinfo_daemon_runs(a->disk.kind) ? UPGRADE_MS : ANSWER_MS;
+}
+
 static int not_taken_up(struct asking *a)
 {
 	mirror_wish_withdraw(a->store.xs, a->disk.back_dir, a->wish.id);
@@ -218,7 +224,7 @@ static int wait_for_it(struct asking *a, struct mirror_info *m)
 			clear_progress(a);
 			return complain(STATUS_ERROR, "%s: has been disconnected, and its mirror with it",
 					a->label);
-		} else if (now_ms() - began > ANSWER_MS) {
+		} else if (now_ms() - began > answer_ms(a)) {
 			return not_taken_up(a);
 		}
 		if (taken_up && is_orphaned(a, &alive)) {
