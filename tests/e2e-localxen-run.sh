@@ -52,6 +52,28 @@ expect 126 run /etc/passwd
 reads own run sh -c '$LOCALXEN run -- sh -c "case \$PARAVANE_RUNDIR in \$LOCALXEN_DIR/*) echo own ;; esac"'
 must_be_clean "a command that ended"
 
+say "who becomes localxen run by exec keeps its children"
+cat >"$work/parent" <<'END'
+sleep 1000 &
+echo $! >$1.child
+exec "$LOCALXEN" run -- sh -c 'echo up >$1; [ $2 = stays ] && sleep 1000; exit 5' sh "$1" $2
+END
+expect 5 sh "$work/parent" "$work/kept" ends
+process_runs() { kill -0 "$1" 2>/dev/null; }
+process_runs "$(cat "$work/kept.child")" || fail "a child of before has been ended"
+kill "$(cat "$work/kept.child")"
+rm "$work/kept"
+env LX_MARK=$mark sh "$work/parent" "$work/kept" stays &
+pid=$!
+wait_for 60 test -s "$work/kept" || fail "the instance did not come up"
+kill -TERM $pid
+wait $pid
+got=$?
+[ $got = 143 ] || fail "sent SIGTERM, it ended with $got"
+process_runs "$(cat "$work/kept.child")" || fail "a child of before has been ended"
+kill "$(cat "$work/kept.child")"
+must_be_clean "one with children of before"
+
 say "a signal during the start"
 printf '#!/bin/sh\necho $PPID >"%s"\nexec sleep 1000\n' "$work/starting" >"$work/silent"
 chmod +x "$work/silent"

@@ -396,6 +396,44 @@ static bool run_option(int opt)
 	}
 }
 
+/* ---- what was there before ---- */
+
+/* Passes on what it is sent, and ends as PID does. */
+static void stand_in(pid_t pid) __attribute__((noreturn));
+
+static void stand_in(pid_t pid)
+{
+	struct signalfd_siginfo si;
+	int status;
+
+	for (;;) {
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+		if (read(run.signal_fd, &si, sizeof(si)) == sizeof(si) && ending_signal(&si))
+			kill(pid, si.ssi_signo);
+	}
+}
+
+/*
+ * Who became us by exec may have children of its own, and nothing tells those from orphans of
+ * the instance. So the instance gets a parent that has none.
+ */
+static int leave_children_behind(void)
+{
+	pid_t self = getpid(), pid;
+	siginfo_t si;
+
+	if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT | __WALL))
+		return 0;
+	pid = fork();
+	if (pid < 0)
+		return cli_error("fork: %s", strerror(errno));
+	if (pid)
+		stand_in(pid);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	return getppid() == self ? 0 : EXIT_OURS;
+}
+
 int cmd_run(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -423,8 +461,11 @@ int cmd_run(int argc, char **argv)
 	rc = cli_find_paths();
 	if (rc)
 		return rc;
-	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	block_signals();
+	rc = leave_children_behind();
+	if (rc)
+		return rc;
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	rc = start_all(argv + optind);
 	if (!rc)
 		rc = wait_for_command();

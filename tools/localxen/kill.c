@@ -208,7 +208,7 @@ static int open_one(const struct task *t, const struct lx_kill *k)
 /*
  * All are opened before the first is killed: whose parent has gone might not be known
  * again. All end at the same time; when the last has, another look will tell. Returns how
- * many there were.
+ * many there were, but for those that are another user's: nothing we can do ends them.
  */
 static size_t kill_all(struct tasks *ts, const struct lx_kill *k)
 {
@@ -224,8 +224,10 @@ static size_t kill_all(struct tasks *ts, const struct lx_kill *k)
 	for (size_t i = 0; i < ts->n; i++) {
 		if (ts->v[i].fd < 0)
 			continue;
-		pidfd_send_signal(ts->v[i].fd, SIGKILL, NULL, 0);
-		last.fd = ts->v[i].fd;
+		if (!pidfd_send_signal(ts->v[i].fd, SIGKILL, NULL, 0))
+			last.fd = ts->v[i].fd;
+		else if (errno == EPERM)
+			found--;
 	}
 	if (last.fd >= 0)
 		poll(&last, 1, 200);
