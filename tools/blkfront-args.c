@@ -109,7 +109,7 @@ static const struct front_option options[] = {
 	{ "batch", "N", BENCH,
 	  "completions to wait for at a time (default depth/4, at least 1)",
 	  FRONT_UINT(batch, 1, 4096) },
-	{ "rate", "N", BENCH, "operations a second, at most (default: as many as go)",
+	{ "rate", "N", BENCH, "operations a second, evenly (default: as many as go)",
 	  FRONT_UINT(rate, 1, 1000000) },
 	{ "mix", "PERCENT", BENCH, "share of reads of mixed (default 70)",
 	  FRONT_UINT(read_percent, 0, 100) },

@@ -77,7 +77,7 @@ struct worker {
 	struct blkfront_io io;
 	struct blkfront_iov iov;
 	void *buf;
-	bool shared;
+	bool shared, counts;
 	uint64_t started_ns;
 	struct worker *next_idle;
 };
@@ -92,8 +92,10 @@ struct bench {
 	uint64_t now_ns, end_ns, count_from_ns, ops_left;
 	struct worker *idle;		/* those that wait for due_ns, with --rate */
 	uint64_t every_ns, due_ns;	/* every 0: as fast as they come back */
+	uint64_t idle_since_ns;		/* since when there has been one */
+	uint64_t missed;		/* were due, and none was idle before the end */
 	uint64_t first_ns, last_ns, bytes, wrong_at;
-	bool counting, stopping, wrong;
+	bool counting, stopping, enough, wrong;
 	struct blkfront_stats at_count;
 	struct latency latency;
 	int err;
@@ -127,6 +129,7 @@ static void submit(struct bench *b, struct worker *w)
 	if (!read && b->a->verify)
 		pattern_fill(w->buf, b->a->bs_bytes, b->a->seed, w->io.offset_bytes);
 	w->started_ns = b->now_ns;
+	w->counts = b->counting;
 	r = blkfront_submit(b->s->f, &w->io);
 	if (r == 0)
 		return;
@@ -141,41 +144,55 @@ static void submit_or_idle(struct bench *b, struct worker *w)
 		submit(b, w);
 		return;
 	}
+	if (!b->idle)
+		b->idle_since_ns = b->now_ns;
 	w->next_idle = b->idle;
 	b->idle = w;
-}
-
-/* Submits those that are due. Returns for how many milliseconds there is none; -1: for ever. */
-static int submit_due(struct bench *b)
-{
-	uint64_t late_ns = b->depth * b->every_ns;
-	struct worker *w;
-
-	b->now_ns = now_ns();
-	b->stopping |= b->now_ns >= b->end_ns;
-	/* What could not be kept up with is not made up for. */
-	if (b->due_ns + late_ns < b->now_ns)
-		b->due_ns = b->now_ns - late_ns;
-	while (b->idle && b->due_ns <= b->now_ns && !b->stopping) {
-		w = b->idle;
-		b->idle = w->next_idle;
-		b->due_ns += b->every_ns;
-		submit(b, w);
-	}
-	if (!b->idle || b->stopping)
-		return -1;
-	return (int)MIN((b->due_ns - b->now_ns + 999999) / 1000000, 1000);
 }
 
 static void begin_counting(struct bench *b)
 {
 	b->counting = true;
-	b->first_ns = b->now_ns;
+	b->first_ns = b->last_ns = b->now_ns;
 	blkfront_stats(b->s->f, &b->at_count);
 	if (!b->a->ops || b->a->seconds > 0)
 		b->end_ns = b->now_ns + (uint64_t)((b->a->seconds > 0 ? b->a->seconds : 3) * 1e9);
 	else
 		b->end_ns = UINT64_MAX;
+}
+
+/*
+ * It counts from when it was due, as for a program that does not wait for others' I/O: what
+ * was held back by a disk that did not answer took that long. Our own sleep is not the disk's.
+ */
+static void submit_late(struct bench *b, struct worker *w)
+{
+	uint64_t could_ns = MAX(b->due_ns, b->idle_since_ns);
+
+	submit(b, w);
+	w->started_ns = b->now_ns - (could_ns - b->due_ns);
+}
+
+/* Submits those that are due. Returns for how many milliseconds there is none; -1: for ever. */
+static int submit_due(struct bench *b)
+{
+	struct worker *w;
+
+	b->now_ns = now_ns();
+	if (!b->counting && b->now_ns >= b->count_from_ns) {
+		b->due_ns = b->now_ns;
+		begin_counting(b);
+	}
+	while (b->idle && b->due_ns <= MIN(b->now_ns, b->end_ns - 1) && !b->stopping) {
+		w = b->idle;
+		b->idle = w->next_idle;
+		submit_late(b, w);
+		b->due_ns += b->every_ns;
+	}
+	b->stopping |= b->now_ns >= b->end_ns;
+	if (!b->idle || b->stopping)
+		return -1;
+	return (int)MIN((MIN(b->due_ns, b->end_ns) - b->now_ns + 999999) / 1000000, 1000);
 }
 
 static void done(struct blkfront_io *io, int result)
@@ -197,19 +214,30 @@ static void done(struct blkfront_io *io, int result)
 			b->wrong_at = io->offset_bytes + same;
 		}
 	}
-	if (b->counting && !b->stopping) {
+	/* At a rate a stall at the end is part of it, too. */
+	if (b->every_ns ? w->counts && !b->enough : b->counting && !b->stopping) {
 		latency_add(&b->latency, b->now_ns - w->started_ns);
 		b->bytes += b->a->bs_bytes;
 		b->last_ns = b->now_ns;
 		if (b->ops_left && !--b->ops_left)
-			b->stopping = true;
-	} else if (!b->counting && b->now_ns >= b->count_from_ns) {
+			b->enough = b->stopping = true;
+	} else if (!b->counting && b->now_ns >= b->count_from_ns && !b->every_ns) {
 		begin_counting(b);
 	}
-	if (b->now_ns >= b->end_ns)
+	if (b->now_ns >= b->end_ns && !b->every_ns)
 		b->stopping = true;
 	if (!b->stopping)
 		submit_or_idle(b, w);
+}
+
+/* The time that was, not that between the first and the last: with one there would be none. */
+static void end_at_rate(struct bench *b)
+{
+	uint64_t end_ns = MIN(b->now_ns, b->end_ns);
+
+	if (!b->enough && b->counting && b->due_ns < end_ns)
+		b->missed = (end_ns - b->due_ns) / b->every_ns;
+	b->last_ns = MAX(b->last_ns, MIN(b->end_ns, b->first_ns + b->latency.count * b->every_ns));
 }
 
 static int run_at_rate(struct bench *b)
@@ -223,6 +251,7 @@ static int run_at_rate(struct bench *b)
 			r = blkfront_rest(b->s->f, wait_ms);
 		b->stopping |= blkfront_closing(b->s->f);
 	}
+	end_at_rate(b);
 	return r < 0 ? r : b->err;
 }
 
@@ -367,6 +396,9 @@ static void print_json(const struct bench *b, const struct report *r)
 	       (double)l->min_ns / 1000, l->count ? (double)l->sum_ns / 1000 / (double)l->count : 0,
 	       percentile_us(l, .5), percentile_us(l, .9), percentile_us(l, .99),
 	       percentile_us(l, .999), (double)l->max_ns / 1000);
+	if (b->every_ns)
+		printf("\"rate\":%u,\"missed\":%llu,", b->a->rate,
+		       (unsigned long long)b->missed);
 	printf("\"notifies_per_op\":%.4f,\"wakeups_per_op\":%.4f,\"spin_share\":%.3f,"
 	       "\"spin_hit_share\":%.3f,", r->notifies, r->wakeups, r->spin_share, r->hit_share);
 	printf("\"ring_order\":%u,\"max_segments\":%u,\"persistent\":%d,\"indirect\":%d,"
@@ -391,6 +423,9 @@ static void print_table(const struct bench *b, const struct report *r)
 	       l->count ? (double)l->sum_ns / 1000 / (double)l->count : 0,
 	       percentile_us(l, .5), percentile_us(l, .9), percentile_us(l, .99),
 	       percentile_us(l, .999), (double)l->max_ns / 1000);
+	if (b->every_ns)
+		printf("rate         %u a second, %llu more were due and not begun\n", b->a->rate,
+		       (unsigned long long)b->missed);
 	printf("per op       %.4f notifications sent, %.4f wake-ups\n", r->notifies, r->wakeups);
 	if (b->a->cli.poll_us)
 		printf("polling      %.0f %% of the looks paid, %.0f %% of the time spent: %s\n",
@@ -415,6 +450,9 @@ static int check_args(const struct args *a)
 	if (!a->bs_bytes || a->bs_bytes % 512 || a->bs_bytes > 64u << 20)
 		return front_complain(&a->cli, EXIT_USAGE,
 				      "--bs must be a multiple of 512, up to 64M");
+	if (a->rate && a->batch)
+		return front_complain(&a->cli, EXIT_USAGE, "--rate or --batch: at a rate each "
+				      "operation is begun by itself");
 	if ((writes || a->verify) && !a->overwrite)
 		return front_complain(&a->cli, EXIT_USAGE, "this destroys what is on %s; add "
 				      "--overwrite if that is wanted", a->cli.device);
@@ -460,6 +498,9 @@ static int finish(struct bench *b, int r)
 	if (r < 0 && r != -EINTR)
 		return session_error(b->s, r, "after %llu operations",
 				     (unsigned long long)b->latency.count);
+	if (r == 0 && !b->latency.count && !b->wrong && !blkfront_closing(b->s->f))
+		return front_complain(&b->a->cli, EXIT_ERROR, "no operation has ended in the time "
+				      "that counts: give more --seconds");
 	make_report(b, &report);
 	if (b->a->cli.json)
 		print_json(b, &report);
@@ -489,6 +530,8 @@ int cmd_bench(const struct args *given)
 	b.s = &s;
 	b.a = &a;
 	b.every_ns = a.rate ? 1000000000u / a.rate : 0;
+	if (a.rate)
+		a.cli.poll_us = 0;	/* what waits for its time sleeps */
 	b.rng = a.seed * 0x9e3779b97f4a7c15u | 1;
 	b.random = a.pattern[0] == 'r' && a.pattern[1] == 'a';
 	b.random |= !strcmp(a.pattern, "mixed");
