@@ -212,18 +212,19 @@ static void let_inherited_go(struct backend_device *d)
 
 /*
  * What is missing on this host may come yet, and the guest waits for what it has under way;
- * closed, its device would be lost to it. Tried again and again, and said once.
+ * closed, its device would be lost to it. Tried again and again, and said once; all other
+ * devices wait while it is tried, so what takes long is tried more rarely.
  */
-static void resume_later(struct backend_device *d, int err, const char *why)
+static void resume_later(struct backend_device *d, uint64_t began_ms, int err, const char *why)
 {
-	uint64_t said = device_hash(DEVICE_HASH, why);
+	uint64_t said = device_hash(DEVICE_HASH, why), now = now_ms();
 
 	if (said != d->resume_said && xenbus_exists(d->bus.xs, XBT_NULL, d->bus.nodename)) {
 		log_peer_at(&d->log, LOG_LEVEL_ERROR, "%s; its guest waits, and it is tried again", why);
 		xenbus_write_error(&d->bus, -err, why);
+		d->resume_said = said;
 	}
-	d->resume_said = said;
-	d->resume_ms = now_ms() + BACKEND_RETRY_MS;
+	d->resume_ms = now + MAX(BACKEND_RETRY_MS, 10 * (now - began_ms));
 }
 
 static void resumed(struct backend_device *d)
@@ -246,8 +247,8 @@ void backend_device_give_up(struct backend_device *d, const char *why)
 {
 	if (!d->inherited)
 		return;
+	log_peer_at(&d->log, LOG_LEVEL_ERROR, "%s: its worker of before ends, and it is resumed", why);
 	let_inherited_go(d);
-	resume_later(d, -ETIMEDOUT, why);
 	on_changed(d);
 }
 
@@ -288,6 +289,7 @@ static int do_connect(struct backend_device *d)
 static int do_resume(struct backend_device *d)
 {
 	char why[WHY_BYTES] = "";
+	uint64_t began_ms = now_ms();
 	bool by_peer = false;
 	int rc = d->env.kind->resume(d->device, &by_peer, why, sizeof(why));
 
@@ -296,7 +298,7 @@ static int do_resume(struct backend_device *d)
 	if (rc && d->inherited)
 		not_taken_over(d, why);
 	if (rc) {
-		resume_later(d, rc, why);
+		resume_later(d, began_ms, rc, why);
 	} else {
 		d->inherited = false;
 		resumed(d);
@@ -411,7 +413,8 @@ static bool waits_for_upgrade(struct backend_device *d, const struct lifecycle_v
 	bool waits = by_front && d->env.config->upgrading;
 
 	if (waits || v->put_off)
-		d->look_at_ms = now_ms() + UPGRADING_MS;
+		d->look_at_ms = now_ms() + (d->env.config->upgrading ? UPGRADING_MS :
+							       BACKEND_RETRY_MS);
 	return waits;
 }
 

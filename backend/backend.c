@@ -550,6 +550,7 @@ void backend_give_up(struct backend *b, const char *why)
 	for (struct backend_device *d = b->devices; d; d = d->next)
 		backend_device_give_up(d, why);
 	b->running = false;
+	mark_all(b);
 	run_pending(b);
 }
 

@@ -37,7 +37,7 @@ bool backend_cannot_leave(const struct backend *b, char *why, size_t why_bytes);
 int backend_hand_over(const struct backend *b, struct takeover *t);
 /* A device is served by a worker that a version before has left, whose turn is to come. */
 bool backend_inherits(const struct backend *b);
-/* Devices that are still in the hands of a version before are closed; why is for people. */
+/* Devices that are still in the hands of a version before are resumed; why is for people. */
 void backend_give_up(struct backend *b, const char *why);
 /* Kills what still runs. Accepts NULL. */
 void backend_close(struct backend *b);

@@ -106,8 +106,8 @@ static enum lifecycle_step in_closing(const struct lifecycle_view *v)
 	/* A predecessor's device, in the middle of a detach. One that never connected needs no
 	 * farewell, and one whose front end cannot be served has none. */
 	if (v->worker == LIFECYCLE_IDLE && !v->failed && !v->refused && may_still_use(v) &&
-	    v->resumable && v->complete)
-		return LIFECYCLE_RESUME;
+	    v->resumable)
+		return v->complete ? LIFECYCLE_RESUME : LIFECYCLE_WAIT;
 	if (worker_on(v) && may_still_use(v))
 		return LIFECYCLE_WAIT;
 	return wind_down(v, v->unseen ? LIFECYCLE_WAIT : LIFECYCLE_CLOSED);

@@ -75,7 +75,7 @@ static bool is_served(const struct remote *r)
 
 static void changed(struct remote *r)
 {
-	if (r->events)
+	if (r->events && r->events->changed)
 		r->events->changed(r->arg);
 }
 

@@ -48,7 +48,7 @@ struct remote_events {
 	void (*opened)(void *arg, int err, const char *why);
 	/* A connection for a queue. The descriptor is lent, to be passed on with number. */
 	void (*connected)(void *arg, uint32_t queue, uint32_t number, int fd);
-	/* remote_describe() has changed. */
+	/* remote_describe() has changed. NULL: it is not looked at. */
 	void (*changed)(void *arg);
 };
 

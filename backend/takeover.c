@@ -210,7 +210,7 @@ static void guard(struct takeover *t)
 
 void takeover_return(struct takeover *t, const char *reason)
 {
-	if (!t)
+	if (!t || t->program < 0 || t->returned[0])
 		return;
 	log_error("goes back to the version before: %s", reason);
 	go_back(t, reason, "");

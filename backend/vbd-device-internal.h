@@ -73,6 +73,7 @@ struct vbd_device {
 	struct remote *remote;
 	char remote_name[PATH_BYTES];
 	bool remote_known;		/* it has answered */
+	bool remote_said;		/* that it does not, in the error node */
 	int remote_err;			/* or why not; until open_store() has said it */
 	char remote_why[256];
 	/*
@@ -99,6 +100,9 @@ struct vbd_device {
 	struct former *former;		/* of a version before, and asked to end */
 	bool is_ready, stopping, failed, resumed;
 	bool awaits_turn;		/* to be taken over: vbd_has_come() */
+	/* While it is tried to resume it: what its front end was told, and what it is not yet. */
+	bool resuming, medium_changed;
+	struct vbd_features told;
 	struct failure failure;
 	uint64_t connect_ms;
 };

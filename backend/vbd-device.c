@@ -505,7 +505,7 @@ static void vbd_device_closed(struct device *d)
 	struct vbd_device *v = vbd_of(d);
 
 	vbd_mirror_unserved(v, WORKER_END_FAILED);
-	v->failed = v->changing = false;
+	v->failed = v->changing = v->resuming = v->medium_changed = false;
 	v->least_segments = v->least_queues = 0;
 	/* A predecessor's, if it has not been resumed. */
 	rundir_remove(&v->env.config->rundir, &v->env.name);
@@ -728,31 +728,34 @@ static int publish_image(struct vbd_device *v, char *why, size_t why_bytes)
 static int vbd_device_resume(struct device *d, bool *by_peer, char *why, size_t why_bytes)
 {
 	struct vbd_device *v = vbd_of(d);
-	bool changing = v->changing;
-	struct vbd_features before;
 	int rc = 0;
 
 	(void)by_peer;
+	/* What is published then is our own: the front end has not been told of it. */
+	if (!v->resuming)
+		read_predecessor(v, &v->told);
+	v->resuming = true;
+	v->medium_changed |= v->changing;
 	v->changing = false;
-	read_predecessor(v, &before);
-	v->least_segments = MIN(before.max_indirect_segments, VBD_INDIRECT_SEGMENTS_MAX);
-	v->least_queues = MIN(before.max_queues, WORKER_MAX_QUEUES);
-	if (changing)
-		rc = open_medium(v, &before, why, why_bytes);
-	else if (v->image_fd < 0)
-		rc = open_store(v, why, why_bytes);
+	v->least_segments = MIN(v->told.max_indirect_segments, VBD_INDIRECT_SEGMENTS_MAX);
+	v->least_queues = MIN(v->told.max_queues, WORKER_MAX_QUEUES);
+	if (v->image_fd < 0)
+		rc = v->medium_changed ? open_medium(v, &v->told, why, why_bytes) :
+					 open_store(v, why, why_bytes);
 	else if (v->mirror.pivoted)
 		rc = publish_image(v, why, why_bytes);
 	if (rc)
 		return rc;
 	v->mirror.pivoted = false;
 	/* Another medium is said, even one of the same size. */
-	v->published_sectors = changing ? UINT64_MAX : before.sectors;
+	v->published_sectors = v->medium_changed ? UINT64_MAX : v->told.sectors;
 	if (vbd_is_left_to_us(v, TAKEOVER_WORKER))
 		v->common->coming = v;
 	rc = serve(v, true, why, why_bytes);
 	if (rc)
 		vbd_has_come(v);	/* or all others would wait for it */
+	else
+		v->resuming = v->medium_changed = false;
 	return rc;
 }
 

@@ -115,13 +115,31 @@ static void on_server(void *arg, int err, const char *why)
 {
 	struct vbd_device *v = arg;
 
+	if (v->remote_said)
+		xenbus_clear_error(v->env.bus);
+	v->remote_said = false;
 	v->remote_known = !err;
 	v->remote_err = err;
 	snprintf(v->remote_why, sizeof(v->remote_why), "%s", why);
 	v->env.changed(v->env.arg);
 }
 
-static const struct remote_events server_events = { .opened = on_server };
+/* While a guest waits for it, people are to know; what serves the disk says it later. */
+static void on_server_away(void *arg)
+{
+	struct vbd_device *v = arg;
+	char text[XENBUS_TEXT_BYTES];
+
+	if (v->remote_known || v->remote_said || !remote_is_away(v->remote))
+		return;
+	remote_describe(v->remote, text, sizeof(text));
+	xenbus_write_error(v->env.bus, EAGAIN, text);
+	v->remote_said = true;
+}
+
+static const struct remote_events server_events = {
+	.opened = on_server, .changed = on_server_away,
+};
 
 static enum vbd_cache cache_of(const struct vbd_device *v)
 {

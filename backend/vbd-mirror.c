@@ -479,7 +479,8 @@ static void look_at_wish(struct vbd_device *v, const struct mirror_wish *wish, X
 		withdraw(v, wish->id);
 	} else if (is_served(v)) {
 		/* What runs is not handed over, and would send the version that comes back. */
-		m->put_off = v->env.config->upgrading || !vbd_serve_is_settled(v->serve);
+		m->put_off = v->env.config->upgrading || v->env.config->takeover ||
+			     !vbd_serve_is_settled(v->serve);
 		if (!m->put_off)
 			begin(v, wish);
 	} else if (!v->serve && back != XenbusStateConnected && back != XenbusStateClosing) {

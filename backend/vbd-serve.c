@@ -170,11 +170,14 @@ static void on_patience(void *arg, uint32_t events)
 	struct vbd_serve *s = arg;
 
 	(void)events;
-	if (!s->former || s->is_ready)
+	if (s->is_ready)
 		return;
-	s->lingers_ms = now_ms();
-	log_peer_at(s->what.log, LOG_LEVEL_WARNING, "worker %d of the version before has not ended yet; "
-		    "its storage may hold what it has under way", (int)former_pid(s->former));
+	if (s->former) {
+		s->lingers_ms = now_ms();
+		log_peer_at(s->what.log, LOG_LEVEL_WARNING, "worker %d of the version before has not "
+			    "ended yet; its storage may hold what it has under way",
+			    (int)former_pid(s->former));
+	}
 	s->events->lingers(s->arg);
 }
 

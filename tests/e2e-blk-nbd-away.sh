@@ -138,6 +138,26 @@ ends $h $pid_h qemu-nbd
 kill_server file
 kill_server qemu
 
+say "a daemon that is started while a server is away"
+qemu_server
+wait_for 20 test -S "$tmp/qemu" || fail "no server"
+attach_by_hand $h "$(uri qemu)" w
+begins $h && pid_h=$guest_pid
+kill_server qemu
+wait_for $wait_s is_away $h || fail "its end is not noticed"
+kill -9 "$daemon"
+wait "$daemon"
+start_daemon
+has_error() { [ -n "$(error_of $h)" ]; }
+wait_for $wait_s has_error || fail "nobody is told: $(tail -n 3 "$tmp/log")"
+error_says $h "away since"
+node_is "$(back_dir $h)/state" 4 || fail "the guest was told"
+qemu_server
+wait_for $wait_s is_connected $h || fail "no connection again: $(info $h server), $(tail -n 3 "$tmp/log")"
+no_error $h || fail "the reason stands: $(error_of $h)"
+ends $h $pid_h "one whose daemon came before its server"
+kill_server qemu
+
 # loses_server: a server to which there is no way any more, which nobody knows before an upgrade
 # needs one. It is the version before that goes on, without it; others' disks come and go.
 loses_server()

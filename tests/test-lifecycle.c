@@ -138,6 +138,18 @@ static void seen_before_closed(const struct lifecycle_view *v, enum lifecycle_st
 		MUST(step == lifecycle_next(&seen));
 }
 
+/* A front end that may still use its rings is gone on with, as soon as all is there for that. */
+static void used_is_resumed(const struct lifecycle_view *v, enum lifecycle_step step)
+{
+	bool used = v->front == XenbusStateInitialised || v->front == XenbusStateConnected;
+
+	if (v->exists && idle(v) && used && v->resumable && !v->failed && !v->refused &&
+	    !v->close_overdue &&
+	    (v->back == XenbusStateConnected || v->back == XenbusStateClosing))
+		MUST(step == (v->complete ? LIFECYCLE_RESUME : LIFECYCLE_WAIT));
+}
+
+static void test_used(void) { count(used_is_resumed); }
 static void test_seen(void) { count(seen_before_closed); }
 static void test_closed(void) { count(closed_after_end); }
 static void test_one_worker(void) { count(one_worker); }
@@ -157,6 +169,7 @@ static void test_names(void)
 static const struct unit_test tests[] = {
 	{ "Closed only when nothing is mapped", test_closed },
 	{ "Closing is seen before Closed", test_seen },
+	{ "what is used is resumed", test_used },
 	{ "one worker at a time", test_one_worker },
 	{ "Connected only when served", test_connected },
 	{ "what is gone winds down", test_gone },

@@ -96,6 +96,10 @@ static int not_gone(struct detach *d, const struct toolstack_view *view)
 				"%s stays attached: %s does not let it go: %s; %s there, or use --force",
 				device, domain, view->front_error,
 				nic ? "take it down" : "unmount it");
+	if (view->back_error[0])
+		return complain(STATUS_TIMEOUT,
+				"%s is not gone after %g s: its back end says: %s; --force removes it all the same",
+				device, d->common.wait_ms / 1000.0, view->back_error);
 	if (view->front == XenbusStateConnected || view->front == XenbusStateClosing)
 		return complain(STATUS_TIMEOUT,
 				"%s is not gone after %g s: the front end in %s has not let go (state %s)%s --force removes it all the same",

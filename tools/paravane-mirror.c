@@ -234,6 +234,8 @@ static int wait_for_it(struct asking *a, struct mirror_info *m)
 		}
 		if (a->common.wait_ms > 0 && now_ms() - began > (uint64_t)a->common.wait_ms) {
 			clear_progress(a);
+			if (!taken_up)
+				return not_taken_up(a);
 			return complain(STATUS_TIMEOUT, "%s: after %g s the mirror goes on; \"paravane mirror DOMAIN DEVICE --status\" shows it",
 					a->label, a->common.wait_ms / 1000.0);
 		}

@@ -90,7 +90,8 @@ void waits_for(struct store *store, const struct inventory_device *dev,
 	buf[0] = '\0';
 	domain_label(store, dev->domid, label, sizeof(label));
 	if (view->back_error[0])
-		snprintf(buf, bytes, "the back end refused: %s", view->back_error);
+		snprintf(buf, bytes, "the back end %s: %s",
+			 view->back == XenbusStateConnected ? "waits" : "refused", view->back_error);
 	else if (view->front_error[0])
 		snprintf(buf, bytes, "the front end in %s refused: %s", label,
 			 view->front_error);
