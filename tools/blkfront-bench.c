@@ -77,7 +77,7 @@ struct worker {
 	struct blkfront_io io;
 	struct blkfront_iov iov;
 	void *buf;
-	bool shared, counts;
+	bool shared, counts, busy;
 	uint64_t started_ns;
 	struct worker *next_idle;
 };
@@ -93,7 +93,10 @@ struct bench {
 	struct worker *idle;		/* those that wait for due_ns, with --rate */
 	uint64_t every_ns, due_ns;	/* every 0: as fast as they come back */
 	uint64_t idle_since_ns;		/* since when there has been one */
+	uint64_t awake_ns;		/* what was due until then waited for us, if it did */
+	bool sleeps;			/* with one idle */
 	uint64_t missed;		/* were due, and none was idle before the end */
+	uint64_t unanswered;		/* of those in latency */
 	uint64_t first_ns, last_ns, bytes, wrong_at;
 	bool counting, stopping, enough, wrong;
 	struct blkfront_stats at_count;
@@ -130,6 +133,7 @@ static void submit(struct bench *b, struct worker *w)
 		pattern_fill(w->buf, b->a->bs_bytes, b->a->seed, w->io.offset_bytes);
 	w->started_ns = b->now_ns;
 	w->counts = b->counting;
+	w->busy = true;
 	r = blkfront_submit(b->s->f, &w->io);
 	if (r == 0)
 		return;
@@ -170,7 +174,8 @@ static void submit_late(struct bench *b, struct worker *w)
 	uint64_t could_ns = MAX(b->due_ns, b->idle_since_ns);
 
 	submit(b, w);
-	w->started_ns = b->now_ns - (could_ns - b->due_ns);
+	if (b->due_ns > b->awake_ns)
+		w->started_ns = b->now_ns - (could_ns - b->due_ns);
 }
 
 /* Submits those that are due. Returns for how many milliseconds there is none; -1: for ever. */
@@ -179,6 +184,8 @@ static int submit_due(struct bench *b)
 	struct worker *w;
 
 	b->now_ns = now_ns();
+	if (b->sleeps)
+		b->awake_ns = b->now_ns;
 	if (!b->counting && b->now_ns >= b->count_from_ns) {
 		b->due_ns = b->now_ns;
 		begin_counting(b);
@@ -190,6 +197,7 @@ static int submit_due(struct bench *b)
 		b->due_ns += b->every_ns;
 	}
 	b->stopping |= b->now_ns >= b->end_ns;
+	b->sleeps = b->idle;
 	if (!b->idle || b->stopping)
 		return -1;
 	return (int)MIN((MIN(b->due_ns, b->end_ns) - b->now_ns + 999999) / 1000000, 1000);
@@ -202,6 +210,7 @@ static void done(struct blkfront_io *io, int result)
 	size_t same;
 
 	b->now_ns = now_ns();
+	w->busy = false;
 	if (result < 0) {
 		b->err = b->err ? b->err : result;
 		b->stopping = true;
@@ -230,13 +239,25 @@ static void done(struct blkfront_io *io, int result)
 		submit_or_idle(b, w);
 }
 
-/* The time that was, not that between the first and the last: with one there would be none. */
+/*
+ * The time that was, not that between the first and the last: with one there would be none.
+ * Interrupted, what is under way has taken that long at least.
+ */
 static void end_at_rate(struct bench *b)
 {
-	uint64_t end_ns = MIN(b->now_ns, b->end_ns);
+	uint64_t end_ns;
 
+	b->now_ns = now_ns();
+	end_ns = MIN(b->now_ns, b->end_ns);
 	if (!b->enough && b->counting && b->due_ns < end_ns)
-		b->missed = (end_ns - b->due_ns) / b->every_ns;
+		b->missed = (end_ns - 1 - b->due_ns) / b->every_ns + 1;
+	for (unsigned int i = 0; i < b->depth; i++) {
+		if (!b->worker[i].busy || !b->worker[i].counts || b->enough)
+			continue;
+		latency_add(&b->latency, b->now_ns - b->worker[i].started_ns);
+		b->unanswered++;
+		b->last_ns = b->now_ns;
+	}
 	b->last_ns = MAX(b->last_ns, MIN(b->end_ns, b->first_ns + b->latency.count * b->every_ns));
 }
 
@@ -369,7 +390,7 @@ static void make_report(const struct bench *b, struct report *r)
 	double cycles_s = (double)front_linux_cycles(1000) * 1000;
 
 	blkfront_stats(b->s->f, &r->d);
-	r->ops = b->latency.count;
+	r->ops = b->latency.count - b->unanswered;
 	r->seconds = (double)(b->last_ns - b->first_ns) / 1e9;
 	r->iops = r->seconds > 0 ? (double)r->ops / r->seconds : 0;
 	r->mib_s = r->seconds > 0 ? (double)b->bytes / 1048576 / r->seconds : 0;
