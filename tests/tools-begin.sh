@@ -22,9 +22,11 @@ for program in check demo; do
 	say "tools/$program"
 	(flock 9 && refused "another run uses $work/d; give --build DIR" begins "$tools/$program" "$work/d") \
 		9>"$work/d/lock" || fail "see above"
-	refused "with spaces: " begins "$tools/$program" "$work/b d"
-	[ ! -e "$work/b d" ] || fail "it has begun"
+	for dir in "$work/b d" "$work/b:d"; do
+		refused "with spaces or colons: " begins "$tools/$program" "$dir"
+		[ ! -e "$dir" ] || fail "it has begun"
+	done
 done
-refused "with spaces: $spaced" begins "$spaced/tools/check" "$work/d"
-refused "with spaces: $spaced" env -u DEMO_BUILD timeout 20 "$spaced/tools/demo" --no-bench
+refused "with spaces or colons: $spaced" begins "$spaced/tools/check" "$work/d"
+refused "with spaces or colons: $spaced" env -u DEMO_BUILD timeout 20 "$spaced/tools/demo" --no-bench
 say ok

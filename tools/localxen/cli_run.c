@@ -404,11 +404,14 @@ static void stand_in(pid_t pid) __attribute__((noreturn));
 static void stand_in(pid_t pid)
 {
 	struct signalfd_siginfo si;
+	pid_t ended;
 	int status;
 
 	for (;;) {
-		if (waitpid(pid, &status, WNOHANG) == pid)
-			exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+		while ((ended = waitpid(-1, &status, WNOHANG)) > 0)
+			if (ended == pid)
+				exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) :
+							   WEXITSTATUS(status));
 		if (read(run.signal_fd, &si, sizeof(si)) == sizeof(si) && ending_signal(&si))
 			kill(pid, si.ssi_signo);
 	}
