@@ -36,6 +36,7 @@
 #define EXTENT_BYTES (1u << 30)		/* of one trim: a length has 32 bits */
 #define PAYLOAD_BYTES (32u << 20)	/* what every server takes that names no limit */
 #define LAST_FLUSH_MS 20000u		/* shorter than a worker has to end */
+#define OWED_MS 1000u			/* longer than it takes all of a daemon to end with it */
 #define SENT_OFTEN 3u			/* a server may be lost by chance, and not always by one job */
 
 /* One operation, from submit to done. */
@@ -101,6 +102,7 @@ struct nbd_disk {
 	struct iovec again_iov;
 	uint64_t again_next;
 	bool again_runs;
+	bool doubted;			/* what it has is noted as lost, until it is written again */
 	int last_flush;			/* of closing: its error; -1: it is on its way */
 	bool busy;			/* in the engine already: no second pass inside */
 };
@@ -447,6 +449,9 @@ static bool take_server(struct nbd_disk *d, char *why, size_t why_bytes)
 
 static void now_ready(struct nbd_disk *d)
 {
+	if (d->doubted)
+		disk_flushes_doubt(d->flushes, false);
+	d->doubted = false;
 	d->ready = true;
 	d->gave_up = false;
 	d->ready_ms = now_ms();
@@ -770,6 +775,33 @@ static int nbd_engine_fd(struct disk *disk)
 	return of(disk)->epoll_fd;
 }
 
+static bool has_unflushed(const struct nbd_disk *d)
+{
+	uint64_t number = 0, offset_bytes;
+	struct iovec data;
+
+	return d->unflushed && unflushed_next(d->unflushed, &number, &offset_bytes, &data);
+}
+
+static bool nbd_engine_owes(const struct disk *disk)
+{
+	const struct nbd_disk *d = (const struct nbd_disk *)disk;
+
+	return !d->ready && has_unflushed(d);
+}
+
+static void nbd_engine_note_owed(struct disk *disk)
+{
+	struct nbd_disk *d = of(disk);
+
+	if (d->doubted || !nbd_engine_owes(disk) || now_ms() - d->lost_ms < OWED_MS)
+		return;
+	d->doubted = disk_flushes_doubt(d->flushes, true);
+	log_warning("the server is gone, and with it perhaps writes that it had answered: unless "
+		    "they can be made again, every flush will fail until the front end "
+		    "connects anew");
+}
+
 static int on_last_flush(void *arg, int *error)
 {
 	struct nbd_disk *d = arg;
@@ -786,22 +818,23 @@ static int on_last_flush(void *arg, int *error)
 static void flush_last(struct nbd_disk *d)
 {
 	nbd_completion_callback done = { .callback = on_last_flush, .user_data = d };
-	uint64_t until = now_ms() + LAST_FLUSH_MS, number = 0, offset_bytes;
-	struct iovec data;
+	uint64_t until = now_ms() + LAST_FLUSH_MS;
 
-	if (!d->ready || !d->flush || !d->unflushed ||
-	    !unflushed_next(d->unflushed, &number, &offset_bytes, &data))
+	if (!d->ready || !d->flush || !has_unflushed(d))
 		return;
 	d->last_flush = nbd_aio_flush(d->nbd, done, 0) < 0 ? EIO : -1;
 	while (d->last_flush < 0 && now_ms() < until && !nbd_aio_is_dead(d->nbd))
 		if (nbd_poll(d->nbd, TICK_MS) < 0)
 			break;
+	if (d->last_flush < 0 && nbd_aio_is_dead(d->nbd))
+		d->last_flush = ENOTCONN;
 	if (!d->last_flush)
 		return;
 	log_warning("a last flush of what the server has answered failed: %s",
 		    d->last_flush > 0 ? strerror(d->last_flush) : "no answer in time");
-	if (d->last_flush > 0 && d->last_flush != ENOTCONN && d->last_flush != ESHUTDOWN)
-		disk_flushes_note(d->flushes, -d->last_flush);
+	/* Without an answer it may still write them back, or be killed before it has. */
+	if (d->last_flush != ENOTCONN && d->last_flush != ESHUTDOWN)
+		disk_flushes_note(d->flushes, d->last_flush > 0 ? -d->last_flush : -ETIMEDOUT);
 }
 
 /* syscalls nbd: close */
@@ -809,6 +842,7 @@ static void nbd_engine_close(struct disk *disk)
 {
 	struct nbd_disk *d = of(disk);
 
+	nbd_engine_note_owed(disk);
 	flush_last(d);
 	if (d->ready)
 		nbd_aio_disconnect(d->nbd, 0);	/* as the server likes it; not waited for */
@@ -885,4 +919,6 @@ const struct disk_ops disk_nbd = {
 	.reap = nbd_engine_reap,
 	.fd = nbd_engine_fd,
 	.link = nbd_engine_link,
+	.owes = nbd_engine_owes,
+	.note_owed = nbd_engine_note_owed,
 };

@@ -89,6 +89,17 @@ void disk_link(struct disk *d, int sock)
 	d->ops->link(d, sock);
 }
 
+bool disk_owes(const struct disk *d)
+{
+	return d->ops->owes && d->ops->owes(d);
+}
+
+void disk_note_owed(struct disk *d)
+{
+	if (d->ops->note_owed)
+		d->ops->note_owed(d);
+}
+
 void disk_attend(struct disk *d)
 {
 	if (d->ops->link)
@@ -213,6 +224,21 @@ void disk_flushes_note(struct disk_flushes *f, int err)
 	pthread_mutex_lock(&f->lock);
 	note_lost(f, err);
 	pthread_mutex_unlock(&f->lock);
+}
+
+bool disk_flushes_doubt(struct disk_flushes *f, bool on)
+{
+	bool changed = false;
+
+	if (!f)
+		return false;
+	pthread_mutex_lock(&f->lock);
+	if (!on || !*f->lost) {
+		*f->lost = on ? EIO : 0;
+		changed = on;
+	}
+	pthread_mutex_unlock(&f->lock);
+	return changed;
 }
 
 static int flush(const struct disk_config *cfg)

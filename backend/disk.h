@@ -146,6 +146,9 @@ struct disk_ops {
 	 * engine that needs none. With it, fd tells of more than operations.
 	 */
 	void (*link)(struct disk *d, int sock);
+	/* disk_owes(), disk_note_owed(). NULL: an engine that never does. */
+	bool (*owes)(const struct disk *d);
+	void (*note_owed)(struct disk *d);
 };
 
 /* The part of an engine that disk.c sees; an engine's struct begins with it. */
@@ -174,6 +177,17 @@ bool disk_is_remote(const struct disk *d);
 void disk_link(struct disk *d, int sock);
 /* Of a remote one, when its fd is readable though nothing is in flight. */
 void disk_attend(struct disk *d);
+/*
+ * Whether it has what somebody was told is written, the server is gone with it, and nobody
+ * else could write it again: who can wait for a connection ends later.
+ */
+bool disk_owes(const struct disk *d);
+/*
+ * Whoever comes after this process is to know of that, if the server has been gone for a
+ * while: one that has just gone may have ended in good order, together with all others. Nothing
+ * is noted any more once it has been written again.
+ */
+void disk_note_owed(struct disk *d);
 /* Whether a secure discard writes as many bytes as it is about. */
 bool disk_overwrites(const struct disk *d);
 bool disk_releases_late(const struct disk *d);
@@ -191,6 +205,8 @@ void disk_done(struct disk *d, struct disk_io *io, int err);
 int disk_flushes_lost(struct disk_flushes *f);
 /* A flush has failed with err; one that cannot be had at all loses nothing. Accepts NULL. */
 void disk_flushes_note(struct disk_flushes *f, int err);
+/* The same as long as it is not known; true: it is on, and is to be taken back. Accepts NULL. */
+bool disk_flushes_doubt(struct disk_flushes *f, bool on);
 /*
  * How much of io->iov one system call may be given: the kernel takes no more. The
  * rest follows as after any short transfer.

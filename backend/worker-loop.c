@@ -29,6 +29,13 @@
 #define SPURIOUS_FREE 16u
 #define SPURIOUS_DELAY_MAX_MS 16
 
+/*
+ * How long a worker that is to end waits for the connection by which it could write again what
+ * a server has lost: less than a daemon that ends waits for its last worker.
+ */
+#define OWED_MS 2500u
+#define OWED_LOOK_MS 100
+
 /* ---- control -------------------------------------------------------------------- */
 
 /* syscalls disk: write */
@@ -97,9 +104,10 @@ static void take_size(struct worker_queue *q)
 
 /* Nobody brings another: what is left is in the journal, for a successor. */
 /* syscalls nbd: exit_group */
-static void end_without_server(struct worker *w)
+static void end_without_server(struct worker_queue *q)
 {
-	log_warning("%s: neither its supervisor nor its server is there any more", w->log.who);
+	log_warning("%s: neither its supervisor nor its server is there any more", q->w->log.who);
+	disk_note_owed(q->disk);
 	_exit(1);
 }
 
@@ -124,7 +132,7 @@ void worker_lost(void *arg, const char *why)
 	msg.link.failure.err = ENOTCONN;
 	snprintf(msg.link.failure.reason, sizeof(msg.link.failure.reason), "%s", why);
 	if (worker_send(q->w->sock, &msg, NULL, 0) == -EPIPE && q->b && blkback_busy(q->b))
-		end_without_server(q->w);
+		end_without_server(q);
 }
 
 static void use_link(struct worker_queue *q, int fd, uint32_t number)
@@ -224,6 +232,7 @@ static void act(struct worker *w, const struct worker_msg *msg, int fd)
 {
 	switch (msg->type) {
 	case WORKER_STOP:
+		w->told_to_stop = true;
 		stop_all(w, NULL);
 		break;
 	case WORKER_RESIZE:
@@ -303,7 +312,7 @@ static void hear_kick(struct worker_queue *q)
 	if (link >= 0)
 		use_link(q, link, number);
 	if (orphaned && disk_is_remote(q->disk) && !q->linked && blkback_busy(q->b))
-		end_without_server(w);
+		end_without_server(q);
 }
 
 /* ---- waiting ---------------------------------------------------------------------- */
@@ -315,6 +324,15 @@ static bool waits_for_disk(const struct worker_queue *q)
 	return blkback_busy(q->b) || disk_is_remote(q->disk);
 }
 
+/*
+ * Once it is gone it would be readable for ever. Told to stop, what is under way may need a
+ * connection yet.
+ */
+static bool hears_supervisor(const struct worker_queue *q)
+{
+	return !q->index && !q->w->orphaned && (!q->stop || disk_is_remote(q->disk));
+}
+
 /* syscalls disk: poll ppoll read */
 /* Polls; timeout_ms 0 only looks. A negative descriptor is not looked at. */
 static void wait_for(struct worker_queue *q, bool events, int timeout_ms)
@@ -323,8 +341,7 @@ static void wait_for(struct worker_queue *q, bool events, int timeout_ms)
 		[WAIT_KICK] = { .fd = q->kick_fd },
 		[WAIT_DISK] = { .fd = waits_for_disk(q) ? disk_fd(q->disk) : -1 },
 		[WAIT_EVENT] = { .fd = events ? xenevtchn_fd(q->xce) : -1 },
-		/* once it is gone it would be readable for ever */
-		[WAIT_SUPERVISOR] = { .fd = q->index || q->stop ? -1 : q->w->sock },
+		[WAIT_SUPERVISOR] = { .fd = hears_supervisor(q) ? q->w->sock : -1 },
 	};
 
 	for (size_t i = 0; i < WAIT_NR; i++)
@@ -441,12 +458,50 @@ static void look_around(struct worker_queue *q)
 	wait_for(q, false, 0);
 }
 
+static bool waits_for_others(struct worker_queue *q)
+{
+	bool waits;
+
+	if (!hears_supervisor(q))
+		return false;
+	pthread_mutex_lock(&q->w->lock);
+	waits = q->w->nr_drained < q->w->nr_queues - 1;
+	pthread_mutex_unlock(&q->w->lock);
+	return waits;
+}
+
+/* The first thread hears of connections for all others: it ends last. */
+void worker_queue_leave(struct worker_queue *q)
+{
+	blkback_leave(q->b);
+	if (!q->index)
+		return;
+	pthread_mutex_lock(&q->w->lock);
+	q->w->nr_drained++;
+	pthread_mutex_unlock(&q->w->lock);
+	worker_kick(q->w, 0);
+}
+
+static bool owes_and_may_pay(const struct worker_queue *q, uint64_t until_ms)
+{
+	return disk_owes(q->disk) && hears_supervisor(q) && now_ms() < until_ms;
+}
+
 static void drain(struct worker_queue *q)
 {
-	while (blkback_busy(q->b))
+	uint64_t until = now_ms() + OWED_MS;
+
+	while (blkback_busy(q->b) || waits_for_others(q) || owes_and_may_pay(q, until)) {
+		int wait_ms = blkback_housekeep(q->b);
+
+		if (disk_owes(q->disk)) {
+			disk_note_owed(q->disk);
+			wait_ms = wait_ms < 0 ? OWED_LOOK_MS : MIN(wait_ms, OWED_LOOK_MS);
+		}
 		if (!blkback_drain_pass(q->b))
-			wait_for(q, false, blkback_housekeep(q->b));
-	blkback_leave(q->b);
+			wait_for(q, false, wait_ms);
+	}
+	worker_queue_leave(q);
 }
 
 /* What is heard is acted on by the pass, so nothing is heard between it and sleep. */
@@ -477,8 +532,11 @@ void worker_queue_run(struct worker_queue *q)
 static void hear_while_draining(struct worker *w)
 {
 	hear_supervisor(w);
-	if (w->stopping || w->orphaned)
-		_exit(1);	/* the journal has what is left */
+	if (!w->stopping && !w->orphaned)
+		return;
+	for (uint32_t i = 0; i < w->nr_queues; i++)
+		disk_note_owed(w->queues[i].disk);
+	_exit(1);	/* the journal has what is left */
 }
 
 /* syscalls disk: poll ppoll */

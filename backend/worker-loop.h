@@ -67,13 +67,15 @@ struct worker {
 	struct blkback_limit *limit;
 	uint32_t nr_queues;
 	uint64_t cycles_per_us;		/* of spin_now_cycles() */
+	bool told_to_stop;		/* by the supervisor; the first thread's */
 	bool threads_run;		/* kicks go through eventfds from now on */
 	struct worker_queue queues[VBD_QUEUES_MAX];
 
 	pthread_mutex_t lock;		/* over what follows */
 	bool stopping;
 	bool broken;			/* a ring's indices were impossible */
-	bool orphaned;			/* the supervisor went without STOP */
+	bool orphaned;			/* the supervisor went; written by the first thread alone */
+	uint32_t nr_drained;		/* queues but the first that have ended */
 	uint64_t sectors;
 	struct {			/* connections that came for the queues */
 		int fd;			/* -1: none */
@@ -91,6 +93,8 @@ struct worker {
 void worker_kick(void *arg, uint32_t queue);
 /* Serves until the worker stops; nothing is in flight when it returns. */
 void worker_queue_run(struct worker_queue *q);
+/* One that does not run: nobody is to wait for it. */
+void worker_queue_leave(struct worker_queue *q);
 /*
  * A socket came for a queue: its thread takes it from here, or, before there are
  * threads, the disk at once.

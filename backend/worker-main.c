@@ -630,10 +630,10 @@ static void give_up_threads(struct worker *w)
 	pthread_mutex_unlock(&w->lock);
 	for (uint32_t i = 0; i < w->nr_queues; i++)
 		worker_kick(w, i);
-	/* Or who has come to a barrier would wait for them. */
+	/* Or who has come to a barrier would wait for them, and so would the first. */
 	for (uint32_t i = 1; i < w->nr_queues; i++)
 		if (!w->queues[i].thread_started)
-			blkback_leave(w->queues[i].b);
+			worker_queue_leave(&w->queues[i]);
 	worker_queue_run(&w->queues[0]);
 }
 
@@ -660,7 +660,7 @@ static void report_broken(struct worker *w)
 	msg.failure.err = EPROTO;
 	snprintf(msg.failure.reason, sizeof(msg.failure.reason),
 		 "the ring's request producer is impossible");
-	if (worker_send(w->sock, &msg, NULL, 0))
+	if (worker_send(w->sock, &msg, NULL, 0) || w->told_to_stop)
 		return;
 	while (worker_receive(w->sock, &msg, NULL, NULL) != -EPIPE)
 		if (msg.type == WORKER_STOP)

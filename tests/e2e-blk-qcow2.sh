@@ -54,10 +54,12 @@ fi
 # It measures the CPU first, and gives up where it is too busy for that.
 qemu-img create -q -f luks --object secret,id=s,file="$tmp/key" -o key-secret=s,iter-time=10 \
 	"$tmp/luks" 16M 2>"$tmp/said" || { rm -f "$tmp/luks"; say "no luks: $(cat "$tmp/said")"; }
-# While $tmp/slow is there qemu-nbd takes so many seconds to end once it is told to.
+# While $tmp/slow is there qemu-nbd takes so many seconds to end once it is told to; while
+# $tmp/hold is there it does not begin.
 mkdir "$tmp/bin"
 cat >"$tmp/bin/qemu-nbd" <<EOF
 #!/bin/sh
+while [ -e "$tmp/hold" ]; do sleep 0.05; done
 [ -e "$tmp/slow" ] || exec $(command -v qemu-nbd) "\$@"
 trap 'echo told >>"$tmp/told"; sleep \$(cat "$tmp/slow")' TERM
 $(command -v qemu-nbd) "\$@" &
@@ -146,6 +148,20 @@ for round in 1 2 3; do
 	[ $round != 3 ] || kill -9 "$(worker_of $g)"
 	wait_for $wait_s process_gone "$server" || fail "the server is still there"
 done
+wait_for $wait_s is_connected $g || fail "no connection: $(info $g server)"
+
+say "told to end while its server is away: the server's next one is waited for"
+: >"$tmp/hold"
+kill -9 "$(server_of $g)"
+is_away() { ! is_connected $g; }
+wait_for $wait_s is_away || fail "its end is not noticed"
+kill "$daemon"
+sleep 1
+rm "$tmp/hold"
+wait "$daemon" || fail "the daemon ended with $?"
+! grep -q "did not end\|does not end" "$tmp/log" || fail "its worker was killed: $(tail -n 5 "$tmp/log")"
+start_daemon
+torture_is_served $g
 wait_for $wait_s is_connected $g || fail "no connection: $(info $g server)"
 
 say "upgraded: the worker has a successor, and so has the server"

@@ -449,6 +449,66 @@ static void test_smaller(void)
 	teardown();
 }
 
+/* Who ends without a server leaves word of what was answered, unless it can be written again. */
+static void test_owed(void)
+{
+	uint64_t end = now_ms() + PATIENCE_MS;
+
+	setup(true, 0);
+	link_server();
+	UNIT_EQ(run(DISK_WRITE, 0, PAGE), 0);
+	UNIT_OK(!disk_owes(disk));
+	end_server();
+	UNIT_OK(loses(1));
+	UNIT_OK(disk_owes(disk));
+	while (!lost_errno && now_ms() < end) {
+		disk_note_owed(disk);
+		usleep(10000);
+	}
+	UNIT_EQ(lost_errno, EIO);
+	link_server();
+	UNIT_OK(becomes_ready(2));
+	UNIT_OK(!disk_owes(disk));
+	UNIT_EQ(lost_errno, 0);
+	/* One that goes at the very end may have ended in good order, with the daemon. */
+	end_server();
+	UNIT_OK(loses(2));
+	disk_note_owed(disk);
+	UNIT_EQ(lost_errno, 0);
+	usleep(1500000);
+	teardown();
+	UNIT_EQ(lost_errno, EIO);
+}
+
+/* What is flushed is owed to nobody; nor is what is said to be lost already taken back. */
+static void test_owes_nothing(void)
+{
+	setup(true, 0);
+	link_server();
+	UNIT_EQ(run(DISK_WRITE, 0, PAGE), 0);
+	UNIT_EQ(run(DISK_FLUSH, 0, 0), 0);
+	end_server();
+	UNIT_OK(loses(1));
+	UNIT_OK(!disk_owes(disk));
+	usleep(1500000);
+	disk_note_owed(disk);
+	UNIT_EQ(lost_errno, 0);
+	link_server();
+	UNIT_OK(becomes_ready(2));
+	UNIT_EQ(run(DISK_WRITE, 0, PAGE), 0);
+	server.err[NBD_FLUSH] = EIO;
+	UNIT_EQ(run(DISK_FLUSH, 0, 0), -EIO);
+	end_server();
+	UNIT_OK(loses(2));
+	usleep(1500000);
+	disk_note_owed(disk);
+	server.err[NBD_FLUSH] = 0;
+	link_server();
+	UNIT_OK(becomes_ready(3));
+	UNIT_EQ(lost_errno, EIO);
+	teardown();
+}
+
 int main(void)
 {
 	static const struct unit_test tests[] = {
@@ -456,6 +516,8 @@ int main(void)
 		{ "a flush that cannot be had loses nothing", test_not_lost },
 		{ "two flushes at a time", test_lost_together },
 		{ "the last flush", test_last_flush },
+		{ "what is owed when the server is gone", test_owed },
+		{ "and what is not", test_owes_nothing },
 		{ "a request that ends the server", test_deadly },
 		{ "more pieces than commands", test_many_pieces },
 		{ "many answers, each in time", test_steady },
