@@ -23,6 +23,7 @@
 #define RETRY_MS 100u
 #define RETRY_MAX_MS 2000u
 #define SERVER_PATIENCE_MS 10000u	/* from its start until it listens */
+#define LASTING_MS 10000u		/* a connection that was up for so long was a good one */
 
 enum link_state { LINK_NONE, LINK_WANTED, LINK_UP, LINK_DRAINS };
 
@@ -32,7 +33,8 @@ struct remote_link {
 	uint32_t number;		/* of the last connection */
 	int fd;				/* a copy of the worker's; -1 */
 	struct evsource *drain;
-	uint64_t drain_ms;
+	uint64_t drain_ms, up_ms;
+	bool resting;			/* nobody wants another when it has drained */
 };
 
 struct remote {
@@ -42,6 +44,7 @@ struct remote {
 	struct evloop *loop;
 	struct evsource *retry;
 	uint64_t wait_ms;		/* before the next try; 0: at once */
+	bool lost_one;			/* since then: what is dialled now is followed by a wait */
 	bool waiting;			/* retry runs */
 	bool say_open, open_said;	/* opened() is due; has been called */
 	int open_err;
@@ -92,7 +95,7 @@ static void on_retry(void *arg, uint32_t events)
 	struct remote *r = arg;
 
 	(void)events;
-	r->waiting = false;
+	r->waiting = r->lost_one = false;
 	if (r->say_open) {
 		r->say_open = false;
 		r->open_said = true;
@@ -333,7 +336,10 @@ static bool on_dial(void *arg, int sock)
 		take_info(r, &msg.dialed);
 	} else if (msg.type == WORKER_DIALED && nr) {
 		take_connection(r, fd);
-		step(r);
+		if (r->lost_one)
+			try_later(r);
+		else
+			step(r);
 	} else {
 		msg.failure.reason[sizeof(msg.failure.reason) - 1] = '\0';
 		add_words(r, msg.failure.reason, sizeof(msg.failure.reason));
@@ -383,10 +389,15 @@ static void dial(struct remote *r, bool asks, uint32_t queue)
 
 /* ---- old connections ------------------------------------------------------------------------------- */
 
-static void drained(struct remote_link *l)
+static void has_drained(struct remote_link *l)
 {
 	close_link(l);
-	l->state = LINK_WANTED;
+	l->state = l->resting ? LINK_NONE : LINK_WANTED;
+}
+
+static void drained(struct remote_link *l)
+{
+	has_drained(l);
 	step(l->r);
 }
 
@@ -418,8 +429,7 @@ static void on_drain_late(struct remote *r)
 		log_peer_at(r->what.log, LOG_LEVEL_WARNING, "the server has not closed its old "
 			    "connection within %u s: it may still do what it was asked there",
 			    REMOTE_FENCE_MS / 1000);
-		close_link(l);
-		l->state = LINK_WANTED;
+		has_drained(l);
 	}
 }
 
@@ -428,15 +438,14 @@ static void drain(struct remote_link *l)
 	l->state = LINK_DRAINS;
 	l->drain_ms = now_ms();
 	shutdown(l->fd, SHUT_WR);
-	if (evloop_add_fd(l->r->loop, l->fd, EPOLLIN, on_drain, l, &l->drain)) {
-		close_link(l);
-		l->state = LINK_WANTED;
-	}
+	if (evloop_add_fd(l->r->loop, l->fd, EPOLLIN, on_drain, l, &l->drain))
+		has_drained(l);
 }
 
 /* A worker has lost it, or has gone with it. */
 static void renew(struct remote_link *l)
 {
+	l->resting = false;
 	if (l->state != LINK_UP) {
 		if (l->state == LINK_NONE)
 			l->state = LINK_WANTED;
@@ -690,13 +699,26 @@ void remote_attend(struct remote *r, const struct remote_events *events, void *a
 
 /* ---- workers -------------------------------------------------------------------------------------------- */
 
+/* One that drains goes on: its requests, given up long ago, may yet be done. */
+static void rest(struct remote_link *l)
+{
+	l->resting = true;
+	if (l->state == LINK_DRAINS)
+		return;
+	close_link(l);
+	l->state = LINK_NONE;
+}
+
 void remote_serve(struct remote *r, uint32_t nr)
 {
 	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++) {
-		if (q < nr)
-			renew(&r->link[q]);
-		else if (r->link[q].state == LINK_WANTED)
-			r->link[q].state = LINK_NONE;
+		struct remote_link *l = &r->link[q];
+
+		if (q < nr || l->state == LINK_UP)
+			renew(l);
+		l->resting = q >= nr;
+		if (l->resting && l->state == LINK_WANTED)
+			l->state = LINK_NONE;
 	}
 	r->away_ms = now_ms();
 	r->wait_ms = 0;
@@ -707,10 +729,8 @@ void remote_serve(struct remote *r, uint32_t nr)
 
 void remote_rest(struct remote *r, bool clean)
 {
-	for (uint32_t q = 0; clean && q < VBD_QUEUES_MAX; q++) {
-		close_link(&r->link[q]);
-		r->link[q].state = LINK_NONE;
-	}
+	for (uint32_t q = 0; clean && q < VBD_QUEUES_MAX; q++)
+		rest(&r->link[q]);
 }
 
 static bool is_current(const struct remote *r, uint32_t queue, uint32_t number)
@@ -729,7 +749,8 @@ bool remote_linked(struct remote *r, uint32_t queue, uint32_t number, uint64_t b
 		log_peer_at(r->what.log, LOG_LEVEL_INFO, "queue %u: the server is there again",
 			    queue);
 	r->why[0] = '\0';
-	r->away_ms = r->wait_ms = 0;
+	r->away_ms = 0;
+	r->link[queue].up_ms = now_ms();
 	r->info.bytes = bytes;
 	changed(r);
 	return resized;
@@ -745,9 +766,12 @@ void remote_lost(struct remote *r, uint32_t queue, uint32_t number, const char *
 	snprintf(r->why, sizeof(r->why), "%s", why);
 	one_line(r->why, strlen(r->why));
 	r->away_ms = now_ms();
+	if (r->away_ms - r->link[queue].up_ms >= LASTING_MS)
+		r->wait_ms = 0;
 	renew(&r->link[queue]);
 	changed(r);
 	/* A server that takes connections and ends them is not asked all the time. */
+	r->lost_one = true;
 	if (!r->waiting && !r->dial && !r->server_ending)
 		try_later(r);
 }
