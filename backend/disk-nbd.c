@@ -2,110 +2,33 @@
 /*
  * The engine for images behind an NBD server, by libnbd.
  *
- * Hides: the protocol, how an operation becomes commands, what is sent again on the next
- * connection. Must not know: addresses, servers, who makes connections.
+ * Hides: the protocol, what is sent again on the next connection, deadlines. Must not know:
+ * addresses, servers, who makes connections.
  *
  * A connection is a socket that somebody else has connected (disk_link): a worker's
  * sandbox has no network. While there is none, operations wait in the order they came;
  * when one is lost, all that was not answered waits again. An operation may so be done
  * twice, which is harmless if the first time has ended before the second begins: whoever
  * brings the next socket sees to that (remote.h).
- *
- * libnbd moves one piece of memory a command. Data in one piece goes between socket and
- * guest's pages as it is; data in several goes through the stage, one copy, since a command
- * for each page would cost more; and what the stage has no room for goes piece by piece.
  */
+#include "disk-nbd-internal.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libnbd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/queue.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
-#include "disk.h"
-#include "disk-stage.h"
-#include "unflushed.h"
 #include "util.h"
 
-#define COMMANDS 256u			/* of a connection, at a time */
 #define TICK_MS 250			/* how late a deadline may be noticed */
-#define EXTENT_BYTES (1u << 30)		/* of one trim: a length has 32 bits */
 #define PAYLOAD_BYTES (32u << 20)	/* what every server takes that names no limit */
 #define LAST_FLUSH_MS 20000u		/* shorter than a worker has to end */
 #define OWED_MS 1000u			/* longer than it takes all of a daemon to end with it */
 #define SENT_OFTEN 3u			/* a server may be lost by chance, and not always by one job */
-
-/* One operation, from submit to done. */
-struct job {
-	struct disk_io *io;
-	TAILQ_ENTRY(job) link;		/* of active, or of free */
-	uint64_t since_ms;		/* submitted */
-	uint64_t progress_ms;		/* ... or last answered in part, or first of all since */
-	/* How much of it has been sent: where the next command begins. */
-	uint64_t at_bytes;
-	uint32_t iov, iov_bytes;
-	uint32_t commands;		/* on their way */
-	uint32_t lost;			/* how many connections have ended with it on its way */
-	int err;
-	bool flushed;			/* of a write that is to be followed by a flush */
-	uint64_t mark;			/* unflushed.h: what its flush is for */
-	enum { JOB_DATA, JOB_FLUSH, JOB_SENT } phase;
-};
-
-struct command {
-	struct nbd_disk *disk;
-	struct job *job;		/* NULL: free */
-	struct command *next;		/* of free, or of finished */
-	void *staged;
-	uint64_t staged_bytes;
-	struct iovec *scatter;		/* where what is staged goes */
-	int err;
-};
-
-TAILQ_HEAD(jobs, job);
-
-struct nbd_disk {
-	struct disk disk;
-	const struct disk_remote *remote;
-	struct disk_flushes *flushes;	/* NULL: none is remembered */
-	bool dsync;
-	int epoll_fd, timer_fd;
-	bool ticking;
-	struct nbd_handle *nbd;		/* NULL: no connection */
-	/*
-	 * A copy of the connection's descriptor, for epoll: libnbd closes its own when it
-	 * likes, and what is closed but open elsewhere stays in epoll for ever. -1: none.
-	 */
-	int sock;
-	uint32_t events;		/* what epoll waits for of it */
-	bool ready;			/* negotiated: commands may go */
-	/* what the server can, once ready */
-	bool flush, fua, trim, zero;
-	uint32_t max_bytes;
-	uint64_t lost_ms, ready_ms;	/* when the last connection went, or this began; came */
-	uint64_t link_ms;		/* when the socket came */
-	bool gave_up;			/* waited its time: what comes fails at once */
-	struct jobs active, free;
-	struct job *next_job;		/* the first of active with something to send */
-	struct job *jobs;
-	struct command commands[COMMANDS];
-	struct command *free_commands, *finished;
-	struct disk_stage stage;
-	struct unflushed *unflushed;	/* NULL: the server is trusted to keep what it has */
-	/* Makes those again, one at a time, on a new connection before anything else. */
-	struct job again;
-	struct disk_io again_io;
-	struct iovec again_iov;
-	uint64_t again_next;
-	bool again_runs;
-	bool doubted;			/* what it has is noted as lost, until it is written again */
-	int last_flush;			/* of closing: its error; -1: it is on its way */
-	bool busy;			/* in the engine already: no second pass inside */
-};
 
 static struct nbd_disk *of(struct disk *disk)
 {
@@ -129,244 +52,15 @@ static void set_ticking(struct nbd_disk *d, bool on)
 	d->ticking = on;
 }
 
-/* ---- jobs ------------------------------------------------------------------------- */
-
-static void rewind_job(struct job *j)
-{
-	j->at_bytes = j->iov = j->iov_bytes = j->commands = 0;
-	j->err = 0;
-	j->flushed = false;
-	j->phase = JOB_DATA;
-}
-
-static void note_progress(const struct nbd_disk *d, struct job *j)
-{
-	if (d->remote->timeout_ms)
-		j->progress_ms = now_ms();
-}
-
-static void finish_job(struct nbd_disk *d, struct job *j, int err)
-{
-	struct disk_io *io = j->io;
-	struct job *next = TAILQ_NEXT(j, link);
-
-	if (d->next_job == j)
-		d->next_job = next;
-	if (next && j == TAILQ_FIRST(&d->active))
-		note_progress(d, next);
-	TAILQ_REMOVE(&d->active, j, link);
-	TAILQ_INSERT_HEAD(&d->free, j, link);
-	j->io = NULL;
-	disk_done(&d->disk, io, err);
-}
+/* ---- the connection --------------------------------------------------------------------- */
 
 static void fail_all(struct nbd_disk *d, int err)
 {
 	struct job *j;
 
 	while ((j = TAILQ_FIRST(&d->active)))
-		finish_job(d, j, err);
+		disk_nbd_finish(d, j, err);
 }
-
-/* ---- commands ------------------------------------------------------------------------ */
-
-static struct command *take_command(struct nbd_disk *d, struct job *j)
-{
-	struct command *c = d->free_commands;
-
-	d->free_commands = c->next;
-	*c = (struct command){ .disk = d, .job = j };
-	j->commands++;
-	return c;
-}
-
-static void free_command(struct nbd_disk *d, struct command *c)
-{
-	if (c->staged)
-		disk_stage_put(&d->stage, c->staged, c->staged_bytes);
-	c->staged = NULL;
-	c->job = NULL;
-	c->next = d->free_commands;
-	d->free_commands = c;
-}
-
-/* Called by libnbd with its lock held: only noted. 1: it may forget the command. */
-static int command_ended(void *arg, int *error)
-{
-	struct command *c = arg;
-
-	c->err = *error;
-	c->next = c->disk->finished;
-	c->disk->finished = c;
-	return 1;
-}
-
-/* How much lies in one piece from where the job is; pieces that touch are one. */
-static uint64_t run_bytes(const struct job *j, char **at)
-{
-	const struct iovec *v = &j->io->iov[j->iov];
-	uint64_t n = v->iov_len - j->iov_bytes, left = j->io->bytes - j->at_bytes;
-	const char *end = (char *)v->iov_base + v->iov_len;
-
-	*at = (char *)v->iov_base + j->iov_bytes;
-	for (uint32_t i = j->iov + 1; n < left && i < j->io->nr_iov &&
-	     j->io->iov[i].iov_base == end; i++) {
-		n += j->io->iov[i].iov_len;
-		end += j->io->iov[i].iov_len;
-	}
-	return MIN(n, left);
-}
-
-static void move_on(struct job *j, uint64_t bytes)
-{
-	j->at_bytes += bytes;
-	while (bytes) {
-		uint64_t here = j->io->iov[j->iov].iov_len - j->iov_bytes;
-
-		if (bytes < here) {
-			j->iov_bytes += (uint32_t)bytes;
-			return;
-		}
-		bytes -= here;
-		j->iov++;
-		j->iov_bytes = 0;
-	}
-}
-
-static uint32_t durable_flag(const struct nbd_disk *d)
-{
-	return d->dsync && d->fua ? LIBNBD_CMD_FLAG_FUA : 0;
-}
-
-/* The whole of a job that lies in several pieces, if there is room for it. */
-static void stage_job(struct nbd_disk *d, struct command *c, uint64_t bytes)
-{
-	c->staged = disk_stage_get(&d->stage, bytes);
-	c->staged_bytes = bytes;
-	if (!c->staged)
-		return;
-	c->scatter = c->job->io->iov;
-	if (c->job->io->op == DISK_WRITE)
-		disk_stage_gather(c->staged, c->scatter, bytes);
-}
-
-/* syscalls nbd: sendto(connected) recvfrom */
-static int64_t send_data(struct nbd_disk *d, struct job *j, struct command *c)
-{
-	nbd_completion_callback done = { .callback = command_ended, .user_data = c };
-	uint64_t offset = j->io->offset_bytes + j->at_bytes;
-	char *at;
-	uint64_t n = run_bytes(j, &at);
-	int64_t cookie;
-
-	if (!j->at_bytes && n < j->io->bytes && j->io->bytes <= d->max_bytes) {
-		stage_job(d, c, j->io->bytes);
-		if (c->staged) {
-			at = c->staged;
-			n = j->io->bytes;
-		}
-	}
-	n = MIN(n, d->max_bytes);
-	if (j->io->op == DISK_READ)
-		cookie = nbd_aio_pread(d->nbd, at, n, offset, done, 0);
-	else
-		cookie = nbd_aio_pwrite(d->nbd, at, n, offset, done, durable_flag(d));
-	move_on(j, n);
-	return cookie;
-}
-
-/* syscalls nbd: sendto(connected) */
-static int64_t send_extent(struct nbd_disk *d, struct job *j, struct command *c)
-{
-	nbd_completion_callback done = { .callback = command_ended, .user_data = c };
-	uint64_t n = MIN(j->io->bytes - j->at_bytes, EXTENT_BYTES);
-	uint64_t offset = j->io->offset_bytes + j->at_bytes;
-
-	j->at_bytes += n;
-	if (j->io->secure)
-		return nbd_aio_zero(d->nbd, n, offset, done, LIBNBD_CMD_FLAG_NO_HOLE);
-	return nbd_aio_trim(d->nbd, n, offset, done, durable_flag(d));
-}
-
-/* syscalls nbd: sendto(connected) */
-static int64_t send_flush(struct nbd_disk *d, struct command *c)
-{
-	nbd_completion_callback done = { .callback = command_ended, .user_data = c };
-
-	if (d->unflushed)
-		c->job->mark = unflushed_mark(d->unflushed);
-	return nbd_aio_flush(d->nbd, done, 0);
-}
-
-/* What this server cannot do at all, or what is lost already; 0: send it. */
-static int refusal(const struct nbd_disk *d, const struct disk_io *io)
-{
-	if (io->op == DISK_FLUSH)
-		return disk_flushes_lost(d->flushes);
-	if (io->op == DISK_DISCARD && !(io->secure ? d->zero : d->trim))
-		return -EOPNOTSUPP;
-	return 0;
-}
-
-static bool needs_flush(const struct nbd_disk *d, const struct disk_io *io)
-{
-	if (!d->flush)
-		return false;	/* it says so by having nothing that could be lost */
-	return (io->op == DISK_WRITE && d->dsync && !d->fua) ||
-	       (io->op == DISK_DISCARD && io->secure);
-}
-
-/* Without it nothing is sent: there is nothing that a flush could lose. */
-static bool is_idle_flush(const struct nbd_disk *d, const struct job *j)
-{
-	return j->io->op == DISK_FLUSH && !d->flush;
-}
-
-/* The next command of a job that has one. */
-static void send_next(struct nbd_disk *d, struct job *j)
-{
-	bool flush = j->phase == JOB_FLUSH || j->io->op == DISK_FLUSH;
-	struct command *c = take_command(d, j);
-	int64_t cookie;
-
-	if (flush)
-		cookie = send_flush(d, c);
-	else
-		cookie = j->io->op == DISK_DISCARD ? send_extent(d, j, c) : send_data(d, j, c);
-	if (flush || j->at_bytes == j->io->bytes)
-		j->phase = JOB_SENT;
-	if (cookie >= 0 || nbd_aio_is_dead(d->nbd))
-		return;
-	/* Refused by libnbd itself, whose callback then is not called. */
-	j->err = nbd_get_errno() ? -nbd_get_errno() : -EIO;
-	j->phase = JOB_SENT;
-	j->commands--;
-	free_command(d, c);
-}
-
-/* Sends what the connection takes. */
-static void pump(struct nbd_disk *d)
-{
-	while (d->ready && d->next_job && d->free_commands) {
-		struct job *j = d->next_job;
-		int err = refusal(d, j->io);
-
-		if (err || is_idle_flush(d, j)) {
-			finish_job(d, j, err);
-			continue;
-		}
-		while (d->free_commands && j->phase != JOB_SENT && !nbd_aio_is_dead(d->nbd))
-			send_next(d, j);
-		if (j->phase != JOB_SENT || nbd_aio_is_dead(d->nbd))
-			return;
-		if (j->commands)
-			d->next_job = TAILQ_NEXT(j, link);
-		else
-			finish_job(d, j, j->err);
-	}
-}
-
-/* ---- the connection --------------------------------------------------------------------- */
 
 /* syscalls nbd: epoll_ctl */
 static void watch_socket(struct nbd_disk *d)
@@ -405,10 +99,10 @@ static void drop(struct nbd_disk *d)
 	d->finished = NULL;
 	for (uint32_t i = 0; i < COMMANDS; i++)
 		if (d->commands[i].job)
-			free_command(d, &d->commands[i]);
+			disk_nbd_free_command(d, &d->commands[i]);
 	TAILQ_FOREACH(j, &d->active, link) {
 		j->lost += j->commands > 0;
-		rewind_job(j);
+		disk_nbd_rewind(j);
 	}
 	d->next_job = TAILQ_FIRST(&d->active);
 	d->again_runs = false;
@@ -471,13 +165,13 @@ static void write_again(struct nbd_disk *d)
 		return;
 	}
 	d->again.io = &d->again_io;
-	rewind_job(&d->again);
+	disk_nbd_rewind(&d->again);
 	d->again_io.op = DISK_WRITE;
 	d->again_io.iov = &d->again_iov;
 	d->again_io.nr_iov = 1;
 	d->again_io.bytes = d->again_iov.iov_len;
 	while (d->again.phase != JOB_SENT && d->free_commands && !nbd_aio_is_dead(d->nbd))
-		send_next(d, &d->again);
+		disk_nbd_send_next(d, &d->again);
 	/* Refused here already: nothing would tell of its end. */
 	if (d->again.phase == JOB_SENT && !d->again.commands)
 		lose(d, NOT_AGAIN);
@@ -501,6 +195,14 @@ static void check_connection(struct nbd_disk *d)
 	}
 	d->again_next = 0;
 	write_again(d);
+}
+
+static bool needs_flush(const struct nbd_disk *d, const struct disk_io *io)
+{
+	if (!d->flush)
+		return false;	/* it says so by having nothing that could be lost */
+	return (io->op == DISK_WRITE && d->dsync && !d->fua) ||
+	       (io->op == DISK_DISCARD && io->secure);
 }
 
 /*
@@ -558,9 +260,9 @@ static void reap_finished(struct nbd_disk *d)
 			continue;
 		if (!err && c->staged && j->io->op == DISK_READ)
 			disk_stage_scatter(c->scatter, c->staged, c->staged_bytes);
-		free_command(d, c);
+		disk_nbd_free_command(d, c);
 		j->commands--;
-		note_progress(d, j);
+		disk_nbd_progress(d, j);
 		if (err && !j->err)
 			j->err = err == ENOTSUP ? -EOPNOTSUPP : -err;
 		if (j->commands || j->phase != JOB_SENT)
@@ -572,10 +274,10 @@ static void reap_finished(struct nbd_disk *d)
 		if (!is_over(d, j)) {
 			j->flushed = true;
 			j->phase = JOB_FLUSH;
-			send_next(d, j);
+			disk_nbd_send_next(d, j);
 			continue;
 		}
-		finish_job(d, j, j->err);
+		disk_nbd_finish(d, j, j->err);
 	}
 }
 
@@ -598,7 +300,7 @@ static void settle(struct nbd_disk *d)
 		if (goodbye && d->nbd)
 			lose(d, "the server is shutting down");
 		check_connection(d);
-		pump(d);
+		disk_nbd_pump(d);
 	} while (d->finished || (d->nbd && nbd_aio_is_dead(d->nbd)));
 	watch_socket(d);
 	set_ticking(d, TAILQ_FIRST(&d->active) || (d->nbd && !d->ready));
@@ -664,7 +366,7 @@ static void fail_worn(struct nbd_disk *d)
 	for (; j; j = next) {
 		next = TAILQ_NEXT(j, link);
 		if (is_worn(d, j))
-			finish_job(d, j, -ETIMEDOUT);
+			disk_nbd_finish(d, j, -ETIMEDOUT);
 	}
 }
 
@@ -715,10 +417,10 @@ static void nbd_engine_submit(struct disk *disk, struct disk_io *chain)
 		}
 		assert(j);	/* as many as operations, disk.c counts them */
 		TAILQ_REMOVE(&d->free, j, link);
-		rewind_job(j);
+		disk_nbd_rewind(j);
 		j->lost = 0;
 		j->io = chain;
-		note_progress(d, j);
+		disk_nbd_progress(d, j);
 		j->since_ms = j->progress_ms;
 		TAILQ_INSERT_TAIL(&d->active, j, link);
 		if (!d->next_job)
