@@ -275,12 +275,18 @@ static void start_server(struct remote *r)
 			"no process for the server");
 }
 
+/*
+ * Our copies of its connections are closed: its end is the fence, and qemu-nbd does not come to it
+ * while it has answers for a connection that is open and that nobody reads.
+ */
 static void end_server(struct remote *r)
 {
 	if (!r->server || r->server_ending)
 		return;
 	r->server_ending = true;
 	end_dial(r);
+	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++)
+		close_link(&r->link[q]);
 	if (process_pid(r->server) > 0)
 		kill(process_pid(r->server), SIGTERM);
 	process_stopping(r->server);
