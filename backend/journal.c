@@ -442,3 +442,18 @@ uint32_t journal_read_flush_lost(int fd)
 		return 0;
 	return h.flush_lost;
 }
+
+int journal_note_flush_lost(int fd, int err)
+{
+	struct file_header h;
+	const uint32_t lost = (uint32_t)-err;
+	size_t bytes;
+	int rc = read_header(fd, &h, &bytes);
+
+	if (rc || !header_valid(&h, bytes))
+		return rc ? rc : -EBADMSG;
+	if (h.flush_lost)
+		return 0;
+	return pwrite(fd, &lost, sizeof(lost), offsetof(struct file_header, flush_lost)) ==
+		sizeof(lost) ? 0 : -EIO;
+}

@@ -124,5 +124,10 @@ int journal_read_pause(int fd, uint64_t *began_ns, uint64_t *pause_ns);
 int journal_check_format(int fd, uint32_t *version);
 /* For readers, as journal_flush_lost(); 0 also when it is no journal. */
 uint32_t journal_read_flush_lost(int fd);
+/*
+ * For who knows, besides the disk, that something was lost: it is not written over. -EBADMSG: no
+ * journal.
+ */
+int journal_note_flush_lost(int fd, int err);
 
 #endif

@@ -53,6 +53,7 @@ struct remote {
 	bool server_ending;
 	void (*ended)(void *arg);	/* once nobody wants it: the server's end is to be told */
 	bool server_used;		/* it has been spoken to: it may have to write back */
+	bool alone;			/* ... and a worker has died: nobody else has it */
 	char line[256];			/* what it is saying */
 	char words[160];		/* the last line it said */
 	char socket[STORAGE_SOCKET_BYTES];
@@ -236,6 +237,9 @@ static void on_server_ended(void *arg, bool killed, const char *how)
 	if (killed)
 		log_peer_at(r->what.log, LOG_LEVEL_WARNING, "its server did not end in %u s "
 			    "and was killed", REMOTE_END_MS / 1000);
+	if (r->alone && (killed || !meant) && r->events && r->events->lost_writes)
+		r->events->lost_writes(r->arg);
+	r->alone = false;
 	if (r->ended) {
 		r->ended(r->arg);
 		return;		/* it may be gone */
@@ -735,6 +739,7 @@ void remote_serve(struct remote *r, uint32_t nr)
 
 void remote_rest(struct remote *r, bool clean)
 {
+	r->alone = r->alone || (!clean && r->server);
 	for (uint32_t q = 0; clean && q < VBD_QUEUES_MAX; q++)
 		rest(&r->link[q]);
 }

@@ -17,6 +17,7 @@
 #include "disk.h"
 #include "former.h"
 #include "image.h"
+#include "journal.h"
 #include "predecessor.h"
 #include "util.h"
 #include "vbd-device.h"
@@ -240,9 +241,28 @@ static void on_remote_changed(void *arg)
 		write_info(s, s->engine[0] ? s->engine : disk_nbd.name);
 }
 
+/* The guest hears of it at its next flush. */
+static void on_lost_writes(void *arg)
+{
+	struct vbd_serve *s = arg;
+	const struct vbd_serve_what *w = &s->what;
+	autoclose int fd = -1;
+	int rc = rundir_open_journal(&w->config->base.rundir, &w->name, false, &fd);
+
+	if (!rc)
+		rc = journal_note_flush_lost(fd, -EIO);
+	log_peer_at(w->log, LOG_LEVEL_ERROR, "its worker and its server have died: writes that were "
+		    "answered and not flushed may be lost; every flush will fail until the front "
+		    "end connects anew");
+	if (rc)
+		log_peer_at(w->log, LOG_LEVEL_ERROR, "its front end will not hear of that: %s",
+			    strerror(-rc));
+}
+
 static const struct remote_events remote_events = {
 	.connected = on_connected,
 	.changed = on_remote_changed,
+	.lost_writes = on_lost_writes,
 };
 
 /* Its guest waits, and nobody else would say for what. */

@@ -191,6 +191,32 @@ detach_by_hand $g
 qemu-img check -q "$tmp/torture" >"$tmp/said" 2>&1
 case $? in 0|3) ;; *) fail "qcow2 is damaged: $(cat "$tmp/said")" ;; esac
 
+# A server that does not end is killed after ten seconds.
+lost_with_server()
+{
+	attach_by_hand $g "qcow2:$tmp/torture" w
+	back_reaches $g 2
+	{ until [ -e "$tmp/go" ]; do sleep 0.05; done; head -c 4096 /dev/zero; } |
+		blkfront $g write --quiet --length 4K >"$tmp/io" 2>&1 &
+	io=$!
+	back_reaches $g 4
+	wait_for $wait_s is_connected $g || fail "no connection: $(info $g server)"
+	kill -STOP "$(server_of $g)"
+	kill -9 "$(worker_of $g)"
+	was_lost() { grep -q "answered and not flushed may be lost" "$tmp/log"; }
+	wait_for $wait_s was_lost || fail "nobody says so: $(tail -n 5 "$tmp/log")"
+	wait_for $wait_s is_connected $g || fail "no connection: $(info $g server)"
+	: >"$tmp/go"
+	! wait $io || fail "its flush succeeded"
+	remove_nodes $g
+}
+if [ -n "${PV_FULL:-}" ]; then
+	say "a server that has to be killed, and whose worker is dead"
+	lost_with_server
+else
+	say "deferred: a server that has to be killed, and whose worker is dead"
+fi
+
 say "a server that takes long to end: nobody else waits for it, and its image's next one does"
 truncate -s 4M "$tmp/raw"
 echo 4 >"$tmp/slow"

@@ -486,7 +486,25 @@ static void test_damage(void)
 	damaged(damage_lost, -EBADMSG);
 }
 
+/* Somebody else notes what is lost: whoever has the journal open sees it, and the first stays. */
+static void test_noted(void)
+{
+	struct journal *j = NULL;
+	int fd = empty_file();
+
+	UNIT_EQ(journal_note_flush_lost(fd, -EIO), -EBADMSG);
+	UNIT_NEED(!journal_open(fd, 2, 32, &j));
+	UNIT_EQ(*journal_flush_lost(j), 0);
+	UNIT_EQ(journal_note_flush_lost(fd, -EIO), 0);
+	UNIT_EQ(*journal_flush_lost(j), EIO);
+	UNIT_EQ(journal_note_flush_lost(fd, -ENOSPC), 0);
+	UNIT_EQ(journal_read_flush_lost(fd), EIO);
+	journal_close(j);
+	close(fd);
+}
+
 static const struct unit_test tests[] = {
+	{ "what is lost, noted by another", test_noted },
 	{ "geometry", test_geometry },
 	{ "not a journal", test_not_a_journal },
 	{ "killed while making the file", test_half_made },
