@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What vif-device.c and vif-wait.c share; nobody else includes it.
+ * What the files of an interface share (vif-device.c, vif-words.c, vif-serve.c, vif-wait.c);
+ * nobody else includes it.
  *
- * Hides: nothing. What an interface is and when it connects is the former's; what
- * becomes of one whose address another still has, the latter's.
+ * Hides: nothing. What an interface is and when it connects is the first's; which words of
+ * the tool stack count, the second's; what becomes of it on its bridge, the third's; of one
+ * whose address another still has, the last's.
  */
 #ifndef PV_VIF_DEVICE_INTERNAL_H
 #define PV_VIF_DEVICE_INTERNAL_H
@@ -50,6 +52,25 @@ struct vif_device {
 	uint64_t waits_since_ms, retry_at_ms;
 	struct failure failure;
 };
+
+/* vif-words.c: what the tool stack says */
+/*
+ * -ENOENT, -EINVAL: something is missing, or bad: why. Any other: the store did not answer.
+ */
+int vif_words_read(struct vif_device *v, char *why, size_t why_bytes);
+/* To its bridge, where it is connected: what has changed since. */
+void vif_words_pass_on(struct vif_device *v);
+const char *vif_words_bridge(const struct vif_device *v);
+struct vswitch_port_config vif_words_port(const struct vif_device *v);
+struct bridge_rate vif_words_rate(const struct vif_device *v);
+
+/* vif-serve.c: an interface on its bridge */
+/* With the front end's words in v->front. by_peer: as device_kind.resume() has it. */
+int vif_serve(struct vif_device *v, bool *by_peer, char *why, size_t why_bytes);
+/* A predecessor served these rings, and no others. */
+bool vif_serve_left(const struct vif_device *v, const struct vif_frontend *front);
+/* Watches its front end's wishes for multicast, where they are wanted, or not any more. */
+void vif_serve_watch(struct vif_device *v);
 
 /* vif-wait.c: an interface that waits for its address; to others it is starting */
 /* The worker refused it: why. False: it is not to wait, or not any longer. */
