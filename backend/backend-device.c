@@ -227,8 +227,18 @@ static void resume_later(struct backend_device *d, uint64_t began_ms, int err, c
 	d->resume_ms = now + MAX(BACKEND_RETRY_MS, 10 * (now - began_ms));
 }
 
-static void resumed(struct backend_device *d)
+/* What has become of it. */
+static void look_whether_resumed(struct backend_device *d, const struct lifecycle_view *v)
 {
+	const struct failure *f = d->env.kind->failure(d->device);
+
+	if (!d->resuming || (v->worker != LIFECYCLE_SERVING && !v->not_resumed))
+		return;
+	d->resuming = false;
+	if (v->not_resumed) {
+		resume_later(d, now_ms(), -f->err, f->reason);
+		return;
+	}
 	if (d->resume_said)
 		xenbus_clear_error(&d->bus);
 	d->resume_said = d->resume_ms = 0;
@@ -301,7 +311,7 @@ static int do_resume(struct backend_device *d)
 		resume_later(d, began_ms, rc, why);
 	} else {
 		d->inherited = false;
-		resumed(d);
+		d->resuming = true;
 	}
 	return 0;
 }
@@ -333,7 +343,7 @@ static int do_closed(struct backend_device *d)
 	if (!d->refused && front_connects(d))
 		remember_refusal(d);
 	d->env.kind->closed(d->device);
-	d->failure_said = false;
+	d->failure_said = d->resuming = false;
 	d->closing_ms = d->resume_ms = d->resume_said = 0;
 	log_peer_at(&d->log, LOG_LEVEL_INFO, "closed");
 	return 0;
@@ -457,6 +467,7 @@ bool backend_device_advance(struct backend_device *d)
 		}
 		if (say_failure(d, &v))
 			continue;
+		look_whether_resumed(d, &v);
 		step = lifecycle_next(&v);
 		if (d->inherited && step != LIFECYCLE_RESUME && step != LIFECYCLE_WAIT) {
 			let_inherited_go(d);

@@ -52,6 +52,7 @@ struct backend_device {
 	uint64_t front_ready_ms;	/* since when the front end waits; 0: not */
 	struct openings *openings;
 	uint64_t turn_ms;		/* openings_take()'s */
+	bool resuming;			/* what is to serve it has not come yet */
 	uint64_t resume_ms;		/* not resumed again before; 0: it has not failed */
 	uint64_t resume_said;		/* device_hash() of why it failed, as people were told */
 	struct device *device;

@@ -90,15 +90,15 @@ struct device_kind {
 
 	/*
 	 * Reads what the tool stack says, and fills in the view: online, complete,
-	 * script_*, worker, ready, failed, resumable, differs, resized, put_off (view has exists,
-	 * back and front already). What changed for whatever serves it is passed on here.
+	 * script_*, worker, ready, failed, resumable, not_resumed, differs, resized, put_off (view
+	 * has exists, back and front already). What changed for whatever serves it is passed on here.
 	 * Incomplete: why says what is missing. -errno: the store did not answer.
 	 */
 	int (*look)(struct device *d, struct lifecycle_view *view, char *why,
 		    size_t why_bytes);
 	/* Changes when the tool stack's words do. */
 	uint64_t (*inputs)(const struct device *d);
-	/* Why what served it ended (view.failed). */
+	/* Why what served it ended (view.failed), or was to (view.not_resumed). */
 	const struct failure *(*failure)(const struct device *d);
 
 	/* Publishes what does not depend on the hotplug script. */
@@ -109,7 +109,8 @@ struct device_kind {
 	/*
 	 * With the front end's words as look() read them when it said resumable: they may be
 	 * others by now. by_peer, false before, becomes true if they are why it fails: then it
-	 * is refused, and else tried again later.
+	 * is refused, and else tried again later. What comes of it after a return of 0 look()
+	 * says: it serves, or view.not_resumed, until the next time.
 	 */
 	int (*resume)(struct device *d, bool *by_peer, char *why, size_t why_bytes);
 	/* Publishes the size that what serves it has taken. NULL: never resized. */

@@ -48,6 +48,8 @@ struct lifecycle_view {
 	bool refused;			/* tried as things stand, and failed */
 	bool failed;			/* what served it gave up: error is written */
 	bool resumable;			/* a predecessor's journal fits the front end */
+	bool not_resumed;		/* what was to go on with it has ended, for want of
+					   something that may come yet */
 	bool differs;			/* ... is there, of this format, and does not */
 	bool resized;			/* what serves it has taken another size than
 					   the one published */

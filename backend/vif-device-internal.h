@@ -44,6 +44,7 @@ struct vif_device {
 	struct device_limit limit;
 	bool multicast, watches_multicast, muted;
 	bool is_ready, stopping, keep, failed;
+	bool not_resumed;		/* ... its rings where they are: this host is short of something */
 	bool said_format;		/* ... of a journal that is not for us */
 	bool journal_used;		/* a worker has taken part with it */
 	bool resumed;			/* goes on after another daemon */
@@ -72,10 +73,13 @@ bool vif_serve_left(const struct vif_device *v, const struct vif_frontend *front
 /* Watches its front end's wishes for multicast, where they are wanted, or not any more. */
 void vif_serve_watch(struct vif_device *v);
 
-/* vif-wait.c: an interface that waits for its address; to others it is starting */
-/* The worker refused it: why. False: it is not to wait, or not any longer. */
+/*
+ * vif-wait.c: an interface that waits for its address, or for what the host is short of; to
+ * others it is starting
+ */
+/* It was not to be connected: why. False: it is not to wait, or not any longer. */
 bool vif_wait_begin(struct vif_device *v, const struct failure *why);
-/* It has its address, or is not to connect any more; the next time is another wait. */
+/* It has what it waited for, or is not to connect any more; the next time is another wait. */
 void vif_wait_end(struct vif_device *v);
 /*
  * Somebody has left: those that wait there are tried, not from in here. A bridge whose last

@@ -134,6 +134,7 @@ static int vif_device_look(struct device *d, struct lifecycle_view *view, char *
 	view->ready = v->is_open;
 	view->failed = v->failed;
 	view->resumable = resumable(v, view);
+	view->not_resumed = v->not_resumed;
 	view->differs = !v->port && device_differs(&vif_kind, &v->env, view, &v->said_format);
 	return 0;
 }
@@ -220,7 +221,7 @@ static void vif_device_closed(struct device *d)
 {
 	struct vif_device *v = of(d);
 
-	v->failed = v->journal_used = false;
+	v->failed = v->not_resumed = v->journal_used = false;
 	rundir_remove(&v->env.config->rundir, &v->env.name);
 }
 
@@ -231,18 +232,29 @@ static int vif_device_connect(struct device *d, char *why, size_t why_bytes)
 	struct vif_device *v = of(d);
 	struct key_error err = { .expected = "" };
 	int rc = read_front(v, &v->front, &err);
+	struct failure f = { .err = 0 };
 	bool by_peer;
 
 	if (rc) {
+		vif_wait_end(v);
 		device_say_key(&err, "the front end", why, why_bytes);
 		return rc;
 	}
-	return vif_serve(v, &by_peer, why, why_bytes);
+	rc = vif_serve(v, &by_peer, why, why_bytes);
+	if (!rc)
+		return 0;
+	f.err = -rc;
+	snprintf(f.reason, sizeof(f.reason), "%.*s", (int)sizeof(f.reason) - 1, why);
+	if (!by_peer && vif_wait_begin(v, &f))
+		return 0;
+	vif_wait_end(v);
+	return rc;
 }
 
 static int vif_device_resume(struct device *d, bool *by_peer, char *why, size_t why_bytes)
 {
 	of(d)->is_open = of(d)->journal_used = of(d)->resumed = true;
+	of(d)->not_resumed = false;
 	return vif_serve(of(d), by_peer, why, why_bytes);
 }
 

@@ -157,6 +157,22 @@ static bool goes_on(struct vif_device *v, const struct failure *why)
 	return true;
 }
 
+/*
+ * Its front end is in the middle of its use, and has done nothing: what is missing on this
+ * host may come yet.
+ */
+static bool resumes_later(struct vif_device *v, const struct failure *why)
+{
+	XenbusState state = v->env.bus->state;
+
+	if (why->by_peer || why->err == EADDRINUSE || !v->journal_used ||
+	    (state != XenbusStateConnected && state != XenbusStateClosing))
+		return false;
+	v->not_resumed = true;
+	v->failure = *why;
+	return true;
+}
+
 /* This version cannot do it: with the one before, if there is one, it goes on. */
 static void not_taken_over(struct vif_device *v, const struct failure *why)
 {
@@ -181,17 +197,18 @@ static void join_without_store(struct vif_device *v)
 static void on_gone(void *arg, const struct failure *why)
 {
 	struct vif_device *v = arg;
-	bool crashed = why && why->err == EOWNERDEAD && !v->stopping;
+	bool crashed = why && why->err == EOWNERDEAD && !v->stopping, served = v->is_ready;
 
 	bridge_port_free(v->port);
 	v->port = NULL;
-	if (v->is_ready || !why)
+	if (served || !why)
 		vif_wait_retry(v->common, v->bridge);
 	v->is_ready = false;
 	vif_serve_watch(v);
 	if (why && !v->stopping && why->err != EADDRINUSE && !why->by_peer)
 		not_taken_over(v, why);
-	if (why && !v->stopping && !goes_on(v, why) && !vif_wait_begin(v, why))
+	if (why && !v->stopping && !goes_on(v, why) && !vif_wait_begin(v, why) &&
+	    (served || !resumes_later(v, why)))
 		take_failure(v, why);
 	if (v->stopping) {
 		vif_wait_end(v);

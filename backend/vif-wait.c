@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Interfaces that wait for their address, while another on their bridge has it.
+ * Interfaces that wait to be connected: for their address, while another on their bridge
+ * has it, or for what this host is short of.
  *
  * Hides: who is tried again and when, for how long. Must not know: states, features,
  * how one is tried (a look at it does that).
  *
  * A domain that is migrated within the host connects while its old self may have the
- * address yet. To everybody else a vif that waits for its address is starting.
+ * address yet: that wait has its limit. A shortage is not the guest's doing, and has none. To
+ * everybody else a vif that waits is starting.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,8 +16,8 @@
 #include "util.h"
 #include "vif-device-internal.h"
 
-#define ADDRESS_RETRY_MS 1000	/* nobody tells when an address changes */
-#define REASON_BYTES 160
+#define RETRY_MS 1000		/* nobody tells when an address changes, or memory is free */
+#define REASON_BYTES 200
 
 /* Whoever is to be tried again first. */
 static void arm(struct vif_common *c)
@@ -72,22 +74,47 @@ void vif_wait_owner(const struct vif_device *v, char *out, size_t bytes)
 	snprintf(out, bytes, "its address %s is %s on bridge %s", mac, who, v->bridge);
 }
 
+static bool is_short(const struct failure *why)
+{
+	return !why->by_peer &&
+	       (why->err == ENOSPC || why->err == ENOMEM || why->err == EAGAIN ||
+		why->err == EMFILE || why->err == ENFILE);
+}
+
+static bool may_wait(const struct vif_device *v, const struct failure *why, uint64_t waited_ms)
+{
+	if (v->env.bus->state != XenbusStateInitWait)
+		return false;
+	return is_short(why) ||
+	       (why->err == EADDRINUSE && waited_ms < v->common->config->address_ms);
+}
+
+static void say_wait(const struct vif_device *v, const struct failure *why)
+{
+	char owner[REASON_BYTES], text[REASON_BYTES + 32];
+	enum log_level level = LOG_LEVEL_ERROR;
+
+	if (why->err == EADDRINUSE) {
+		vif_wait_owner(v, owner, sizeof(owner));
+		snprintf(text, sizeof(text), "%s: waits for it", owner);
+		level = LOG_LEVEL_INFO;
+	} else {
+		snprintf(text, sizeof(text), "%s: it is tried again", why->reason);
+	}
+	log_peer_at(v->env.log, level, "%s", text);
+	xenbus_write_error(v->env.bus, why->err, text);
+}
+
 bool vif_wait_begin(struct vif_device *v, const struct failure *why)
 {
 	uint64_t now = now_ms(), since = v->waits_since_ms ? v->waits_since_ms : now;
-	char owner[REASON_BYTES], text[REASON_BYTES + 16];
 
-	if (why->err != EADDRINUSE || v->env.bus->state != XenbusStateInitWait ||
-	    now - since >= v->common->config->address_ms)
+	if (!may_wait(v, why, now - since))
 		return false;
-	if (!v->waits_since_ms) {
-		vif_wait_owner(v, owner, sizeof(owner));
-		snprintf(text, sizeof(text), "%s: waits for it", owner);
-		log_peer_at(v->env.log, LOG_LEVEL_INFO, "%s", text);
-		xenbus_write_error(v->env.bus, EADDRINUSE, text);
-	}
+	if (!v->waits_since_ms)
+		say_wait(v, why);
 	v->waits_since_ms = since;
-	v->retry_at_ms = now + ADDRESS_RETRY_MS;
+	v->retry_at_ms = now + RETRY_MS;
 	arm(v->common);
 	return true;
 }

@@ -96,6 +96,27 @@ for turn in 1 2 3; do
 done
 kill -0 $sender && kill -0 $receiver || fail "a front end has ended: $(cat "$tmp/stream-$a" "$tmp/stream-$b")"
 
+say "its successor finds no maptrack entry"
+no_room() { xenstore-read "/local/domain/0/error/backend/vif/$1/0/error" 2>/dev/null | grep -q "cannot map the tx ring"; }
+"$LOCALXEN" fail map --status=no_device_space --domain=0 --count=0 >/dev/null || fail "localxen fail"
+kill -9 "$(info "$a" pid)"
+for guest in $a $b; do
+	wait_for $wait_s no_room "$guest" || fail "no reason: $(tail -5 "$tmp/log")"
+done
+sleep 2.5
+for guest in $a $b; do
+	node_is "$(back_dir "$guest")/state" 4 || fail "$guest is closed for it: $(tail -3 "$tmp/log")"
+	[ "$(grep -c "vif $guest/0: cannot map the tx ring.* it is tried again" "$tmp/log")" = 1 ] ||
+		fail "not said once: $(grep "cannot map" "$tmp/log")"
+done
+worker=0
+"$LOCALXEN" fail --clear
+wait_for $wait_s succeeded "$a" "$b" || fail "nobody goes on: $(tail -5 "$tmp/log")"
+for guest in $a $b; do
+	! no_room "$guest" || fail "$guest: its reason stays"
+done
+kill -0 $sender && kill -0 $receiver || fail "a front end has ended: $(cat "$tmp/stream-$a" "$tmp/stream-$b")"
+
 say "it dies again and again"
 gave_up() { node_is "$(back_dir "$a")/state" 6 && node_is "$(back_dir "$b")/state" 6; }
 dies_again() { kill -9 "$(info "$a" pid)" 2>/dev/null; gave_up; }

@@ -7,7 +7,7 @@
  *	closed		refuses at OPEN		broken	BROKEN after ADDED
  *	crash		ends after ADDED	deaf	does not hear REMOVE
  *	flip-ended	FLIP_ENDED, thrice, after ADDED, of uplinks too
- *	garbage		no message, after ADDED
+ *	garbage		no message, after ADDED	short	refuses every port, for want of room
  *
  * A vif's journal is marked, and "again" noted when it was. An address is refused, as of a switch, to the second who comes with it.
  *
@@ -119,6 +119,10 @@ static void add(const struct bridge_msg *msg, int journal)
 	set_mac(0, msg->port, msg->vif.port.mac);
 	if (!strcmp(stub, "refuse")) {
 		say(BRIDGE_REFUSED, msg->port, "its ring cannot be mapped");
+		return;
+	}
+	if (!strcmp(stub, "short")) {
+		say_error(BRIDGE_REFUSED, msg->port, ENOSPC, "there is no room for its ring");
 		return;
 	}
 	added(msg->port);

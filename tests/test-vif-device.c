@@ -409,6 +409,101 @@ static void test_killed(void)
 	teardown();
 }
 
+/* How often the log says words, since it goes into file. */
+static unsigned int said(FILE *file, const char *words)
+{
+	char line[512];
+	unsigned int nr = 0;
+
+	pump_quiet();
+	rewind(file);
+	while (fgets(line, sizeof(line), file))
+		nr += strstr(line, words) != NULL;
+	fseek(file, 0, SEEK_END);
+	return nr;
+}
+
+static bool error_goes(const char *id)
+{
+	for (uint64_t until = now_ms() + DEADLINE_MS; now_ms() < until;) {
+		if (!fake_xs_get(path_of("/local/domain/0/error/backend/vif/%s/0/", id, "error")))
+			return true;
+		evloop_turn(loop, 10);
+	}
+	return false;
+}
+
+/* What its next worker misses is the host's: the guest waits, connected, until it is there. */
+static void test_successor_cannot(void)
+{
+	static const char *const stub[] = { "closed", "short" };
+	static const char *const error[] = { "71 there is no grant device",
+					     "28 there is no room for its ring" };
+	FILE *file = tmpfile();
+	int saved = dup(STDERR_FILENO);
+
+	for (size_t i = 0; i < UNIT_LEN(stub); i++) {
+		setup("");
+		UNIT_OK(connects("3", "br0"));
+		told();
+		dup2(fileno(file), STDERR_FILENO);
+		setenv("PV_STUB", stub[i], 1);
+		UNIT_EQ(kill(worker_of("3"), SIGKILL), 0);
+		UNIT_OK(pump_until(ERROR("3"), error[i]));
+		for (uint64_t end = now_ms() + 2500; now_ms() < end;)
+			evloop_turn(loop, 20);
+		UNIT_EQ(said(file, "its guest waits, and it is tried again"), i + 1);
+		dup2(saved, STDERR_FILENO);
+		UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+		UNIT_STREQ(fake_xs_get(ERROR("3")), error[i]);
+		setenv("PV_STUB", "", 1);
+		told();
+		UNIT_OK(will_be_told("br0 add 3/0 again\n"));
+		UNIT_OK(error_goes("3"));
+		UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+		teardown();
+	}
+	close(saved);
+	fclose(file);
+}
+
+/* It is told to close meanwhile, by either side. */
+static void test_closes_without_successor(void)
+{
+	for (int by_front = 0; by_front < 2; by_front++) {
+		setup("");
+		UNIT_OK(connects("3", "br0"));
+		setenv("PV_STUB", "closed", 1);
+		UNIT_EQ(kill(worker_of("3"), SIGKILL), 0);
+		UNIT_OK(pump_until(ERROR("3"), "71 there is no grant device"));
+		if (by_front) {
+			put_front("3", "state", "5");
+		} else {
+			put_back("3", "online", "0");
+			put_back("3", "state", "5");
+			pump_quiet();
+			put_front("3", "state", "6");
+		}
+		UNIT_OK(back_reaches("3", "6"));
+		teardown();
+	}
+}
+
+/* And before it is connected. */
+static void test_waits_for_room(void)
+{
+	setup("short");
+	attach("3", "br0");
+	UNIT_OK(back_reaches("3", "2"));
+	front_publish("3");
+	UNIT_OK(pump_until(ERROR("3"), "28 there is no room for its ring: it is tried again"));
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "2");
+	setenv("PV_STUB", "", 1);
+	UNIT_OK(back_reaches("3", "4"));
+	UNIT_OK(!fake_xs_get(ERROR("3")));
+	teardown();
+}
+
 /* A worker that does not answer is killed, and the detach goes on. */
 static void test_deaf(void)
 {
@@ -566,20 +661,6 @@ static void test_number_again(void)
 	teardown();
 }
 
-/* How often the log says words, since it goes into file. */
-static unsigned int said(FILE *file, const char *words)
-{
-	char line[512];
-	unsigned int nr = 0;
-
-	pump_quiet();
-	rewind(file);
-	while (fgets(line, sizeof(line), file))
-		nr += strstr(line, words) != NULL;
-	fseek(file, 0, SEEK_END);
-	return nr;
-}
-
 /* What is bad of a bridge is said once, however often its nodes are read. */
 static void test_bad_bridge(void)
 {
@@ -733,6 +814,9 @@ int main(void)
 		{ "waits for the address", test_waits_for_mac },
 		{ "a worker refuses, breaks, crashes", test_failures },
 		{ "a worker is killed", test_killed },
+		{ "its successor misses something", test_successor_cannot },
+		{ "it closes while nothing serves it", test_closes_without_successor },
+		{ "there is no room for it", test_waits_for_room },
 		{ "a worker that does not answer", test_deaf },
 		{ "the end of flip", test_flip_ended },
 		{ "the end of flip, of an uplink", test_flip_ended_of_uplink },
