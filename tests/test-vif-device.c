@@ -1,161 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Interfaces from the tool stack's first word to the last, as the net back end's
- * supervisor keeps them: bridges and their workers, what changes live, every way in
- * which a worker fails.
+ * supervisor keeps them: bridges and their workers, every way in which a worker fails.
  */
-#include <signal.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 #include "bridge-serve.h"
-#include "daemon-world.h"
-#include "util.h"
-#include "vif-device.h"
-
-#define BACK(id) "/local/domain/0/backend/vif/" id "/0/"
-#define FRONT(id) "/local/domain/" id "/device/vif/0/"
-#define LAN "/local/domain/0/paravane-bridge/lan/"
-#define ERROR(id) "/local/domain/0/error/backend/vif/" id "/0/error"
-
-static struct vif_config config;
-static const struct daemon_world world = {
-	.kind = &vif_kind, .config = &config.base, .run_directory = "netback",
-};
-static char notes[96];
-
-/* ---- the world ------------------------------------------------------------------------ */
-
-static void setup(const char *stub)
-{
-	fake_xs_reset();
-	dead_domid = 99;
-	setenv("PV_STUB", stub, 1);
-	snprintf(notes, sizeof(notes), "%s/notes", dir);
-	setenv("PV_STUB_NOTES", notes, 1);
-	unlink(notes);
-	config = (struct vif_config){
-		.base = { .kind = "vif", .name = "paravane-netback", .log_level = "error",
-			  .program = world_program("STUB_BRIDGE", "tests/stub-bridge"),
-			  .stop_ms = 10000 },
-		.max_queues = 4,
-	};
-	fake_xs_put("/local/domain/0/domid", "0");
-	world_start(&world);
-}
-
-static void remove_nodes(void)
-{
-	struct xs_handle *h = fake_xs_open(0);
-
-	xs_rm(h, XBT_NULL, "/local/domain/0/backend/vif");
-	xs_rm(h, XBT_NULL, "/local/domain/3/device");
-	xs_rm(h, XBT_NULL, "/local/domain/4/device");
-	xs_close(h);
-}
-
-/* Whatever state it is in: nothing may be left. */
-static void teardown(void)
-{
-	remove_nodes();
-	UNIT_OK(pump_until_idle());
-	pump_quiet();
-	UNIT_EQ(run_files("netback"), 0);
-	world_end(&world);
-	UNIT_EQ(fake_xs_open_transactions(), 0);
-}
-
-static const char *path_of(const char *dir_format, const char *id, const char *key)
-{
-	static char path[128];
-	char dir_path[96];
-
-	snprintf(dir_path, sizeof(dir_path), dir_format, id);
-	snprintf(path, sizeof(path), "%s%s", dir_path, key);
-	return path;
-}
-
-#define BACK_FORMAT "/local/domain/0/backend/vif/%s/0/"
-#define FRONT_FORMAT "/local/domain/%s/device/vif/0/"
-
-static void put_back(const char *id, const char *key, const char *value)
-{
-	fake_xs_put(path_of(BACK_FORMAT, id, key), value);
-}
-
-static void put_front(const char *id, const char *key, const char *value)
-{
-	fake_xs_put(path_of(FRONT_FORMAT, id, key), value);
-}
-
-static void attach(const char *id, const char *bridge)
-{
-	char mac[24], text[80];
-
-	snprintf(mac, sizeof(mac), "00:16:3e:00:00:0%s", id);
-	put_front(id, "state", "1");
-	snprintf(text, sizeof(text), "/local/domain/0/backend/vif/%s/0", id);
-	put_front(id, "backend", text);
-	put_back(id, "frontend-id", id);
-	snprintf(text, sizeof(text), "/local/domain/%s/device/vif/0", id);
-	put_back(id, "frontend", text);
-	put_back(id, "online", "1");
-	put_back(id, "mac", mac);
-	if (bridge)
-		put_back(id, "bridge", bridge);
-	put_back(id, "state", "1");
-}
-
-static void front_publish(const char *id)
-{
-	put_front(id, "tx-ring-ref", "8");
-	put_front(id, "rx-ring-ref", "9");
-	put_front(id, "event-channel", "5");
-	put_front(id, "request-rx-copy", "1");
-	put_front(id, "feature-rx-notify", "1");
-	put_front(id, "state", "4");
-}
-
-static bool back_reaches(const char *id, const char *state)
-{
-	return pump_until(path_of(BACK_FORMAT, id, "state"), state);
-}
-
-static bool connects(const char *id, const char *bridge)
-{
-	attach(id, bridge);
-	if (!back_reaches(id, "2"))
-		return false;
-	front_publish(id);
-	return back_reaches(id, "4");
-}
-
-/* What the workers were told, all of it, since the last time it was asked. */
-static const char *told(void)
-{
-	static char text[1000];
-	FILE *f = fopen(notes, "r");
-	size_t got = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
-
-	text[got] = '\0';
-	if (f)
-		fclose(f);
-	unlink(notes);
-	return text;
-}
-
-static bool error_has(const char *id, const char *words)
-{
-	char path[80];
-	const char *text;
-
-	snprintf(path, sizeof(path), "/local/domain/0/error/backend/vif/%s/0/error", id);
-	text = fake_xs_get(path);
-	if (text && strstr(text, words))
-		return true;
-	fprintf(stderr, "\nerror is '%s', expected '%s' in it", text ? text : "(none)", words);
-	return false;
-}
+#include "vif-world.h"
 
 static unsigned int children(void)
 {
@@ -203,44 +52,6 @@ static void test_one_worker_a_bridge(void)
 	teardown();
 }
 
-static void test_no_bridge_named(void)
-{
-	setup("");
-	UNIT_OK(connects("3", NULL));
-	pump_quiet();
-	UNIT_STREQ(told(), "default add 3/0\n");
-	teardown();
-}
-
-static void test_changed_live(void)
-{
-	setup("");
-	UNIT_OK(connects("3", "br0"));
-	pump_quiet();
-	told();
-	put_back("3", "vlan", "10");
-	pump_quiet();
-	UNIT_STREQ(told(), "br0 set mode 0 vlan 10 isolated 0\n");
-	put_back("3", "isolated", "1");
-	pump_quiet();
-	UNIT_STREQ(told(), "br0 set mode 0 vlan 10 isolated 1\n");
-	put_back("3", "rate", "1000,50000");
-	pump_quiet();
-	UNIT_STREQ(told(), "br0 rate 1000/50000\n");
-	put_front("3", "request-multicast-control", "1");
-	pump_quiet();
-	UNIT_STREQ(told(), "br0 multicast 1\n");
-	/* Nonsense changes nothing, and a later word is taken again. */
-	put_back("3", "vlan", "4096");
-	pump_quiet();
-	UNIT_STREQ(told(), "");
-	put_back("3", "vlan", "10,20");
-	pump_quiet();
-	UNIT_STREQ(told(), "br0 set mode 1 vlan 4095 isolated 1\n");
-	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
-	teardown();
-}
-
 /*
  * A front end that writes without end wakes us seldom, whichever word it is, and is listened
  * to again once it is quiet.
@@ -275,84 +86,6 @@ static void test_storm_of_wishes(void)
 	teardown();
 }
 
-/* What told() will say has that in it. */
-static bool will_be_told(const char *words)
-{
-	char text[1000];
-
-	for (int i = 0; i < 200; i++) {
-		FILE *f = fopen(notes, "r");
-		size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
-
-		if (f)
-			fclose(f);
-		text[n] = '\0';
-		if (strstr(text, words))
-			return true;
-		pump_quiet();
-	}
-	return false;
-}
-
-/* The front end sees nothing of it: both states stay. */
-static void test_moves(void)
-{
-	const char *got;
-
-	setup("");
-	UNIT_OK(connects("3", "br0"));
-	put_back("3", "bridge", "br1");
-	pump_quiet();
-	UNIT_OK(will_be_told("br0 stop\n") && will_be_told("br1 add 3/0 again\n"));
-	/* The end of the one and the start of the other are two processes' doing. */
-	got = told();
-	if (strcmp(got, "br0 add 3/0\nbr0 remove\nbr1 add 3/0 again\nbr0 stop\n"))
-		UNIT_STREQ(got, "br0 add 3/0\nbr0 remove\nbr0 stop\nbr1 add 3/0 again\n");
-	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
-	put_back("3", "online", "0");
-	put_back("3", "state", "5");
-	put_front("3", "state", "6");
-	UNIT_OK(back_reaches("3", "6"));
-	teardown();
-}
-
-static void test_bad_words(void)
-{
-	setup("");
-	attach("3", "br0");
-	put_back("3", "mac", "01:00:00:00:00:00");
-	put_back("3", "state", "1");
-	UNIT_OK(back_reaches("3", "6"));
-	UNIT_OK(error_has("3", "'01:00:00:00:00:00', expected"));
-	attach("4", "br0");
-	UNIT_OK(back_reaches("4", "2"));
-	put_front("4", "request-rx-copy", "0");
-	put_front("4", "tx-ring-ref", "8");
-	put_front("4", "rx-ring-ref", "9");
-	put_front("4", "event-channel", "5");
-	put_front("4", "state", "4");
-	UNIT_OK(back_reaches("4", "6"));
-	UNIT_OK(error_has("4", "request-rx-copy"));
-	teardown();
-}
-
-static void test_waits_for_mac(void)
-{
-	struct xs_handle *h;
-
-	setup("");
-	attach("3", "br0");
-	h = fake_xs_open(0);
-	xs_rm(h, XBT_NULL, BACK("3") "mac");
-	xs_close(h);
-	pump_quiet();
-	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "1");
-	UNIT_OK(error_has("3", "mac is missing"));
-	put_back("3", "mac", "00:16:3e:00:00:03");
-	UNIT_OK(back_reaches("3", "2"));
-	teardown();
-}
-
 /* One that refuses, one that cannot start, one that says that the ring is bad. */
 static void test_failures(void)
 {
@@ -377,15 +110,6 @@ static void test_failures(void)
 	}
 }
 
-static pid_t worker_of(const char *id)
-{
-	const struct rundir_name name = { "vif", (uint32_t)atoi(id), 0 };
-	char text[16];
-
-	return rundir_read_info(&config.base.rundir, &name, "pid", text, sizeof(text)) ? 0 :
-	       (pid_t)atoi(text);
-}
-
 /* Its ports join a successor, each with its journal, and the guests are not told. */
 static void test_killed(void)
 {
@@ -407,30 +131,6 @@ static void test_killed(void)
 	UNIT_STREQ(fake_xs_get(BACK("4") "state"), "4");
 	UNIT_EQ(run_files("netback"), 4);
 	teardown();
-}
-
-/* How often the log says words, since it goes into file. */
-static unsigned int said(FILE *file, const char *words)
-{
-	char line[512];
-	unsigned int nr = 0;
-
-	pump_quiet();
-	rewind(file);
-	while (fgets(line, sizeof(line), file))
-		nr += strstr(line, words) != NULL;
-	fseek(file, 0, SEEK_END);
-	return nr;
-}
-
-static bool error_goes(const char *id)
-{
-	for (uint64_t until = now_ms() + DEADLINE_MS; now_ms() < until;) {
-		if (!fake_xs_get(path_of("/local/domain/0/error/backend/vif/%s/0/", id, "error")))
-			return true;
-		evloop_turn(loop, 10);
-	}
-	return false;
 }
 
 /* What its next worker misses is the host's: the guest waits, connected, until it is there. */
@@ -580,14 +280,12 @@ static void test_next_daemon(void)
 {
 	setup("");
 	UNIT_OK(connects("3", "br0"));
-	backend_shutdown(backend);
-	UNIT_EQ(evloop_run(loop), 0);
+	end_daemon();
 	UNIT_OK(!has_children());
 	UNIT_EQ(run_files("netback"), 2);
 	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
-	world_end(&world);
 	UNIT_STREQ(told(), "br0 add 3/0\nbr0 remove\nbr0 stop\n");
-	world_start(&world);
+	start_daemon();
 	pump_quiet();
 	UNIT_STREQ(told(), "br0 add 3/0 again\n");
 	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
@@ -599,12 +297,10 @@ static void test_resumed_as_seen(void)
 {
 	setup("");
 	UNIT_OK(connects("3", "br0"));
-	backend_shutdown(backend);
-	UNIT_EQ(evloop_run(loop), 0);
-	world_end(&world);
+	end_daemon();
 	told();
 	fake_xs_change_after(FRONT("3") "tx-ring-ref", 1, "abc");
-	world_start(&world);
+	start_daemon();
 	pump_quiet();
 	UNIT_STREQ(told(), "br0 add 3/0 again\n");
 	UNIT_STREQ(fake_xs_get(FRONT("3") "tx-ring-ref"), "abc");
@@ -658,34 +354,6 @@ static void test_number_again(void)
 	UNIT_OK(back_reaches("3", "2"));
 	front_publish("3");
 	UNIT_OK(back_reaches("3", "4"));
-	teardown();
-}
-
-/* What is bad of a bridge is said once, however often its nodes are read. */
-static void test_bad_bridge(void)
-{
-	static const char *const words = "bridge lan: the administrator's ageing-ms is ";
-	FILE *file = tmpfile();
-	int saved = dup(STDERR_FILENO);
-
-	setup("");
-	dup2(fileno(file), STDERR_FILENO);
-	fake_xs_put(LAN "ageing-ms", "abc");
-	UNIT_EQ(said(file, words), 1);
-	for (int i = 0; i < 3; i++) {
-		fake_xs_put(LAN "move-ms", i & 1 ? "5" : "6");
-		UNIT_EQ(said(file, words), 1);
-	}
-	fake_xs_put(LAN "ageing-ms", "abd");
-	UNIT_EQ(said(file, words), 2);
-	/* A good one in between: the same is news again. */
-	fake_xs_put(LAN "ageing-ms", "5000");
-	UNIT_EQ(said(file, words), 2);
-	fake_xs_put(LAN "ageing-ms", "abd");
-	UNIT_EQ(said(file, words), 3);
-	dup2(saved, STDERR_FILENO);
-	close(saved);
-	fclose(file);
 	teardown();
 }
 
@@ -793,11 +461,9 @@ static void test_wait_ends(void)
 	setup("");
 	config.address_ms = 10 * DEADLINE_MS;
 	UNIT_OK(comes_with_same());
-	backend_shutdown(backend);
-	UNIT_EQ(evloop_run(loop), 0);
+	end_daemon();
 	UNIT_OK(!fake_xs_get(ERROR("4")));
-	world_end(&world);
-	world_start(&world);
+	start_daemon();
 	teardown();
 }
 
@@ -806,12 +472,7 @@ int main(void)
 	static const struct unit_test tests[] = {
 		{ "from attach to close, and again", test_life },
 		{ "one worker a bridge", test_one_worker_a_bridge },
-		{ "no bridge named", test_no_bridge_named },
-		{ "VLANs, isolation, rate and multicast change live", test_changed_live },
 		{ "a storm of wishes for multicast", test_storm_of_wishes },
-		{ "a vif moves between bridges", test_moves },
-		{ "bad words of tool stack and front end", test_bad_words },
-		{ "waits for the address", test_waits_for_mac },
 		{ "a worker refuses, breaks, crashes", test_failures },
 		{ "a worker is killed", test_killed },
 		{ "its successor misses something", test_successor_cannot },
@@ -824,7 +485,6 @@ int main(void)
 		{ "what it goes on with was read once", test_resumed_as_seen },
 		{ "another back end's device is left alone", test_not_ours },
 		{ "a domain dies", test_dead_domain },
-		{ "a bridge's bad word is said once", test_bad_bridge },
 		{ "another domain has its number", test_number_again },
 		{ "waits for its address until who has it leaves", test_address_is_left },
 		{ "waits until who has it has another", test_address_changes },
