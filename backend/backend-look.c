@@ -177,12 +177,16 @@ static bool is_unseen(struct backend_device *d, const struct lifecycle_view *v)
 static void say_missing(struct backend_device *d, const struct lifecycle_view *v,
 			const char *why)
 {
-	bool missing = d->linked && !v->complete && *why && v->back == XenbusStateInitialising;
+	/* One that a predecessor served, and nobody can go on with. */
+	bool stuck = v->worker == LIFECYCLE_IDLE && v->resumable;
+	bool missing = d->linked && !v->complete && *why &&
+		       (v->back == XenbusStateInitialising || stuck);
 
 	if (missing && !(d->said_missing &&
 			 d->said_inputs == d->env.kind->inputs(d->device))) {
-		log_peer_at(&d->log, LOG_LEVEL_INFO, "waits: %s", why);
-		xenbus_write_error(&d->bus, ENOENT, why);
+		log_peer_at(&d->log, stuck ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "%s%s",
+			    stuck ? "its guest waits: " : "waits: ", why);
+		xenbus_write_error(&d->bus, stuck ? EINVAL : ENOENT, why);
 	} else if (!missing && d->said_missing) {
 		xenbus_clear_error(&d->bus);
 	}

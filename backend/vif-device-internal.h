@@ -32,9 +32,10 @@ struct vif_device {
 	struct device_env env;
 	struct vif_common *common;
 	struct vif_device *next;
-	struct vif_toolstack ts;	/* as last read */
-	bool complete, is_open;
+	struct vif_toolstack ts;	/* as last read; while it is open, as last read and good */
+	bool is_open;
 	uint64_t inputs;
+	uint64_t bad_words;		/* device_hash() of what is bad of them, as was said; 0: nothing */
 	/* What serves it, from connect to its end. */
 	struct bridge_port *port;
 	char bridge[VIF_NAME_BYTES];	/* that it is on */
@@ -56,9 +57,12 @@ struct vif_device {
 
 /* vif-words.c: what the tool stack says */
 /*
- * -ENOENT, -EINVAL: something is missing, or bad: why. Any other: the store did not answer.
+ * -ENOENT, -EINVAL: something is missing, or bad: why; never while it is open, when only
+ * what is good is taken. Any other: the store did not answer.
  */
 int vif_words_read(struct vif_device *v, char *why, size_t why_bytes);
+/* Of one that is open: whoever reads them anew could not serve it, as why says. */
+bool vif_words_are_bad(const struct vif_device *v, char *why, size_t why_bytes);
 /* To its bridge, where it is connected: what has changed since. */
 void vif_words_pass_on(struct vif_device *v);
 const char *vif_words_bridge(const struct vif_device *v);

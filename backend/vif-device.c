@@ -111,6 +111,14 @@ static bool may_wait(const struct lifecycle_view *view)
 	       (view->front == XenbusStateInitialised || view->front == XenbusStateConnected);
 }
 
+/* One that a predecessor served is not refused for a bad word: its guest waits for a good one. */
+static bool is_complete(const struct lifecycle_view *view, int rc)
+{
+	bool served = view->back == XenbusStateConnected || view->back == XenbusStateClosing;
+
+	return !rc || (rc == -EINVAL && !served);
+}
+
 static int vif_device_look(struct device *d, struct lifecycle_view *view, char *why,
 			   size_t why_bytes)
 {
@@ -119,12 +127,9 @@ static int vif_device_look(struct device *d, struct lifecycle_view *view, char *
 
 	if (rc && rc != -ENOENT && rc != -EINVAL)
 		return rc;
-	v->complete = rc != -ENOENT;
 	if (!rc)
 		vif_words_pass_on(v);
-	else if (rc == -EINVAL && v->port)
-		log_peer_at(v->env.log, LOG_LEVEL_WARNING, "%s; nothing is changed", why);
-	view->complete = v->complete;
+	view->complete = is_complete(view, rc);
 	view->online = v->ts.online;
 	view->script_pending = v->ts.hotplug_pending && !v->ts.hotplug_error;
 	view->script_failed = v->ts.hotplug_error;
@@ -196,10 +201,6 @@ static int vif_device_open(struct device *d, char *why, size_t why_bytes)
 
 	if (rc)
 		return rc;
-	if (v->limit.why[0]) {
-		snprintf(why, why_bytes, "%s", v->limit.why);
-		return -EINVAL;
-	}
 	rc = vif_device_announce(d);
 	if (rc)
 		snprintf(why, why_bytes, "features cannot be published: %s", strerror(-rc));
@@ -353,6 +354,21 @@ static bool vif_kind_is_settled(const void *common, bool coming)
 	return bridges_are_settled(((const struct vif_common *)common)->bridges);
 }
 
+/* The next version would read what is bad, and could not go on. */
+static bool vif_kind_cannot_leave(const void *common, char *why, size_t why_bytes)
+{
+	const struct vif_common *c = common;
+	char bad[XENBUS_TEXT_BYTES];
+
+	for (const struct vif_device *v = c->devices; v; v = v->next)
+		if (v->port && vif_words_are_bad(v, bad, sizeof(bad))) {
+			snprintf(why, why_bytes, "%s: %.180s; set that right first",
+				 v->env.log->who, bad);
+			return true;
+		}
+	return false;
+}
+
 static int vif_kind_hand_over(const void *common, struct takeover *t)
 {
 	const struct vif_common *c = common;
@@ -383,6 +399,7 @@ const struct device_kind vif_kind = {
 	.connect = vif_device_connect, .resume = vif_device_resume,
 	.stop = vif_device_stop, .is_served = vif_device_is_served,
 	.release = vif_device_release, .listen = vif_device_listen, .closed = vif_device_closed,
-	.is_settled = vif_kind_is_settled, .hand_over = vif_kind_hand_over,
+	.is_settled = vif_kind_is_settled, .cannot_leave = vif_kind_cannot_leave,
+	.hand_over = vif_kind_hand_over,
 	.read_pause = nb_journal_read_pause, .check_format = nb_journal_check_format,
 };

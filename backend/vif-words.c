@@ -26,50 +26,86 @@ static uint64_t hash_inputs(const struct vif_toolstack *ts, const char *complain
 	return device_hash(device_hash(hash, text), complaint);
 }
 
-/* Of a vif in use a bad node changes nothing; before, vif-device.c refuses it. */
 static void look_at_limit(struct vif_device *v)
 {
-	if (!device_limit_look(&v->limit, &v->env, v->port) || !v->port)
+	if (!device_limit_look(&v->limit, &v->env, v->is_open) || !v->port)
 		return;
 	bridge_port_set_limit(v->port, &v->limit.limit);
 	if (v->is_ready)
 		device_limit_tell(&v->limit, &v->env, false);
 }
 
-/*
- * A tool stack that writes without a transaction is seen half way: what is missing
- * is waited for. What is there and bad is for open to refuse, so it counts as
- * complete; of a vif in use, what it was told last stays.
- */
-int vif_words_read(struct vif_device *v, char *why, size_t why_bytes)
+/* 0, -ENOENT, -EINVAL with why; any other: the store did not answer, and ts is nothing. */
+static int read_words(const struct vif_device *v, struct vif_toolstack *ts, char *why,
+		      size_t why_bytes)
 {
 	struct key_error err = { .expected = "" };
-	struct vif_toolstack ts;
-	int rc = vif_read_toolstack(v->env.bus->xs, v->env.bus->nodename, &ts, &err);
+	int rc = vif_read_toolstack(v->env.bus->xs, v->env.bus->nodename, ts, &err);
 
-	why[0] = '\0';
-	if (rc && rc != -ENOENT && rc != -EINVAL) {
-		snprintf(why, why_bytes, "XenStore: %s", strerror(-rc));
-		return rc;
-	}
-	if (!rc && v->env.config->driver_domain)
-		ts.hotplug_pending = false;
-	if (rc) {
+	if (rc == -EINVAL || rc == -ENOENT) {
 		device_say_key(&err, "the tool stack", why, why_bytes);
-		if (v->port)
-			ts = v->ts;
-		else
-			memset(&ts, 0, sizeof(ts));
-		ts.online = true;
-	} else if (!ts.has_mac && !ts.port.any_source) {
+	} else if (rc) {
+		snprintf(why, why_bytes, "XenStore: %s", strerror(-rc));
+	} else if (!ts->has_mac && !ts->port.any_source) {
 		snprintf(why, why_bytes, "the tool stack's mac is missing, expected "
 			 "the interface's address as aa:bb:cc:dd:ee:ff");
 		rc = -ENOENT;
 	}
-	v->ts = ts;
+	if (!rc && v->env.config->driver_domain)
+		ts->hotplug_pending = false;
+	return rc;
+}
+
+static void say_bad(struct vif_device *v, const char *why)
+{
+	uint64_t bad = *why ? device_hash(DEVICE_HASH, why) : 0;
+
+	if (bad && bad != v->bad_words)
+		log_peer_at(v->env.log, LOG_LEVEL_WARNING, "%s; nothing is changed", why);
+	v->bad_words = bad;
+}
+
+/*
+ * A tool stack that writes without a transaction is seen half way: what is missing
+ * is waited for. What is there and bad is for open to refuse. Of a vif in use what it was
+ * told last stays, whoever serves it next; only whether it is wanted is heard all the same.
+ */
+int vif_words_read(struct vif_device *v, char *why, size_t why_bytes)
+{
+	struct vif_toolstack ts;
+	int rc;
+
+	why[0] = '\0';
+	rc = read_words(v, &ts, why, why_bytes);
+	if (rc && rc != -ENOENT && rc != -EINVAL)
+		return rc;
+	if (v->is_open) {
+		say_bad(v, why);
+		v->ts.online = ts.online;
+		if (!rc)
+			v->ts = ts;
+		rc = 0;
+	} else {
+		v->ts = rc == -EINVAL ? (struct vif_toolstack){ .online = ts.online } : ts;
+	}
 	look_at_limit(v);
 	v->inputs = device_hash(hash_inputs(&v->ts, why), v->limit.why);
+	if (!rc && !v->is_open && v->limit.why[0]) {
+		snprintf(why, why_bytes, "%s", v->limit.why);
+		rc = -EINVAL;
+	}
 	return rc;
+}
+
+bool vif_words_are_bad(const struct vif_device *v, char *why, size_t why_bytes)
+{
+	struct vif_toolstack ts;
+
+	why[0] = '\0';
+	if (read_words(v, &ts, why, why_bytes) && *why)
+		return true;
+	snprintf(why, why_bytes, "%s", v->limit.why);
+	return *why;
 }
 
 const char *vif_words_bridge(const struct vif_device *v)

@@ -102,6 +102,115 @@ static void test_waits_for_mac(void)
 	teardown();
 }
 
+static const struct {
+	const char *key, *value, *words, *good;
+} bad[] = {
+	{ "vlan", "4096", "'4096', expected", "10" },
+	{ "rate", "4000000000,50000", "at most 2147483648", "1000,50000" },
+	{ "rate-bits", "400000000000", "at most 343597383680", "1000000" },
+	{ "mac", NULL, "mac is missing", "00:16:3e:00:00:03" },
+	{ "limit", "tx-packets-per-second=none,what=5", "limit is", "tx-packets-per-second=5" },
+};
+
+static void put_bad(size_t i)
+{
+	if (bad[i].value)
+		put_back("3", bad[i].key, bad[i].value);
+	else
+		remove_back("3", bad[i].key);
+}
+
+/* What is bad is said once, and whoever serves it next knows what was good. */
+static void test_bad_while_served(void)
+{
+	for (size_t i = 0; i < UNIT_LEN(bad); i++) {
+		FILE *file = tmpfile();
+		int saved = dup(STDERR_FILENO);
+
+		setup("");
+		UNIT_OK(connects("3", "br0"));
+		pump_quiet();
+		told();
+		dup2(fileno(file), STDERR_FILENO);
+		log_open("test", LOG_LEVEL_WARNING);
+		put_bad(i);
+		UNIT_EQ(said(file, bad[i].words), 1);
+		put_back("3", "poke", "1");
+		UNIT_EQ(said(file, bad[i].words), 1);
+		UNIT_STREQ(told(), "");
+		UNIT_OK(kill_worker_of("3"));
+		UNIT_OK(will_be_told("br0 add 3/0 again\n"));
+		pump_quiet();
+		dup2(saved, STDERR_FILENO);
+		UNIT_STREQ(told(), "br0 add 3/0 again\n");
+		UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+		put_back("3", bad[i].key, bad[i].good);
+		pump_quiet();
+		UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+		teardown();
+		close(saved);
+		fclose(file);
+	}
+}
+
+/* Nobody wants it any more, whatever else is bad. */
+static void test_goes_with_bad_words(void)
+{
+	setup("");
+	UNIT_OK(connects("3", "br0"));
+	put_back("3", "vlan", "4096");
+	put_back("3", "online", "0");
+	UNIT_OK(back_reaches("3", "5"));
+	put_front("3", "state", "6");
+	UNIT_OK(back_reaches("3", "6"));
+	put_front("3", "state", "1");
+	pump_quiet();
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "6");
+	teardown();
+}
+
+/* The next daemon does not know what was good: the guest waits for it, and is not closed. */
+static void test_bad_for_next_daemon(void)
+{
+	for (size_t i = 0; i < UNIT_LEN(bad); i++) {
+		setup("");
+		UNIT_OK(connects("3", "br0"));
+		end_daemon();
+		told();
+		put_bad(i);
+		start_daemon();
+		pump_quiet();
+		UNIT_OK(error_has("3", bad[i].words));
+		UNIT_STREQ(told(), "");
+		UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+		put_back("3", bad[i].key, bad[i].good);
+		UNIT_OK(will_be_told("br0 add 3/0 again\n"));
+		UNIT_OK(error_goes("3"));
+		UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+		teardown();
+	}
+}
+
+/* So no version makes way for another meanwhile. */
+static void test_bad_holds_upgrade(void)
+{
+	char why[256] = "";
+
+	for (size_t i = 0; i < UNIT_LEN(bad); i++) {
+		setup("");
+		UNIT_OK(connects("3", "br0"));
+		UNIT_OK(!backend_cannot_leave(backend, why, sizeof(why)));
+		put_bad(i);
+		pump_quiet();
+		UNIT_OK(backend_cannot_leave(backend, why, sizeof(why)));
+		UNIT_OK(!strncmp(why, "vif 3/0: ", 9) && strstr(why, bad[i].words));
+		put_back("3", bad[i].key, bad[i].good);
+		pump_quiet();
+		UNIT_OK(!backend_cannot_leave(backend, why, sizeof(why)));
+		teardown();
+	}
+}
+
 /* What is bad of a bridge is said once, however often its nodes are read. */
 static void test_bad_bridge(void)
 {
@@ -138,6 +247,10 @@ int main(void)
 		{ "a vif moves between bridges", test_moves },
 		{ "bad words of tool stack and front end", test_bad_words },
 		{ "waits for the address", test_waits_for_mac },
+		{ "bad words while it is served", test_bad_while_served },
+		{ "it goes, with bad words", test_goes_with_bad_words },
+		{ "the next daemon finds bad words", test_bad_for_next_daemon },
+		{ "bad words hold an upgrade up", test_bad_holds_upgrade },
 		{ "a bridge's bad word is said once", test_bad_bridge },
 	};
 

@@ -185,7 +185,9 @@ static void test_toolstack_bad(void)
 	static const char *const rate[] = {
 		"", ",", "5", "5,", ",5", "0,50000", "-1,5", "5,-1", "5,5,5", "x,5", "5,x",
 		"18446744073709551616,5", "5,4294967296", "5 ,5", "5,5 ",
+		"2147483649,5", "5,2147483649",
 	};
+	static const char *const bits[] = { "343597383681", "18446744073709551615" };
 	static const char *const mtu[] = { "", "0", "67", "65522", "-1", "1500x", "99999999999" };
 	static const char *const name[] = { "a b", "a/b", "..", ".x", "a\n", "\xff" };
 	static const char *const mac[] = { "", "x", "ff:ff:ff:ff:ff:ff" };
@@ -199,6 +201,7 @@ static void test_toolstack_bad(void)
 
 	refuse_toolstack("rate", rate, UNIT_LEN(rate));
 	refuse_toolstack("rate-bits", not_numbers, UNIT_LEN(not_numbers));
+	refuse_toolstack("rate-bits", bits, UNIT_LEN(bits));
 	refuse_toolstack("mtu", mtu, UNIT_LEN(mtu));
 	refuse_toolstack("handle", not_numbers, UNIT_LEN(not_numbers));
 	refuse_toolstack("bridge", name, UNIT_LEN(name));

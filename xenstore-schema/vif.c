@@ -15,9 +15,11 @@
 #include "xenbus-internal.h"
 
 #define RATE_USEC 50000u	/* xl's own interval */
+#define RATE_BITS_MAX (8ull * VIF_RATE_MAX * (1000000 / RATE_USEC))
 
 static const char mac_words[] = "aa:bb:cc:dd:ee:ff, the address of one interface";
-static const char rate_words[] = "BYTES,MICROSECONDS";
+static const char rate_words[] = "BYTES,MICROSECONDS, each of at most 2147483648";
+static const char rate_bits_words[] = "bits per second, at most 343597383680";
 
 /* ---- addresses ------------------------------------------------------------- */
 
@@ -103,11 +105,11 @@ int vif_take_number(const char **at, uint64_t max, uint64_t *out)
 static int parse_rate(const char *text, struct vif_toolstack *ts)
 {
 	uint64_t usec;
-	int rc = vif_take_number(&text, UINT64_MAX, &ts->rate_bytes);
+	int rc = vif_take_number(&text, VIF_RATE_MAX, &ts->rate_bytes);
 
 	if (rc || *text++ != ',')
 		return -EINVAL;
-	rc = vif_take_number(&text, UINT32_MAX, &usec);
+	rc = vif_take_number(&text, VIF_RATE_MAX, &usec);
 	if (rc || *text || (usec && !ts->rate_bytes))
 		return -EINVAL;
 	ts->rate_usec = (uint32_t)usec;
@@ -123,6 +125,11 @@ static int read_rate(struct xs_handle *xs, const char *dir, struct vif_toolstack
 	char *text;
 	int rc = xenbus_read_u64(xs, XBT_NULL, dir, KEY_RATE_BITS, UINT64_MAX, &bits, err);
 
+	_Static_assert(RATE_BITS_MAX == 343597383680, "the words above");
+	if (!rc && bits > RATE_BITS_MAX) {
+		xenbus_blame_u64(err, KEY_RATE_BITS, bits, rate_bits_words);
+		return -EINVAL;
+	}
 	if (!rc) {
 		ts->rate_usec = bits ? RATE_USEC : 0;
 		ts->rate_bytes = bits / 8 / (1000000 / RATE_USEC);
@@ -262,7 +269,11 @@ int vif_read_toolstack(struct xs_handle *xs, const char *back_dir,
 	int rc;
 
 	memset(out, 0, sizeof(*out));
-	rc = xenbus_read_hotplug(xs, back_dir, &hotplug, err);
+	rc = xenbus_read_flag(xs, XBT_NULL, back_dir, KEY_ONLINE, true, &out->online, err);
+	if (rc == -EINVAL)
+		out->online = true;
+	if (!rc)
+		rc = xenbus_read_hotplug(xs, back_dir, &hotplug, err);
 	if (rc)
 		return rc;
 	out->hotplug_pending = hotplug.pending;
@@ -278,8 +289,5 @@ int vif_read_toolstack(struct xs_handle *xs, const char *back_dir,
 		rc = vif_read_port(xs, back_dir, &out->port, err);
 	if (!rc)
 		rc = read_queues(xs, back_dir, out, err);
-	if (!rc)
-		rc = xenbus_read_flag(xs, XBT_NULL, back_dir, KEY_ONLINE, true,
-				      &out->online, err);
 	return rc;
 }

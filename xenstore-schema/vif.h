@@ -16,6 +16,7 @@
 #define VIF_MAC_BYTES 6u
 #define VIF_BRIDGE_DEFAULT "default"	/* our back end's, when none is named */
 #define VIF_MTU_DEFAULT 1500u
+#define VIF_RATE_MAX (1u << 31)	/* bytes, and microseconds */
 #define VIF_MTU_MIN 68u		/* RFC 791 */
 #define VIF_MTU_MAX 65521u		/* a frame's length is 16 bits, 14 of Ethernet */
 
@@ -79,7 +80,7 @@ struct vif_toolstack {
 	bool hotplug_pending, hotplug_error;	/* as vbd.h */
 };
 
-/* -EINVAL: err names the node. Missing optional nodes take their defaults. */
+/* -EINVAL: err names the node; of out only online is good then. Missing optional nodes take their defaults. */
 int vif_read_toolstack(struct xs_handle *xs, const char *back_dir,
 		       struct vif_toolstack *out, struct key_error *err);
 /* What may be a switch's name, or vifname: part of file names, too. */
