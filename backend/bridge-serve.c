@@ -255,7 +255,7 @@ bool bridges_find_owner(struct bridges *all, const char *name, const uint8_t *ma
 	const struct bridge *b = bridges_find(all, name);
 
 	for (const struct bridge_port *p = b ? b->ports : NULL; p; p = p->next)
-		if (p->info.is_added && !p->info.port.any_source &&
+		if (!p->info.is_uplink && !p->info.port.any_source &&
 		    !memcmp(p->info.port.mac, mac, sizeof(p->info.port.mac))) {
 			out->domid = p->info.domid;
 			out->devid = p->info.devid;
@@ -470,9 +470,14 @@ void bridges_flip_ready(struct bridges *all)
 			introduce(b);
 }
 
+static void make_title(const char *name, char title[TITLE_BYTES])
+{
+	snprintf(title, TITLE_BYTES, "bridge-%s", name);
+}
+
 static void title_of(const struct bridge *b, char title[TITLE_BYTES])
 {
-	snprintf(title, TITLE_BYTES, "bridge-%s", b->name);
+	make_title(b->name, title);
 }
 
 static int start(struct bridge *b)
@@ -547,6 +552,15 @@ static int new_bridge(struct bridges *all, const char *name, struct bridge **out
 	log_debug("bridge %s: worker %d", b->name, (int)process_pid(b->process));
 	*out = b;
 	return 0;
+}
+
+bool bridges_are_left(struct bridges *all, const char *name)
+{
+	const struct bridge *b = bridges_find(all, name);
+	char title[TITLE_BYTES];
+
+	make_title(name, title);
+	return (b && b->former) || takeover_has(all->env.config->takeover, TAKEOVER_WORKER, title);
 }
 
 /* ---- joining ----------------------------------------------------------------------------- */

@@ -58,6 +58,11 @@ bool bridges_is_idle(const struct bridges *b);
 bool bridges_are_settled(const struct bridges *b);
 /* The workers, for the next version of this program. -errno. */
 int bridges_hand_over(const struct bridges *b, struct takeover *t);
+/*
+ * A worker of a version before serves its ports yet: whoever was on that bridge goes on there,
+ * before anything else.
+ */
+bool bridges_are_left(struct bridges *b, const char *name);
 /* What a version before left; NULL: nothing, or all has been taken. */
 struct takeover *bridges_takeover(const struct bridges *b);
 /* Of a bridge that there is or will be; live. */
@@ -88,7 +93,7 @@ void bridge_port_set(struct bridge_port *p, const struct vswitch_port_config *cf
 void bridge_port_set_rate(struct bridge_port *p, const struct bridge_rate *rate);
 void bridge_port_set_limit(struct bridge_port *p, const struct limit *limit);
 void bridge_port_set_multicast(struct bridge_port *p, bool on);
-/* The vif that has this address as its only one; false: none takes part. */
+/* The vif that has this address as its only one, or is about to; false: none takes part. */
 bool bridges_find_owner(struct bridges *b, const char *name, const uint8_t *mac,
 			struct bridge_vif_name *out);
 /* The worker's; 0: it has ended. */

@@ -40,7 +40,8 @@ struct vif_device {
 	struct bridge_port *port;
 	char bridge[VIF_NAME_BYTES];	/* that it is on */
 	struct vif_frontend front;	/* also of one that resumable() is about */
-	struct vswitch_port_config set;	/* what the bridge has been told */
+	struct vswitch_port_config set;	/* what the bridge has been told, until it is closed */
+	bool said_taken;		/* ... that the address that it is to have is another's */
 	struct bridge_rate rate;
 	struct device_limit limit;
 	bool multicast, watches_multicast, muted;
@@ -74,6 +75,12 @@ struct bridge_rate vif_words_rate(const struct vif_device *v);
 int vif_serve(struct vif_device *v, bool *by_peer, char *why, size_t why_bytes);
 /* A predecessor served these rings, and no others. */
 bool vif_serve_left(const struct vif_device *v, const struct vif_frontend *front);
+/* What a predecessor left it with, before vif_serve(). */
+void vif_serve_recall(struct vif_device *v);
+/* For people, and for the next daemon. */
+void vif_serve_write_info(struct vif_device *v);
+/* It was served so, by us or a predecessor, and has not been closed since. */
+bool vif_serve_had(const struct vif_device *v, const char *bridge, const uint8_t *mac);
 /* Watches its front end's wishes for multicast, where they are wanted, or not any more. */
 void vif_serve_watch(struct vif_device *v);
 
@@ -94,5 +101,15 @@ void vif_wait_retry(struct vif_common *c, const char *bridge);
 void vif_wait_due(void *arg, uint32_t events);
 /* "its address ... is vif 3/0's on bridge br0" */
 void vif_wait_owner(const struct vif_device *v, char *out, size_t bytes);
+/*
+ * v->set's is another's, who was served with it and will be again: who connects now must not
+ * have it. (Of those that are served the switch knows.)
+ */
+bool vif_wait_is_taken(const struct vif_device *v);
+/*
+ * Of one that is served: whether it may have that address instead of its own now. Else it is
+ * looked at again, and whose the address is is said once.
+ */
+bool vif_wait_may_have(struct vif_device *v, const uint8_t *mac);
 
 #endif

@@ -254,9 +254,13 @@ static int vif_device_connect(struct device *d, char *why, size_t why_bytes)
 
 static int vif_device_resume(struct device *d, bool *by_peer, char *why, size_t why_bytes)
 {
-	of(d)->is_open = of(d)->journal_used = of(d)->resumed = true;
-	of(d)->not_resumed = false;
-	return vif_serve(of(d), by_peer, why, why_bytes);
+	struct vif_device *v = of(d);
+
+	if (!v->journal_used)
+		vif_serve_recall(v);
+	v->is_open = v->journal_used = v->resumed = true;
+	v->not_resumed = false;
+	return vif_serve(v, by_peer, why, why_bytes);
 }
 
 static void vif_device_stop(struct device *d, bool keep)

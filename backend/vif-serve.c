@@ -58,19 +58,19 @@ bool vif_serve_left(const struct vif_device *v, const struct vif_frontend *front
 
 /* ---- serving -------------------------------------------------------------------------------- */
 
-static void write_info(struct vif_device *v)
+void vif_serve_write_info(struct vif_device *v)
 {
 	pid_t pid = bridge_port_pid(v->port);
 	char text[INFO_BYTES], ring[RING_TEXT_BYTES], mac[24];
 	int n, rc;
 
 	ring_text(&v->front, ring);
-	vif_format_mac(v->ts.mac, mac, sizeof(mac));
+	vif_format_mac(v->set.mac, mac, sizeof(mac));
 	n = snprintf(text, sizeof(text), "version=1\npid=%d\nstarted=%llu\nsandbox=%s\nbridge=%s\n"
-		     "mac=%s\nqueues=%u\nsplit=%d\nfrontend=%s\nring=%s\n"
+		     "mac=%s\nsources=%s\nqueues=%u\nsplit=%d\nfrontend=%s\nring=%s\n"
 		     "pause-us=%llu\n", (int)pid,
 		     (unsigned long long)predecessor_start_time(pid),
-		     bridge_port_sandbox(v->port), v->bridge, mac,
+		     bridge_port_sandbox(v->port), v->bridge, mac, v->set.any_source ? "any" : "own",
 		     v->front.nr_queues, v->front.queue[0].tx_port != v->front.queue[0].rx_port,
 		     v->env.bus->otherend, ring,
 		     (unsigned long long)device_pause_us(&vif_kind, &v->env.config->rundir,
@@ -80,6 +80,61 @@ static void write_info(struct vif_device *v)
 	if (rc)
 		log_warning("%s: its info file in %s: %s", v->env.log->who,
 			    v->env.config->rundir.path, strerror(-rc));
+}
+
+static bool read_set(const struct vif_device *v, char bridge[VIF_NAME_BYTES], uint8_t *mac)
+{
+	const struct rundir *r = &v->env.config->rundir;
+	char text[24], sources[8] = "own";
+
+	rundir_read_info(r, &v->env.name, "sources", sources, sizeof(sources));
+	return !rundir_read_info(r, &v->env.name, "bridge", bridge, VIF_NAME_BYTES) &&
+	       !rundir_read_info(r, &v->env.name, "mac", text, sizeof(text)) &&
+	       !strcmp(sources, "own") && !vif_parse_mac(text, mac);
+}
+
+bool vif_serve_had(const struct vif_device *v, const char *bridge, const uint8_t *mac)
+{
+	char its_bridge[VIF_NAME_BYTES];
+	uint8_t its_mac[VIF_MAC_BYTES];
+
+	return read_set(v, its_bridge, its_mac) && !strcmp(its_bridge, bridge) &&
+	       !memcmp(its_mac, mac, sizeof(its_mac));
+}
+
+void vif_serve_recall(struct vif_device *v)
+{
+	char bridge[VIF_NAME_BYTES];
+
+	if (!read_set(v, bridge, v->set.mac))
+		memset(v->set.mac, 0, sizeof(v->set.mac));
+	if (rundir_read_info(&v->env.config->rundir, &v->env.name, "bridge", v->bridge,
+			     sizeof(v->bridge)))
+		v->bridge[0] = '\0';
+}
+
+/*
+ * Where it is to be; but while a worker of a version before has its rings, where that is:
+ * its successor waits for its end. It moves once it takes part.
+ */
+static void choose_bridge(struct vif_device *v)
+{
+	if (!v->journal_used || !bridges_are_left(v->common->bridges, v->bridge))
+		snprintf(v->bridge, sizeof(v->bridge), "%s", vif_words_bridge(v));
+}
+
+/*
+ * With the address that it had before, if it had one: whether it may have another is seen
+ * once it takes part.
+ */
+static struct vswitch_port_config port_to_join(const struct vif_device *v)
+{
+	static const uint8_t none[VIF_MAC_BYTES];
+	struct vswitch_port_config port = vif_words_port(v);
+
+	if (v->journal_used && !port.any_source && memcmp(v->set.mac, none, sizeof(none)))
+		memcpy(port.mac, v->set.mac, sizeof(port.mac));
+	return port;
 }
 
 /* A predecessor of before there were journals has left none, and nothing in flight. */
@@ -102,7 +157,7 @@ static int join(struct vif_device *v)
 	const struct figures_layout layout = vif_figures_layout(v->front.nr_queues);
 	struct bridge_vif vif = {
 		.domid = v->env.frontend_id, .devid = v->env.devid, .front = v->front,
-		.port = vif_words_port(v), .rate = vif_words_rate(v), .limit = v->limit.limit,
+		.port = port_to_join(v), .rate = vif_words_rate(v), .limit = v->limit.limit,
 	};
 	int rc = open_journal(v, &journal_fd);
 
@@ -113,7 +168,9 @@ static int join(struct vif_device *v)
 	v->set = vif.port;
 	v->rate = vif.rate;
 	v->multicast = v->front.multicast_control;
-	snprintf(v->bridge, sizeof(v->bridge), "%s", vif_words_bridge(v));
+	choose_bridge(v);
+	if (v->env.bus->state == XenbusStateInitWait && vif_wait_is_taken(v))
+		return -EADDRINUSE;
 	rc = bridges_join(v->common->bridges, v->bridge, &vif, journal_fd, figures_fd,
 			  &port_events, v, &v->port);
 	if (rc)
@@ -129,7 +186,7 @@ static void on_added(void *arg)
 	device_limit_tell(&v->limit, &v->env, v->resumed);
 	v->resumed = false;
 	vif_wait_end(v);
-	write_info(v);
+	vif_serve_write_info(v);
 	v->env.changed(v->env.arg);
 }
 
@@ -251,7 +308,9 @@ int vif_serve(struct vif_device *v, bool *by_peer, char *why, size_t why_bytes)
 		return -EOPNOTSUPP;
 	}
 	rc = join(v);
-	if (rc)
+	if (rc == -EADDRINUSE)
+		vif_wait_owner(v, why, why_bytes);
+	else if (rc)
 		snprintf(why, why_bytes, "no worker process could be started for bridge "
 			 "%s: %s", v->bridge, strerror(-rc));
 	else

@@ -63,15 +63,63 @@ void vif_wait_retry(struct vif_common *c, const char *bridge)
 	arm(c);
 }
 
-void vif_wait_owner(const struct vif_device *v, char *out, size_t bytes)
+/* Who will be served with it again: between two workers, or two daemons. */
+static bool find_former_owner(const struct vif_device *v, const uint8_t *mac,
+			      struct bridge_vif_name *out)
+{
+	for (const struct vif_device *o = v->common->devices; o; o = o->next)
+		if (o != v && !o->port && !o->failed && vif_serve_had(o, v->bridge, mac)) {
+			*out = (struct bridge_vif_name){ o->env.frontend_id, o->env.devid };
+			return true;
+		}
+	return false;
+}
+
+static bool find_owner(const struct vif_device *v, const uint8_t *mac, struct bridge_vif_name *out)
+{
+	return bridges_find_owner(v->common->bridges, v->bridge, mac, out) ||
+	       find_former_owner(v, mac, out);
+}
+
+static void say_owner(const struct vif_device *v, const uint8_t *address, char *out, size_t bytes)
 {
 	struct bridge_vif_name owner;
 	char mac[24], who[40] = "another's";
 
-	if (bridges_find_owner(v->common->bridges, v->bridge, v->set.mac, &owner))
+	if (find_owner(v, address, &owner))
 		snprintf(who, sizeof(who), "vif %u/%u's", owner.domid, owner.devid);
-	vif_format_mac(v->set.mac, mac, sizeof(mac));
+	vif_format_mac(address, mac, sizeof(mac));
 	snprintf(out, bytes, "its address %s is %s on bridge %s", mac, who, v->bridge);
+}
+
+void vif_wait_owner(const struct vif_device *v, char *out, size_t bytes)
+{
+	say_owner(v, v->set.mac, out, bytes);
+}
+
+bool vif_wait_is_taken(const struct vif_device *v)
+{
+	struct bridge_vif_name owner;
+
+	return !v->set.any_source && find_former_owner(v, v->set.mac, &owner);
+}
+
+bool vif_wait_may_have(struct vif_device *v, const uint8_t *mac)
+{
+	struct bridge_vif_name owner;
+	char text[REASON_BYTES];
+
+	if (!find_owner(v, mac, &owner)) {
+		v->said_taken = false;
+		return true;
+	}
+	say_owner(v, mac, text, sizeof(text));
+	if (!v->said_taken)
+		log_peer_at(v->env.log, LOG_LEVEL_WARNING, "%s: it keeps the one that it has", text);
+	v->said_taken = true;
+	v->retry_at_ms = now_ms() + RETRY_MS;
+	arm(v->common);
+	return false;
 }
 
 static bool is_short(const struct failure *why)

@@ -131,11 +131,20 @@ struct bridge_rate vif_words_rate(const struct vif_device *v)
 static void pass_on_port(struct vif_device *v)
 {
 	struct vswitch_port_config port = vif_words_port(v);
+	bool other = memcmp(port.mac, v->set.mac, sizeof(port.mac)) ||
+		     port.any_source != v->set.any_source;
 
+	if (!port.any_source && other && !vif_wait_may_have(v, port.mac)) {
+		memcpy(port.mac, v->set.mac, sizeof(port.mac));
+		port.any_source = v->set.any_source;
+		other = false;
+	}
 	if (!memcmp(&port, &v->set, sizeof(port)))
 		return;
 	v->set = port;
 	bridge_port_set(v->port, &port);
+	if (other)
+		vif_serve_write_info(v);
 	log_peer_at(v->env.log, LOG_LEVEL_INFO, "its port on %s is set anew", v->bridge);
 }
 
@@ -161,9 +170,13 @@ static void pass_on_multicast(struct vif_device *v)
 	bridge_port_set_multicast(v->port, on);
 }
 
-/* Once it has left, it is as after a restart: lifecycle.h resumes it, elsewhere. */
+/*
+ * Once it has left, it is as after a restart: lifecycle.h resumes it, elsewhere, with the
+ * address that it is to have there.
+ */
 static void move(struct vif_device *v)
 {
+	v->set = vif_words_port(v);
 	log_peer_at(v->env.log, LOG_LEVEL_INFO, "moves from %s to %s", v->bridge,
 		    vif_words_bridge(v));
 	v->is_ready = false;

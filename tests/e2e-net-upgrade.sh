@@ -126,6 +126,36 @@ meanwhile forgets-copy-deaf "request-rx-copy is 0 or missing"
 meanwhile take-ring "cannot map"
 meanwhile take-port "cannot bind"
 
+# in_gap: what standard input says is done after the old version's last look, and before the
+# new one's first; then all is back with the version that is installed.
+cp "$broken" "$tmp/netback-gap"
+in_gap()
+{
+	cat >"$tmp/netback-gap.sh"
+	"$paravane" upgrade netback --program "$tmp/netback-gap" >"$tmp/out" 2>&1 ||
+		fail "upgrade: $(cat "$tmp/out"; tail -5 "$tmp/log")"
+}
+back_from_gap()
+{
+	"$paravane" upgrade netback --program "$PWD/paravane-netback" >"$tmp/out" 2>&1 ||
+		fail "upgrade: $(cat "$tmp/out"; tail -5 "$tmp/log")"
+}
+
+say "an interface is to be on another bridge, meanwhile"
+is_on() { [ "$(info "$1" bridge)" = "$2" ]; }
+in_gap <<END
+xenstore-write $(back_dir "$b")/bridge other $(back_dir "$p")/bridge alone
+END
+wait_for $wait_s is_on "$b" other && wait_for $wait_s is_on "$p" alone || fail "they do not move: $(tail -5 "$tmp/log")"
+for guest in $a $b $p $q; do
+	node_is "$(back_dir "$guest")/state" 4 || fail "guest $guest was told: $(grep "vif $guest/0" "$tmp/log" | tail -5)"
+done
+wait_for $wait_s meets "$b" "$q" || fail "b is not on its new bridge"
+xenstore-write "$(back_dir "$b")/bridge" br0
+xenstore-write "$(back_dir "$p")/bridge" other
+wait_for $wait_s meets "$a" "$b" && wait_for $wait_s meets "$p" "$q" || fail "they do not come back"
+back_from_gap
+
 refuses()
 {
 	"$paravane" upgrade netback --program "$2" >"$tmp/out" 2>&1

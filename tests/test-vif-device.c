@@ -467,6 +467,24 @@ static void test_wait_ends(void)
 	teardown();
 }
 
+/* And the next daemon knows whose it is, whichever it sees first. */
+static void test_wait_goes_on(void)
+{
+	setup("");
+	config.address_ms = 10 * DEADLINE_MS;
+	UNIT_OK(comes_with_same());
+	end_daemon();
+	start_daemon();
+	UNIT_OK(pump_until(ERROR("4"), "98 its address 00:16:3e:00:00:03 is vif 3/0's on bridge br0: "
+			   "waits for it"));
+	UNIT_OK(will_be_told("br0 add 3/0 again\n"));
+	pump_quiet();
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	put_front("3", "state", "5");
+	UNIT_OK(back_reaches("4", "4"));
+	teardown();
+}
+
 int main(void)
 {
 	static const struct unit_test tests[] = {
@@ -490,6 +508,7 @@ int main(void)
 		{ "waits until who has it has another", test_address_changes },
 		{ "waits in vain", test_address_is_kept },
 		{ "the wait is given up", test_wait_ends },
+		{ "the next daemon has the address wait", test_wait_goes_on },
 	};
 
 	return world_run("vif-device", tests, UNIT_LEN(tests));

@@ -102,6 +102,52 @@ static void test_waits_for_mac(void)
 	teardown();
 }
 
+/* 4 is to have 3's address: it keeps its own, whoever serves them, until it is free. */
+static void test_address_of_another(void)
+{
+	static const char *const words = "its address 00:16:3e:00:00:03 is vif 3/0's on bridge br0: "
+					 "it keeps the one that it has";
+	FILE *file = tmpfile();
+	int saved = dup(STDERR_FILENO);
+
+	setup("");
+	UNIT_OK(connects("3", "br0"));
+	UNIT_OK(connects("4", "br0"));
+	pump_quiet();
+	told();
+	dup2(fileno(file), STDERR_FILENO);
+	log_open("test", LOG_LEVEL_WARNING);
+	put_back("4", "mac", "00:16:3e:00:00:03");
+	UNIT_EQ(said(file, words), 1);
+	UNIT_STREQ(told(), "");
+	/* What else changes does, and nobody hears of the address again. */
+	put_back("4", "vlan", "7");
+	UNIT_OK(will_be_told("br0 set"));
+	UNIT_EQ(said(file, words), 1);
+	UNIT_STREQ(told(), "br0 set mode 0 vlan 7 isolated 0\n");
+	UNIT_OK(kill_worker_of("3"));
+	UNIT_OK(will_be_told("br0 add 3/0 again\n") && will_be_told("br0 add 4/0 again\n"));
+	pump_quiet();
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	UNIT_STREQ(fake_xs_get(BACK("4") "state"), "4");
+	end_daemon();
+	told();
+	start_daemon();
+	UNIT_OK(will_be_told("br0 add 3/0 again\n") && will_be_told("br0 add 4/0 again\n"));
+	pump_quiet();
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	UNIT_STREQ(fake_xs_get(BACK("4") "state"), "4");
+	told();
+	put_front("3", "state", "5");
+	UNIT_OK(back_reaches("3", "6"));
+	UNIT_OK(will_be_told("br0 set mode 0 vlan 7 isolated 0\n"));
+	UNIT_EQ(said(file, words), 2);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	fclose(file);
+	teardown();
+}
+
 static const struct {
 	const char *key, *value, *words, *good;
 } bad[] = {
@@ -247,6 +293,7 @@ int main(void)
 		{ "a vif moves between bridges", test_moves },
 		{ "bad words of tool stack and front end", test_bad_words },
 		{ "waits for the address", test_waits_for_mac },
+		{ "an address that another has", test_address_of_another },
 		{ "bad words while it is served", test_bad_while_served },
 		{ "it goes, with bad words", test_goes_with_bad_words },
 		{ "the next daemon finds bad words", test_bad_for_next_daemon },

@@ -151,12 +151,14 @@ const char *told(void)
 bool error_has(const char *id, const char *words)
 {
 	char path[80];
-	const char *text;
+	const char *text = NULL;
 
 	snprintf(path, sizeof(path), "/local/domain/0/error/backend/vif/%s/0/error", id);
-	text = fake_xs_get(path);
-	if (text && strstr(text, words))
-		return true;
+	for (uint64_t until = now_ms() + DEADLINE_MS; now_ms() < until; evloop_turn(loop, 10)) {
+		text = fake_xs_get(path);
+		if (text && strstr(text, words))
+			return true;
+	}
 	fprintf(stderr, "\nerror is '%s', expected '%s' in it", text ? text : "(none)", words);
 	return false;
 }

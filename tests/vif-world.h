@@ -45,6 +45,7 @@ bool connects(const char *id, const char *bridge);
 const char *told(void);
 /* What told() will say has that in it. */
 bool will_be_told(const char *words);
+/* Or will have, or not any more. */
 bool error_has(const char *id, const char *words);
 bool error_goes(const char *id);
 /* How often the log says words, since it goes into file. */
