@@ -362,10 +362,19 @@ static void take_port_message(struct bridge *b, struct bridge_port *p,
 		p->flip_ended = true;
 		break;
 	case BRIDGE_REFUSED:
+		/* Who is let go may join again at once: not as fast as a worker says so. */
+		if (p->info.is_added) {
+			kill_worker(b, "refuses whom it has added");
+			break;
+		}
 		let_go(p, &msg->failure);
 		stop_if_empty(b);
 		break;
 	case BRIDGE_REMOVED:
+		if (!p->leaving) {
+			kill_worker(b, "has removed whom it was not to");
+			break;
+		}
 		let_go(p, p->is_broken ? &p->failure : NULL);
 		stop_if_empty(b);
 		break;

@@ -8,6 +8,7 @@
  *	crash		ends after ADDED	deaf	does not hear REMOVE
  *	flip-ended	FLIP_ENDED, thrice, after ADDED, of uplinks too
  *	garbage		no message, after ADDED	short	refuses every port, for want of room
+ *	removes		REMOVED, after ADDED	regrets	REFUSED, after ADDED
  *
  * A vif's journal is marked, and "again" noted when it was. An address is refused, as of a switch, to the second who comes with it.
  *
@@ -130,6 +131,10 @@ static void add(const struct bridge_msg *msg, int journal)
 		exit(9);
 	if (!strcmp(stub, "garbage") && write(BRIDGE_FD, "garbage", 7) != 7)
 		exit(1);
+	if (!strcmp(stub, "removes"))
+		say(BRIDGE_REMOVED, msg->port, NULL);
+	if (!strcmp(stub, "regrets"))
+		say(BRIDGE_REFUSED, msg->port, "it has been added");
 	if (!strcmp(stub, "broken"))
 		say(BRIDGE_BROKEN, msg->port, "its tx ring is nonsense");
 }

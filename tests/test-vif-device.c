@@ -97,6 +97,8 @@ static void test_failures(void)
 		{ "broken", "tx ring is nonsense" },
 		{ "crash", "exited with status 9" },
 		{ "garbage", "ended by signal 9" },
+		{ "removes", "ended by signal 9" },
+		{ "regrets", "ended by signal 9" },
 	};
 
 	for (size_t i = 0; i < UNIT_LEN(row); i++) {
