@@ -27,6 +27,7 @@ struct uplink_port {
 	struct switch_uplink want, is;	/* as read; as it was joined */
 	bool wanted, was_wanted;	/* ... at the look before */
 	struct uplink *uplink;
+	bool inherited;			/* ... is a version's before, and nobody of ours serves it yet */
 	struct bridge_port *port;	/* NULL: it does not take part */
 	struct crashes crashes;		/* of its workers */
 	char why[WHY_BYTES];		/* why it does not, as last said */
@@ -80,6 +81,7 @@ static void on_added(void *arg)
 	struct uplink_port *u = arg;
 
 	u->why[0] = '\0';
+	u->inherited = false;
 	log_info("bridge %s: uplink %s%s%s", u->bridge, u->is.ifname,
 		 *u->is.bridge ? " in " : "", u->is.bridge);
 }
@@ -89,6 +91,8 @@ static void close_device(struct uplink_port *u)
 	uplink_close(u->uplink);
 	u->uplink = NULL;
 }
+
+static void not_taken_over(struct uplink_port *u, const char *why);
 
 static void on_gone(void *arg, const struct failure *why)
 {
@@ -101,6 +105,8 @@ static void on_gone(void *arg, const struct failure *why)
 		look_again(u->all, 0);
 		return;
 	}
+	if (why)
+		not_taken_over(u, why->reason);
 	close_device(u);
 	if (why)
 		complain(u, why->reason);
@@ -138,12 +144,26 @@ static int open_uplink(struct uplink_port *u, const struct uplink_config *cfg, c
 	fd = takeover_take(t, TAKEOVER_UPLINK, title, &state);
 	if (fd < 0)
 		return uplink_open(cfg, &u->uplink, why, why_bytes);
-	rc = uplink_adopt(cfg, fd, (int)state, &u->uplink);
-	if (rc) {
-		snprintf(why, why_bytes, "%s", strerror(-rc));
+	rc = uplink_adopt(cfg, fd, (int)state, &u->uplink, why, why_bytes);
+	u->inherited = !rc;
+	if (rc)
 		close(fd);
-	}
 	return rc;
+}
+
+/*
+ * With the version before it goes on, if there is one: before it is taken out of its bridge.
+ */
+static void not_taken_over(struct uplink_port *u, const char *why)
+{
+	char text[TAKEOVER_REASON_BYTES];
+
+	if (!u->inherited)
+		return;
+	snprintf(text, sizeof(text), "bridge %.40s: uplink %.15s: %.150s", u->bridge,
+		 u->want.ifname, why);
+	takeover_return(bridges_takeover(u->all->bridges), text);
+	u->inherited = false;
 }
 
 static void start(struct uplink_port *u)
@@ -170,6 +190,7 @@ static void start(struct uplink_port *u)
 		u->is = u->want;
 		return;
 	}
+	not_taken_over(u, why);
 	close_device(u);
 	u->port = NULL;
 	complain(u, why);

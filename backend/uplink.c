@@ -196,6 +196,18 @@ static int port_request(const struct uplink *u, unsigned long request)
 	return ioctl(u->sock, request, &ifr) ? -errno : 0;
 }
 
+/* The one of that index. */
+static int leave_linux(const struct uplink *u, uint32_t master)
+{
+	struct ifreq ifr = { .ifr_ifindex = (int)if_nametoindex(u->ifname) };
+	char name[IFNAMSIZ];
+
+	if (!if_indextoname(master, name))
+		return -errno;
+	memcpy(ifr.ifr_name, name, sizeof(ifr.ifr_name));
+	return ioctl(u->sock, SIOCBRDELIF, &ifr) ? -errno : 0;
+}
+
 /* -ENODEV: no such interface, -EOPNOTSUPP: it is no bridge. */
 static int join_linux(struct uplink *u, const struct why *why)
 {
@@ -329,19 +341,46 @@ int uplink_open(const struct uplink_config *cfg, struct uplink **out, char *text
 	return 0;
 }
 
-int uplink_adopt(const struct uplink_config *cfg, int fd, int state, struct uplink **out)
+/*
+ * Its bridge may be another by now, or its administrator or another version may have taken it
+ * out. Which of Open vSwitch's bridges it is in nobody but that could say.
+ */
+static int settle(struct uplink *u, uint32_t mtu_bytes, const struct why *why)
 {
+	uint32_t master = ask_master(u->ifname);
+	int rc = set_mtu(u, mtu_bytes, why);
+
+	if (rc || (u->joined == JOINED_OVS && master && *u->bridge))
+		return rc;
+	if (u->joined == JOINED_LINUX && master && master != if_nametoindex(u->bridge)) {
+		rc = leave_linux(u, master);
+		if (rc)
+			return fail(why, rc, "%s does not leave its bridge: %s", u->ifname,
+				    strerror(-rc));
+		u->joined = JOINED_NONE;
+	}
+	return join(u, why);
+}
+
+int uplink_adopt(const struct uplink_config *cfg, int fd, int state, struct uplink **out,
+		 char *text, size_t bytes)
+{
+	const struct why why = { text, bytes };
 	struct uplink *u = calloc(1, sizeof(*u));
+	int rc;
 
 	if (!u)
-		return -ENOMEM;
+		return fail(&why, -ENOMEM, "out of memory");
 	snprintf(u->ifname, sizeof(u->ifname), "%s", cfg->ifname);
 	snprintf(u->bridge, sizeof(u->bridge), "%s", cfg->bridge ? cfg->bridge : "");
 	u->joined = state == JOINED_LINUX || state == JOINED_OVS ? (enum joined)state : JOINED_NONE;
 	u->sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (u->sock < 0) {
+	rc = u->sock < 0 ? fail(&why, -errno, "no socket: %s", strerror(errno)) :
+			   settle(u, cfg->mtu_bytes, &why);
+	if (rc) {
+		close_fd(&u->sock);
 		free(u);
-		return -errno;
+		return rc;
 	}
 	u->fd = fd;
 	u->offloads = !ioctl(fd, TUNSETOFFLOAD, (unsigned long)OFFLOADS);

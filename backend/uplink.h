@@ -38,10 +38,11 @@ struct uplink_config {
 int uplink_open(const struct uplink_config *cfg, struct uplink **out, char *why, size_t bytes);
 /*
  * The same device, from a version of this program before: its descriptor, which becomes the
- * uplink's, and what uplink_state() said then. -ENOMEM; -errno of the device: it stays the
- * caller's.
+ * uplink's, and what uplink_state() said then. It is in its bridge then, whichever it was in.
+ * -errno: it stays the caller's; why as above.
  */
-int uplink_adopt(const struct uplink_config *cfg, int fd, int state, struct uplink **out);
+int uplink_adopt(const struct uplink_config *cfg, int fd, int state, struct uplink **out,
+		 char *why, size_t bytes);
 int uplink_state(const struct uplink *u);
 /* Out of the bridge that it was put in. Accepts NULL. */
 void uplink_close(struct uplink *u);

@@ -3,11 +3,12 @@
  * As broken-blkback.c, of the net back end:
  *
  *	worker	its workers crash at once	port	when they are given an interface
- *	journal	its journals are of another format
+ *	journal	its journals are of another format	uplink	they take no uplink
  *	gap	none of these: before it looks at anything, its file's name with .sh is run
  *
  * Hides: nothing.
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,12 @@ int __real_netback_add_vif(struct netback *nb, const struct netback_vif *cfg, ui
 			   char *why, size_t why_bytes);
 int __wrap_netback_add_vif(struct netback *nb, const struct netback_vif *cfg, uint32_t *out,
 			   char *why, size_t why_bytes);
+int __real_netback_add_uplink(struct netback *nb, int fd, bool offloads,
+			      const struct vswitch_port_config *port, struct log_peer *log,
+			      uint32_t *out);
+int __wrap_netback_add_uplink(struct netback *nb, int fd, bool offloads,
+			      const struct vswitch_port_config *port, struct log_peer *log,
+			      uint32_t *out);
 const char *__real_upgrade_refuses(const char *formats, uint32_t journal_version, char *why,
 				   size_t why_bytes);
 const char *__wrap_upgrade_refuses(const char *formats, uint32_t journal_version, char *why,
@@ -69,6 +76,14 @@ int __wrap_netback_add_vif(struct netback *nb, const struct netback_vif *cfg, ui
 	if (is("port"))
 		__builtin_trap();
 	return __real_netback_add_vif(nb, cfg, out, why, why_bytes);
+}
+
+int __wrap_netback_add_uplink(struct netback *nb, int fd, bool offloads,
+			      const struct vswitch_port_config *port, struct log_peer *log,
+			      uint32_t *out)
+{
+	return is("uplink") ? -ENOMEM :
+	       __real_netback_add_uplink(nb, fd, offloads, port, log, out);
 }
 
 const char *__wrap_upgrade_refuses(const char *formats, uint32_t journal_version, char *why,

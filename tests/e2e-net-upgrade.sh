@@ -156,6 +156,29 @@ xenstore-write "$(back_dir "$p")/bridge" other
 wait_for $wait_s meets "$a" "$b" && wait_for $wait_s meets "$p" "$q" || fail "they do not come back"
 back_from_gap
 
+if [ -n "$host" ]; then
+	say "its uplink is to be in another bridge, or somebody took it out, meanwhile"
+	in_lan() { ip -o link show dev up0 | grep -q "mtu $2 .*master $1 "; }
+	ip link add lan1 type bridge && ip link set lan1 up || fail "no bridge"
+	in_gap <<END
+xenstore-write /local/domain/0/paravane-bridge/other/uplink/up0/bridge lan1
+xenstore-write /local/domain/0/paravane-bridge/other/uplink/up0/mtu 1400
+END
+	wait_for $wait_s in_lan lan1 1400 || fail "the uplink is elsewhere: $(ip -o link show dev up0)"
+	back_from_gap
+	wait_for $wait_s in_lan lan1 1400 || fail "the uplink is elsewhere: $(ip -o link show dev up0)"
+	in_gap <<END
+ip link set up0 nomaster
+xenstore-write /local/domain/0/paravane-bridge/other/uplink/up0/mtu 1500
+END
+	wait_for $wait_s in_lan lan1 1500 || fail "the uplink is in none: $(ip -o link show dev up0)"
+	back_from_gap
+	"$paravane" bridge uplink add other up0 bridge=lan0 || fail "no uplink"
+	wait_for $wait_s in_lan lan0 1500 && wait_for $wait_s meets "$p" 99 ||
+		fail "the uplink does not come back: $(ip -o link show dev up0)"
+	port=$(ip -o link show dev up0)
+fi
+
 refuses()
 {
 	"$paravane" upgrade netback --program "$2" >"$tmp/out" 2>&1
@@ -164,14 +187,17 @@ refuses()
 	[ "$(readlink "/proc/$daemon/exe")" = "$PWD/paravane-netback" ] || fail "the daemon is another"
 	wait_for $wait_s meets "$a" "$b" && wait_for $wait_s meets "$p" "$q" ||
 		fail "the guests do not talk any more: $(tail -5 "$tmp/log")"
+	[ -z "$host" ] || wait_for $wait_s meets "$p" 99 || fail "the uplink's host is not reached"
+	same_port || fail "the uplink has changed: $(ip -o link show dev up0), was $port"
 }
 say "to what cannot take over"
-for how in worker port journal; do
+for how in worker port journal uplink; do
 	cp "$broken" "$tmp/broken-$how"
 done
 refuses 'journals of the running version are of format 1, expected 2' "$tmp/broken-journal"
 refuses 'ended by signal 9' "$tmp/broken-worker"
 refuses 'ended by signal 4' "$tmp/broken-port"
+[ -z "$host" ] || refuses 'uplink up0: Cannot allocate memory' "$tmp/broken-uplink"
 
 for guest in $a $b $p $q; do
 	halt_net "$guest"
