@@ -321,6 +321,9 @@ static void on_ended(void *arg, bool killed, const char *how)
 	} else
 		log_debug("bridge %s: its worker has ended", b->name);
 	bridge_end_questions(b, &why);
+	/* One of a version before may have their rings yet: who joins anew must find them free. */
+	former_free(b->former);
+	b->former = NULL;
 	/* Its rings are unmapped by its end, so for a port that leaves all is well. */
 	while ((p = b->ports))
 		let_go(p, p->is_broken ? &p->failure : p->leaving ? NULL : &why);

@@ -199,6 +199,20 @@ refuses 'ended by signal 9' "$tmp/broken-worker"
 refuses 'ended by signal 4' "$tmp/broken-port"
 [ -z "$host" ] || refuses 'uplink up0: Cannot allocate memory' "$tmp/broken-uplink"
 
+# Its workers are replaced by such as die while those of before have their rings yet, and there
+# is no version to go back to any more.
+say "a worker dies before the one that it is to succeed"
+cp "$broken" "$tmp/netback-once"
+"$paravane" upgrade netback --program "$tmp/netback-once" >"$tmp/out" 2>&1 || fail "upgrade: $(cat "$tmp/out")"
+: >"$tmp/netback-once.once"
+expect 1 "$paravane" upgrade netback --program "$tmp/broken-worker" >"$tmp/out" 2>&1
+[ ! -e "$tmp/netback-once.once" ] || fail "no worker has died"
+wait_for $wait_s meets "$a" "$b" && wait_for $wait_s meets "$p" "$q" ||
+	fail "the guests do not talk any more: $(tail -5 "$tmp/log")"
+for guest in $a $b $p $q; do
+	node_is "$(back_dir "$guest")/state" 4 || fail "guest $guest was told: $(grep "vif $guest/0" "$tmp/log" | tail -5)"
+done
+
 for guest in $a $b $p $q; do
 	halt_net "$guest"
 	back_reaches "$guest" 6
