@@ -48,7 +48,10 @@ static void say_unheard(struct backend_device *d, int err)
 	d->said_unheard = err;
 }
 
-/* Each watch begins with an event, which is not its front end's. */
+/*
+ * Each watch begins with an event, which is not its front end's. Without one nothing new begins;
+ * what is in use is looked at by and by (say_unheard()), and listened to when that can be.
+ */
 static void listen(struct backend_device *d)
 {
 	char token[FRONT_TOKEN_BYTES];
@@ -57,10 +60,10 @@ static void listen(struct backend_device *d)
 	device_front_token(token, d->frontend_id, d->devid);
 	rc = xenbus_watch_otherend(&d->bus, token);
 	say_unheard(d, -rc);
-	d->linked = !rc;
-	d->front_muted = false;
-	d->front_free = d->linked;
-	if (d->env.kind->listen)
+	d->linked = !rc || d->bus.state != XenbusStateInitialising;
+	d->front_muted = rc;
+	d->front_free = !rc;
+	if (!rc && d->env.kind->listen)
 		d->front_free += d->env.kind->listen(d->device, true);
 }
 

@@ -3,6 +3,7 @@
  * Interfaces from the tool stack's first word to the last, as the net back end's
  * supervisor keeps them: bridges and their workers, every way in which a worker fails.
  */
+#include <errno.h>
 #include "bridge-serve.h"
 #include "vif-world.h"
 
@@ -294,6 +295,29 @@ static void test_next_daemon(void)
 	teardown();
 }
 
+/* Nor does it matter whether its front end can be heard: it is looked at. */
+static void test_next_daemon_unheard(void)
+{
+	setup("");
+	UNIT_OK(connects("3", "br0"));
+	end_daemon();
+	told();
+	start_daemon();
+	fake_xs_refuse_watches(E2BIG);
+	UNIT_OK(will_be_told("br0 add 3/0 again\n"));
+	UNIT_OK(error_has("3", "no watch on /local/domain/3/device/vif/0"));
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	put_front("3", "state", "5");
+	UNIT_OK(back_reaches("3", "6"));
+	fake_xs_refuse_watches(0);
+	UNIT_OK(error_goes("3"));
+	put_front("3", "state", "1");
+	UNIT_OK(back_reaches("3", "2"));
+	front_publish("3");
+	UNIT_OK(back_reaches("3", "4"));
+	teardown();
+}
+
 /* What its front end says between the look and what comes of it is too late for that. */
 static void test_resumed_as_seen(void)
 {
@@ -502,6 +526,7 @@ int main(void)
 		{ "the end of flip", test_flip_ended },
 		{ "the end of flip, of an uplink", test_flip_ended_of_uplink },
 		{ "the next daemon goes on", test_next_daemon },
+		{ "the next daemon does not hear its front end", test_next_daemon_unheard },
 		{ "what it goes on with was read once", test_resumed_as_seen },
 		{ "another back end's device is left alone", test_not_ours },
 		{ "a domain dies", test_dead_domain },
