@@ -112,8 +112,9 @@ done
 worker=0
 "$LOCALXEN" fail --clear
 wait_for $wait_s succeeded "$a" "$b" || fail "nobody goes on: $(tail -5 "$tmp/log")"
+has_room() { ! no_room "$1"; }
 for guest in $a $b; do
-	! no_room "$guest" || fail "$guest: its reason stays"
+	wait_for $wait_s has_room "$guest" || fail "$guest: its reason stays"
 done
 kill -0 $sender && kill -0 $receiver || fail "a front end has ended: $(cat "$tmp/stream-$a" "$tmp/stream-$b")"
 
