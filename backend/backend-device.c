@@ -174,6 +174,8 @@ static int do_open(struct backend_device *d)
 	char why[WHY_BYTES] = "";
 	int rc = d->env.kind->open_store(d->device, why, sizeof(why));
 
+	if (rc == DEVICE_LOOK_AGAIN)
+		return -EAGAIN;
 	return rc ? refuse(d, rc, why) : to_init_wait(d);
 }
 
@@ -303,6 +305,8 @@ static int do_resume(struct backend_device *d)
 	bool by_peer = false;
 	int rc = d->env.kind->resume(d->device, &by_peer, why, sizeof(why));
 
+	if (rc == DEVICE_LOOK_AGAIN)
+		return -EAGAIN;
 	if (rc && by_peer)
 		return refuse(d, rc, why);
 	if (rc && d->inherited)

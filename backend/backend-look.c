@@ -217,6 +217,8 @@ int backend_look(struct backend_device *d, struct lifecycle_view *v)
 	}
 	v->back = d->linked ? d->bus.state : XenbusStateUnknown;
 	rc = look_front(d, &v->front);
+	v->refused = d->refused;
+	v->refused_inputs = d->refused_inputs;
 	if (!rc)
 		rc = d->env.kind->look(d->device, v, why, sizeof(why));
 	if (rc)
@@ -226,7 +228,7 @@ int backend_look(struct backend_device *d, struct lifecycle_view *v)
 	v->close_overdue = close_overdue(d, v);
 	v->unseen = is_unseen(d, v);
 	v->removes = d->env.config->driver_domain;
-	v->refused = d->refused && d->refused_inputs == d->env.kind->inputs(d->device);
+	v->refused &= v->refused_inputs == d->env.kind->inputs(d->device);
 	say_missing(d, v, why);
 	if (v->front != XenbusStateInitialised && v->front != XenbusStateConnected)
 		d->front_ready_ms = 0;

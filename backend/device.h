@@ -91,7 +91,8 @@ struct device_kind {
 	/*
 	 * Reads what the tool stack says, and fills in the view: online, complete,
 	 * script_*, worker, ready, failed, resumable, not_resumed, differs, resized, put_off (view
-	 * has exists, back and front already). What changed for whatever serves it is passed on here.
+	 * has exists, back, front and what was refused already). What changed for whatever serves
+	 * it is passed on here.
 	 * Incomplete: why says what is missing. -errno: the store did not answer.
 	 */
 	int (*look)(struct device *d, struct lifecycle_view *view, char *why,
@@ -103,6 +104,7 @@ struct device_kind {
 
 	/* Publishes what does not depend on the hotplug script. */
 	int (*announce)(struct device *d);
+	/* This and resume() may say DEVICE_LOOK_AGAIN. */
 	int (*open_store)(struct device *d, char *why, size_t why_bytes);
 	bool (*is_open)(const struct device *d);
 	int (*connect)(struct device *d, char *why, size_t why_bytes);
@@ -142,6 +144,9 @@ struct device_kind {
 	/* The device has been closed, or has gone: failures and run files are over. */
 	void (*closed)(struct device *d);
 };
+
+/* What a step needs has changed since look(): that is wanted again, at once. No errno. */
+#define DEVICE_LOOK_AGAIN (-4096)
 
 #define KIND_TOKEN "kind "
 /*

@@ -26,6 +26,7 @@
 #define PV_LIFECYCLE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <xen/io/xenbus.h>
 
 enum lifecycle_worker {		/* what serves the device */
@@ -46,6 +47,7 @@ struct lifecycle_view {
 	enum lifecycle_worker worker;
 	bool ready;			/* the backing store is open and published */
 	bool refused;			/* tried as things stand, and failed */
+	uint64_t refused_inputs;	/* for these words of the tool stack's */
 	bool failed;			/* what served it gave up: error is written */
 	bool resumable;			/* a predecessor's journal fits the front end */
 	bool not_resumed;		/* what was to go on with it has ended, for want of

@@ -100,7 +100,8 @@ static void on_retry(void *arg, uint32_t events)
 	if (r->say_open) {
 		r->say_open = false;
 		r->open_said = true;
-		r->events->opened(r->arg, r->open_err, r->why);
+		if (r->events && r->events->opened)
+			r->events->opened(r->arg, r->open_err, r->why);
 		return;		/* it may be gone */
 	}
 	step(r);
@@ -310,7 +311,7 @@ static void take_connection(struct remote *r, int fd)
 	l->fd = fd;
 	l->state = LINK_UP;
 	r->server_used = true;
-	if (r->events)
+	if (r->events && r->events->connected)
 		r->events->connected(r->arg, r->dial_queue, ++l->number, fd);
 }
 

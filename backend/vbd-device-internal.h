@@ -51,6 +51,35 @@ struct vbd_mirror {
 	uint64_t began_ms, said_ms, said_copied, speed;
 };
 
+/*
+ * A server that is asked for an image before that is opened, since opening it takes as long as
+ * the server takes. It is for this name, mode and cache alone: vbd_server_take() gives it to no
+ * other image, and what is not wanted any more is forgotten.
+ */
+struct vbd_asked {
+	char name[PATH_BYTES];		/* "": nothing is asked */
+	struct storage storage;
+	enum vbd_cache cache;
+	bool read_only;
+	bool patient;			/* a front end goes on with it, and waits */
+	bool waits;			/* another device's, of the same image, is leaving */
+	struct remote *remote;		/* NULL: waits, or err */
+	bool known;			/* it has answered */
+	bool said;			/* that it does not, in the error node */
+	int err;			/* or why not */
+	char why[256];
+};
+
+/*
+ * The server of an image that has been released, until it has ended: it may still write, so
+ * the image's lock is kept with it, and nothing is opened.
+ */
+struct vbd_leaving {
+	struct remote *remote;		/* NULL: none */
+	char name[PATH_BYTES];		/* the image's */
+	int fd;				/* with its lock; -1 */
+};
+
 struct vbd_device {
 	struct device device;
 	struct device_env env;
@@ -65,25 +94,11 @@ struct vbd_device {
 	uint64_t published_sectors;	/* features.sectors may be newer */
 	char image[PATH_BYTES];
 	uint64_t medium;		/* device_hash() of what was to be opened, even in vain */
-	/*
-	 * Of an image behind a server: asked for before the image is opened, and kept
-	 * until it is released.
-	 */
-	struct storage storage;		/* of ts, where storage_is_remote() */
+	/* Of an image that is open; remote: its server, NULL where the image is here. */
+	struct storage storage;
 	struct remote *remote;
-	char remote_name[PATH_BYTES];
-	bool remote_known;		/* it has answered */
-	bool remote_said;		/* that it does not, in the error node */
-	int remote_err;			/* or why not; until open_store() has said it */
-	char remote_why[256];
-	/*
-	 * The server of an image that has been released, until it has ended: it may still
-	 * write, so the image's lock is kept with it, and nothing is opened.
-	 */
-	struct remote *leaving;
-	int leaving_fd;
-	bool awaits_server;		/* another device's, of the same image, that is leaving */
-	uint64_t refused_inputs;	/* with which it could not be opened */
+	struct vbd_asked asked;		/* only while no image is open */
+	struct vbd_leaving leaving;
 	struct vbd_frontend front;	/* of one that resumable() is about */
 	bool said_format;		/* of a journal that is not for us */
 	bool changing;			/* stopped for another medium, to go on with it */
@@ -130,25 +145,40 @@ int vbd_kind_hand_over(const void *common, struct takeover *t);
 /* The image's name, as tool stack or script has it; NULL: none. */
 const char *vbd_image_name(const struct vbd_toolstack *ts);
 /*
- * Opening an image behind a server takes as long as the server takes, so it is asked
- * before the image is opened; the device is not complete until there is an answer.
- * resumable: a front end goes on with it, and waits however long that takes.
- */
-bool vbd_image_awaited(struct vbd_device *v, const struct lifecycle_view *view,
-		       bool (*resumable)(struct vbd_device *v, const struct lifecycle_view *view));
-/*
  * Opens what v->image names: image_fd, info, storage, cache. Locked only if it is left to us
  * by a version before.
  */
 int vbd_image_open(struct vbd_device *v, char *why, size_t why_bytes);
 /* How large it is now; whole sectors. */
 int vbd_image_measure(const struct vbd_device *v, uint64_t *bytes);
-/* A server of ours then ends by itself: leaving. */
+/* With what a server was asked for another. A server of ours then ends by itself: leaving. */
 void vbd_image_release(struct vbd_device *v);
 /* The same, and waits for that: for a daemon that ends. */
 void vbd_image_free(struct vbd_device *v);
 /* A change of its size is noticed from now on. */
 void vbd_image_watch(struct vbd_device *v);
+
+/* ---- servers (vbd-server.c) ---- */
+
+/* What a name says of it counts more than what the tool stack does. */
+enum vbd_cache vbd_cache_of(const struct storage *s, const struct vbd_toolstack *ts);
+/*
+ * Asks the server of an image that is wanted, and forgets one that is not. True: there is no
+ * answer yet, and the device is not complete before. resumable: a front end goes on with it.
+ */
+bool vbd_server_awaited(struct vbd_device *v, const struct lifecycle_view *view,
+			bool (*resumable)(struct vbd_device *v, const struct lifecycle_view *view));
+/*
+ * v->remote becomes the server that has been asked for v->image, as the tool stack wants it now.
+ * DEVICE_LOOK_AGAIN: another has been asked, or none. Else -errno.
+ */
+int vbd_server_take(struct vbd_device *v, char *why, size_t why_bytes);
+/* What was asked is not wanted. */
+void vbd_server_forget(struct vbd_device *v);
+/* Takes both over; *fd, of the image's lock, is kept as long as a server of ours runs. */
+void vbd_server_leave(struct vbd_device *v, struct remote *remote, const char *name, int *fd);
+/* Waits for servers of ours. */
+void vbd_server_free(struct vbd_device *v);
 
 /* ---- mirrors (vbd-mirror.c) ---- */
 

@@ -56,7 +56,7 @@ static int vbd_device_new(const struct device_env *env, struct device **out)
 	v->env = *env;
 	v->common = env->common;
 	v->limit.of = LIMIT_OF_DISK;
-	v->image_fd = v->leaving_fd = -1;
+	v->image_fd = v->leaving.fd = -1;
 	v->next = v->common->devices;
 	v->common->devices = v;
 	*out = &v->device;
@@ -148,7 +148,7 @@ static bool resumable(struct vbd_device *v, const struct lifecycle_view *view)
  */
 static bool is_ending(const struct vbd_device *v, bool exists)
 {
-	return !v->serve && (v->leaving || (!exists && v->mirror.run));
+	return !v->serve && (v->leaving.remote || (!exists && v->mirror.run));
 }
 
 static enum lifecycle_worker worker_phase(struct vbd_device *v, bool exists)
@@ -215,8 +215,7 @@ static void look_at_medium(struct vbd_device *v)
 static void let_all_end(struct vbd_device *v)
 {
 	vbd_mirror_gone(v);
-	if (v->remote && v->image_fd < 0)
-		vbd_image_release(v);
+	vbd_server_forget(v);
 }
 
 static int vbd_device_look(struct device *d, struct lifecycle_view *view, char *why,
@@ -228,7 +227,7 @@ static int vbd_device_look(struct device *d, struct lifecycle_view *view, char *
 	if (rc && rc != -ENOENT && rc != -EINVAL)
 		return rc;
 	v->complete = rc != -ENOENT;
-	view->complete = v->complete && !vbd_image_awaited(v, view, resumable);
+	view->complete = v->complete && !vbd_server_awaited(v, view, resumable);
 	view->online = v->ts.online;
 	view->script_pending = v->ts.hotplug_pending && !v->ts.hotplug_error;
 	view->script_failed = v->ts.hotplug_error;
@@ -385,7 +384,7 @@ static int vbd_device_announce(struct device *d)
 
 static bool holds(const struct vbd_device *v, int fd)
 {
-	int held = v->image_fd >= 0 ? v->image_fd : v->leaving_fd;
+	int held = v->image_fd >= 0 ? v->image_fd : v->leaving.fd;
 	struct stat st;
 
 	return held >= 0 && held != fd && !fstat(fd, &st) && image_is(held, &st);
@@ -451,12 +450,9 @@ static int name_image(struct vbd_device *v, const char *name, char *why, size_t 
 	return strcmp(v->image, name) ? storage_parse(name, &v->storage, why, why_bytes) : 0;
 }
 
-static int open_store(struct vbd_device *v, char *why, size_t why_bytes)
+/* What can be told to be wrong without opening anything. */
+static int check_words(const struct vbd_device *v, char *why, size_t why_bytes)
 {
-	int rc = read_toolstack(v, why, why_bytes);
-
-	if (rc)
-		return rc;
 	if (v->limit.why[0] && !v->serve) {
 		snprintf(why, why_bytes, "%s", v->limit.why);
 		return -EINVAL;
@@ -466,7 +462,24 @@ static int open_store(struct vbd_device *v, char *why, size_t why_bytes)
 			 KEY_PHYSICAL_DEVICE_PATH ", and " KEY_PARAMS " has no path");
 		return -EINVAL;
 	}
-	rc = name_image(v, medium_name(&v->ts), why, why_bytes);
+	return 0;
+}
+
+static int publish_features(struct vbd_device *v, char *why, size_t why_bytes)
+{
+	int rc;
+
+	image_features(v);
+	rc = publish(v);
+	if (rc)
+		snprintf(why, why_bytes, "features cannot be published: %s", strerror(-rc));
+	return rc;
+}
+
+static int open_named(struct vbd_device *v, char *why, size_t why_bytes)
+{
+	int rc = name_image(v, medium_name(&v->ts), why, why_bytes);
+
 	v->share = v->ts.share;
 	v->cache = v->ts.cache;
 	v->grants = grants_of(v);
@@ -474,19 +487,24 @@ static int open_store(struct vbd_device *v, char *why, size_t why_bytes)
 		rc = vbd_image_open(v, why, why_bytes);
 	if (!rc && !vbd_image_is_left_to_us(v))
 		rc = lock_image(v, why, why_bytes);
-	if (!rc) {
-		image_features(v);
-		rc = publish(v);
-		if (rc)
-			snprintf(why, why_bytes, "features cannot be published: %s",
-				 strerror(-rc));
-	}
-	if (rc) {
-		v->refused_inputs = v->inputs;
+	return rc ? rc : publish_features(v, why, why_bytes);
+}
+
+/* Whatever it fails for, nothing is left open, and no server is; but look() may ask another. */
+static int open_store(struct vbd_device *v, char *why, size_t why_bytes)
+{
+	int rc = read_toolstack(v, why, why_bytes);
+
+	if (!rc)
+		rc = check_words(v, why, why_bytes);
+	if (!rc)
+		rc = open_named(v, why, why_bytes);
+	if (rc == DEVICE_LOOK_AGAIN)
+		return rc;
+	if (rc)
 		vbd_image_release(v);
-	} else if (!v->remote) {
+	else if (!v->remote)
 		vbd_image_watch(v);
-	}
 	return rc;
 }
 
@@ -693,6 +711,8 @@ static int open_medium(struct vbd_device *v, const struct vbd_features *before, 
 {
 	int rc = open_store(v, why, why_bytes);
 
+	if (rc == DEVICE_LOOK_AGAIN)
+		return rc;
 	if (!rc)
 		rc = check_medium(v, before, why, why_bytes);
 	if (!rc) {
@@ -710,18 +730,6 @@ static int open_medium(struct vbd_device *v, const struct vbd_features *before, 
 	}
 	if (rc)
 		snprintf(why, why_bytes, "no drive without a medium: %s", strerror(-rc));
-	return rc;
-}
-
-/* What it can do may differ; its front end goes on with what it has seen, and is refused it. */
-static int publish_image(struct vbd_device *v, char *why, size_t why_bytes)
-{
-	int rc;
-
-	image_features(v);
-	rc = publish(v);
-	if (rc)
-		snprintf(why, why_bytes, "features cannot be published: %s", strerror(-rc));
 	return rc;
 }
 
@@ -743,7 +751,8 @@ static int vbd_device_resume(struct device *d, bool *by_peer, char *why, size_t 
 		rc = v->medium_changed ? open_medium(v, &v->told, why, why_bytes) :
 					 open_store(v, why, why_bytes);
 	else if (v->mirror.pivoted)
-		rc = publish_image(v, why, why_bytes);
+		/* It may be less; the front end goes on with what it has seen, and is refused it. */
+		rc = publish_features(v, why, why_bytes);
 	if (rc)
 		return rc;
 	v->mirror.pivoted = false;
@@ -806,7 +815,7 @@ static void vbd_kind_shutdown(void *common)
 
 	c->ending = true;
 	for (struct vbd_device *v = c->devices; v; v = v->next)
-		if (!v->serve && v->remote)
+		if (!v->serve && (v->remote || v->asked.name[0]))
 			vbd_image_release(v);
 }
 
@@ -815,7 +824,7 @@ static bool vbd_kind_is_idle(const void *common)
 	const struct vbd_common *c = common;
 
 	for (const struct vbd_device *v = c->devices; v; v = v->next)
-		if (v->leaving || (v->mirror.run && !v->mirror.step &&
+		if (v->leaving.remote || (v->mirror.run && !v->mirror.step &&
 				   !mirror_is_over(v->mirror.run)))
 			return false;
 	return true;

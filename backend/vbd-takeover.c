@@ -70,18 +70,25 @@ void vbd_device_let_go(struct device *d)
 
 /* ---- the version that leaves ------------------------------------------------------ */
 
-/* A server of ours that no worker uses yet: the image is its own, and it cannot be had twice. */
-static bool has_idle_server(const struct vbd_device *v)
+/*
+ * A server of ours that no worker uses yet, or NULL: the image is its own, and it cannot be had
+ * twice.
+ */
+static struct remote *idle_server(const struct vbd_device *v)
 {
-	return !v->serve && v->remote && !v->remote_err && v->storage.kind == STORAGE_SERVED;
+	if (v->serve)
+		return NULL;
+	if (v->remote)
+		return v->storage.kind == STORAGE_SERVED ? v->remote : NULL;
+	return v->asked.storage.kind == STORAGE_SERVED && !v->asked.err ? v->asked.remote : NULL;
 }
 
 static bool is_settled(const struct vbd_device *v, bool coming)
 {
-	if (v->mirror.run || v->mirror.step || v->leaving || v->stopping)
+	if (v->mirror.run || v->mirror.step || v->leaving.remote || v->stopping)
 		return false;
 	if (!v->serve)
-		return !has_idle_server(v) || remote_is_settled(v->remote);
+		return !idle_server(v) || remote_is_settled(idle_server(v));
 	if (coming && vbd_serve_lingers(v->serve))
 		return true;
 	return v->is_ready && vbd_serve_is_settled(v->serve) &&
@@ -134,7 +141,7 @@ int vbd_kind_hand_over(const void *common, struct takeover *t)
 	for (const struct vbd_device *v = c->devices; v && !rc; v = v->next)
 		if (v->serve)
 			rc = hand_over(v, t);
-		else if (has_idle_server(v))
-			rc = remote_hand_over(v->remote, t);
+		else if (idle_server(v))
+			rc = remote_hand_over(idle_server(v), t);
 	return rc;
 }

@@ -41,6 +41,24 @@ wait_for $wait_s sees 2097152 || fail "after a missing one: $(tail -n 5 "$tmp/lo
 ! xenstore-read "$error_node" >/dev/null 2>&1 || fail "the error stays"
 insert ""
 wait_for $wait_s sees 0 || fail "it cannot be taken out: $(tail -n 5 "$tmp/log")"
+
+say "a medium whose server is away, and another one instead"
+insert "$tmp/one"
+wait_for $wait_s sees 2097152 || fail "a medium is not seen: $(tail -n 5 "$tmp/log")"
+insert "nbd+unix:///?socket=$tmp/away"
+wait_for $wait_s has_lines 1 "no NBD server at $tmp/away" || fail "its server is not asked"
+insert "$tmp/three"
+wait_for $wait_s sees 3145728 || fail "nothing instead of it: $(tail -n 5 "$tmp/log")"
+# Would be taken by who still asks for it, at most two seconds later.
+timeout 5 python3 -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen()
+s.accept()' "$tmp/away"
+[ $? = 124 ] || fail "a server that nobody wants is asked, or was not there"
+back_stays $g 4
+[ "$(info $g image)" = "$tmp/three" ] && ! grep -q ^server= "$tmp/run/blkback/vbd-$g-51712.info" ||
+	fail "it is served as if a server had it"
 kill "$(cat "$tmp/pid")"
 wait $watcher
 back_reaches $g 6

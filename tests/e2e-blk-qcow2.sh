@@ -121,6 +121,30 @@ refused "qcow2+cache=fast:$tmp/base" "expected cache=none, writethrough or write
 refused "qcow2:relative" "expected an absolute path after qcow2:"
 refused "nbdkit:nosuchplugin" "nosuchplugin"
 
+say "refused, and asked again when its front end begins again"
+attach_by_hand $g "qcow2:$tmp/late" w
+back_reaches $g 6
+qemu-img create -q -f qcow2 "$tmp/late" 4M
+xenstore-write "$(front_dir $g)/state" 6
+xenstore-write "$(front_dir $g)/state" 1
+back_reaches $g 2
+detach_by_hand $g
+
+say "refused when its server was asked: it is not for another image"
+truncate -s 4M "$tmp/plain"
+before=$(sum <"$tmp/top")
+attach_by_hand $g "qcow2:$tmp/top" w "$(back_dir $g)/limit" nonsense
+back_reaches $g 6
+error_says $g nonsense
+wait_for $wait_s no_server $g || fail "its server is left: $(server_of $g)"
+xenstore-rm "$(back_dir $g)/limit"
+xenstore-write "$(back_dir $g)/params" "$tmp/plain" "$(back_dir $g)/state" 1
+back_reaches $g 2
+blkfront $g write --quiet --length 4M <"$tmp/data" || fail "not written: $(tail -n 5 "$tmp/log")"
+cmp "$tmp/plain" "$tmp/data" || fail "something else was written, or elsewhere"
+[ "$(sum <"$tmp/top")" = "$before" ] || fail "the image before was written"
+remove_nodes $g
+
 say "a server that leaves a child, and no word of its end"
 cat >"$tmp/plugin" <<'END'
 #!/bin/sh
