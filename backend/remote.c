@@ -24,6 +24,7 @@
 #define RETRY_MAX_MS 2000u
 #define SERVER_PATIENCE_MS 10000u	/* from its start until it listens */
 #define LASTING_MS 10000u		/* a connection that was up for so long was a good one */
+#define PURPOSE_BYTES (STORAGE_NAME_BYTES + 16)
 
 enum link_state { LINK_NONE, LINK_WANTED, LINK_UP, LINK_DRAINS };
 
@@ -65,6 +66,7 @@ struct remote {
 	bool known;
 	struct remote_info info;
 	int info_fd;			/* the same, for another version; -1 */
+	bool serves;			/* a worker is there to have connections */
 	struct remote_link link[VBD_QUEUES_MAX];
 	uint64_t away_ms;		/* since when no connection is up; 0: one is */
 	char why[200];
@@ -233,7 +235,7 @@ static void on_server_ended(void *arg, bool killed, const char *how)
 
 		close_link(l);
 		if (l->state != LINK_NONE)
-			l->state = LINK_WANTED;
+			l->state = r->serves ? LINK_WANTED : LINK_NONE;
 	}
 	if (killed)
 		log_peer_at(r->what.log, LOG_LEVEL_WARNING, "its server did not end in %u s "
@@ -475,7 +477,7 @@ static void step(struct remote *r)
 	bool draining = false;
 
 	on_drain_late(r);
-	if (is_served(r) && r->server_ending)
+	if (r->server_ending)		/* also one of another image that was left to us */
 		return;
 	if (r->waiting || r->dial)
 		return;
@@ -488,7 +490,7 @@ static void step(struct remote *r)
 		return;
 	}
 	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++) {
-		if (r->link[q].state == LINK_WANTED) {
+		if (r->serves && r->link[q].state == LINK_WANTED) {
 			dial(r, false, q);
 			return;
 		}
@@ -533,17 +535,27 @@ bool remote_is_away(const struct remote *r)
 	return r->away_ms && r->why[0];
 }
 
+/* What a server is for, as one line at most. */
+static void write_purpose(const struct remote *r, char *buf, size_t bytes)
+{
+	snprintf(buf, bytes, "%s %d %s", r->what.read_only ? "r" : "w", r->what.cache,
+		 r->what.image);
+	one_line(buf, strlen(buf));
+}
+
 static int write_info(struct remote *r)
 {
 	const struct remote_info *i = &r->info;
+	char purpose[PURPOSE_BYTES];
 
 	close_fd(&r->info_fd);
 	r->info_fd = memfd_create("paravane-remote", MFD_CLOEXEC);
 	if (r->info_fd < 0)
 		return -errno;
-	return dprintf(r->info_fd, "%llu %u %u %d %d %d %d %d\n", (unsigned long long)i->bytes,
+	write_purpose(r, purpose, sizeof(purpose));
+	return dprintf(r->info_fd, "%llu %u %u %d %d %d %d %d\n%s\n", (unsigned long long)i->bytes,
 		       i->least_block_bytes, i->good_block_bytes, i->read_only, i->flush, i->trim,
-		       i->zero, i->multi_conn) < 0 ? -errno : 0;
+		       i->zero, i->multi_conn, purpose) < 0 ? -errno : 0;
 }
 
 int remote_hand_over(struct remote *r, struct takeover *t)
@@ -566,11 +578,20 @@ int remote_hand_over(struct remote *r, struct takeover *t)
 	return rc;
 }
 
-static bool read_info(int fd, struct remote_info *out)
+/* Of a version that did not say what it is for it is taken for ours. */
+static bool is_for_us(const struct remote *r, const char *words)
+{
+	char purpose[PURPOSE_BYTES];
+
+	write_purpose(r, purpose, sizeof(purpose));
+	return !*words || !strcmp(words, purpose);
+}
+
+static bool read_info(const struct remote *r, int fd, struct remote_info *out, bool *ours)
 {
 	unsigned long long bytes;
 	unsigned least, good, flag[5];
-	char text[160];
+	char text[160 + PURPOSE_BYTES], *words;
 	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
 
 	text[n > 0 ? n : 0] = '\0';
@@ -582,6 +603,10 @@ static bool read_info(int fd, struct remote_info *out)
 		.read_only = flag[0], .flush = flag[1], .trim = flag[2], .zero = flag[3],
 		.multi_conn = flag[4],
 	};
+	words = text + strcspn(text, "\n");
+	words += *words == '\n';
+	words[strcspn(words, "\n")] = '\0';
+	*ours = is_for_us(r, words);
 	return true;
 }
 
@@ -598,26 +623,43 @@ static void inherit_server(struct remote *r, struct takeover *t, const char *tit
 	}
 }
 
+/* Those to a server that has ended have ended with it. */
+static void inherit_links(struct remote *r, struct takeover *t)
+{
+	char name[TAKEOVER_NAME_BYTES];
+
+	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++) {
+		link_name(r, q, name, sizeof(name));
+		r->link[q].fd = takeover_take(t, TAKEOVER_LINK, name, NULL);
+		if (r->link[q].fd < 0)
+			r->link[q].fd = -1;
+		else if (is_served(r) && !r->server)
+			close_link(&r->link[q]);
+		else
+			r->link[q].state = LINK_UP;
+	}
+}
+
+/* The tool stack may name another image by now, or another mode: that server is not for it. */
 static void inherit(struct remote *r)
 {
 	struct takeover *t = r->what.config->takeover;
 	char name[TAKEOVER_NAME_BYTES];
 	autoclose int fd = -1;
+	bool ours;
 
 	title_of(r, name, sizeof(name));
 	fd = takeover_take(t, TAKEOVER_REMOTE, name, NULL);
-	if (fd < 0 || !read_info(fd, &r->info))
+	if (fd < 0 || !read_info(r, fd, &r->info, &ours))
 		return;
-	r->known = r->server_used = true;
 	inherit_server(r, t, name);
-	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++) {
-		link_name(r, q, name, sizeof(name));
-		r->link[q].fd = takeover_take(t, TAKEOVER_LINK, name, NULL);
-		if (r->link[q].fd >= 0)
-			r->link[q].state = LINK_UP;
-		else
-			r->link[q].fd = -1;
+	r->server_used = true;
+	if (!ours) {
+		end_server(r);
+		return;
 	}
+	r->known = true;
+	inherit_links(r, t);
 	say_open(r, 0);
 }
 
@@ -706,6 +748,7 @@ void remote_attend(struct remote *r, const struct remote_events *events, void *a
 {
 	r->events = events;
 	r->arg = arg;
+	r->serves = false;
 }
 
 /* ---- workers -------------------------------------------------------------------------------------------- */
@@ -722,6 +765,7 @@ static void rest(struct remote_link *l)
 
 void remote_serve(struct remote *r, uint32_t nr)
 {
+	r->serves = true;
 	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++) {
 		struct remote_link *l = &r->link[q];
 

@@ -31,6 +31,7 @@ struct remote_what {
 	const struct backend_config *config;	/* outlives it, as log does */
 	struct rundir_name name;
 	struct log_peer *log;
+	char image[STORAGE_NAME_BYTES];	/* the name that storage is made of */
 	struct storage storage;		/* NBD or SERVED */
 	enum vbd_cache cache;
 	bool read_only;
@@ -59,7 +60,10 @@ struct remote_events {
 
 struct remote;
 
-/* -errno of processes. events is kept. What a version before has left is gone on with. */
+/*
+ * -errno of processes. events is kept. What a version before has left is gone on with if it is
+ * of this image, mode and cache; a server of another ends before anything is asked.
+ */
 int remote_open(struct evloop *loop, const struct remote_what *what,
 		const struct remote_events *events, void *arg, struct remote **out);
 /*

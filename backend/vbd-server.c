@@ -161,6 +161,7 @@ static void ask(struct vbd_device *v)
 		.patient = a->patient,
 	};
 
+	memcpy(what.image, a->name, sizeof(what.image));
 	a->err = remote_open(v->env.loop, &what, &server_events, v, &a->remote);
 	if (a->err)
 		snprintf(a->why, sizeof(a->why), "no process to reach the server of %.100s: %s",

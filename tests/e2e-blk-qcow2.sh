@@ -125,9 +125,15 @@ say "refused, and asked again when its front end begins again"
 attach_by_hand $g "qcow2:$tmp/late" w
 back_reaches $g 6
 qemu-img create -q -f qcow2 "$tmp/late" 4M
-xenstore-write "$(front_dir $g)/state" 6
-xenstore-write "$(front_dir $g)/state" 1
-back_reaches $g 2
+# Nobody says that its 6 has been seen.
+begins_again()
+{
+	xenstore-write "$(front_dir $g)/state" 6
+	sleep 0.3
+	xenstore-write "$(front_dir $g)/state" 1
+	wait_for 20 node_is "$(back_dir $g)/state" 2
+}
+wait_for $wait_s begins_again || fail "it is not asked again: $(tail -n 5 "$tmp/log")"
 detach_by_hand $g
 
 say "refused when its server was asked: it is not for another image"
@@ -209,6 +215,25 @@ wait_for $wait_s is_connected $g || fail "no connection: $(info $g server)"
 [ "$(pgrep -P "$daemon" -c -f 'qemu-nbd')" = 1 ] || fail "servers: $(pgrep -a -P "$daemon")"
 rm -f "$tmp/run/blkback/vbd.upgrade"
 sleep 0.3
+# One of the two waits for the other's turn then, and nobody takes its connections.
+say "servers that die while the next version takes over"
+cp "$broken" "$tmp/broken-slow"
+attach_by_hand $h "qcow2:$tmp/base" w
+use_disk $h
+so_far=$(grep -c 'takes over$' "$tmp/log") killed="$(server_of $g) $(server_of $h)"
+PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" upgrade blkback --program "$tmp/broken-slow" >"$tmp/said" 2>&1 &
+upgrading=$!
+wait_for $wait_s has_lines $((so_far + 1)) 'takes over$' || fail "no upgrade"
+kill -9 $killed
+wait $upgrading || fail "not taken over: $(cat "$tmp/said"; tail -n 5 "$tmp/log")"
+for d in $g $h; do
+	wait_for $wait_s is_connected $d || fail "no connection: $(info $d server)"
+done
+detach_by_hand $h
+rm -f "$tmp/run/blkback/vbd.upgrade"
+PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" upgrade blkback --program "$blkback" >"$tmp/said" 2>&1 || fail "not back: $(cat "$tmp/said")"
+wait_for $wait_s is_connected $g || fail "no connection: $(info $g server)"
+rm -f "$tmp/run/blkback/vbd.upgrade"
 torture_ends $g $guest_pid "the guest"
 detach_by_hand $g
 # A qemu that is killed leaks clusters (3), and no more.
@@ -281,7 +306,21 @@ PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" upgrade blkback >"$tmp/said" 2>&1 ||
 	fail "upgrade: $(cat "$tmp/said"; tail -n 5 "$tmp/log")"
 servers() { [ "$(pgrep -P "$daemon" -c -f 'qemu-nbd')" = 2 ]; }
 wait_for $wait_s servers || fail "servers: $(pgrep -a -P "$daemon")"
+say "and while the tool stack names another image"
+qemu-img create -q -f qcow2 "$tmp/other" 16M
+before=$(server_of $g)
+xenstore-write "$(back_dir $g)/params" "qcow2:$tmp/other" "$(back_dir $h)/mode" r
+PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" upgrade blkback >"$tmp/said" 2>&1 ||
+	fail "upgrade: $(cat "$tmp/said"; tail -n 5 "$tmp/log")"
 rm -f "$tmp/run/blkback/vbd.upgrade"
+wait_for $wait_s process_gone "$before" || fail "the server of the image before is used"
+pgrep -P "$daemon" -f "vbd-$h-51712.nbd.*--read-only" >/dev/null ||
+	fail "a server that may write: $(pgrep -af "vbd-$h-51712.nbd")"
+blkfront $g write --quiet --length 4M <"$tmp/data" || fail "not written: $(tail -n 5 "$tmp/log")"
+detach_by_hand $g
+wait_for $wait_s no_server $g || fail "its server is left"
+qemu-img compare -q -f raw -F qcow2 "$tmp/data" "$tmp/other" || fail "another image was written"
+attach_by_hand $g "qcow2:$tmp/torture" w
 for d in $g $h; do
 	blkfront $d read --quiet --length 4M >"$tmp/out" || fail "not read: $(tail -n 5 "$tmp/log")"
 	detach_by_hand $d
