@@ -227,11 +227,11 @@ static int vbd_device_look(struct device *d, struct lifecycle_view *view, char *
 	if (rc && rc != -ENOENT && rc != -EINVAL)
 		return rc;
 	v->complete = rc != -ENOENT;
+	look_at_medium(v);	/* or the next one's server would not be asked */
 	view->complete = v->complete && !vbd_server_awaited(v, view, resumable);
 	view->online = v->ts.online;
 	view->script_pending = v->ts.hotplug_pending && !v->ts.hotplug_error;
 	view->script_failed = v->ts.hotplug_error;
-	look_at_medium(v);
 	if (view->exists)
 		vbd_mirror_look(v, view->back);
 	else if (!v->serve)

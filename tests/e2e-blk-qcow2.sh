@@ -136,6 +136,19 @@ begins_again()
 wait_for $wait_s begins_again || fail "it is not asked again: $(tail -n 5 "$tmp/log")"
 detach_by_hand $g
 
+say "a medium behind a server, in a drive that nobody uses yet"
+qemu-img convert -f raw -O qcow2 "$tmp/data" "$tmp/medium"
+truncate -s 1M "$tmp/plain"
+attach_by_hand $g "$tmp/plain" r "$(back_dir $g)/device-type" cdrom
+back_reaches $g 2
+node_is "$(back_dir $g)/sectors" 2048 || fail "no medium"
+xenstore-write "$(back_dir $g)/params" "qcow2:$tmp/medium"
+wait_for $wait_s node_is "$(back_dir $g)/sectors" 8192 ||
+	fail "the drive is at $(xenstore-read "$(back_dir $g)/state"): $(tail -n 3 "$tmp/log")"
+blkfront $g read --quiet >"$tmp/out" || fail "not read: $(tail -n 5 "$tmp/log")"
+cmp "$tmp/out" "$tmp/data" || fail "something else was read"
+remove_nodes $g
+
 say "refused when its server was asked: it is not for another image"
 truncate -s 4M "$tmp/plain"
 before=$(sum <"$tmp/top")
