@@ -414,7 +414,10 @@ static void drained(struct remote_link *l)
 	step(l->r);
 }
 
-/* Late answers, for nobody; then the end. */
+/*
+ * Late answers, for nobody; then the end. What comes as fast as it is read holds nobody up: the
+ * rest is for the next time.
+ */
 static void on_drain(void *arg, uint32_t events)
 {
 	struct remote_link *l = arg;
@@ -422,10 +425,8 @@ static void on_drain(void *arg, uint32_t events)
 	ssize_t n;
 
 	(void)events;
-	do
-		n = recv(l->fd, scrap, sizeof(scrap), MSG_DONTWAIT);
-	while (n > 0);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	n = recv(l->fd, scrap, sizeof(scrap), MSG_DONTWAIT);
+	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
 		return;
 	log_debug("%s: its old connection has ended, %llu ms after it was told to",
 		  l->r->what.log->who, (unsigned long long)(now_ms() - l->drain_ms));

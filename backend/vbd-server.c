@@ -188,7 +188,8 @@ static bool begin(struct vbd_device *v, const char *name, bool patient)
 
 /*
  * Whether the image is opened next (lifecycle.h), once it is known; and for a front end that
- * is there already, which waits however long that takes.
+ * is there already, which waits however long that takes. Not for another medium: one that
+ * cannot be had is none.
  */
 static bool is_wanted(struct vbd_device *v, const struct lifecycle_view *view,
 		      bool (*resumable)(struct vbd_device *, const struct lifecycle_view *),
@@ -205,8 +206,8 @@ static bool is_wanted(struct vbd_device *v, const struct lifecycle_view *view,
 		return may_open;
 	case XenbusStateConnected:
 	case XenbusStateClosing:
-		*patient = resumable(v, view);
-		return *patient;
+		*patient = !v->changing && !v->medium_changed;
+		return resumable(v, view);
 	case XenbusStateClosed:
 		return may_open && v->ts.online && (view->front == XenbusStateInitialising ||
 						    view->front == XenbusStateInitialised ||

@@ -87,8 +87,9 @@ static bool is_settled(const struct vbd_device *v, bool coming)
 {
 	if (v->mirror.run || v->mirror.step || v->leaving.remote || v->stopping)
 		return false;
+	/* What the version before left has been taken; its successor can wait for the others. */
 	if (!v->serve)
-		return !idle_server(v) || remote_is_settled(idle_server(v));
+		return coming || !idle_server(v) || remote_is_settled(idle_server(v));
 	if (coming && vbd_serve_lingers(v->serve))
 		return true;
 	return v->is_ready && vbd_serve_is_settled(v->serve) &&
@@ -109,6 +110,7 @@ bool vbd_kind_is_settled(const void *common, bool coming)
 bool vbd_kind_cannot_leave(const void *common, char *why, size_t why_bytes)
 {
 	const struct vbd_common *c = common;
+	const struct remote *remote;
 
 	for (const struct vbd_device *v = c->devices; v; v = v->next) {
 		if (v->mirror.run) {
@@ -117,7 +119,8 @@ bool vbd_kind_cannot_leave(const void *common, char *why, size_t why_bytes)
 				 v->env.log->who, v->mirror.wish.target);
 			return true;
 		}
-		if (v->remote && v->serve && remote_is_away(v->remote)) {
+		remote = v->serve ? v->remote : idle_server(v);
+		if (remote && remote_is_away(remote)) {
 			snprintf(why, why_bytes, "%s: its image's server is away: upgrade when it is "
 				 "there again", v->env.log->who);
 			return true;

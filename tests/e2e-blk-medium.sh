@@ -46,9 +46,19 @@ say "a medium whose server is away, and another one instead"
 insert "$tmp/one"
 wait_for $wait_s sees 2097152 || fail "a medium is not seen: $(tail -n 5 "$tmp/log")"
 insert "nbd+unix:///?socket=$tmp/away"
-wait_for $wait_s has_lines 1 "no NBD server at $tmp/away" || fail "its server is not asked"
+wait_for $wait_s sees 0 || fail "its guest waits for it: $(tail -n 5 "$tmp/log")"
+error_says $g "no NBD server at $tmp/away"
 insert "$tmp/three"
 wait_for $wait_s sees 3145728 || fail "nothing instead of it: $(tail -n 5 "$tmp/log")"
+kill -9 "$daemon"
+wait "$daemon"
+insert "nbd+unix:///?socket=$tmp/away"
+start_daemon
+has_error() { [ -n "$(error_of $g)" ]; }
+wait_for $wait_s has_error || fail "nobody is told that its server is away"
+error_says $g "no NBD server at $tmp/away"
+insert "$tmp/one"
+wait_for $wait_s sees 2097152 || fail "nothing instead of it when the daemon began: $(tail -n 5 "$tmp/log")"
 # Would be taken by who still asks for it, at most two seconds later.
 timeout 5 python3 -c 'import socket, sys
 s = socket.socket(socket.AF_UNIX)
@@ -57,7 +67,7 @@ s.listen()
 s.accept()' "$tmp/away"
 [ $? = 124 ] || fail "a server that nobody wants is asked, or was not there"
 back_stays $g 4
-[ "$(info $g image)" = "$tmp/three" ] && ! grep -q ^server= "$tmp/run/blkback/vbd-$g-51712.info" ||
+[ "$(info $g image)" = "$tmp/one" ] && ! grep -q ^server= "$tmp/run/blkback/vbd-$g-51712.info" ||
 	fail "it is served as if a server had it"
 kill "$(cat "$tmp/pid")"
 wait $watcher

@@ -55,11 +55,13 @@ fi
 qemu-img create -q -f luks --object secret,id=s,file="$tmp/key" -o key-secret=s,iter-time=10 \
 	"$tmp/luks" 16M 2>"$tmp/said" || { rm -f "$tmp/luks"; say "no luks: $(cat "$tmp/said")"; }
 # While $tmp/slow is there qemu-nbd takes so many seconds to end once it is told to; while
-# $tmp/hold is there it does not begin.
+# $tmp/hold is there those do not begin whose words have what is in it.
 mkdir "$tmp/bin"
 cat >"$tmp/bin/qemu-nbd" <<EOF
 #!/bin/sh
-while [ -e "$tmp/hold" ]; do sleep 0.05; done
+while [ -e "$tmp/hold" ]; do
+	case "\$*" in *"\$(cat "$tmp/hold")"*) sleep 0.05 ;; *) break ;; esac
+done
 [ -e "$tmp/slow" ] || exec $(command -v qemu-nbd) "\$@"
 trap 'echo told >>"$tmp/told"; sleep \$(cat "$tmp/slow")' TERM
 $(command -v qemu-nbd) "\$@" &
@@ -73,6 +75,7 @@ PATH=$tmp/bin:$PATH
 start_daemon
 make_guest g && g=$domid
 make_guest h && h=$domid
+make_guest i && i=$domid
 
 say "formats"
 put "qcow2:$tmp/base"
@@ -238,13 +241,31 @@ PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" upgrade blkback --program "$tmp/broken-
 upgrading=$!
 wait_for $wait_s has_lines $((so_far + 1)) 'takes over$' || fail "no upgrade"
 kill -9 $killed
+# Nor does anybody wait for one that is new.
+echo "vbd-$i-51712" >"$tmp/hold"
+attach_by_hand $i "qcow2:$tmp/late" w
 wait $upgrading || fail "not taken over: $(cat "$tmp/said"; tail -n 5 "$tmp/log")"
+! node_is "$(back_dir $i)/state" 6 || fail "the upgrade has waited for a server that does not begin"
+rm "$tmp/hold"
+detach_by_hand $i
 for d in $g $h; do
 	wait_for $wait_s is_connected $d || fail "no connection: $(info $d server)"
 done
 detach_by_hand $h
 rm -f "$tmp/run/blkback/vbd.upgrade"
 PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" upgrade blkback --program "$blkback" >"$tmp/said" 2>&1 || fail "not back: $(cat "$tmp/said")"
+wait_for $wait_s is_connected $g || fail "no connection: $(info $g server)"
+say "no upgrade while a daemon that was started anew waits for its server"
+kill -9 "$daemon"
+wait "$daemon"
+mv "$tmp/torture" "$tmp/moved"
+start_daemon
+has_error() { [ -n "$(error_of $g)" ]; }
+wait_for $wait_s has_error || fail "nobody is told"
+error_says $g "$tmp/torture"
+! PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" upgrade blkback >"$tmp/said" 2>&1 || fail "it was upgraded: $(cat "$tmp/said")"
+grep -q "its image's server is away" "$tmp/said" || fail "not said why: $(cat "$tmp/said")"
+mv "$tmp/moved" "$tmp/torture"
 wait_for $wait_s is_connected $g || fail "no connection: $(info $g server)"
 rm -f "$tmp/run/blkback/vbd.upgrade"
 torture_ends $g $guest_pid "the guest"
