@@ -83,9 +83,15 @@ static struct remote *idle_server(const struct vbd_device *v)
 	return v->asked.storage.kind == STORAGE_SERVED && !v->asked.err ? v->asked.remote : NULL;
 }
 
+/* Over, and all that is due is to serve it again: another version may succeed where this fails. */
+static bool is_mirrored(const struct vbd_device *v)
+{
+	return v->mirror.step && (v->serve || v->mirror.step != VBD_MIRROR_RESUMING);
+}
+
 static bool is_settled(const struct vbd_device *v, bool coming)
 {
-	if (v->mirror.run || v->mirror.step || v->leaving.remote || v->stopping)
+	if (v->mirror.run || is_mirrored(v) || v->leaving.remote || v->stopping)
 		return false;
 	/* What the version before left has been taken; its successor can wait for the others. */
 	if (!v->serve)

@@ -144,6 +144,21 @@ for unit in range(256):
 assert written > 200, written
 EOP
 
+# ---- a guest that cannot be served after its pivot --------------------------------------------------
+
+what="no worker after the pivot"
+n=$((n + 1))
+mirrors 0 "has what the disk has" "$images/new-$n" --wait $wait_s
+mv "$tmp/run/blkback/vbd-$g-51712.info" "$tmp/info"
+mirrors 0 "" --pivot --no-wait
+alone() { grep -q "vbd $g/51712: .*left to whom they belong" "$tmp/log"; }
+wait_for $wait_s alone || fail "$what: $(tail -n 5 "$tmp/log")"
+mv "$tmp/info" "$tmp/run/blkback/vbd-$g-51712.info"
+"$paravane" upgrade blkback >"$tmp/out" 2>&1 || fail "$what: no other version may try: $(cat "$tmp/out")"
+goes_on
+image_is "$images/new-$n" || fail "$what: the image is $(info "$g" image)"
+has_status pivoted || fail "$what: $(mirror_file status)"
+
 # ---- rates, changes, JSON --------------------------------------------------------------------------
 
 what="a rate"
