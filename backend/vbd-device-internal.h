@@ -60,14 +60,15 @@ struct vbd_asked {
 	char name[PATH_BYTES];		/* "": nothing is asked */
 	struct storage storage;
 	enum vbd_cache cache;
-	bool read_only;
+	enum vbd_share share;
+	int fd;				/* locked before the server is asked; -1 */
 	bool patient;			/* a front end goes on with it, and waits */
 	bool waits;			/* another device's, of the same image, is leaving */
 	struct remote *remote;		/* NULL: waits, or err */
 	bool known;			/* it has answered */
 	bool said;			/* that it does not, in the error node */
 	int err;			/* or why not */
-	char why[256];
+	char why[PATH_BYTES + 256];
 };
 
 /*
@@ -129,8 +130,8 @@ static inline struct vbd_device *vbd_of(const struct device *d)
 
 /* A version before has left it (takeover.h). */
 bool vbd_is_left_to_us(const struct vbd_device *v, const char *what);
-/* The image that it has now is what was left. */
-bool vbd_image_is_left_to_us(const struct vbd_device *v);
+/* The image of that name, its own, is what was left. */
+bool vbd_image_is_left_to_us(const struct vbd_device *v, const char *name);
 /*
  * It has been taken over, never will be, or may take long: the next one's turn, which is
  * looked at. So any other device may have gone afterwards.
@@ -144,11 +145,10 @@ int vbd_kind_hand_over(const void *common, struct takeover *t);
 
 /* The image's name, as tool stack or script has it; NULL: none. */
 const char *vbd_image_name(const struct vbd_toolstack *ts);
-/*
- * Opens what v->image names: image_fd, info, storage, cache. Locked only if it is left to us
- * by a version before.
- */
+/* Opens what v->image names: image_fd, info, storage, cache, remote. It is locked. */
 int vbd_image_open(struct vbd_device *v, char *why, size_t why_bytes);
+/* Opens what is locked for an image that is asked for: itself, or a file that stands for it. */
+int vbd_image_lock_asked(const struct vbd_device *v, int *fd, char *why, size_t why_bytes);
 /* How large it is now; whole sectors. */
 int vbd_image_measure(const struct vbd_device *v, uint64_t *bytes);
 /* With what a server was asked for another. A server of ours then ends by itself: leaving. */
@@ -169,10 +169,13 @@ enum vbd_cache vbd_cache_of(const struct storage *s, const struct vbd_toolstack 
 bool vbd_server_awaited(struct vbd_device *v, const struct lifecycle_view *view,
 			bool (*resumable)(struct vbd_device *v, const struct lifecycle_view *view));
 /*
- * v->remote becomes the server that has been asked for v->image, as the tool stack wants it now.
- * DEVICE_LOOK_AGAIN: another has been asked, or none. Else -errno.
+ * v->remote becomes the server that has been asked for v->image, as the tool stack wants it now,
+ * and v->image_fd what is locked of it. DEVICE_LOOK_AGAIN: another has been asked, or none; or
+ * the name is another file's by now. Else -errno.
  */
 int vbd_server_take(struct vbd_device *v, char *why, size_t why_bytes);
+/* Nothing is asked. */
+void vbd_server_none(struct vbd_asked *a);
 /* What was asked is not wanted. */
 void vbd_server_forget(struct vbd_device *v);
 /* Takes both over; *fd, of the image's lock, is kept as long as a server of ours runs. */

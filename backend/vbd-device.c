@@ -57,6 +57,7 @@ static int vbd_device_new(const struct device_env *env, struct device **out)
 	v->common = env->common;
 	v->limit.of = LIMIT_OF_DISK;
 	v->image_fd = v->leaving.fd = -1;
+	vbd_server_none(&v->asked);
 	v->next = v->common->devices;
 	v->common->devices = v;
 	*out = &v->device;
@@ -382,47 +383,9 @@ static int vbd_device_announce(struct device *d)
 	return publish(vbd_of(d));
 }
 
-static bool holds(const struct vbd_device *v, int fd)
-{
-	int held = v->image_fd >= 0 ? v->image_fd : v->leaving.fd;
-	struct stat st;
-
-	return held >= 0 && held != fd && !fstat(fd, &st) && image_is(held, &st);
-}
-
-/* The name of another device of ours that has v's image open, or NULL. */
-static const char *find_holder(const struct vbd_device *v)
-{
-	struct vbd_device *other;
-
-	/* v is among them; its own descriptor is not another's. */
-	for (other = v->common->devices; other; other = other->next)
-		if (holds(other, v->image_fd))
-			return other->env.log->who;
-	return NULL;
-}
-
 static bool vbd_device_is_open(const struct device *d)
 {
 	return vbd_of(d)->image_fd >= 0;
-}
-
-/* Another device of ours is named as such; others are processes. */
-static int lock_image(struct vbd_device *v, char *why, size_t why_bytes)
-{
-	const char *holder;
-	char text[160];
-	int rc = image_share_lock(v->image_fd, v->share, text, sizeof(text));
-
-	if (!rc)
-		return 0;
-	holder = find_holder(v);
-	if (holder)
-		snprintf(why, why_bytes, "%s: in use by %s; r shares with r, and w! "
-			 "overrides", v->image, holder);
-	else
-		snprintf(why, why_bytes, "%s: %s", v->image, text);
-	return rc;
 }
 
 static void on_image(void *arg)
@@ -485,8 +448,6 @@ static int open_named(struct vbd_device *v, char *why, size_t why_bytes)
 	v->grants = grants_of(v);
 	if (!rc)
 		rc = vbd_image_open(v, why, why_bytes);
-	if (!rc && !vbd_image_is_left_to_us(v))
-		rc = lock_image(v, why, why_bytes);
 	return rc ? rc : publish_features(v, why, why_bytes);
 }
 

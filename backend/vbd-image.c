@@ -44,8 +44,6 @@ int vbd_image_measure(const struct vbd_device *v, uint64_t *bytes)
 	return 0;
 }
 
-/* ---- opening ------------------------------------------------------------------- */
-
 /* What the server has said of the image, as if it were here. */
 static int take_server(struct vbd_device *v, char *why, size_t why_bytes)
 {
@@ -72,50 +70,113 @@ static int take_server(struct vbd_device *v, char *why, size_t why_bytes)
 	return 0;
 }
 
+/* ---- locks ----------------------------------------------------------------------- */
+
+static bool holds(const struct vbd_device *v, int fd)
+{
+	int held = v->image_fd >= 0 ? v->image_fd :
+		   v->asked.fd >= 0 ? v->asked.fd : v->leaving.fd;
+	struct stat st;
+
+	return held >= 0 && held != fd && !fstat(fd, &st) && image_is(held, &st);
+}
+
+/* The name of another device of ours that has the image open too, or NULL. */
+static const char *find_holder(const struct vbd_device *v, int fd)
+{
+	struct vbd_device *other;
+
+	/* v is among them; its own descriptor is not another's. */
+	for (other = v->common->devices; other; other = other->next)
+		if (holds(other, fd))
+			return other->env.log->who;
+	return NULL;
+}
+
+/* Another device of ours is named as such; others are processes. */
+static int lock_image(const struct vbd_device *v, const char *name, int fd,
+		      enum vbd_share share, char *why, size_t why_bytes)
+{
+	const char *holder;
+	char text[160];
+	int rc = image_share_lock(fd, share, text, sizeof(text));
+
+	if (!rc)
+		return 0;
+	holder = find_holder(v, fd);
+	if (holder)
+		snprintf(why, why_bytes, "%s: in use by %s; r shares with r, and w! "
+			 "overrides", name, holder);
+	else
+		snprintf(why, why_bytes, "%s: %s", name, text);
+	return rc;
+}
+
 /* The version before had it open: the same file, whatever its name means now, and locked. */
-static int take_image(struct vbd_device *v, char *why, size_t why_bytes)
+static int take_image(const struct vbd_device *v, const char *name, int *fd, char *why,
+		      size_t why_bytes)
 {
 	char title[VBD_SERVE_TITLE_BYTES];
 
 	vbd_serve_title(&v->env.name, title);
-	v->image_fd = takeover_take(v->env.config->takeover, TAKEOVER_IMAGE, title, NULL);
-	if (v->image_fd >= 0)
+	*fd = takeover_take(v->env.config->takeover, TAKEOVER_IMAGE, title, NULL);
+	if (*fd >= 0)
 		return 0;
-	snprintf(why, why_bytes, "%s: %s", v->image, strerror(-v->image_fd));
-	return v->image_fd;
+	snprintf(why, why_bytes, "%s: %s", name, strerror(-*fd));
+	return *fd;
 }
+
+/* Nobody else's server is to have it, so it is locked before ours begins. */
+int vbd_image_lock_asked(const struct vbd_device *v, int *fd, char *why, size_t why_bytes)
+{
+	const struct vbd_asked *a = &v->asked;
+	int rc;
+
+	if (vbd_image_is_left_to_us(v, a->name))
+		return take_image(v, a->name, fd, why, why_bytes);
+	if (a->storage.path[0]) {
+		rc = image_open_unmeasured(a->storage.path, a->share == VBD_READ_ONLY, fd, why,
+					   why_bytes);
+	} else {
+		rc = image_open_token(v->env.config->rundir.path, a->name, fd);
+		if (rc)
+			snprintf(why, why_bytes, "no file for its lock in %s: %s",
+				 v->env.config->rundir.path, strerror(-rc));
+	}
+	if (!rc)
+		rc = lock_image(v, a->name, *fd, a->share, why, why_bytes);
+	if (rc)
+		close_fd(fd);
+	return rc;
+}
+
+/* ---- opening ------------------------------------------------------------------- */
 
 static int open_remote(struct vbd_device *v, char *why, size_t why_bytes)
 {
 	int rc = vbd_server_take(v, why, why_bytes);
 
-	if (rc)
-		return rc;
-	rc = take_server(v, why, why_bytes);
-	if (rc)
-		return rc;
-	if (vbd_image_is_left_to_us(v))
-		return take_image(v, why, why_bytes);
-	if (v->storage.path[0])
-		return image_open_unmeasured(v->storage.path, v->share == VBD_READ_ONLY,
-					     &v->image_fd, why, why_bytes);
-	rc = image_open_token(v->env.config->rundir.path, v->image, &v->image_fd);
-	if (rc)
-		snprintf(why, why_bytes, "no file for its lock in %s: %s",
-			 v->env.config->rundir.path, strerror(-rc));
-	return rc;
+	return rc ? rc : take_server(v, why, why_bytes);
 }
 
 static int open_inherited(struct vbd_device *v, char *why, size_t why_bytes)
 {
 	char path[32];
 	autoclose int again = -1;
-	int rc = take_image(v, why, why_bytes);
+	int rc = take_image(v, v->image, &v->image_fd, why, why_bytes);
 
 	if (rc)
 		return rc;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", v->image_fd);
 	return image_open(path, v->share == VBD_READ_ONLY, &again, &v->info, why, why_bytes);
+}
+
+static int open_here(struct vbd_device *v, const char *path, char *why, size_t why_bytes)
+{
+	int rc = image_open(path, v->share == VBD_READ_ONLY, &v->image_fd, &v->info, why,
+			    why_bytes);
+
+	return rc ? rc : lock_image(v, v->image, v->image_fd, v->share, why, why_bytes);
 }
 
 int vbd_image_open(struct vbd_device *v, char *why, size_t why_bytes)
@@ -134,11 +195,10 @@ int vbd_image_open(struct vbd_device *v, char *why, size_t why_bytes)
 	v->cache = vbd_cache_of(&v->storage, &v->ts);
 	if (v->storage.kind != STORAGE_PATH)
 		rc = open_remote(v, why, why_bytes);
-	else if (vbd_image_is_left_to_us(v))
+	else if (vbd_image_is_left_to_us(v, v->image))
 		rc = open_inherited(v, why, why_bytes);
 	else
-		rc = image_open(path, v->share == VBD_READ_ONLY, &v->image_fd, &v->info,
-				why, why_bytes);
+		rc = open_here(v, path, why, why_bytes);
 	if (rc)
 		return rc;
 	return image_set_sectors(&v->info, v->ts.wishes.logical_block_bytes,

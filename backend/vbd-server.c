@@ -24,8 +24,14 @@ static bool is_asked_for(const struct vbd_device *v, const char *name)
 	const struct vbd_asked *a = &v->asked;
 
 	return a->name[0] && !strcmp(a->name, name) &&
-	       a->read_only == (v->ts.share == VBD_READ_ONLY) &&
+	       a->share == v->ts.share &&
 	       a->cache == vbd_cache_of(&a->storage, &v->ts);
+}
+
+void vbd_server_none(struct vbd_asked *a)
+{
+	memset(a, 0, sizeof(*a));
+	a->fd = -1;
 }
 
 /* ---- its end -------------------------------------------------------------------- */
@@ -105,12 +111,10 @@ void vbd_server_leave(struct vbd_device *v, struct remote *remote, const char *n
 
 void vbd_server_forget(struct vbd_device *v)
 {
-	int none = -1;
-
 	if (v->asked.said)
 		xenbus_clear_error(v->env.bus);
-	vbd_server_leave(v, v->asked.remote, v->asked.name, &none);
-	memset(&v->asked, 0, sizeof(v->asked));
+	vbd_server_leave(v, v->asked.remote, v->asked.name, &v->asked.fd);
+	vbd_server_none(&v->asked);
 }
 
 void vbd_server_free(struct vbd_device *v)
@@ -131,7 +135,7 @@ static void on_server(void *arg, int err, const char *why)
 	a->said = false;
 	a->known = !err;
 	a->err = err;
-	snprintf(a->why, sizeof(a->why), "%s", why);
+	snprintf(a->why, sizeof(a->why), "%s: %s", a->name, why);
 	v->env.changed(v->env.arg);
 }
 
@@ -157,11 +161,14 @@ static void ask(struct vbd_device *v)
 	struct vbd_asked *a = &v->asked;
 	struct remote_what what = {
 		.config = v->env.config, .name = v->env.name, .log = v->env.log,
-		.storage = a->storage, .cache = a->cache, .read_only = a->read_only,
+		.storage = a->storage, .cache = a->cache, .read_only = a->share == VBD_READ_ONLY,
 		.patient = a->patient,
 	};
 
 	memcpy(what.image, a->name, sizeof(what.image));
+	a->err = vbd_image_lock_asked(v, &a->fd, a->why, sizeof(a->why));
+	if (a->err)
+		return;
 	a->err = remote_open(v->env.loop, &what, &server_events, v, &a->remote);
 	if (a->err)
 		snprintf(a->why, sizeof(a->why), "no process to reach the server of %.100s: %s",
@@ -176,11 +183,11 @@ static bool begin(struct vbd_device *v, const char *name, bool patient)
 
 	if (storage_parse(name, &a->storage, why, sizeof(why)) ||
 	    a->storage.kind == STORAGE_PATH) {
-		memset(a, 0, sizeof(*a));
+		vbd_server_none(a);
 		return false;
 	}
 	snprintf(a->name, sizeof(a->name), "%s", name);
-	a->read_only = v->ts.share == VBD_READ_ONLY;
+	a->share = v->ts.share;
 	a->cache = vbd_cache_of(&a->storage, &v->ts);
 	a->patient = patient;
 	return true;
@@ -246,6 +253,19 @@ bool vbd_server_awaited(struct vbd_device *v, const struct lifecycle_view *view,
 	return a->waits || (a->remote && !a->known && !a->err);
 }
 
+/*
+ * While its server was waited for the name may have become another file's: who knows which of
+ * them it has. Not of an image that the version before has had open.
+ */
+static bool is_renamed(const struct vbd_device *v)
+{
+	const struct vbd_asked *a = &v->asked;
+	struct stat st;
+
+	return a->storage.path[0] && !vbd_image_is_left_to_us(v, a->name) &&
+	       !stat(a->storage.path, &st) && !image_is(a->fd, &st);
+}
+
 int vbd_server_take(struct vbd_device *v, char *why, size_t why_bytes)
 {
 	struct vbd_asked *a = &v->asked;
@@ -255,11 +275,16 @@ int vbd_server_take(struct vbd_device *v, char *why, size_t why_bytes)
 		return DEVICE_LOOK_AGAIN;
 	}
 	if (a->err) {
-		snprintf(why, why_bytes, "%s: %s", v->image, a->why);
+		snprintf(why, why_bytes, "%s", a->why);
 		return a->err;
+	}
+	if (is_renamed(v)) {
+		vbd_server_forget(v);
+		return DEVICE_LOOK_AGAIN;
 	}
 	remote_attend(a->remote, NULL, NULL);
 	v->remote = a->remote;
-	memset(a, 0, sizeof(*a));
+	v->image_fd = a->fd;
+	vbd_server_none(a);
 	return 0;
 }

@@ -21,12 +21,12 @@ bool vbd_is_left_to_us(const struct vbd_device *v, const char *what)
 	return takeover_has(v->env.config->takeover, what, title);
 }
 
-bool vbd_image_is_left_to_us(const struct vbd_device *v)
+bool vbd_image_is_left_to_us(const struct vbd_device *v, const char *name)
 {
 	char title[VBD_SERVE_TITLE_BYTES];
 
 	vbd_serve_title(&v->env.name, title);
-	return takeover_is_for(v->env.config->takeover, TAKEOVER_IMAGE, title, v->image);
+	return takeover_is_for(v->env.config->takeover, TAKEOVER_IMAGE, title, name);
 }
 
 static struct vbd_device *find_waiting(const struct vbd_common *c)

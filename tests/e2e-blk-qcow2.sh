@@ -55,13 +55,15 @@ fi
 qemu-img create -q -f luks --object secret,id=s,file="$tmp/key" -o key-secret=s,iter-time=10 \
 	"$tmp/luks" 16M 2>"$tmp/said" || { rm -f "$tmp/luks"; say "no luks: $(cat "$tmp/said")"; }
 # While $tmp/slow is there qemu-nbd takes so many seconds to end once it is told to; while
-# $tmp/hold is there those do not begin whose words have what is in it.
+# $tmp/hold is there those do not begin whose words have what is in it, and with $tmp/barred they
+# end.
 mkdir "$tmp/bin"
 cat >"$tmp/bin/qemu-nbd" <<EOF
 #!/bin/sh
 while [ -e "$tmp/hold" ]; do
 	case "\$*" in *"\$(cat "$tmp/hold")"*) sleep 0.05 ;; *) break ;; esac
 done
+case "\$*" in *"\$(cat "$tmp/barred" 2>/dev/null || echo nobody)"*) echo barred >&2; exit 1 ;; esac
 [ -e "$tmp/slow" ] || exec $(command -v qemu-nbd) "\$@"
 trap 'echo told >>"$tmp/told"; sleep \$(cat "$tmp/slow")' TERM
 $(command -v qemu-nbd) "\$@" &
@@ -258,17 +260,36 @@ wait_for $wait_s is_connected $g || fail "no connection: $(info $g server)"
 say "no upgrade while a daemon that was started anew waits for its server"
 kill -9 "$daemon"
 wait "$daemon"
-mv "$tmp/torture" "$tmp/moved"
+echo "vbd-$g-51712" >"$tmp/barred"
 start_daemon
 has_error() { [ -n "$(error_of $g)" ]; }
 wait_for $wait_s has_error || fail "nobody is told"
-error_says $g "$tmp/torture"
+error_says $g barred
 ! PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" upgrade blkback >"$tmp/said" 2>&1 || fail "it was upgraded: $(cat "$tmp/said")"
 grep -q "its image's server is away" "$tmp/said" || fail "not said why: $(cat "$tmp/said")"
-mv "$tmp/moved" "$tmp/torture"
+say "what it waits for is its own, and the file that it has named"
+attach_by_hand $h "$tmp/torture" w
+back_reaches $h 6
+error_says $h "in use by vbd $g/51712"
+remove_nodes $h
+rm "$tmp/barred"
 wait_for $wait_s is_connected $g || fail "no connection: $(info $g server)"
 rm -f "$tmp/run/blkback/vbd.upgrade"
 torture_ends $g $guest_pid "the guest"
+detach_by_hand $g
+echo "vbd-$g-51712" >"$tmp/hold"
+qemu-img create -q -f qcow2 "$tmp/next" 32M
+truncate -s %4096 "$tmp/next"
+attach_by_hand $g "qcow2:$tmp/late" w
+begins() { server_of $g >/dev/null; }
+wait_for $wait_s begins || fail "no server"
+mv "$tmp/next" "$tmp/late"
+rm "$tmp/hold"
+back_reaches $g 2
+attach_by_hand $h "$tmp/late" w
+back_reaches $h 6
+error_says $h "in use by vbd $g/51712"
+remove_nodes $h
 detach_by_hand $g
 # A qemu that is killed leaks clusters (3), and no more.
 qemu-img check -q "$tmp/torture" >"$tmp/said" 2>&1
