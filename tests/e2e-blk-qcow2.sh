@@ -78,6 +78,7 @@ start_daemon
 make_guest g && g=$domid
 make_guest h && h=$domid
 make_guest i && i=$domid
+make_guest j && j=$domid
 
 say "formats"
 put "qcow2:$tmp/base"
@@ -233,12 +234,15 @@ wait_for $wait_s is_connected $g || fail "no connection: $(info $g server)"
 [ "$(pgrep -P "$daemon" -c -f 'qemu-nbd')" = 1 ] || fail "servers: $(pgrep -a -P "$daemon")"
 rm -f "$tmp/run/blkback/vbd.upgrade"
 sleep 0.3
-# One of the two waits for the other's turn then, and nobody takes its connections.
+# One of the two at least waits for another's turn then, and nobody takes its connections. They
+# only read: what a server has not flushed would be lost with it and the worker of before.
 say "servers that die while the next version takes over"
 cp "$broken" "$tmp/broken-slow"
-attach_by_hand $h "qcow2:$tmp/base" w
+attach_by_hand $h "qcow2:$tmp/base" r
 use_disk $h
-so_far=$(grep -c 'takes over$' "$tmp/log") killed="$(server_of $g) $(server_of $h)"
+attach_by_hand $j "qcow2:$tmp/base" r
+use_disk $j
+so_far=$(grep -c 'takes over$' "$tmp/log") killed="$(server_of $h) $(server_of $j)"
 PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" upgrade blkback --program "$tmp/broken-slow" >"$tmp/said" 2>&1 &
 upgrading=$!
 wait_for $wait_s has_lines $((so_far + 1)) 'takes over$' || fail "no upgrade"
@@ -250,10 +254,11 @@ wait $upgrading || fail "not taken over: $(cat "$tmp/said"; tail -n 5 "$tmp/log"
 ! node_is "$(back_dir $i)/state" 6 || fail "the upgrade has waited for a server that does not begin"
 rm "$tmp/hold"
 detach_by_hand $i
-for d in $g $h; do
+for d in $g $h $j; do
 	wait_for $wait_s is_connected $d || fail "no connection: $(info $d server)"
 done
 detach_by_hand $h
+detach_by_hand $j
 rm -f "$tmp/run/blkback/vbd.upgrade"
 PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" upgrade blkback --program "$blkback" >"$tmp/said" 2>&1 || fail "not back: $(cat "$tmp/said")"
 wait_for $wait_s is_connected $g || fail "no connection: $(info $g server)"
