@@ -38,6 +38,8 @@ int launch_program(const char *program, const char *const argv[], const struct l
 	sigset_t none, all;
 	int rc;
 
+	/* Who started us may have ignored it, and what we start would be nobody's to wait for. */
+	signal(SIGCHLD, SIG_DFL);
 	sigemptyset(&none);
 	sigfillset(&all);
 	posix_spawnattr_init(&attr);

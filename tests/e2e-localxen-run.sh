@@ -49,6 +49,8 @@ expect 42 run sh -c 'exit 42'
 expect 143 run sh -c 'kill -TERM $$'
 expect 127 run /does/not/exist
 expect 126 run /etc/passwd
+# By a parent that ignores the ends of its children.
+expect 42 env --ignore-signal=CHLD "$LOCALXEN" run -- sh -c 'exit 42'
 reads own run sh -c '$LOCALXEN run -- sh -c "case \$PARAVANE_RUNDIR in \$LOCALXEN_DIR/*) echo own ;; esac"'
 must_be_clean "a command that ended"
 

@@ -88,6 +88,16 @@ static void test_signals_are_fresh(void)
 	UNIT_STREQ(text, "");
 }
 
+/* Who started us may have ignored the ends of children: ours are told of all the same. */
+static void test_ignored_ends(void)
+{
+	char text[64];
+
+	signal(SIGCHLD, SIG_IGN);
+	UNIT_EQ(said("exit 3", GIVEN_FD + 1, text, sizeof(text)), 3);
+	signal(SIGCHLD, SIG_DFL);
+}
+
 static void test_no_such_program(void)
 {
 	const char *const argv[] = { "none", NULL };
@@ -102,6 +112,7 @@ int main(void)
 		{ "no other descriptors", test_no_other_descriptors },
 		{ "a descriptor of the same number", test_a_descriptor_of_the_same_number },
 		{ "signals are fresh", test_signals_are_fresh },
+		{ "ends of children that were ignored", test_ignored_ends },
 		{ "no such program", test_no_such_program },
 	};
 

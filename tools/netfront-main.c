@@ -3,6 +3,7 @@
  * paravane-netfront: opens and closes the interface for a subcommand. Also info,
  * which only looks.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -188,5 +189,6 @@ int main(int argc, char **argv)
 		.frame_bytes = 60, .seconds = -1,
 	};
 
+	signal(SIGCHLD, SIG_DFL);	/* who started us may ignore the ends of children; we wait */
 	return front_main(&netfront_program, &a, argc, argv);
 }

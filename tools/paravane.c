@@ -4,6 +4,7 @@
  *
  * Hides: how a subcommand is found. Must not know: XenStore, devices.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -83,6 +84,7 @@ int main(int argc, char **argv)
 	const struct subcommand *command;
 
 	log_open("paravane", LOG_LEVEL_WARNING);
+	signal(SIGCHLD, SIG_DFL);	/* who started us may ignore the ends of children; we wait */
 	if (!name) {
 		print_help(stderr);
 		return STATUS_USAGE;

@@ -321,6 +321,8 @@ static void block_signals(void)
 {
 	sigset_t set;
 
+	/* Ignored by who started us it would not come, and nobody's end be told. */
+	signal(SIGCHLD, SIG_DFL);
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, SIGINT);
