@@ -154,13 +154,13 @@ static void submit_or_idle(struct bench *b, struct worker *w)
 	b->idle = w;
 }
 
-static void begin_counting(struct bench *b)
+static void begin_counting(struct bench *b, uint64_t at_ns)
 {
 	b->counting = true;
-	b->first_ns = b->last_ns = b->now_ns;
+	b->first_ns = b->last_ns = at_ns;
 	blkfront_stats(b->s->f, &b->at_count);
 	if (!b->a->ops || b->a->seconds > 0)
-		b->end_ns = b->now_ns + (uint64_t)((b->a->seconds > 0 ? b->a->seconds : 3) * 1e9);
+		b->end_ns = at_ns + (uint64_t)((b->a->seconds > 0 ? b->a->seconds : 3) * 1e9);
 	else
 		b->end_ns = UINT64_MAX;
 }
@@ -186,9 +186,10 @@ static int submit_due(struct bench *b)
 	b->now_ns = now_ns();
 	if (b->sleeps)
 		b->awake_ns = b->now_ns;
+	/* A stall that began before is counted from then on. */
 	if (!b->counting && b->now_ns >= b->count_from_ns) {
-		b->due_ns = b->now_ns;
-		begin_counting(b);
+		b->due_ns = MAX(b->due_ns, b->count_from_ns);
+		begin_counting(b, b->count_from_ns);
 	}
 	while (b->idle && b->due_ns <= MIN(b->now_ns, b->end_ns - 1) && !b->stopping) {
 		w = b->idle;
@@ -231,7 +232,7 @@ static void done(struct blkfront_io *io, int result)
 		if (b->ops_left && !--b->ops_left)
 			b->enough = b->stopping = true;
 	} else if (!b->counting && b->now_ns >= b->count_from_ns && !b->every_ns) {
-		begin_counting(b);
+		begin_counting(b, b->now_ns);
 	}
 	if (b->now_ns >= b->end_ns && !b->every_ns)
 		b->stopping = true;
@@ -287,7 +288,7 @@ static int run(struct bench *b)
 	b->ops_left = b->a->ops;
 	/* What is not warmed up is counted whole: not from the first answer on. */
 	if (b->count_from_ns == b->now_ns)
-		begin_counting(b);
+		begin_counting(b, b->now_ns);
 	for (i = 0; i < b->depth && !b->stopping; i++)
 		submit_or_idle(b, b->worker + i);
 	if (b->every_ns)
