@@ -100,9 +100,10 @@ int vif_words_read(struct vif_device *v, char *why, size_t why_bytes)
 bool vif_words_are_bad(const struct vif_device *v, char *why, size_t why_bytes)
 {
 	struct vif_toolstack ts;
+	int rc = read_words(v, &ts, why, why_bytes);
 
-	why[0] = '\0';
-	if (read_words(v, &ts, why, why_bytes) && *why)
+	/* A store that does not answer says nothing bad; another version may reach it. */
+	if (rc == -ENOENT || rc == -EINVAL)
 		return true;
 	snprintf(why, why_bytes, "%s", v->limit.why);
 	return *why;
