@@ -63,12 +63,21 @@ void vif_wait_retry(struct vif_common *c, const char *bridge)
 	arm(c);
 }
 
+/* A guest is in the midst of its use, or nobody has looked yet. */
+static bool may_have_been_served(const struct vif_device *v)
+{
+	XenbusState state = v->env.bus->state;
+
+	return !v->port && !v->failed && (state == XenbusStateUnknown ||
+					  state == XenbusStateConnected || state == XenbusStateClosing);
+}
+
 /* Who will be served with it again: between two workers, or two daemons. */
 static bool find_former_owner(const struct vif_device *v, const uint8_t *mac,
 			      struct bridge_vif_name *out)
 {
 	for (const struct vif_device *o = v->common->devices; o; o = o->next)
-		if (o != v && !o->port && !o->failed && vif_serve_had(o, v->bridge, mac)) {
+		if (o != v && may_have_been_served(o) && vif_serve_had(o, v->bridge, mac)) {
 			*out = (struct bridge_vif_name){ o->env.frontend_id, o->env.devid };
 			return true;
 		}
