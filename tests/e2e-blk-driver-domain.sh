@@ -95,5 +95,5 @@ attach
 guest "$domid" "$blkfront" info >"$tmp/out" 2>&1 || fail "it does not come back: $(cat "$tmp/out"; tail -n 5 "$tmp/log")"
 detach
 stop_in_dd
-! grep -E 'Sanitizer|Assertion' "$tmp/log" || fail "see above"
+! grep -E "$mistakes" "$tmp/log" || fail "see above"
 say passed

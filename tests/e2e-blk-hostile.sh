@@ -66,7 +66,7 @@ unhurt()
 	wait_for 120 has_turned $(($(turns) + 1)) || fail "the bystander stands still"
 	gone $bystander_io && fail "the bystander: $(cat "$tmp/bystander")"
 	gone "$daemon" && fail "the daemon ended: $(tail -3 "$tmp/log")"
-	out=$(grep -E 'ended by signal|exited with status|Sanitizer|Assertion' "$tmp/log") &&
+	out=$(grep -E "ended by signal|exited with status|$mistakes" "$tmp/log") &&
 		fail "a worker died: $out"
 	return 0
 }

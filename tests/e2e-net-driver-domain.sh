@@ -94,5 +94,5 @@ wait_for $wait_s has_no_run_files || fail "left: $(ls "$tmp/run/netback")"
 ! xenstore-exists "/local/domain/$dd/error/backend" || fail "errors stay: $(xenstore-ls -f "/local/domain/$dd/error")"
 stop_in_dd
 nothing_left
-! grep -E 'Sanitizer|Assertion' "$tmp/log" || fail "see above"
+! grep -E "$mistakes" "$tmp/log" || fail "see above"
 say passed

@@ -74,7 +74,7 @@ unhurt()
 	listens 1
 	gone $talker && fail "east: $(cat "$tmp/east")"
 	gone "$daemon" && fail "the daemon ended: $(tail -3 "$tmp/log")"
-	out=$(grep -E 'ended by signal|exited with status|Sanitizer|Assertion|does not answer|is killed' \
+	out=$(grep -E "ended by signal|exited with status|$mistakes|does not answer|is killed" \
 		"$tmp/log") && fail "a worker died: $out"
 	return 0
 }

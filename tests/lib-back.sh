@@ -7,6 +7,8 @@
 # Where two processes wake each other without a pause, others were seen to wait for a CPU for a
 # minute and more (Linux 6.18; RCU's own thread said so).
 wait_s=150
+# In a log: words of a program's that found a mistake of its own.
+mistakes='Sanitizer|Assertion'
 
 # start_daemon OPTION...: $daemon is its pid, $tmp/log what it says; $daemon_program
 # instead of the one that is installed.
@@ -99,6 +101,6 @@ end_back()
 		*"not yet"*) ;;
 		*) fail "left in local Xen: $out" ;;
 	esac
-	! grep -E 'Sanitizer|Assertion' "$tmp/log" || fail "see above"
+	! grep -E "$mistakes" "$tmp/log" || fail "see above"
 	say passed
 }
