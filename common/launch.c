@@ -30,6 +30,7 @@ static int map_fds(posix_spawn_file_actions_t *actions, const struct launch_fd *
 	return rc || marked ? rc : posix_spawn_file_actions_addclosefrom_np(actions, close_from);
 }
 
+/* syscalls start: rt_sigaction */
 int launch_program(const char *program, const char *const argv[], const struct launch_fd *fds,
 		   int close_from, pid_t *pid)
 {
