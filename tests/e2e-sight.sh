@@ -117,6 +117,24 @@ refused 'is expected' "$paravane" metrics --listen 0.0.0.0:9000
 kill $metrics
 wait $metrics || fail "metrics ended with $?"
 [ ! -e "$tmp/for-proxy/socket" ] || fail "its socket is left"
+# What is no socket stays; one that a killed server left makes room.
+echo precious >"$tmp/file"
+ln -s "$tmp/file" "$tmp/link"
+for at in file link; do
+	refused 'is no socket' timeout 60 "$paravane" metrics --listen "unix:$tmp/$at"
+done
+[ -L "$tmp/link" ] && [ "$(cat "$tmp/file")" = precious ] || fail "metrics --listen took a file away"
+"$paravane" metrics --listen "unix:$tmp/for-proxy/socket" &
+metrics=$!
+wait_for $wait_s ask /metrics >"$tmp/asked" 2>&1 || fail "no answer"
+kill -9 $metrics
+wait $metrics
+[ -S "$tmp/for-proxy/socket" ] || fail "it took its socket along"
+"$paravane" metrics --listen "unix:$tmp/for-proxy/socket" &
+metrics=$!
+wait_for $wait_s ask /metrics >"$tmp/asked" 2>&1 || fail "a socket that was left is in the way"
+kill $metrics
+wait $metrics || fail "metrics ended with $?"
 
 # ---- why, and what each request did ------------------------------------------------------
 

@@ -86,6 +86,12 @@ expect 2 "copy: standard output has the disk's data" paravane-blkfront copy out 
 expect 2 "read: 'b' is a word too many" paravane-blkfront read a b
 expect 2 "verify: against what?" paravane-blkfront verify
 expect 2 "nbd: say --socket" paravane-blkfront nbd
+# A file where its socket is to be: neither is it taken for a stale one, nor is nbdkit run.
+precious=$(mktemp) || exit 1
+trap 'rm -f "$precious"' EXIT
+echo precious >"$precious"
+expect 1 "nbd: $precious: it is there, and is no socket" paravane-blkfront nbd --socket "$precious"
+[ "$(cat "$precious")" = precious ] || problem "nbd --socket took a file away"
 expect 2 "info: --vif: '65536' is not a number from 0 to 65535" paravane-netfront info --vif 65536
 expect 2 "ping: --mac: '1:2' is not an address" paravane-netfront ping --mac 1:2
 expect 2 "ping: --address: 'here' is not an IPv4 address" paravane-netfront ping --address here

@@ -9,11 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "blkfront-cmd.h"
+#include "socket-path.h"
 
 #define PLUGIN "nbdkit-paravane-plugin.so"
 #define WORDS_MAX 64
@@ -83,33 +82,23 @@ static void add_device(struct words *w, const struct args *a)
 		add(w, "fresh-grants=1");
 }
 
-/* A socket that a killed server left is in the way; one that is served is not ours. */
-static void remove_stale(const char *path)
-{
-	struct sockaddr_un sun = { .sun_family = AF_UNIX };
-	autoclose int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0 || strlen(path) >= sizeof(sun.sun_path))
-		return;
-	strcpy(sun.sun_path, path);
-	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0 && errno == ECONNREFUSED)
-		unlink(path);
-}
-
 int cmd_nbd(const struct args *a)
 {
 	struct words w = { .nr = 0 };
 	char plugin[PATH_MAX + 64];
+	const char *why;
 	int i;
 
 	if (!a->socket == !a->run)
 		return front_complain(&a->cli, EXIT_USAGE, "say --socket PATH, to serve there until "
 				      "interrupted, or --run CMD, to serve while CMD runs");
+	why = a->socket ? socket_path_clear(a->socket) : NULL;
+	if (why)
+		return front_complain(&a->cli, EXIT_ERROR, "%s: %s", a->socket, why);
 	find_plugin(plugin, sizeof(plugin));
 	add(&w, "nbdkit");
 	add(&w, "--foreground");
 	if (a->socket) {
-		remove_stale(a->socket);
 		add(&w, "--unix");
 		add(&w, "%s", a->socket);
 	} else {

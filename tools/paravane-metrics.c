@@ -23,6 +23,7 @@
 
 #include "paravane.h"
 #include "paravane-metrics.h"
+#include "socket-path.h"
 #include "util.h"
 
 static const char help_text[] =
@@ -65,21 +66,17 @@ static int bad_address(const char *text)
 			      "[::1]:PORT is expected", text);
 }
 
-/* A socket that nobody listens on any more is in the way; one that is used is not. */
 static int bind_unix(struct server *s, const char *path)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	const char *why = socket_path_clear(path);
 
-	if (strlen(path) >= sizeof(a.sun_path))
-		return complain_usage(&metrics_command, "--listen: the path is too long");
+	if (why)
+		return complain(STATUS_ERROR, "%s: %s", path, why);
 	strcpy(a.sun_path, path);
 	s->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (s->listener < 0)
 		return complain(STATUS_ERROR, "no socket: %s", strerror(errno));
-	if (!connect(s->listener, (struct sockaddr *)&a, sizeof(a)))
-		return complain(STATUS_ERROR, "%s: somebody serves there already", path);
-	if (errno == ECONNREFUSED)
-		unlink(path);
 	umask(0117);
 	if (bind(s->listener, (struct sockaddr *)&a, sizeof(a)))
 		return complain(STATUS_ERROR, "%s: %s", path, strerror(errno));
