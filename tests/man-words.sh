@@ -99,7 +99,7 @@ check_members paravane.1 $(ls "$srcdir"/tools/paravane*.c | grep -v -e -compare 
 check_members paravane.1 <(grep -vE 'traceEvents|"ph|args' "$srcdir"/tools/paravane-trace.c)
 check_topics tools/paravane-meaning.c '^\t\{ "([a-z]+)", [a-z]+ \},'
 check_topics tools/paravane-meaning-nic.c '^\t\{ "([a-z]+)", [a-z]+ \},'
-check_topics tools/paravane-why.c '.*find\(w, "([a-z]+)".*'
+check_topics tools/paravane-findings.c '.*find\(f, "([a-z]+)".*'
 
 # Who reads a page, or what is printed, has no sources.
 found=$(cd "$srcdir/docs" && grep -nE '(docs|common|xenstore-schema|backend|frontend|tools|tests)/[a-z-]+\.(md|[ch])' *.[138])

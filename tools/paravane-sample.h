@@ -47,14 +47,15 @@ uint32_t sampler_nr(const struct sampler *s);
 /* By kind, domain, device; until the next look. */
 const struct sample *sampler_get(const struct sampler *s, uint32_t index);
 
-/* ---- what it means ------------------------------------------------------------------ */
+/* ---- what it means: paravane-rates.c ------------------------------------------------- */
 
 /* Of one look to the next; of an interface, operations are frames. in: what it sends. */
 struct rates {
 	double operations_per_s, read_per_s, write_per_s;	/* nic: sent, received */
 	double bytes_per_s, read_bytes_per_s, write_bytes_per_s;
 	double p50_us, p99_us, p999_us, mean_us;
-	double depth;			/* mean number of requests, or frames, on their way */
+	double depth;			/* mean number of requests, or frames, on their way;
+					   in_flight where none was answered */
 	uint64_t in_flight;		/* at this moment */
 	double grants_per_s;		/* pages mapped or copied */
 	double cached_per_s;		/* pages that were mapped already */

@@ -3,19 +3,18 @@
  * paravane why: what holds a device back, from two readings of its figures and what both
  * ends agreed on.
  *
- * Hides: which figures mean what. Must not know: where they come from. The thresholds are
- * rules of thumb: a finding names the figure, so that who reads it can judge.
+ * Hides: the two readings, how findings are shown. Must not know: the judgement
+ * (paravane-findings.h).
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <jansson.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "paravane.h"
+#include "paravane-findings.h"
 #include "paravane-top.h"
 #include "paravane-view.h"
 #include "util.h"
@@ -24,17 +23,16 @@ static const char help_text[] =
 "Usage: paravane why DOMAIN DEVICE [OPTION]...\n"
 "\n"
 "Why is it slow? Looks at a device's figures for some seconds while the guest uses it,\n"
-"and says what was measured, what both ends agreed on, and what holds it back: a queue\n"
-"depth of 1, small requests, limits, the image, the worker's CPU, slots that the guest\n"
-"does not offer; each with what to do. Needs this machine's back end.\n"
+"and says what was measured, what both ends agreed on, and what holds it back: an image\n"
+"that does not answer, a queue depth of 1, small requests, limits, slow storage, the\n"
+"worker's CPU, slots that the guest does not offer; each with what to do. Needs this\n"
+"machine's back end.\n"
 "\n"
 "  --seconds S    between the two looks, 1 to 3600; default 3\n"
 "  --json         one JSON object\n"
 "  --kind KIND    which, when several back ends name the same device\n"
 "\n"
 "Exit status: 0 said, 1 error, 2 wrong usage, 4 no such device.\n";
-
-#define FINDINGS_MAX 16u
 
 enum { OPT_SECONDS = 256, OPT_JSON };
 
@@ -46,111 +44,24 @@ static const struct option options[] = {
 	{ 0 }
 };
 
-struct finding {
-	const char *topic, *advice;
-	char is[200];
-};
-
 struct why {
 	struct store store;
 	struct common_options common;
 	struct inventory_device dev;
 	struct sampler *sampler;
-	const struct sample *sample;
-	struct rates rates;
+	struct measured measured;
+	struct rates rates;		/* measured's */
 	uint64_t seconds;
 	bool json;
 	char limits[200];		/* what was agreed on */
-	struct finding found[FINDINGS_MAX];
-	uint32_t nr;
+	struct findings findings;
 };
 
-static void find(struct why *w, const char *topic, const char *advice, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
-
-static void find(struct why *w, const char *topic, const char *advice, const char *fmt, ...)
-{
-	struct finding *f = &w->found[w->nr];
-	va_list ap;
-
-	if (w->nr == FINDINGS_MAX)
-		return;
-	w->nr++;
-	f->topic = topic;
-	f->advice = advice;
-	va_start(ap, fmt);
-	vsnprintf(f->is, sizeof(f->is), fmt, ap);
-	va_end(ap);
-}
-
-/* ---- disks ------------------------------------------------------------------------------- */
-
-static void judge_disk_depth(struct why *w, uint32_t slots)
-{
-	const struct rates *r = &w->rates;
-
-	if (r->depth >= 0.75 * slots)
-		find(w, "ring", "a larger ring, more queues, or indirect requests, in the guest",
-		     "%.1f requests were on their way, of the %u that the ring holds", r->depth, slots);
-	else if (r->depth > 0.3 && r->depth < 1.2 && r->cpu < 0.9)
-		find(w, "depth", "let the guest ask for more at once: several jobs, asynchronous I/O, "
-		     "a larger readahead",
-		     "%.2f requests were on their way: the guest waits for each answer", r->depth);
-	else if (r->depth <= 0.3 && r->cpu < 0.9)
-		find(w, "guest", "look in the guest: its programs, its CPUs",
-		     "%.2f requests were on their way: most of the time the back end had nothing to do",
-		     r->depth);
-}
-
-static void judge_disk_requests(struct why *w)
-{
-	const struct rates *r = &w->rates;
-	const struct blk_figures *f = &w->sample->since.disk;
-	double mean = r->operations_per_s > 0 ? r->bytes_per_s / r->operations_per_s : 0;
-
-	if (r->operations_per_s > 500 && mean > 0 && mean < 8192)
-		find(w, "size", "larger requests: the program's block size, the file system's readahead, "
-		     "a scheduler in the guest that merges",
-		     "a request has %.1f KiB on average", mean / 1024);
-	if (r->notifications_per_operation > 0.5 && r->depth > 2)
-		find(w, "events", "a front end that asks for events less often: feature of its driver",
-		     "%.2f events were sent for each request", r->notifications_per_operation);
-	if (f->mapped_pages + f->copied_pages > f->segments / 2 && f->segments)
-		find(w, "grants", "a front end with persistent grants; \"paravane explain\" says who has "
-		     "not offered them", "%.0f pages a second were mapped or copied", r->grants_per_s);
-}
-
-static void judge_disk(struct why *w, uint32_t slots, uint32_t queues)
-{
-	const struct rates *r = &w->rates;
-	const struct blk_figures *f = &w->sample->since.disk;
-
-	if (!f->requests && !f->in_flight) {
-		find(w, "idle", "run what is slow in the guest, and this again",
-		     "the guest asked for nothing");
-		return;
-	}
-	if (f->throttled)
-		find(w, "limit", "\"paravane limit\" shows its limits, and changes them",
-		     "its limits made requests wait %" PRIu64 " times", f->throttled);
-	if (f->errors + f->unsupported)
-		find(w, "errors", "the daemon's log names them",
-		     "%" PRIu64 " requests were answered with an error", f->errors + f->unsupported);
-	if (r->cpu > 0.9 * queues)
-		find(w, "cpu", "more queues, as many as the guest has CPUs; a CPU that is not shared",
-		     "the worker used %.0f %% of a CPU with %u %s", r->cpu * 100, queues,
-		     queues == 1 ? "queue" : "queues");
-	else if (r->mean_us > 1000)
-		find(w, "image", "faster storage; cache mode none where the page cache is what is waited "
-		     "for; look at the host's other users of it",
-		     "a request took %.1f ms on average, and the worker %.0f %% of a CPU: it waits for "
-		     "the image", r->mean_us / 1000, r->cpu * 100);
-	judge_disk_depth(w, slots);
-	judge_disk_requests(w);
-}
+/* ---- the two classes ------------------------------------------------------------------------- */
 
 static void look_at_disk(struct why *w)
 {
+	struct disk_means means;
 	struct disk_view v;
 	uint32_t queues, pages;
 	bool persistent;
@@ -163,54 +74,11 @@ static void look_at_disk(struct why *w)
 		 queues, queues == 1 ? "queue" : "queues", pages, pages == 1 ? "page" : "pages",
 		 v.features.max_indirect_segments, persistent ? "persistent grants" :
 		 "no persistent grants", v.run.engine[0] ? v.run.engine : "unknown");
-	judge_disk(w, 32 * pages * queues, queues);
+	means.slots = 32 * pages * queues;
+	means.queues = queues;
+	means.server = v.run.server;
+	findings_of_disk(&w->measured, &means, &w->findings);
 	disk_view_close(&v);
-}
-
-/* ---- interfaces ------------------------------------------------------------------------------ */
-
-static void judge_drops(struct why *w)
-{
-	const struct vif_figures *f = &w->sample->since.nic;
-
-	for (uint32_t i = 1; i < VSWITCH_NR_DROPS; i++) {
-		if (!f->port.dropped[i])
-			continue;
-		find(w, "drops", i == VSWITCH_QUEUE_FULL ? "see \"slots\"; more memory or CPU for the guest" :
-		     "\"paravane bridge show\" has all of the bridge",
-		     "%" PRIu64 " frames were dropped: %s", f->port.dropped[i], vswitch_drop_name(i));
-	}
-}
-
-static void judge_nic(struct why *w, bool large)
-{
-	const struct rates *r = &w->rates;
-	const struct vif_figures *f = &w->sample->since.nic;
-	uint64_t frames = f->tx_frames + f->rx_frames;
-
-	if (!frames) {
-		find(w, "idle", "run what is slow in the guest, and this again",
-		     "no frame was sent or received");
-		return;
-	}
-	if (f->throttled)
-		find(w, "limit", "\"paravane limit\" and \"paravane bridge port\" change its limits",
-		     "its limits made frames wait %" PRIu64 " times", f->throttled);
-	if (f->passes && f->rx_starved > f->passes / 10)
-		find(w, "slots", "the guest's CPU is what is short, or its driver has few buffers",
-		     "%" PRIu64 " of %" PRIu64 " passes found no rx slots: the guest does not offer new "
-		     "ones in time", f->rx_starved, f->passes);
-	judge_drops(w);
-	if (r->cpu > 0.9)
-		find(w, "cpu", "put busy guests on bridges of their own: each has a worker",
-		     "the bridge's worker used %.0f %% of a CPU", r->cpu * 100);
-	if (!large && r->bytes_per_s > 10e6)
-		find(w, "gso", "turn scatter-gather and TCP segmentation on in the guest (ethtool -K)",
-		     "the guest takes no large packets: frames have %.0f bytes on average",
-		     r->bytes_per_s / r->operations_per_s);
-	if (r->notifications_per_operation > 0.7 && r->operations_per_s > 10000)
-		find(w, "events", "nothing: the guest sleeps between frames",
-		     "%.2f events were sent for each frame", r->notifications_per_operation);
 }
 
 static void look_at_nic(struct why *w)
@@ -225,37 +93,44 @@ static void look_at_nic(struct why *w)
 	snprintf(w->limits, sizeof(w->limits), "%u %s, %s, %s, checksums %s", g->nr_queues,
 		 g->nr_queues == 1 ? "queue" : "queues", g->sg ? "scatter-gather" : "no scatter-gather",
 		 large ? "large packets" : "no large packets", g->no_csum ? "complete" : "may be blank");
-	judge_nic(w, large);
+	findings_of_nic(&w->measured, large, &w->findings);
 }
 
 /* ---- output -------------------------------------------------------------------------------------- */
 
 static void print_text(const struct why *w)
 {
+	const struct sample *s = w->measured.sample;
 	const struct rates *r = &w->rates;
 
-	printf("measured for %.1f s: %.0f %s/s, %.1f MiB/s, %.1f on their way\n", w->sample->seconds,
-	       r->operations_per_s, w->sample->is_nic ? "frames" : "requests",
-	       r->bytes_per_s / 1048576, r->depth);
-	printf("latency: half within %.0f us, 99 %% within %.0f us, 99.9 %% within %.0f us\n",
-	       r->p50_us, r->p99_us, r->p999_us);
+	printf("measured for %.1f s: %.0f %s/s, %.1f MiB/s, %.1f on their way\n", s->seconds,
+	       r->operations_per_s, s->is_nic ? "frames" : "requests", r->bytes_per_s / 1048576,
+	       r->depth);
+	if (r->p999_us > 0)
+		printf("latency: half within %.0f us, 99 %% within %.0f us, 99.9 %% within %.0f us\n",
+		       r->p50_us, r->p99_us, r->p999_us);
 	printf("%.2f events each, the worker %.0f %% of a CPU\n", r->notifications_per_operation,
 	       r->cpu * 100);
 	printf("agreed: %s\n", w->limits);
-	for (uint32_t i = 0; i < w->nr; i++)
-		printf("\n%s: %s\n    %s\n", w->found[i].topic, w->found[i].is, w->found[i].advice);
-	if (!w->nr)
+	for (uint32_t i = 0; i < w->findings.nr; i++) {
+		const struct finding *f = &w->findings.found[i];
+
+		printf("\n%s: %s\n    %s\n", f->topic, f->is, f->advice);
+	}
+	if (!w->findings.nr)
 		puts("\nnothing stands out: requests are many, and answered soon");
 }
 
 static void print_json(const struct why *w)
 {
-	json_t *findings = json_array(), *o = top_object(w->sample, &w->rates);
+	json_t *findings = json_array(), *o = top_object(w->measured.sample, &w->rates);
 
-	for (uint32_t i = 0; i < w->nr; i++)
-		json_array_append_new(findings, json_pack("{s:s, s:s, s:s}", "topic", w->found[i].topic,
-							  "is", w->found[i].is, "advice",
-							  w->found[i].advice));
+	for (uint32_t i = 0; i < w->findings.nr; i++) {
+		const struct finding *f = &w->findings.found[i];
+
+		json_array_append_new(findings, json_pack("{s:s, s:s, s:s}", "topic", f->topic, "is",
+							  f->is, "advice", f->advice));
+	}
 	json_object_set_new(o, "agreed", json_string(w->limits));
 	json_object_set_new(o, "findings", findings);
 	json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15));
@@ -289,11 +164,11 @@ static int measure(struct why *w, const char *device)
 	nanosleep(&wait, NULL);
 	if (sampler_look(w->sampler))
 		return complain(STATUS_ERROR, "out of memory");
-	w->sample = own_sample(w);
-	if (!w->sample || !w->sample->has_since)
+	w->measured = (struct measured){ .sample = own_sample(w), .rates = &w->rates };
+	if (!w->measured.sample || !w->measured.sample->has_since)
 		return complain(STATUS_ERROR, "%s of domain %u was closed meanwhile", device,
 				w->dev.domid);
-	sample_rates(w->sample, &w->rates);
+	sample_rates(w->measured.sample, &w->rates);
 	return STATUS_OK;
 }
 
@@ -345,7 +220,7 @@ static int run(int argc, char **argv)
 		status = measure(&w, argv[optind + 1]);
 	if (status)
 		return status;
-	if (w.sample->is_nic)
+	if (w.measured.sample->is_nic)
 		look_at_nic(&w);
 	else
 		look_at_disk(&w);
