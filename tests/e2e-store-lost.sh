@@ -87,6 +87,9 @@ out=$("$paravane" bridge show br0 2>&1) || fail "bridge show: $out"
 echo "$out" | grep -q "$a/vif0" || fail "bridge show: $out"
 out=$("$paravane" explain "$t" xvda 2>&1) && fail "explain succeeded: $out"
 echo "$out" | grep -q 'cannot reach XenStore' || fail "explain: $out"
+# have_store 0|1: both daemons, as the metrics have it.
+have_store() { [ "$("$paravane" metrics --once | grep -c "^paravane_backend_store_connected{.*} $1\$")" = 2 ]; }
+have_store 0 || fail "the metrics do not say it: $("$paravane" metrics --once)"
 out=$("$paravane" upgrade 2>&1) && fail "upgrade without a store: $out"
 echo "$out" | grep -q 'XenStore cannot be reached' || fail "upgrade: $out"
 writes_go_on
@@ -110,6 +113,7 @@ echo "$out" | grep -q 'paravane upgrade' || fail "list does not say what to do: 
 "$paravane" upgrade >"$tmp/out" 2>&1 || fail "upgrade: $(cat "$tmp/out"; tail -n 5 "$tmp/log" "$net_log")"
 [ "$(grep -c -e xvda -e vif0 "$tmp/out")" = 3 ] || fail "not all were taken up: $(cat "$tmp/out")"
 ! "$paravane" list 2>&1 | grep -q 'paravane upgrade' || fail "list says yet that the store is lost"
+have_store 1 || fail "the metrics say yet that the store is lost: $("$paravane" metrics --once)"
 writes_go_on
 connected || fail "the back end's state is $(xenstore-read "$vbd/$t/51712/state")"
 say "it is served by the store again"

@@ -7,7 +7,8 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
+
+#include "paravane-runinfo.h"
 
 #define BUSY 0.9		/* of a CPU: there is hardly more in it */
 
@@ -40,11 +41,11 @@ static void find_stalled(const struct measured *m, const char *advice, const cha
 
 static void judge_stalled(const struct measured *m, const char *server, struct findings *f)
 {
-	const char *why = strstr(server, ": ");
+	const char *away = runinfo_why_away(server);
 
-	if (!strncmp(server, "away", 4))
+	if (away)
 		find_stalled(m, "start the image's server, or mend the way to it: what waits is done "
-			     "then", "the image's server is away: ", why ? why + 2 : "connecting", f);
+			     "then", "the image's server is away: ", away, f);
 	else if (*server)
 		find_stalled(m, "look at the image's server and its storage, and at the network between",
 			     "the image's server is ", server, f);

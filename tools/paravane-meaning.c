@@ -225,14 +225,14 @@ static void engine(const struct disk_view *v, struct meaning *m)
 /* Only of an image behind a server. */
 static void server(const struct disk_view *v, struct meaning *m)
 {
-	const char *is = v->run.server, *why = strstr(is, ": ");
+	const char *is = v->run.server, *away = runinfo_why_away(is);
 
 	if (!*is)
 		return;
-	if (strncmp(is, "away", 4)) {
+	if (!away) {
 		SAY(is, "%.120s", is);
 	} else {
-		SAY(is, "away: %.110s", why ? why + 2 : "connecting");
+		SAY(is, "away: %.110s", away);
 		SAY(advice, "the guest's requests wait until it is there again: start it, or mend the way to it");
 	}
 	if (v->run.io_timeout_s)

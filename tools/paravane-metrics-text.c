@@ -260,6 +260,23 @@ static void print_workers(FILE *to, const struct sampler *s)
 	}
 }
 
+static void print_servers(FILE *to, const struct sampler *s)
+{
+	static const char name[] = "paravane_disk_server_connected";
+
+	head(to, name, "gauge",
+	     "Whether there is a connection to the image's server, of disks that have one.");
+	for (uint32_t i = 0; i < sampler_nr(s); i++) {
+		const struct sample *sample = sampler_get(s, i);
+
+		if (!sample->has_server)
+			continue;
+		fputs(name, to);
+		put_labels(to, sample, NULL, NULL);
+		fprintf(to, " %d\n", !sample->server_away);
+	}
+}
+
 /* Once for all interfaces that share it. */
 static bool is_first_of_bridge(const struct sampler *s, uint32_t index)
 {
@@ -284,6 +301,34 @@ static void print_bridges(FILE *to, const struct sampler *s)
 	}
 }
 
+struct lost {
+	const char *kind;
+	bool is;
+};
+
+static void take_lost(void *arg, const char *daemon, const char *kind)
+{
+	struct lost *lost = arg;
+
+	(void)daemon;
+	lost->is |= !strcmp(kind, lost->kind);
+}
+
+static void print_stores(FILE *to, const char *const *kinds, size_t nr)
+{
+	head(to, "paravane_backend_store_connected", "gauge",
+	     "Whether the daemon that serves the kind has XenStore, of those that run.");
+	for (size_t i = 0; i < nr; i++) {
+		struct lost lost = { .kind = kinds[i] };
+
+		if (!runinfo_daemon_runs(kinds[i]))
+			continue;
+		runinfo_each_lost(take_lost, &lost);
+		fprintf(to, "paravane_backend_store_connected{kind=\"%s\"} %d\n", kinds[i],
+			!lost.is);
+	}
+}
+
 static void print_daemons(FILE *to)
 {
 	static const char *const kinds[] = { "vbd", "vbd3", "vif" };
@@ -292,6 +337,7 @@ static void print_daemons(FILE *to)
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
 		fprintf(to, "paravane_backend_up{kind=\"%s\"} %d\n", kinds[i],
 			runinfo_daemon_runs(kinds[i]));
+	print_stores(to, kinds, ARRAY_LEN(kinds));
 	head(to, "paravane_build_info", "gauge", "1; the version is a label.");
 	fprintf(to, "paravane_build_info{version=\"%s\"} 1\n", PACKAGE_VERSION);
 }
@@ -302,6 +348,7 @@ void metrics_print(const struct sampler *s, FILE *to)
 		print_metric(to, &metrics[i], s);
 	print_drops(to, s);
 	print_workers(to, s);
+	print_servers(to, s);
 	print_bridges(to, s);
 	print_daemons(to);
 }

@@ -9,6 +9,7 @@
 #ifndef PV_PARAVANE_RUNINFO_H
 #define PV_PARAVANE_RUNINFO_H
 
+#include <string.h>
 #include "inventory.h"
 #include "paravane-figures.h"
 
@@ -35,6 +36,15 @@ void runinfo_directory(const char *daemon, char buf[RUNINFO_PATH_BYTES]);
 int runinfo_open_figures(const struct inventory_device *dev, int flags);
 /* Of a disk; of an interface, the sandbox and the worker alone. */
 void runinfo_read(const struct inventory_device *disk, struct runinfo *out);
+/* Of server, why the image's server is away; NULL: it is not, or there is none. */
+static inline const char *runinfo_why_away(const char *server)
+{
+	const char *why = strstr(server, ": ");
+
+	if (strncmp(server, "away", 4))
+		return NULL;
+	return why ? why + 2 : "connecting";
+}
 /*
  * Calls fn for each device that has a worker here, in no order, by the run directories
  * alone; kind is valid during the call. Asks nobody.

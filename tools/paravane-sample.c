@@ -161,6 +161,8 @@ static void take(struct sample *s, const struct runinfo *run, const union sample
 	s->cpu_ns = cpu_ns;
 	s->pid = run->worker_pid;
 	s->restarts = run->restarts;
+	s->has_server = run->server[0] != '\0';
+	s->server_away = runinfo_why_away(run->server) != NULL;
 	snprintf(s->store, sizeof(s->store), "%s", run->store);
 }
 

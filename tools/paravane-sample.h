@@ -25,6 +25,7 @@ struct sample {
 	uint32_t domid, devid, pid;
 	uint64_t restarts;
 	bool is_nic;
+	bool has_server, server_away;	/* of a disk's image */
 	/* Since it was connected, and between the last two looks, if it was there at both. */
 	union sample_figures all, since;
 	bool has_since;
