@@ -56,13 +56,20 @@ static void judge_stalled(const struct measured *m, const char *server, struct f
 
 static bool judge_disk_cpu(const struct measured *m, uint32_t queues, struct findings *f)
 {
-	double cpu = m->rates->cpu;
+	double all = m->rates->cpu, busiest = m->busiest_cpu < 0 ? all / queues : m->busiest_cpu;
 
-	if (cpu <= BUSY * queues)
+	if (busiest <= BUSY)
 		return false;
-	find(f, "cpu", "more queues, as many as the guest has CPUs; a CPU that is not shared",
-	     "the worker used %.0f %% of a CPU with %u %s", cpu * 100, queues,
-	     queues == 1 ? "queue" : "queues");
+	if (queues == 1 || all > BUSY * queues)
+		find(f, "cpu", "more queues, as many as the guest has CPUs; a CPU that is not shared",
+		     "the worker used %.0f %% of a CPU with %u %s", all * 100, queues,
+		     queues == 1 ? "queue" : "queues");
+	else
+		find(f, "cpu", "let the guest use more of its CPUs for it, of which each has a queue: "
+		     "several jobs instead of one",
+		     "the busiest of the worker's threads used %.0f %% of a CPU, and all of them "
+		     "%.0f %%, with %u queues: a queue has one thread", busiest * 100, all * 100,
+		     queues);
 	return true;
 }
 

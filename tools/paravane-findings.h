@@ -25,6 +25,7 @@ struct findings {
 struct measured {
 	const struct sample *sample;	/* has_since */
 	const struct rates *rates;
+	double busiest_cpu;		/* of the worker's threads, 1: a whole one; below 0: not known */
 };
 
 /* What both ends of a disk agreed on, and what is known of its image. */

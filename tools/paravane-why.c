@@ -15,6 +15,7 @@
 
 #include "paravane.h"
 #include "paravane-findings.h"
+#include "paravane-threads.h"
 #include "paravane-top.h"
 #include "paravane-view.h"
 #include "util.h"
@@ -154,21 +155,28 @@ static const struct sample *own_sample(const struct why *w)
 
 static int measure(struct why *w, const char *device)
 {
+	struct threads before __attribute__((cleanup(threads_free))) = { .nr = 0 };
+	struct threads now __attribute__((cleanup(threads_free))) = { .nr = 0 };
 	struct timespec wait = { .tv_sec = (time_t)w->seconds };
+	const struct sample *s;
 
 	if (sampler_open(&w->sampler) || sampler_look(w->sampler))
 		return complain(STATUS_ERROR, "out of memory");
-	if (!own_sample(w))
+	s = own_sample(w);
+	if (!s)
 		return complain(STATUS_ERROR, "%s of domain %u: no worker of this machine's back end "
 				"serves it now", device, w->dev.domid);
+	threads_look(&before, s->pid);
 	nanosleep(&wait, NULL);
 	if (sampler_look(w->sampler))
 		return complain(STATUS_ERROR, "out of memory");
-	w->measured = (struct measured){ .sample = own_sample(w), .rates = &w->rates };
-	if (!w->measured.sample || !w->measured.sample->has_since)
+	s = own_sample(w);
+	if (!s || !s->has_since)
 		return complain(STATUS_ERROR, "%s of domain %u was closed meanwhile", device,
 				w->dev.domid);
-	sample_rates(w->measured.sample, &w->rates);
+	threads_look(&now, s->pid);
+	sample_rates(s, &w->rates);
+	w->measured = (struct measured){ s, &w->rates, threads_busiest(&before, &now) };
 	return STATUS_OK;
 }
 
