@@ -3,7 +3,8 @@
 #
 # The command lines of paravane-blkfront and paravane-netfront, as far as no device is
 # opened: help, version, and that a mistake is named with exit status 2. Help on help, of
-# these and of the other programs with commands.
+# these and of the other programs with commands; that no command of paravane takes an option
+# that its help has not.
 set -u
 cd "${abs_top_builddir:-.}" || exit 1
 failures=0
@@ -100,5 +101,32 @@ expect 2 "ping: '1.2.3.4' besides --mac?" paravane-netfront ping --mac 00:16:3e:
 expect 2 "ping: whom?" paravane-netfront ping --address 1.2.3.4
 expect 2 "bench: which mode?" paravane-netfront bench all
 expect 2 "bench: latency needs --mac" paravane-netfront bench latency
+
+# ---- options that another command of paravane has ------------------------------------------
+
+# Where there is neither a store nor a daemon: what is taken does nothing.
+nowhere() { XENSTORED_PATH=/nonexistent PARAVANE_RUNDIR=/nonexistent timeout 60 ./paravane "$@"; }
+options_of() { ./paravane "$1" --help | grep -oE -- '--[a-z][a-z-]+' | sort -u; }
+commands=$(./paravane help | sed -nE 's/^  ([a-z][a-z-]*) .*/\1/p' | grep -vx -e help -e compare)
+declare -A of
+for command in $commands; do
+	of[$command]=$(options_of "$command" | tr '\n' ' ')
+done
+all=$(tr ' ' '\n' <<<"${of[*]}" | sort -u)
+[ "$(wc -l <<<"$all")" -gt 40 ] || problem "only these options were found: $all"
+tried=0
+for command in $commands; do
+	for option in $all; do
+		# Its own, or the beginning of one.
+		[[ " ${of[$command]}" != *" $option"* ]] || continue
+		said=$(nowhere "$command" "$option" 1 2>&1 </dev/null)
+		[ $? = 2 ] && [[ $said == *"unknown option \"$option\""* ]] ||
+			problem "$command takes $option, which its help has not: $said"
+		tried=$((tried + 1))
+	done
+done
+[ $tried -gt 300 ] || problem "only $tried were tried"
+said=$(nowhere bridge list --kind vif 2>&1)
+[ $? = 2 ] && [[ $said == *"--kind is an interface's"* ]] || problem "bridge list --kind: $said"
 
 [ $failures = 0 ]

@@ -48,6 +48,7 @@ static const char help_text[] =
 "  vifname=NAME     default: vifDOMAIN.N\n"
 "  ip=ADDRESSES, gatewaydev=NAME  for scripts\n"
 "  backend=DOMAIN   the domain whose back end serves it; default: this one\n"
+"                   (--backend DOMAIN says the same)\n"
 "\n"
 "  --limit LIMITS   NAME=NUMBER,... as \"paravane limit\" takes them:\n"
 "                   rx-packets-per-second=5k, tx-bytes-per-second=10M ...\n"
@@ -85,7 +86,7 @@ static const struct option options[] = {
 	{ "no-libxl", no_argument, NULL, OPT_NO_LIBXL },
 	{ "idempotent", no_argument, NULL, OPT_IDEMPOTENT },
 	{ "json", no_argument, NULL, OPT_JSON },
-	COMMON_OPTIONS,
+	OPTION_KIND, OPTION_BACKEND, OPTION_WAIT, OPTION_NO_WAIT, OPTION_HELP,
 	{ 0 }
 };
 

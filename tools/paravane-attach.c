@@ -102,7 +102,7 @@ static const struct option options[] = {
 	{ "no-libxl", no_argument, NULL, OPT_NO_LIBXL },
 	{ "idempotent", no_argument, NULL, OPT_IDEMPOTENT },
 	{ "json", no_argument, NULL, OPT_JSON },
-	COMMON_OPTIONS,
+	OPTION_KIND, OPTION_BACKEND, OPTION_WAIT, OPTION_NO_WAIT, OPTION_HELP,
 	{ 0 }
 };
 

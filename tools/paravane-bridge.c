@@ -46,6 +46,7 @@ static const char help_text[] =
 "  uplink remove\n"
 "\n"
 "  --json           list and show: for programs; units are in the names\n"
+"  --kind KIND      port: which, when several back ends name the same interface\n"
 "  --backend DOMAIN the domain whose back end it is; default: this one. Counters and\n"
 "                   addresses are this domain's alone\n"
 "\n"
@@ -67,7 +68,7 @@ enum { OPT_JSON = 256 };
 
 static const struct option options[] = {
 	{ "json", no_argument, NULL, OPT_JSON },
-	COMMON_OPTIONS,
+	OPTION_KIND, OPTION_BACKEND, OPTION_HELP,
 	{ 0 }
 };
 
@@ -339,19 +340,21 @@ static int run_show(struct bridge_args *a, char **operand)
 	return bridge_show(&a->store, a->backend_domid, operand[0], a->json);
 }
 
+enum { TAKES_WORDS = 1u, TAKES_JSON = 2u, TAKES_KIND = 4u };
+
 static const struct verb {
 	const char *group, *name;	/* group NULL: the verb stands alone */
 	int operands;
-	bool words, json;
+	unsigned int takes;		/* TAKES_ */
 	int (*run)(struct bridge_args *a, char **operand);
 } verbs[] = {
-	{ NULL, "list", 0, false, true, run_list },
-	{ NULL, "show", 1, false, true, run_show },
-	{ NULL, "set", 1, true, false, run_set },
-	{ NULL, "reset", 1, false, false, run_reset },
-	{ NULL, "port", 2, true, false, run_port },
-	{ "uplink", "add", 2, true, false, run_uplink_add },
-	{ "uplink", "remove", 2, false, false, run_uplink_remove },
+	{ NULL, "list", 0, TAKES_JSON, run_list },
+	{ NULL, "show", 1, TAKES_JSON, run_show },
+	{ NULL, "set", 1, TAKES_WORDS, run_set },
+	{ NULL, "reset", 1, 0, run_reset },
+	{ NULL, "port", 2, TAKES_WORDS | TAKES_KIND, run_port },
+	{ "uplink", "add", 2, TAKES_WORDS, run_uplink_add },
+	{ "uplink", "remove", 2, 0, run_uplink_remove },
 };
 
 /* *argv moves to the first operand. */
@@ -370,6 +373,23 @@ static const struct verb *find_verb(char ***argv, int *argc)
 	return NULL;
 }
 
+/* What it does not heed, it refuses: argc operands and words, and options. */
+static int check_taken(const struct bridge_args *a, const struct verb *v, int argc)
+{
+	if (argc < v->operands)
+		return complain_usage(&bridge_command, "bridge %s: an argument is missing",
+				      v->name);
+	if (argc > v->operands && !(v->takes & TAKES_WORDS))
+		return complain_usage(&bridge_command, "bridge %s: too many arguments", v->name);
+	if (a->json && !(v->takes & TAKES_JSON))
+		return complain_usage(&bridge_command, "bridge %s: there is nothing to print with "
+				      "--json", v->name);
+	if (a->common.kind && !(v->takes & TAKES_KIND))
+		return complain_usage(&bridge_command, "bridge %s: --kind is an interface's, with "
+				      "\"bridge port\"", v->name);
+	return STATUS_OK;
+}
+
 static int run_verb(struct bridge_args *a, char **argv, int argc)
 {
 	const struct verb *v = find_verb(&argv, &argc);
@@ -379,14 +399,9 @@ static int run_verb(struct bridge_args *a, char **argv, int argc)
 		return complain_usage(&bridge_command, "bridge: %s: list, show, set, reset, port, "
 				      "\"uplink add\" or \"uplink remove\" is expected",
 				      argc ? argv[0] : "nothing is said");
-	if (argc < v->operands)
-		return complain_usage(&bridge_command, "bridge %s: an argument is missing",
-				      v->name);
-	if (argc > v->operands && !v->words)
-		return complain_usage(&bridge_command, "bridge %s: too many arguments", v->name);
-	if (a->json && !v->json)
-		return complain_usage(&bridge_command, "bridge %s: there is nothing to print with "
-				      "--json", v->name);
+	status = check_taken(a, v, argc);
+	if (status)
+		return status;
 	a->words = argv + v->operands;
 	a->nr_words = argc - v->operands;
 	status = store_open(&a->store);

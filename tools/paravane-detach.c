@@ -52,7 +52,7 @@ static const struct option options[] = {
 	{ "idempotent", no_argument, NULL, OPT_IDEMPOTENT },
 	{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
 	{ "json", no_argument, NULL, OPT_JSON },
-	COMMON_OPTIONS,
+	OPTION_KIND, OPTION_BACKEND, OPTION_WAIT, OPTION_NO_WAIT, OPTION_HELP,
 	{ 0 }
 };
 

@@ -39,7 +39,7 @@ enum { OPT_JSON = 256, OPT_LONG };
 static const struct option options[] = {
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "long", no_argument, NULL, OPT_LONG },
-	COMMON_OPTIONS,
+	OPTION_KIND, OPTION_BACKEND, OPTION_HELP,
 	{ 0 }
 };
 

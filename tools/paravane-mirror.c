@@ -69,7 +69,7 @@ static const struct option options[] = {
 	{ "status", no_argument, NULL, OPT_STATUS },
 	{ "rate", required_argument, NULL, OPT_RATE },
 	{ "dry-run", no_argument, NULL, OPT_DRY_RUN },
-	COMMON_OPTIONS,
+	OPTION_KIND, OPTION_BACKEND, OPTION_WAIT, OPTION_NO_WAIT, OPTION_HELP,
 	{ 0 }
 };
 

@@ -46,7 +46,7 @@ enum { OPT_JSON = 256 };
 
 static const struct option options[] = {
 	{ "json", no_argument, NULL, OPT_JSON },
-	COMMON_OPTIONS,
+	OPTION_KIND, OPTION_BACKEND, OPTION_WAIT, OPTION_HELP,
 	{ 0 }
 };
 

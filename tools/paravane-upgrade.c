@@ -49,7 +49,7 @@ enum { OPT_JSON = 256, OPT_PROGRAM };
 static const struct option options[] = {
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "program", required_argument, NULL, OPT_PROGRAM },
-	COMMON_OPTIONS,
+	OPTION_KIND, OPTION_WAIT, OPTION_HELP,
 	{ 0 }
 };
 
@@ -354,8 +354,6 @@ static int parse(struct upgrade_ask *ask, int argc, char **argv, bool *finished)
 	if (ask->program && !ask->daemon)
 		return complain_usage(&upgrade_command, "--program is of one daemon: say blkback or "
 				      "netback, too");
-	if (ask->common.backend)
-		return complain_usage(&upgrade_command, "daemons of another domain are upgraded there");
 	return STATUS_OK;
 }
 

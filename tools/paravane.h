@@ -49,17 +49,17 @@ struct common_options {
 	int wait_ms;			/* 0: do not wait */
 };
 
-#define COMMON_OPTIONS							\
-	{ "kind", required_argument, NULL, 'k' },			\
-	{ "backend", required_argument, NULL, 'b' },			\
-	{ "wait", required_argument, NULL, 'w' },			\
-	{ "no-wait", no_argument, NULL, 'W' },				\
-	{ "help", no_argument, NULL, 'h' }
+/* Each command names those that it heeds, and no others. */
+#define OPTION_KIND	{ "kind", required_argument, NULL, 'k' }
+#define OPTION_BACKEND	{ "backend", required_argument, NULL, 'b' }
+#define OPTION_WAIT	{ "wait", required_argument, NULL, 'w' }
+#define OPTION_NO_WAIT	{ "no-wait", no_argument, NULL, 'W' }
+#define OPTION_HELP	{ "help", no_argument, NULL, 'h' }
 
 /*
- * Next option of a subcommand whose table ends with COMMON_OPTIONS, which are
- * dealt with here. Returns the option's val, -1 after the last, or '?' when
- * the subcommand is to return *status at once (--help, or a complaint made).
+ * Next option of a subcommand; those above are dealt with here. Returns the option's
+ * val, -1 after the last, or '?' when the subcommand is to return *status at once (--help,
+ * or a complaint made).
  */
 int common_getopt(int argc, char **argv, const struct option *table,
 		  const struct subcommand *command, struct common_options *common,
