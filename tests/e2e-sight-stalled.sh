@@ -72,6 +72,21 @@ start_server
 wait_for $wait_s connected 1 || fail "not connected again: $(cat "$tmp/metrics")"
 says "'stalled' not in $topics" why busy xvda --seconds 1 --json
 
+say "XenStore does not answer: names are missing, and figures are not"
+store=$(pgrep -P "$PPID" -x xenstored)
+[ -n "$store" ] || fail "which process is the store?"
+kill -STOP "$store"
+timeout 60 "$paravane" top --json -n 1 -d 0.5 >"$tmp/top" && timeout 60 "$paravane" metrics --once >"$tmp/metrics"
+status=$?
+kill -CONT "$store"
+[ $status = 0 ] || fail "no figures without the store: $status"
+python3 -c "
+import json
+o = json.load(open('$tmp/top'))['devices'][0]
+assert o['domain'] == '$domid' and o['operations_per_s'] > 0, o" || fail "top"
+grep -q "^paravane_disk_requests_taken_total{domid=\"$domid\",domain=\"$domid\"," "$tmp/metrics" || fail "metrics: $(cat "$tmp/metrics")"
+says "o['devices'][0]['domain'] == 'busy'" top --json -n 1 -d 0.1
+
 detach_by_hand "$domid"
 wait "$io"
 end_back

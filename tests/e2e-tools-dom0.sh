@@ -82,18 +82,43 @@ ends_within 25 0 paravane detach g xvda --wait 0.2 --force
 ends_within 25 3 paravane attach-disk g "$tmp/disk" xvda --wait 0.2
 
 say "a store that does not answer"
+all_ended() { [ "$(ls "$tmp"/stuck-*.status 2>/dev/null | wc -l)" = "$n" ]; }
 store=$(ps -o pid=,comm= --ppid "$(awk '/^PPid/ { print $2 }' /proc/$$/status)" |
 	awk '$2 == "xenstored" { print $1 }')
 [ -n "$store" ] || fail "no xenstored"
 kill -STOP "$store"
 paravane limit g xvda iops=5 --wait 0 2>"$tmp/limit" &
 limit=$!
+# Nobody waits for ever.
+n=0
+while read -r command; do
+	n=$((n + 1))
+	# shellcheck disable=SC2086
+	(timeout 60 "${abs_top_builddir:-$PWD}/paravane" $command >/dev/null 2>"$tmp/stuck-$n"
+	echo "$?" >"$tmp/stuck-$n.status") &
+done <<'END'
+list
+list g --json
+explain g xvda
+bridge list
+bridge set br0 ageing-ms=5
+bridge uplink remove br0 up0
+capture br0
+trace g xvda
+watch
+why g xvda --seconds 1
+END
 (ends_within 60 3 paravane detach g xvda --wait 0.2 --force)
 ended=$?
 wait $limit
 [ $? = 3 ] || { kill -CONT "$store"; fail "limit: $(cat "$tmp/limit")"; }
+wait_for 70 all_ended
 kill -CONT "$store"
 [ $ended = 0 ] || exit 1
+for i in $(seq "$n"); do
+	[ "$(cat "$tmp/stuck-$i.status")" = 3 ] && grep -q "XenStore does not answer" "$tmp/stuck-$i" ||
+		fail "the $i. of the commands: $(cat "$tmp/stuck-$i" "$tmp/stuck-$i.status")"
+done
 grep -q "XenStore does not answer" "$tmp/limit" || fail "said '$(cat "$tmp/limit")'"
 expect 0 quiet paravane detach g xvda --wait 0.2 --force --idempotent
 start_daemon

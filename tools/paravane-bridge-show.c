@@ -13,6 +13,7 @@
 
 #include "keys.h"
 #include "paravane-bridge.h"
+#include "paravane-deadline.h"
 #include "paravane-json.h"
 #include "paravane-runinfo.h"
 #include "switch-config.h"
@@ -59,8 +60,11 @@ int daemon_ask(int fd, const struct control_msg *ask)
 
 int daemon_hear(int fd, struct control_msg *msg, int *pipe)
 {
-	int rc = control_hear(fd, msg, pipe);
+	int rc;
 
+	deadline_is_of(DAEMON " does not answer: its log may say more");
+	rc = control_hear(fd, msg, pipe);
+	deadline_is_of(NULL);
 	if (rc == -EPIPE)
 		return complain(STATUS_ERROR, DAEMON " has hung up");
 	if (rc)
@@ -300,19 +304,32 @@ int bridge_list(struct store *store, uint32_t backend_domid, bool json)
 
 /* ---- show ------------------------------------------------------------------------------ */
 
+/* All is gathered before it is printed: who reads may take their time. */
 struct show {
 	struct store *store;
 	bool json;
 	uint32_t nr, nr_addresses;
 	struct control_port port[VSWITCH_PORTS_MAX];
+	char name[VSWITCH_PORTS_MAX][PORT_TEXT];
+	struct vswitch_address address[BRIDGE_LIST_MAX];
 };
 
 static void take_port(void *arg, const struct control_msg *msg)
 {
 	struct show *s = arg;
 
-	if (s->nr < VSWITCH_PORTS_MAX)
-		s->port[s->nr++] = msg->port;
+	if (s->nr == VSWITCH_PORTS_MAX)
+		return;
+	port_text(s->store, &msg->port.info, s->name[s->nr], sizeof(s->name[0]));
+	s->port[s->nr++] = msg->port;
+}
+
+static void take_address(void *arg, const struct control_msg *msg)
+{
+	struct show *s = arg;
+
+	if (s->nr_addresses < BRIDGE_LIST_MAX)
+		s->address[s->nr_addresses++] = msg->address;
 }
 
 static void print_drops(const struct vswitch_counters *c)
@@ -323,12 +340,11 @@ static void print_drops(const struct vswitch_counters *c)
 			       c->dropped[i]);
 }
 
-static void print_port(struct show *s, const struct control_port *p)
+static void print_port(const struct control_port *p, const char *name)
 {
 	const struct vswitch_counters *c = &p->counters;
-	char name[PORT_TEXT], vlan[VLAN_TEXT];
+	char vlan[VLAN_TEXT];
 
-	port_text(s->store, &p->info, name, sizeof(name));
 	vlan_text(&p->info.port, vlan, sizeof(vlan));
 	printf("%-20s %-12s %-9s %12" PRIu64 " %14" PRIu64 " %12" PRIu64 " %14" PRIu64
 	       " %10" PRIu64 "\n", name, *vlan ? vlan : "-",
@@ -346,12 +362,11 @@ static const char *truth(bool b)
 	return b ? "true" : "false";
 }
 
-static void print_port_json(struct show *s, const struct control_port *p, bool first)
+static void print_port_json(const struct control_port *p, const char *name, bool first)
 {
 	const struct vswitch_counters *c = &p->counters;
-	char name[PORT_TEXT], vlan[VLAN_TEXT];
+	char vlan[VLAN_TEXT];
 
-	port_text(s->store, &p->info, name, sizeof(name));
 	vlan_text(&p->info.port, vlan, sizeof(vlan));
 	printf("%s\n    {\"port\": ", first ? "" : ",");
 	json_quoted(name);
@@ -374,34 +389,36 @@ static void print_port_json(struct show *s, const struct control_port *p, bool f
 	printf("}}");
 }
 
-static void print_address(void *arg, const struct control_msg *msg)
+static const char *name_of(const struct show *s, uint32_t port)
 {
-	const struct vswitch_address *a = &msg->address;
-	char mac[VIF_MAC_BYTES * 3], name[PORT_TEXT] = "?";
-	struct show *s = arg;
-
 	for (uint32_t i = 0; i < s->nr; i++)
-		if (s->port[i].info.id == a->port)
-			port_text(s->store, &s->port[i].info, name, sizeof(name));
-	vif_format_mac(a->mac, mac, sizeof(mac));
-	if (s->json) {
-		printf("%s\n    {\"mac\": \"%s\", \"vlan\": %u, \"port\": ",
-		       s->nr_addresses ? "," : "", mac, a->vlan);
-		json_quoted(name);
-		printf(", \"age_ms\": %" PRIu64 ", \"fixed\": %s}", a->age_ms, truth(a->fixed));
-	} else {
-		if (!s->nr_addresses)
-			printf("\n%-20s %-6s %-20s %s\n", "ADDRESS", "VLAN", "PORT", "AGE ms");
-		printf("%-20s %-6u %-20s ", mac, a->vlan, name);
-		if (a->fixed)
-			puts("its own");
-		else
-			printf("%" PRIu64 "\n", a->age_ms);
-	}
-	s->nr_addresses++;
+		if (s->port[i].info.id == port)
+			return s->name[i];
+	return "?";
 }
 
-static void print_ports(struct show *s, const char *name)
+static void print_address(const struct show *s, const struct vswitch_address *a, bool first)
+{
+	char mac[VIF_MAC_BYTES * 3];
+
+	vif_format_mac(a->mac, mac, sizeof(mac));
+	if (s->json) {
+		printf("%s\n    {\"mac\": \"%s\", \"vlan\": %u, \"port\": ", first ? "" : ",", mac,
+		       a->vlan);
+		json_quoted(name_of(s, a->port));
+		printf(", \"age_ms\": %" PRIu64 ", \"fixed\": %s}", a->age_ms, truth(a->fixed));
+		return;
+	}
+	if (first)
+		printf("\n%-20s %-6s %-20s %s\n", "ADDRESS", "VLAN", "PORT", "AGE ms");
+	printf("%-20s %-6u %-20s ", mac, a->vlan, name_of(s, a->port));
+	if (a->fixed)
+		puts("its own");
+	else
+		printf("%" PRIu64 "\n", a->age_ms);
+}
+
+static void print_all(const struct show *s, const char *name)
 {
 	if (s->json) {
 		printf("{\n  \"bridge\": ");
@@ -413,10 +430,16 @@ static void print_ports(struct show *s, const char *name)
 	}
 	for (uint32_t i = 0; i < s->nr; i++) {
 		if (s->json)
-			print_port_json(s, &s->port[i], !i);
+			print_port_json(&s->port[i], s->name[i], !i);
 		else
-			print_port(s, &s->port[i]);
+			print_port(&s->port[i], s->name[i]);
 	}
+	if (s->json)
+		printf("\n  ],\n  \"addresses\": [");
+	for (uint32_t i = 0; i < s->nr_addresses; i++)
+		print_address(s, &s->address[i], !i);
+	if (s->json)
+		puts("\n  ]\n}");
 }
 
 int bridge_show(struct store *store, uint32_t backend_domid, const char *name, bool json)
@@ -436,14 +459,11 @@ int bridge_show(struct store *store, uint32_t backend_domid, const char *name, b
 	status = daemon_connect(&fd);
 	if (!status)
 		status = ask_all(fd, CONTROL_PORTS, name, take_port, s);
-	if (!status) {
-		print_ports(s, name);
-		if (json)
-			printf("\n  ],\n  \"addresses\": [");
-		status = ask_all(fd, CONTROL_ADDRESSES, name, print_address, s);
-		if (json)
-			puts("\n  ]\n}");
-	}
+	if (!status)
+		status = ask_all(fd, CONTROL_ADDRESSES, name, take_address, s);
+	deadline_end();
+	if (!status)
+		print_all(s, name);
 	free(s);
 	return status;
 }

@@ -52,8 +52,8 @@ static const char help_text[] =
 "\n"
 "What is written is in XenStore; the back end follows at once, or when it starts.\n"
 "\n"
-"Exit status: 0 done, 1 error, 2 wrong usage, 4 no such bridge, uplink, domain or\n"
-"interface.\n";
+"Exit status: 0 done, 1 error, 2 wrong usage, 3 XenStore or the daemon does not answer,\n"
+"4 no such bridge, uplink, domain or interface.\n";
 
 struct bridge_args {
 	struct store store;

@@ -17,6 +17,7 @@
 
 #include "keys.h"
 #include "paravane-bridge.h"
+#include "paravane-deadline.h"
 #include "util.h"
 
 #define SNAPLEN_DEFAULT 65535u
@@ -41,8 +42,8 @@ static const char help_text[] =
 "\n"
 "Ends with a signal, when nobody reads, or with the interface or bridge.\n"
 "\n"
-"Exit status: 0 ended, 1 error, 2 wrong usage, 4 no such bridge, domain or interface,\n"
-"6 too many captures.\n";
+"Exit status: 0 ended, 1 error, 2 wrong usage, 3 XenStore or the daemon does not answer,\n"
+"4 no such bridge, domain or interface, 6 too many captures.\n";
 
 enum { OPT_JSON = 256 };
 
@@ -280,6 +281,7 @@ static int capture(struct capture *c, char *name)
 		status = catch_signals(c);
 	if (!status)
 		status = begin(c);
+	deadline_end();
 	if (!status)
 		status = open_output(c);
 	if (!status)

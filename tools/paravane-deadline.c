@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,6 +17,11 @@
 #include "util.h"
 
 #define LOOK_EVERY_MS 5
+
+static const char of_store[] = "XenStore does not answer, or too slowly: what was asked may have "
+	"happened or not; look at xenstored, then run it again";
+static const char *volatile text = of_store;
+static volatile sig_atomic_t over;
 
 static void set_timer(const struct timeval *left)
 {
@@ -31,10 +37,11 @@ static void set_timer(const struct timeval *left)
 static void on_alarm(int sig)
 {
 	const struct timeval again = { .tv_sec = DEADLINE_AGAIN_MS / 1000 };
-	static volatile sig_atomic_t over;
-
-	static const char text[] = "paravane: XenStore does not answer, or too slowly: what was "
-		"asked may have happened or not; look at xenstored, then run it again\n";
+	const struct iovec line[] = {
+		{ .iov_base = "paravane: ", .iov_len = 10 },
+		{ .iov_base = (char *)text, .iov_len = strlen(text) },
+		{ .iov_base = "\n", .iov_len = 1 },
+	};
 	ssize_t n;
 
 	(void)sig;
@@ -43,7 +50,7 @@ static void on_alarm(int sig)
 		set_timer(&again);
 		return;
 	}
-	n = write(STDERR_FILENO, text, sizeof(text) - 1);
+	n = writev(STDERR_FILENO, line, ARRAY_LEN(line));
 	(void)n;
 	_exit(STATUS_TIMEOUT);
 }
@@ -57,8 +64,30 @@ void deadline_set(int wait_ms)
 	memset(&act, 0, sizeof(act));
 	act.sa_handler = on_alarm;
 	act.sa_flags = SA_RESTART;
+	over = false;
 	sigaction(SIGALRM, &act, NULL);
 	set_timer(&left);
+}
+
+void deadline_begin(void)
+{
+	struct itimerval now;
+
+	getitimer(ITIMER_REAL, &now);
+	if (!timerisset(&now.it_value))
+		deadline_set(0);
+}
+
+void deadline_end(void)
+{
+	const struct timeval never = { .tv_sec = 0 };
+
+	set_timer(&never);
+}
+
+void deadline_is_of(const char *whom)
+{
+	text = whom ? whom : of_store;
 }
 
 /* 1: it has ended. */
@@ -85,11 +114,10 @@ static int wait_until(pid_t pid, int *status, uint64_t until_ms)
 int deadline_wait_child(pid_t pid, int *status)
 {
 	struct itimerval before;
-	const struct timeval never = { .tv_sec = 0 };
 	int rc;
 
 	getitimer(ITIMER_REAL, &before);
-	set_timer(&never);
+	deadline_end();
 	rc = wait_until(pid, status, now_ms() + DEADLINE_SCRIPT_MS);
 	if (rc == -ETIMEDOUT) {
 		kill(pid, SIGKILL);

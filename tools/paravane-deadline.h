@@ -17,6 +17,12 @@
 
 /* From now, instead of any before; wait_ms: what the command may wait for, all in all. */
 void deadline_set(int wait_ms);
+/* deadline_set(0), unless one runs. */
+void deadline_begin(void);
+/* There is none any more: for who asks the store nothing now. */
+void deadline_end(void);
+/* Who does not answer then, and what to do about it, in one line; NULL: the store. Is kept. */
+void deadline_is_of(const char *whom);
 /*
  * The time does not run while a child has its own: as waitpid(), for DEADLINE_SCRIPT_MS, then
  * kills it. -ETIMEDOUT: it was killed; -errno.

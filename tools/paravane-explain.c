@@ -30,8 +30,8 @@ static const char help_text[] =
 "  --backend DOMAIN the domain whose back end serves it; default: as found\n"
 "  --kind KIND      vbd, vbd3, qdisk, vif or qnic; default: as found\n"
 "\n"
-"Exit status: 0 explained, connected or not, 1 error, 2 wrong usage, 4 no such\n"
-"domain or device.\n";
+"Exit status: 0 explained, connected or not, 1 error, 2 wrong usage, 3 XenStore does\n"
+"not answer, 4 no such domain or device.\n";
 
 enum { OPT_JSON = 256 };
 

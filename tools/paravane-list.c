@@ -14,6 +14,7 @@
 
 #include "keys.h"
 #include "paravane.h"
+#include "paravane-deadline.h"
 #include "paravane-json.h"
 #include "paravane-view.h"
 #include "util.h"
@@ -32,7 +33,8 @@ static const char help_text[] =
 "  --backend DOMAIN only devices that this domain serves\n"
 "  --kind KIND      only vbd, vbd3, qdisk, vif or qnic\n"
 "\n"
-"Exit status: 0 listed (possibly none), 1 error, 2 wrong usage, 4 no such domain.\n";
+"Exit status: 0 listed (possibly none), 1 error, 2 wrong usage, 3 XenStore does\n"
+"not answer, 4 no such domain.\n";
 
 enum { OPT_JSON = 256, OPT_LONG };
 
@@ -201,11 +203,21 @@ static void print_nic(struct list *l, const struct nic_view *v)
 
 static bool is_wanted(struct list *l, const struct inventory_device *dev)
 {
-	if (l->common.kind && strcmp(l->common.kind, dev->kind))
-		return false;
+	return !l->common.kind || !strcmp(l->common.kind, dev->kind);
+}
+
+/* Who reads may take their time, and each device has a deadline of its own. */
+static void begin_output(struct list *l)
+{
+	deadline_end();
 	if (l->json)
 		fputs(l->nr ? ",\n" : "[\n", stdout);
-	return true;
+}
+
+static void end_output(struct list *l)
+{
+	l->nr++;
+	deadline_set(0);
 }
 
 static int show_disk(void *arg, const struct inventory_device *dev)
@@ -216,6 +228,7 @@ static int show_disk(void *arg, const struct inventory_device *dev)
 	if (!is_wanted(l, dev))
 		return 0;
 	disk_view_look(&l->store, dev, &v);
+	begin_output(l);
 	if (l->json) {
 		json_disk_begin(&v);
 		json_device_end();
@@ -223,8 +236,8 @@ static int show_disk(void *arg, const struct inventory_device *dev)
 		print_disk(l, &v);
 	}
 	disk_view_close(&v);
-	l->nr++;
 	l->nr_disks++;
+	end_output(l);
 	return 0;
 }
 
@@ -236,13 +249,14 @@ static int show_nic(void *arg, const struct inventory_device *dev)
 	if (!is_wanted(l, dev))
 		return 0;
 	nic_view_look(&l->store, dev, &v);
+	begin_output(l);
 	if (l->json) {
 		json_nic_begin(&v);
 		json_device_end();
 	} else {
 		print_nic(l, &v);
 	}
-	l->nr++;
+	end_output(l);
 	return 0;
 }
 
@@ -277,6 +291,7 @@ static int list(struct list *l, const char *domain)
 	if (!ret)
 		ret = inventory_each(l->store.xs, INVENTORY_NICS, backend_domid, domid, show_nic,
 				     l);
+	deadline_end();
 	if (l->json)
 		fputs(l->nr ? "\n]\n" : "[]\n", stdout);
 	else if (!l->nr && !ret)

@@ -11,11 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 #include "paravane.h"
+#include "paravane-names.h"
 #include "paravane-runinfo.h"
 #include "util.h"
 
 struct sampler {
-	struct xs_handle *xs;		/* NULL: there is no store */
+	struct names *names;
 	struct sample **samples;
 	uint32_t nr, max;
 	int error;
@@ -27,7 +28,10 @@ int sampler_open(struct sampler **out)
 
 	if (!s)
 		return -ENOMEM;
-	s->xs = xs_open(0);
+	if (names_open(&s->names)) {
+		free(s);
+		return -ENOMEM;
+	}
 	*out = s;
 	return 0;
 }
@@ -39,8 +43,7 @@ void sampler_close(struct sampler *s)
 	for (uint32_t i = 0; i < s->nr; i++)
 		free(s->samples[i]);
 	free(s->samples);
-	if (s->xs)
-		xs_close(s->xs);
+	names_close(s->names);
 	free(s);
 }
 
@@ -107,8 +110,20 @@ static struct sample *insert(struct sampler *s, uint32_t at)
 	return sample;
 }
 
-static void name(struct sampler *s, struct sample *sample, const char *kind, uint32_t domid,
-		 uint32_t devid)
+/* By its number until it has a name, or has none. */
+static void name_domain(struct sampler *s, struct sample *sample)
+{
+	int rc;
+
+	if (sample->named)
+		return;
+	rc = names_get(s->names, sample->domid, sample->domain, sizeof(sample->domain));
+	sample->named = !rc || rc == -ENOENT;
+	if (rc)
+		snprintf(sample->domain, sizeof(sample->domain), "%u", sample->domid);
+}
+
+static void name(struct sample *sample, const char *kind, uint32_t domid, uint32_t devid)
 {
 	enum inventory_class of = INVENTORY_DISKS;
 
@@ -118,8 +133,6 @@ static void name(struct sampler *s, struct sample *sample, const char *kind, uin
 	inventory_class_of(kind, &of);
 	sample->is_nic = of == INVENTORY_NICS;
 	device_label(kind, devid, sample->device, sizeof(sample->device));
-	if (!s->xs || inventory_domain_name(s->xs, domid, sample->domain, sizeof(sample->domain)))
-		snprintf(sample->domain, sizeof(sample->domain), "%u", domid);
 }
 
 /* 0: it has gone, or is not ours to ask. */
@@ -187,8 +200,9 @@ static void look(void *arg, const char *kind, uint32_t domid, uint32_t devid)
 			s->error = -ENOMEM;
 			return;
 		}
-		name(s, sample, kind, domid, devid);
+		name(sample, kind, domid, devid);
 	}
+	name_domain(s, sample);
 	sample->seen = true;
 	take(sample, &run, &now);
 }
@@ -198,6 +212,7 @@ int sampler_look(struct sampler *s)
 	uint32_t left = 0;
 
 	s->error = 0;
+	names_begin(s->names);
 	for (uint32_t i = 0; i < s->nr; i++)
 		s->samples[i]->seen = false;
 	runinfo_each(look, s);

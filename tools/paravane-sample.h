@@ -4,7 +4,8 @@
  *
  * Hides: where devices are found (the run directories), how they are told from others that
  * came after them under the same name, whose CPU time is whose. Must not know: output.
- * Disturbs no worker, and asks XenStore for a domain's name once, if there is a store.
+ * Disturbs no worker, and asks XenStore for a domain's name once, if there is a store that
+ * answers.
  * One thread.
  */
 #ifndef PV_PARAVANE_SAMPLE_H
@@ -34,7 +35,7 @@ struct sample {
 	uint64_t cpu_ns;		/* since the worker began */
 	/* The sampler's. */
 	uint64_t taken_ns;
-	bool seen;
+	bool seen, named;
 };
 
 struct sampler;

@@ -11,6 +11,7 @@
 
 #include "keys.h"
 #include "paravane.h"
+#include "paravane-deadline.h"
 #include "util.h"
 #include "vif.h"
 
@@ -50,6 +51,7 @@ int store_open(struct store *store)
 {
 	int ret;
 
+	deadline_begin();
 	store->xs = xs_open(0);
 	if (!store->xs)
 		return complain(STATUS_ERROR,

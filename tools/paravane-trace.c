@@ -18,6 +18,7 @@
 #include <xen/io/blkif.h>
 
 #include "paravane.h"
+#include "paravane-deadline.h"
 #include "paravane-figures.h"
 #include "util.h"
 
@@ -39,7 +40,8 @@ static const char help_text[] =
 "      --json           the table as JSON objects, one a line\n"
 "      --kind KIND      which, when several back ends name the same device\n"
 "\n"
-"Exit status: 0 ended, 1 error, 2 wrong usage, 4 no such device.\n";
+"Exit status: 0 ended, 1 error, 2 wrong usage, 3 XenStore does not answer, 4 no such\n"
+"device.\n";
 
 #define BATCH 1024u
 #define PAUSE_MS 10
@@ -374,6 +376,7 @@ static int open_trace(struct trace *t, char **argv)
 		status = store_find(&t->store, &t->common, argv[optind], argv[optind + 1], &t->dev);
 	if (status)
 		return status;
+	deadline_end();
 	t->nic = is_nic(t->dev.kind);
 	rc = figures_reader_open(&t->dev, O_RDWR, &t->reader);
 	if (rc)

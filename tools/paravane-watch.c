@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "paravane.h"
+#include "paravane-deadline.h"
 #include "paravane-figures.h"
 #include "paravane-runinfo.h"
 #include "util.h"
@@ -50,7 +51,8 @@ static const char help_text[] =
 "  --backend DOMAIN   devices that this domain serves; default: this one\n"
 "\n"
 "Exit status: 0 ended by a signal, --until or --number; 1 error, 2 wrong usage, 3 the\n"
-"deadline passed, 4 no such domain, or no interface of that address or name.\n";
+"deadline passed, or XenStore does not answer, 4 no such domain, or no interface of that\n"
+"address or name.\n";
 
 #define LOOK_MS 500
 #define CALM_MS 2000
@@ -137,9 +139,11 @@ static void say(struct watch *w, json_t *o)
 	const char *event = json_string_value(json_object_get(o, "event"));
 
 	if (!w->done && (!w->wanted || is_listed(w->wanted, event))) {
+		deadline_end();		/* who reads may take their time */
 		json_dumpf(o, stdout, JSON_COMPACT | JSON_REAL_PRECISION(15));
 		putchar('\n');
 		fflush(stdout);
+		deadline_set(0);
 		w->printed++;
 	}
 	if ((w->until && is_listed(w->until, event)) || (w->number && w->printed >= w->number))
@@ -432,6 +436,7 @@ static int run_watch(struct watch *w)
 	int rc = look_at_all(w);
 
 	while (!rc && !w->done) {
+		deadline_end();		/* until the store is asked again */
 		now = now_ms();
 		if (w->deadline_ms && now >= w->deadline_ms)
 			return complain(STATUS_TIMEOUT, "watch: the deadline passed");
@@ -446,8 +451,10 @@ static int run_watch(struct watch *w)
 			rc = -errno;
 		else if (p[1].revents)
 			return STATUS_OK;
-		else if (p[0].revents)
+		else if (p[0].revents) {
+			deadline_set(0);
 			rc = hear_store(w);
+		}
 		if (ferror(stdout))
 			return complain(STATUS_ERROR, "standard output: %s", strerror(errno));
 	}

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "paravane.h"
+#include "paravane-deadline.h"
 #include "paravane-findings.h"
 #include "paravane-threads.h"
 #include "paravane-top.h"
@@ -33,7 +34,8 @@ static const char help_text[] =
 "  --json         one JSON object\n"
 "  --kind KIND    which, when several back ends name the same device\n"
 "\n"
-"Exit status: 0 said, 1 error, 2 wrong usage, 4 no such device.\n";
+"Exit status: 0 said, 1 error, 2 wrong usage, 3 XenStore does not answer, 4 no such\n"
+"device.\n";
 
 enum { OPT_SECONDS = 256, OPT_JSON };
 
@@ -220,8 +222,10 @@ static int run(int argc, char **argv)
 	}
 	if (!status)
 		status = common_operands(&why_command, argc, 2, 2);
-	if (!status)
-		status = store_open(&w.store);
+	if (status)
+		return status;
+	deadline_set((int)w.seconds * 1000);
+	status = store_open(&w.store);
 	if (!status)
 		status = store_find(&w.store, &w.common, argv[optind], argv[optind + 1], &w.dev);
 	if (!status)

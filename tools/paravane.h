@@ -85,7 +85,10 @@ struct store {
 	uint32_t own_domid;
 };
 
-/* STATUS_; complains itself. store_close() accepts a store never opened. */
+/*
+ * STATUS_; complains itself. From here on the command has a deadline (paravane-deadline.h),
+ * if it has set none before. store_close() accepts a store never opened.
+ */
 int store_open(struct store *store);
 void store_close(struct store *store);
 #define autostore __attribute__((cleanup(store_close)))
