@@ -127,9 +127,11 @@ nsenter -t $host -n sh -c 'ip link set eth0 up; ip address add 10.0.0.99/24 dev 
 # Its bridge is not there yet when it is asked for.
 bridge uplink add br0 up0 bridge=nolan
 wait_for $wait_s grep -q 'uplink up0: there is no bridge nolan' "$tmp/log" || fail "no complaint"
-bridge uplink add br0 up0 bridge=lan0
+expect 3 "$paravane" bridge uplink add br0 up0 --wait 0.5 2>"$tmp/said"
+grep -q 'uplink up0 is set, and after 0.5 s it is no port of bridge br0' "$tmp/said" || fail "$(cat "$tmp/said")"
+bridge uplink add br0 up0 bridge=lan0 --wait $wait_s
 in_lan() { ip -o link show dev up0 2>/dev/null | grep -q 'master lan0'; }
-wait_for $wait_s in_lan || fail "the uplink is not in lan0: $(tail -3 "$tmp/log")"
+in_lan || fail "the uplink is not in lan0: $(tail -3 "$tmp/log")"
 wait_for $wait_s meets $a 99 || fail "a cannot reach the host behind the uplink"
 wait_for $wait_s meets $b 99 || fail "b cannot reach the host behind the uplink"
 nsenter -t $host -n ping -q -c 2 -i 0.1 -W 10 10.0.0.$b >/dev/null || fail "the host cannot reach b"
@@ -143,9 +145,9 @@ no_up0 || fail "the TAP outlives its back end"
 start_daemon
 wait_for $wait_s meets $a 99 || fail "a lost the host behind the uplink: $(tail -3 "$tmp/log")"
 # Its VLAN changes, live; then it leaves and the TAP goes.
-bridge uplink add br0 up0 vlan=p7,8
+bridge uplink add br0 up0 vlan=p7,8 --wait $wait_s
 vlan7() { "$paravane" bridge show br0 | grep -q '^uplink up0 *p7,8 '; }
-wait_for $wait_s vlan7 || fail "the uplink's VLANs are as before"
+vlan7 || fail "the uplink's VLANs are as before"
 wait_for $wait_s apart $a 99 || fail "a reaches VLAN 7"
 bridge uplink remove br0 up0
 wait_for $wait_s no_up0 || fail "the TAP stays"

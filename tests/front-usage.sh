@@ -128,5 +128,7 @@ done
 [ $tried -gt 300 ] || problem "only $tried were tried"
 said=$(nowhere bridge list --kind vif 2>&1)
 [ $? = 2 ] && [[ $said == *"--kind is an interface's"* ]] || problem "bridge list --kind: $said"
+said=$(nowhere bridge reset br0 --wait 5 2>&1)
+[ $? = 2 ] && [[ $said == *"nothing to wait for"* ]] || problem "bridge reset --wait: $said"
 
 [ $failures = 0 ]

@@ -23,6 +23,8 @@
 #define PORT_TEXT 96
 #define VLAN_TEXT 160
 
+static const char of_daemon[] = DAEMON " does not answer: its log may say more";
+
 /* ---- the daemon ------------------------------------------------------------------- */
 
 int daemon_try(int *fd)
@@ -62,7 +64,7 @@ int daemon_hear(int fd, struct control_msg *msg, int *pipe)
 {
 	int rc;
 
-	deadline_is_of(DAEMON " does not answer: its log may say more");
+	deadline_is_of(of_daemon);
 	rc = control_hear(fd, msg, pipe);
 	deadline_is_of(NULL);
 	if (rc == -EPIPE)
@@ -94,6 +96,36 @@ static int ask_all(int fd, enum control_type type, const char *bridge,
 			fn(arg, &msg);
 	}
 	return status;
+}
+
+static bool is_uplink(const struct control_port *p, const struct switch_uplink *up)
+{
+	const struct vswitch_port_config *is = &p->info.port;
+	struct vswitch_port_config as;
+
+	bridge_port_config(&up->port, NULL, &as);
+	return p->info.is_uplink && p->info.is_added && !strcmp(p->info.name, up->ifname) &&
+	       is->mode == as.mode && is->vlan == as.vlan && is->isolated == as.isolated &&
+	       !memcmp(is->vlans, as.vlans, sizeof(as.vlans));
+}
+
+bool bridge_has_uplink(const char *bridge, const struct switch_uplink *up)
+{
+	struct control_msg msg = { .version = CONTROL_VERSION, .type = CONTROL_PORTS };
+	autoclose int fd = -1;
+	bool found = false;
+	int pipe = -1;
+
+	snprintf(msg.bridge, sizeof(msg.bridge), "%s", bridge);
+	if (daemon_try(&fd) || control_ask(fd, &msg))
+		return false;
+	deadline_is_of(of_daemon);
+	while (!control_hear(fd, &msg, &pipe) && msg.type == CONTROL_PORT) {
+		close_fd(&pipe);
+		found |= is_uplink(&msg.port, up);
+	}
+	deadline_is_of(NULL);
+	return found;
 }
 
 /* ---- words ---------------------------------------------------------------------------- */

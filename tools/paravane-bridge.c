@@ -8,11 +8,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "keys.h"
 #include "paravane-bridge.h"
-#include "switch-config.h"
+#include "paravane-deadline.h"
 #include "util.h"
+
+#define LOOK_EVERY_MS 50
 
 static const char help_text[] =
 "Usage: paravane bridge list [OPTION]...\n"
@@ -49,11 +52,13 @@ static const char help_text[] =
 "  --kind KIND      port: which, when several back ends name the same interface\n"
 "  --backend DOMAIN the domain whose back end it is; default: this one. Counters and\n"
 "                   addresses are this domain's alone\n"
+"  --wait SECONDS   uplink add: returns when it is a port of the bridge, with these\n"
+"                   VLANs, or with status 3; default: at once\n"
 "\n"
 "What is written is in XenStore; the back end follows at once, or when it starts.\n"
 "\n"
-"Exit status: 0 done, 1 error, 2 wrong usage, 3 XenStore or the daemon does not answer,\n"
-"4 no such bridge, uplink, domain or interface.\n";
+"Exit status: 0 done, 1 error, 2 wrong usage, 3 the deadline passed, or XenStore or\n"
+"the daemon does not answer, 4 no such bridge, uplink, domain or interface.\n";
 
 struct bridge_args {
 	struct store store;
@@ -68,7 +73,7 @@ enum { OPT_JSON = 256 };
 
 static const struct option options[] = {
 	{ "json", no_argument, NULL, OPT_JSON },
-	OPTION_KIND, OPTION_BACKEND, OPTION_HELP,
+	OPTION_KIND, OPTION_BACKEND, OPTION_WAIT, OPTION_HELP,
 	{ 0 }
 };
 
@@ -292,12 +297,47 @@ static void say_all(struct switch_uplink_change *c)
 	c->mtu_bytes = MAX(c->mtu_bytes, 0);
 }
 
+/* As it is set now, which another may change meanwhile. */
+static bool has_uplink(struct bridge_args *a, const char *bridge, const char *ifname)
+{
+	struct switch_uplink up;
+
+	return !switch_read_uplink(a->store.xs, a->backend_domid, bridge, ifname, &up, NULL) &&
+	       bridge_has_uplink(bridge, &up);
+}
+
+static int wait_for_uplink(struct bridge_args *a, const char *bridge, const char *ifname)
+{
+	const struct timespec pause = { .tv_nsec = LOOK_EVERY_MS * 1000000L };
+	uint64_t until = now_ms() + (uint64_t)a->common.wait_ms;
+
+	while (!has_uplink(a, bridge, ifname)) {
+		if (now_ms() >= until)
+			return complain(STATUS_TIMEOUT, "uplink %s is set, and after %g s it is no "
+					"port of bridge %s: does paravane-netback run? Its log says "
+					"what is in the way", ifname, a->common.wait_ms / 1000.0, bridge);
+		nanosleep(&pause, NULL);
+	}
+	return STATUS_OK;
+}
+
+/* Who asks to wait, can be told. */
+static int check_wait(const struct bridge_args *a)
+{
+	if (a->common.wait_ms <= 0 || a->backend_domid == a->store.own_domid)
+		return STATUS_OK;
+	return complain_usage(&bridge_command, "bridge uplink add: --wait: what domain %u has is "
+			      "seen there only", a->backend_domid);
+}
+
 static int run_uplink_add(struct bridge_args *a, char **operand)
 {
 	struct switch_uplink_change c = { .isolated = -1, .mtu_bytes = -1 };
 	struct switch_uplink up;
 	int status = check_bridge(operand[0]), rc;
 
+	if (!status)
+		status = check_wait(a);
 	if (status)
 		return status;
 	if (switch_check_ifname(operand[1]))
@@ -314,7 +354,9 @@ static int run_uplink_add(struct bridge_args *a, char **operand)
 	else if (rc && rc != -ENOENT)
 		return store_failed(operand[1], rc);
 	rc = switch_change_uplink(a->store.xs, a->backend_domid, operand[0], operand[1], &c);
-	return rc ? store_failed(operand[1], rc) : STATUS_OK;
+	if (rc)
+		return store_failed(operand[1], rc);
+	return a->common.wait_ms > 0 ? wait_for_uplink(a, operand[0], operand[1]) : STATUS_OK;
 }
 
 static int run_uplink_remove(struct bridge_args *a, char **operand)
@@ -340,7 +382,7 @@ static int run_show(struct bridge_args *a, char **operand)
 	return bridge_show(&a->store, a->backend_domid, operand[0], a->json);
 }
 
-enum { TAKES_WORDS = 1u, TAKES_JSON = 2u, TAKES_KIND = 4u };
+enum { TAKES_WORDS = 1u, TAKES_JSON = 2u, TAKES_KIND = 4u, TAKES_WAIT = 8u };
 
 static const struct verb {
 	const char *group, *name;	/* group NULL: the verb stands alone */
@@ -353,7 +395,7 @@ static const struct verb {
 	{ NULL, "set", 1, TAKES_WORDS, run_set },
 	{ NULL, "reset", 1, 0, run_reset },
 	{ NULL, "port", 2, TAKES_WORDS | TAKES_KIND, run_port },
-	{ "uplink", "add", 2, TAKES_WORDS, run_uplink_add },
+	{ "uplink", "add", 2, TAKES_WORDS | TAKES_WAIT, run_uplink_add },
 	{ "uplink", "remove", 2, 0, run_uplink_remove },
 };
 
@@ -387,6 +429,9 @@ static int check_taken(const struct bridge_args *a, const struct verb *v, int ar
 	if (a->common.kind && !(v->takes & TAKES_KIND))
 		return complain_usage(&bridge_command, "bridge %s: --kind is an interface's, with "
 				      "\"bridge port\"", v->name);
+	if (a->common.wait_ms >= 0 && !(v->takes & TAKES_WAIT))
+		return complain_usage(&bridge_command, "bridge %s: there is nothing to wait for with "
+				      "--wait", v->name);
 	return STATUS_OK;
 }
 
@@ -404,6 +449,7 @@ static int run_verb(struct bridge_args *a, char **argv, int argc)
 		return status;
 	a->words = argv + v->operands;
 	a->nr_words = argc - v->operands;
+	deadline_set(a->common.wait_ms);
 	status = store_open(&a->store);
 	/* The daemon has it all; domains are numbers then. */
 	if (status && v->run == run_show && !a->store.xs && !a->common.backend)
@@ -416,7 +462,7 @@ static int run_verb(struct bridge_args *a, char **argv, int argc)
 
 static int run(int argc, char **argv)
 {
-	struct bridge_args a = { .json = false };
+	struct bridge_args a = { .common.wait_ms = -1 };
 	int opt, status;
 
 	while ((opt = common_getopt(argc, argv, options, &bridge_command, &a.common,

@@ -11,6 +11,7 @@
 
 #include "control.h"
 #include "paravane.h"
+#include "switch-config.h"
 
 /* STATUS_; complains itself. */
 int daemon_connect(int *fd);
@@ -22,6 +23,9 @@ int daemon_ask(int fd, const struct control_msg *ask);
  * there.
  */
 int daemon_hear(int fd, struct control_msg *msg, int *pipe);
+
+/* Whether the daemon here has it as a port of the bridge, with these VLANs. Says nothing. */
+bool bridge_has_uplink(const char *bridge, const struct switch_uplink *up);
 
 /* "p1,10,20-29", as vif_parse_vlan() takes it; "" for none. Cut when too long. */
 void vlan_text(const struct vswitch_port_config *port, char *buf, size_t bytes);
