@@ -37,6 +37,27 @@ expect 0 quiet paravane attach-disk g "$tmp/disk" xvda --no-wait
 expect 5 quiet paravane attach-disk g "$tmp/disk" xvda --no-wait
 expect 0 quiet paravane attach-disk g "$tmp/disk" xvda --no-wait --idempotent
 expect 5 quiet paravane attach-disk g "$tmp/other" xvda --no-wait --idempotent
+# As it is described, or else what differs is said; with the name of the device and without.
+for device in xvda ''; do
+	# shellcheck disable=SC2086
+	again() { paravane attach-disk g "$tmp/disk" $device --no-wait --idempotent "$@"; }
+	expect 0 quiet again --cache writeback --secure-discard device
+	for differs in 'cache is writeback, not none:--cache none' 'grant-mode is the default, not copy:--grant-mode copy' \
+		'sector is the default, not 4096:--sector 4096' 'segments is the default, not 0:--segments 0' \
+		'io-timeout is the default, not 5:--io-timeout 5' 'removable is 0, not 1:--removable' \
+		'barriers-only is 0, not 1:--barriers-only' 'secure-discard is device, not off:--secure-discard off'; do
+		# shellcheck disable=SC2086
+		again ${differs#*:} 2>"$tmp/said" >/dev/null
+		[ $? = 5 ] && grep -q "${differs%:*}; what changes that: \"paravane detach $g xvda\" first" "$tmp/said" ||
+			fail "$differs: $(cat "$tmp/said")"
+	done
+	again --limit iops=500 2>"$tmp/said" && fail "another limit is a success"
+	grep -q "limit is none, not iops=500; what changes that: \"paravane limit $g xvda iops=500\"" "$tmp/said" ||
+		fail "$(cat "$tmp/said")"
+done
+expect 0 quiet paravane limit g xvda iops=500 --no-wait
+expect 0 quiet again --limit iops=500
+expect 0 quiet paravane limit g xvda none --no-wait
 expect 6 quiet paravane attach-disk g "$tmp/disk" xvdb --dry-run
 expect 3 quiet paravane attach-disk g "$tmp/disk" xvda --idempotent --wait 0.2
 reads "xvda of g (domain $g): is attached already" paravane attach-disk g "$tmp/disk" xvda --idempotent --dry-run

@@ -139,6 +139,28 @@ expect 5 'vif1 of guest1' paravane attach-nic guest1 devid=1 --no-wait
 expect 0 'was there already' paravane attach-nic guest1 bridge=br1 \
 	mac=00:16:3E:00:00:01 --idempotent --no-wait
 expect 6 'vif1 of guest1' paravane attach-nic guest1 bridge=br2 mac=00:16:3e:00:00:01 --idempotent --no-wait
+again() { paravane attach-nic guest1 bridge=br1 mac=00:16:3e:00:00:01 "$@" --idempotent --no-wait; }
+expect 0 'was there already' again rate=10Mb/s vlan=10,20-29 mtu=9000 queues=2 isolated=1 any-source=1 \
+	vifname=web ip=10.0.0.2
+# Said in other words, but the same.
+expect 0 'was there already' again rate=1250KB/s@20ms vlan=20-29,10
+expect 5 'vlan is 10,20-29, not 10; isolated is 1, not 0' again vlan=10 isolated=0 mtu=9000
+grep -qF "\"paravane bridge port $domid vif1 vlan=10 isolated=0\"" out || bad "how: $(cat out)"
+expect 0 '' paravane bridge port guest1 vif1 vlan=10 isolated=0
+expect 0 'was there already' again vlan=10 isolated=0
+expect 0 '' paravane bridge port guest1 vif1 vlan=10,20-29 isolated=1 rate=20Mb/s
+expect 5 'rate is 20000000b/s, not 10Mb/s' again rate=10Mb/s
+expect 0 '' paravane bridge port guest1 vif1 rate=10Mb/s
+expect 0 'was there already' again rate=10Mb/s
+expect 5 'mtu is 9000, not 1500' again mtu=1500
+grep -qF "\"paravane detach $domid vif1\" first" out || bad "how: $(cat out)"
+expect 5 'vifname is web, not other' again vifname=other --dry-run
+expect 5 'gatewaydev is none, not lo' again gatewaydev=lo
+expect 5 'limit is none, not tx-bytes-per-second=1000000' again --limit tx-bytes-per-second=1M
+grep -qF "\"paravane limit $domid vif1 tx-bytes-per-second=1M\"" out || bad "how: $(cat out)"
+expect 0 '' paravane limit guest1 vif1 tx-bytes-per-second=1M rx-bytes-per-second=1M --no-wait
+expect 0 'was there already' again --limit tx-bytes-per-second=1M
+expect 0 '' paravane limit guest1 vif1 none --no-wait
 
 # Found by number, address and name.
 expect 0 'web' paravane explain guest1 vif1

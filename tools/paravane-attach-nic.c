@@ -17,6 +17,7 @@
 #include "paravane-deadline.h"
 #include "paravane-limit.h"
 #include "paravane-settle.h"
+#include "paravane-unlike.h"
 #include "util.h"
 #include "vif.h"
 
@@ -56,8 +57,8 @@ static const char help_text[] =
 "  --libxl          write libxl's own nodes too, so that xl lists it; the default\n"
 "                   for domains that xl made\n"
 "  --no-libxl       never\n"
-"  --idempotent     an interface of this guest with this address, there already, is\n"
-"                   no error; needs mac=\n"
+"  --idempotent     an interface of this guest with this address, there already and\n"
+"                   as described, is no error; needs mac=\n"
 "  --dry-run        only looks whether it could be attached: domain, address\n"
 "  --json           print the interface's object, as list does\n"
 "  --wait SECONDS   deadline for both ends to connect (default 30)\n"
@@ -69,12 +70,20 @@ static const char help_text[] =
 "Exit status: 0 connected, 1 error or refused, 2 wrong usage, 3 the deadline\n"
 "passed, 4 no such domain, 5 the interface exists, 6 the address is in use.\n";
 
+enum word {
+	WORD_BRIDGE, WORD_MAC, WORD_DEVID, WORD_VLAN, WORD_RATE, WORD_MTU, WORD_ISOLATED,
+	WORD_ANY_SOURCE, WORD_QUEUES, WORD_SCRIPT, WORD_VIFNAME, WORD_IP, WORD_GATEWAYDEV,
+	WORD_BACKEND, WORD_TYPE, NR_WORDS,
+};
+
 struct attach {
 	struct store store;
 	struct common_options common;
 	struct toolstack_nic nic;
 	enum libxl_choice libxl;
 	bool has_mac, has_devid, idempotent, json, dry_run;
+	const char *said[NR_WORDS];	/* values; NULL: it was not */
+	char limits[LIMIT_TEXT_BYTES];	/* all words of --limit */
 };
 
 enum { OPT_LIBXL = 256, OPT_NO_LIBXL, OPT_IDEMPOTENT, OPT_JSON, OPT_LIMIT, OPT_DRY_RUN };
@@ -225,22 +234,22 @@ static int take_type(struct attach *a, const char *word, const char *value)
 static const struct {
 	const char *word;
 	int (*take)(struct attach *a, const char *word, const char *value);
-} words[] = {
-	{ KEY_BRIDGE, take_bridge },
-	{ KEY_MAC, take_mac },
-	{ "devid", take_devid },
-	{ KEY_VLAN, take_vlan },
-	{ KEY_RATE, take_rate },
-	{ KEY_MTU, take_mtu },
-	{ KEY_ISOLATED, take_isolated },
-	{ KEY_ANY_SOURCE, take_any_source },
-	{ "queues", take_queues },
-	{ KEY_SCRIPT, take_script },
-	{ KEY_VIFNAME, take_vifname },
-	{ KEY_IP, take_ip },
-	{ KEY_GATEWAYDEV, take_gatewaydev },
-	{ KEY_BACKEND, take_backend },
-	{ KEY_TYPE, take_type },
+} words[NR_WORDS] = {
+	[WORD_BRIDGE] = { KEY_BRIDGE, take_bridge },
+	[WORD_MAC] = { KEY_MAC, take_mac },
+	[WORD_DEVID] = { "devid", take_devid },
+	[WORD_VLAN] = { KEY_VLAN, take_vlan },
+	[WORD_RATE] = { KEY_RATE, take_rate },
+	[WORD_MTU] = { KEY_MTU, take_mtu },
+	[WORD_ISOLATED] = { KEY_ISOLATED, take_isolated },
+	[WORD_ANY_SOURCE] = { KEY_ANY_SOURCE, take_any_source },
+	[WORD_QUEUES] = { "queues", take_queues },
+	[WORD_SCRIPT] = { KEY_SCRIPT, take_script },
+	[WORD_VIFNAME] = { KEY_VIFNAME, take_vifname },
+	[WORD_IP] = { KEY_IP, take_ip },
+	[WORD_GATEWAYDEV] = { KEY_GATEWAYDEV, take_gatewaydev },
+	[WORD_BACKEND] = { KEY_BACKEND, take_backend },
+	[WORD_TYPE] = { KEY_TYPE, take_type },
 };
 
 static int take_word(struct attach *a, const char *text)
@@ -249,8 +258,10 @@ static int take_word(struct attach *a, const char *text)
 	size_t n = equals ? (size_t)(equals - text) : 0;
 
 	for (size_t i = 0; equals && i < ARRAY_LEN(words); i++)
-		if (strlen(words[i].word) == n && !strncmp(words[i].word, text, n))
+		if (strlen(words[i].word) == n && !strncmp(words[i].word, text, n)) {
+			a->said[i] = equals + 1;
 			return words[i].take(a, words[i].word, equals + 1);
+		}
 	return complain_usage(&attach_nic_command,
 			      "attach-nic: \"%s\": WORD=VALUE is expected, such as bridge=NAME or mac=ADDRESS",
 			      text);
@@ -263,7 +274,8 @@ static int take_option(struct attach *a, int opt, const char *value)
 		a->dry_run = true;
 		break;
 	case OPT_LIMIT:
-		return limit_words(&attach_nic_command, LIMIT_OF_NIC, value, &a->nic.limit);
+		return limit_option(&attach_nic_command, LIMIT_OF_NIC, value, &a->nic.limit,
+				    a->limits);
 	case OPT_LIBXL:
 		a->libxl = LIBXL_YES;
 		break;
@@ -410,17 +422,80 @@ static int check_mac(struct attach *a)
 /* ---- creation --------------------------------------------------------------------- */
 
 /* --idempotent: the guest's interface with this address, if it has one. */
-static bool find_same(struct attach *a)
+static bool find_same(struct attach *a, struct mac_search *s)
 {
-	struct mac_search s;
-
-	if (!mac_is_taken(a, false, &s) || s.found.domid != a->nic.domid ||
-	    strcmp(s.found.kind, a->nic.kind) ||
-	    strcmp(switch_name(s.ts.bridge), switch_name(a->nic.bridge)) ||
-	    (a->has_devid && s.found.devid != a->nic.devid))
+	if (!mac_is_taken(a, false, s) || s->found.domid != a->nic.domid ||
+	    strcmp(s->found.kind, a->nic.kind) ||
+	    strcmp(switch_name(s->ts.bridge), switch_name(a->nic.bridge)) ||
+	    (a->has_devid && s->found.devid != a->nic.devid))
 		return false;
-	a->nic.devid = s.found.devid;
+	a->nic.devid = s->found.devid;
 	return true;
+}
+
+static bool same_vlan(const struct vif_port *is, const char *asked)
+{
+	uint8_t vlans[sizeof(is->vlans)];
+	uint16_t vlan;
+	bool trunk;
+
+	return asked && !vif_parse_vlan(asked, &trunk, &vlan, vlans) && trunk == is->trunk &&
+	       vlan == is->vlan && (!trunk || !memcmp(vlans, is->vlans, sizeof(vlans)));
+}
+
+static double bits_per_s(uint64_t bytes, uint32_t usec)
+{
+	return usec ? (double)bytes * 8e6 / usec : 0;
+}
+
+/* As bits per second; it may have been set in others, and rounded. */
+static void compare_rate(const struct attach *a, const struct vif_toolstack *ts,
+			 struct unlike *u)
+{
+	double is = bits_per_s(ts->rate_bytes, ts->rate_usec);
+	double asked = bits_per_s(a->nic.rate_bytes, a->nic.rate_usec);
+	bool same = is > asked * 0.999 - 200 && is < asked * 1.001 + 200;
+	char text[32] = "";
+
+	if (is > 0)
+		snprintf(text, sizeof(text), "%.0fb/s", is);
+	unlike_if(u, same, UNLIKE_BY_PORT, KEY_RATE, text, a->said[WORD_RATE]);
+}
+
+/* Of a node that is a text. */
+static void compare_node(struct attach *a, const struct inventory_device *dev, const char *key,
+			 const char *asked, struct unlike *u)
+{
+	char is[256] = "";
+
+	if (asked && xenbus_read_text(a->store.xs, XBT_NULL, dev->back_dir, key, is, sizeof(is)))
+		is[0] = '\0';
+	unlike_text(u, UNLIKE_BY_ATTACHING, key, is, asked);
+}
+
+/* What was said of it, and what it has by now. */
+static int compare(struct attach *a, const struct mac_search *s)
+{
+	const struct vif_toolstack *ts = &s->ts;
+	struct unlike u = { .anew = false };
+
+	unlike_if(&u, same_vlan(&ts->port, a->nic.vlan), UNLIKE_BY_PORT, KEY_VLAN,
+		  ts->port.vlan_text, a->nic.vlan);
+	compare_rate(a, ts, &u);
+	unlike_number(&u, a->said[WORD_ISOLATED], UNLIKE_BY_PORT, KEY_ISOLATED,
+		      ts->port.isolated, a->nic.isolated);
+	unlike_number(&u, a->said[WORD_ANY_SOURCE], UNLIKE_BY_PORT, KEY_ANY_SOURCE,
+		      ts->port.any_source, a->nic.any_source);
+	unlike_number(&u, a->said[WORD_MTU], UNLIKE_BY_ATTACHING, KEY_MTU, ts->mtu_bytes,
+		      a->nic.mtu_bytes);
+	unlike_number(&u, a->said[WORD_QUEUES], UNLIKE_BY_ATTACHING, "queues", ts->max_queues,
+		      a->nic.max_queues);
+	unlike_text(&u, UNLIKE_BY_ATTACHING, KEY_VIFNAME, ts->vifname, a->said[WORD_VIFNAME]);
+	compare_node(a, &s->found, KEY_SCRIPT, a->said[WORD_SCRIPT], &u);
+	compare_node(a, &s->found, KEY_IP, a->said[WORD_IP], &u);
+	compare_node(a, &s->found, KEY_GATEWAYDEV, a->said[WORD_GATEWAYDEV], &u);
+	unlike_limit(&u, &a->store, &s->found, a->limits[0] ? a->limits : NULL);
+	return unlike_complain(&u, &a->store, &s->found);
 }
 
 /* -EEXIST from the store is the answer, so that two attachments never share one. */
@@ -437,12 +512,13 @@ static int create_next_free(struct attach *a)
 
 static int create(struct attach *a, bool *created)
 {
+	struct mac_search same;
 	char domain[96];
 	int ret, status;
 
 	*created = false;
-	if (a->idempotent && find_same(a))
-		return STATUS_OK;
+	if (a->idempotent && find_same(a, &same))
+		return compare(a, &same);
 	status = check_mac(a);
 	*created = !status;
 	if (status || a->dry_run)

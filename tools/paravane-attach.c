@@ -16,6 +16,8 @@
 #include "paravane-image.h"
 #include "paravane-limit.h"
 #include "paravane-settle.h"
+#include "paravane-unlike.h"
+#include "paravane-view.h"
 #include "util.h"
 
 #define DEFAULT_WAIT_MS 30000
@@ -56,7 +58,7 @@ static const char help_text[] =
 "  --libxl          write libxl's own nodes too, so that xl lists the disk;\n"
 "                   the default for domains that xl made\n"
 "  --no-libxl       never\n"
-"  --idempotent     the same disk attached already is no error\n"
+"  --idempotent     the same disk attached already, as described, is no error\n"
 "  --dry-run        only looks whether it could be attached: domain, image, others\n"
 "                   that use it, the device's name\n"
 "  --json           print the disk's object, as list does\n"
@@ -77,6 +79,8 @@ struct attach {
 	const char *device;		/* NULL: the next free one */
 	enum libxl_choice libxl;
 	bool idempotent, json, dry_run;
+	uint32_t said;			/* a bit for each option that was given, OPT_MODE's the lowest */
+	char limits[LIMIT_TEXT_BYTES];	/* all words of --limit */
 };
 
 enum { OPT_MODE = 256, OPT_CACHE, OPT_GRANT_MODE, OPT_CDROM, OPT_REMOVABLE, OPT_SCRIPT,
@@ -235,7 +239,8 @@ static int parse_option(struct attach *a, int opt, const char *value)
 		a->dry_run = true;
 		break;
 	case OPT_LIMIT:
-		return limit_words(&attach_disk_command, LIMIT_OF_DISK, value, &a->disk.limit);
+		return limit_option(&attach_disk_command, LIMIT_OF_DISK, value, &a->disk.limit,
+				    a->limits);
 	case OPT_REMOVABLE:
 		a->disk.removable = true;
 		break;
@@ -270,6 +275,7 @@ static int parse(struct attach *a, int argc, char **argv, bool *finished)
 			*finished = true;
 			return status;
 		}
+		a->said |= 1u << (opt - OPT_MODE);
 		status = parse_option(a, opt, optarg);
 		if (status)
 			return status;
@@ -327,9 +333,87 @@ static bool same_disk(struct attach *a, const struct inventory_device *disk)
 	return same;
 }
 
+static bool said(const struct attach *a, int opt)
+{
+	return a->said & 1u << (opt - OPT_MODE);
+}
+
+static const char *secure_name(const struct vbd_wishes *w)
+{
+	static const char *const names[] = {
+		[VBD_SECURE_IF_DEVICE] = "device", [VBD_SECURE_NEVER] = "off",
+		[VBD_SECURE_OVERWRITE] = "overwrite",
+	};
+
+	return names[w->discard_secure];
+}
+
+/* A number that may be the back end's own, or the image's. */
+static void compare_number(struct unlike *u, bool asked, const char *name, bool has, uint64_t is,
+			   uint64_t wanted)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)wanted);
+	if (has)
+		unlike_number(u, asked, UNLIKE_BY_ATTACHING, name, is, wanted);
+	else
+		unlike_text(u, UNLIKE_BY_ATTACHING, name, "the default", asked ? text : NULL);
+}
+
+static void compare_wishes(const struct attach *a, const struct vbd_wishes *is, struct unlike *u)
+{
+	const struct vbd_wishes *w = &a->disk.wishes;
+
+	compare_number(u, said(a, OPT_SECTOR), "sector", is->logical_block_bytes,
+		       is->logical_block_bytes, w->logical_block_bytes);
+	compare_number(u, said(a, OPT_PHYSICAL), "physical-sector", is->physical_block_bytes,
+		       is->physical_block_bytes, w->physical_block_bytes);
+	compare_number(u, said(a, OPT_SEGMENTS), "segments", is->limits_segments,
+		       is->max_indirect_segments, w->max_indirect_segments);
+	compare_number(u, said(a, OPT_IO_TIMEOUT), KEY_IO_TIMEOUT, is->limits_io, is->io_timeout_s,
+		       w->io_timeout_s);
+	unlike_number(u, said(a, OPT_BARRIERS), UNLIKE_BY_ATTACHING, "barriers-only",
+		      is->barriers_only, w->barriers_only);
+	unlike_text(u, UNLIKE_BY_ATTACHING, "secure-discard", secure_name(is),
+		    said(a, OPT_SECURE) ? secure_name(w) : NULL);
+}
+
+static const char *grants_name(enum vbd_grants grants)
+{
+	const char *name = vbd_grants_name(grants);
+
+	return name ? name : "the default";
+}
+
+/* What was said of the disk, and what it has by now. */
+static int compare(struct attach *a, const struct inventory_device *dev)
+{
+	const struct toolstack_disk *d = &a->disk;
+	struct vbd_toolstack ts = { 0 };
+	struct unlike u = { .anew = false };
+	char script[256] = "";
+
+	vbd_read_toolstack(a->store.xs, dev->back_dir, &ts, NULL);
+	unlike_text(&u, UNLIKE_BY_ATTACHING, "cache", cache_name(ts.cache),
+		    said(a, OPT_CACHE) ? cache_name(d->cache) : NULL);
+	unlike_text(&u, UNLIKE_BY_ATTACHING, KEY_GRANT_MODE, grants_name(ts.grants),
+		    said(a, OPT_GRANT_MODE) ? grants_name(d->grants) : NULL);
+	unlike_number(&u, said(a, OPT_CDROM), UNLIKE_BY_ATTACHING, "cdrom", ts.cdrom, d->cdrom);
+	unlike_number(&u, said(a, OPT_REMOVABLE), UNLIKE_BY_ATTACHING, "removable", ts.removable,
+		      d->removable);
+	compare_wishes(a, &ts.wishes, &u);
+	if (d->script && inventory_script(a->store.xs, dev, script, sizeof(script)))
+		script[0] = '\0';
+	unlike_text(&u, UNLIKE_BY_ATTACHING, "script", script, d->script);
+	unlike_limit(&u, &a->store, dev, a->limits[0] ? a->limits : NULL);
+	vbd_free_toolstack(&ts);
+	return unlike_complain(&u, &a->store, dev);
+}
+
 struct same_search {
 	struct attach *a;
-	bool found;
+	struct inventory_device found;
 };
 
 static int look_for_same(void *arg, const struct inventory_device *disk)
@@ -338,19 +422,20 @@ static int look_for_same(void *arg, const struct inventory_device *disk)
 
 	if (!same_disk(s->a, disk))
 		return 0;
-	s->found = true;
+	s->found = *disk;
 	s->a->disk.devid = disk->devid;
 	return 1;
 }
 
 /* --idempotent without DEVICE: the guest's disk of this image, if it has one. */
-static bool find_same(struct attach *a)
+static bool find_same(struct attach *a, struct inventory_device *out)
 {
 	struct same_search s = { .a = a };
+	int rc = inventory_each(a->store.xs, INVENTORY_DISKS, a->disk.backend_domid, a->disk.domid,
+				look_for_same, &s);
 
-	inventory_each(a->store.xs, INVENTORY_DISKS, a->disk.backend_domid, a->disk.domid,
-		       look_for_same, &s);
-	return s.found;
+	*out = s.found;
+	return rc > 0;
 }
 
 /* The device's name is taken. 0: by this very disk, which is what was asked. */
@@ -374,7 +459,7 @@ static int already_there(struct attach *a)
 		return complain(STATUS_EXISTS,
 				"%s of %s exists with this image already (--idempotent accepts that)",
 				device, domain);
-	return STATUS_OK;
+	return compare(a, &disk);
 }
 
 /* ---- creation ------------------------------------------------------------- */
@@ -400,11 +485,12 @@ static int create_next_free(struct attach *a)
 
 static int create(struct attach *a, bool *created)
 {
+	struct inventory_device same;
 	int ret, status;
 
 	*created = false;
-	if (a->idempotent && !a->device && find_same(a))
-		return STATUS_OK;
+	if (a->idempotent && !a->device && find_same(a, &same))
+		return compare(a, &same);
 	if (a->device && inventory_domain_exists(a->store.xs, a->disk.domid)) {
 		struct inventory_device disk;
 

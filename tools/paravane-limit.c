@@ -84,6 +84,17 @@ int limit_words(const struct subcommand *command, enum limit_device of, const ch
 	return STATUS_OK;
 }
 
+int limit_option(const struct subcommand *command, enum limit_device of, const char *text,
+		 struct limit *l, char all[LIMIT_TEXT_BYTES])
+{
+	size_t used = strlen(all);
+	int n = snprintf(all + used, LIMIT_TEXT_BYTES - used, "%s%s", used ? "," : "", text);
+
+	if (n >= (int)(LIMIT_TEXT_BYTES - used))
+		return complain_usage(command, "--limit: too many words");
+	return limit_words(command, of, text, l);
+}
+
 /* ---- showing ---------------------------------------------------------------------- */
 
 static void print_words(const struct setting *s, const char *when, const struct limit *l)

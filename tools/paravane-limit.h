@@ -13,5 +13,8 @@
 /* What text names is changed in *l, as limit_parse(). STATUS_; complains itself. */
 int limit_words(const struct subcommand *command, enum limit_device of, const char *text,
 		struct limit *l);
+/* The same of an option that may be there several times; all is its texts, one after the other. */
+int limit_option(const struct subcommand *command, enum limit_device of, const char *text,
+		 struct limit *l, char all[LIMIT_TEXT_BYTES]);
 
 #endif
