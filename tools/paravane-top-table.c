@@ -200,14 +200,26 @@ void top_header_line(uint32_t width, char *buf, size_t bytes)
 					 columns[i].title);
 }
 
+/* A domain's name gives way to its device's, of which it may have many; "~": it has. */
+static void put_name(const struct sample *s, uint32_t width, char *buf, size_t bytes)
+{
+	size_t device = strlen(s->device) + 1, domain = strlen(s->domain);
+	size_t room = width > device + 1 ? width - device : 1;
+
+	if (domain <= room)
+		snprintf(buf, bytes, "%s/%s", s->domain, s->device);
+	else
+		snprintf(buf, bytes, "%.*s~/%s", (int)room - 1, s->domain, s->device);
+	make_printable(buf);
+}
+
 void top_row_line(const struct top_row *row, uint32_t width, char *buf, size_t bytes)
 {
 	const struct sample *s = row->sample;
 	char name[200], cell[32];
 	size_t used;
 
-	snprintf(name, sizeof(name), "%s/%s", s->domain, s->device);
-	make_printable(name);
+	put_name(s, name_width(width), name, sizeof(name));
 	used = (size_t)snprintf(buf, bytes, "%-*.*s", (int)name_width(width),
 				(int)name_width(width), name);
 	for (uint32_t i = 1; i < ARRAY_LEN(columns); i++) {
