@@ -49,17 +49,36 @@ start_server
 start_daemon
 make_guest busy
 attach_by_hand "$domid" "nbd+unix:///?socket=$tmp/nbd" w
-use_disk "$domid" --depth 4
+use_disk "$domid" --depth 128 --ring-order 2 --rate 4000
 wait_for $wait_s connected 1 || fail "not connected: $(cat "$tmp/metrics")"
 python3 "$tests/metrics.py" "$tmp/metrics" "$srcdir/docs/metrics.md" || fail "metrics"
 says "'stalled' not in $topics and 'guest' not in $topics" why busy xvda --seconds 1 --json
 
 say "the server stands still"
+"$paravane" trace busy xvda -o "$tmp/chrome" 2>/dev/null &
+trace=$!
+wait_for $wait_s test -s "$tmp/chrome" || fail "nothing is traced"
 kill -STOP $server
 says "$stalled and 'server is connected' in $stalled[0] and 'guest' not in $topics" \
 	why busy xvda --seconds 1 --json
-says "o['devices'][0]['operations_per_s'] == 0 and o['devices'][0]['depth_mean'] == 4" \
+says "o['devices'][0]['operations_per_s'] == 0 and o['devices'][0]['depth_mean'] == 128" \
 	top --json -n 1 -d 0.5
+
+kill -CONT $server
+says "'stalled' not in $topics" why busy xvda --seconds 1 --json
+kill -INT $trace
+wait $trace || fail "trace ended with $?"
+# However many were on their way, what is on one track does not overlap.
+python3 -c "
+import collections, json
+e = json.load(open('$tmp/chrome'))['traceEvents']
+tracks = collections.defaultdict(list)
+for x in e:
+    tracks[x['tid']].append((x['ts'], x['dur']))
+assert len(tracks) >= 128, len(tracks)
+for on in tracks.values():
+    on.sort()
+    assert all(a + d <= b + 1 for (a, d), (b, _) in zip(on, on[1:])), on" || fail "the trace for a viewer"
 
 say "the server is away"
 kill -9 $server

@@ -46,6 +46,7 @@ static const char help_text[] =
 #define BATCH 1024u
 #define PAUSE_MS 10
 #define AGAIN_MS 200
+#define TRACKS 4096u		/* of a queue */
 
 enum { OPT_SECONDS = 256, OPT_JSON };
 
@@ -182,19 +183,20 @@ static void begin(const struct trace *t)
 /*
  * A complete event for each. In Chrome's format those of one track lie in each other or
  * apart; requests overlap as they like, so each goes to the first track of its queue that
- * is free: as many as the queue is deep.
+ * is free. Those are some more than are on their way at a time (512 requests, or 256 slots
+ * of frames and those that wait), since records come in the order of their ends.
  */
 static void chrome(struct trace *t, uint32_t queue, const void *record, uint64_t taken_ns,
 		   uint32_t took_ns, const char *name)
 {
-	static uint64_t busy_until[FIGURES_PARTS_MAX][64];
+	static uint64_t busy_until[FIGURES_PARTS_MAX][TRACKS];
 	uint32_t track = 0;
 
-	while (track < 63 && busy_until[queue][track] > taken_ns)
+	while (track < TRACKS - 1 && busy_until[queue][track] > taken_ns)
 		track++;
 	busy_until[queue][track] = taken_ns + took_ns;
 	fprintf(t->to, "%s{\"name\":\"%s\",\"ph\":\"X\",\"pid\":%u,\"tid\":%u,\"ts\":%.3f,\"dur\":%.3f,"
-		"\"args\":{", t->shown ? ",\n" : "", name, t->dev.domid, queue * 64 + track,
+		"\"args\":{", t->shown ? ",\n" : "", name, t->dev.domid, queue * TRACKS + track,
 		us(taken_ns), us(took_ns));
 	members(t, queue, record);
 	fputs("}}", t->to);
