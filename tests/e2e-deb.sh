@@ -68,6 +68,22 @@ contents()
 	done | sort
 }
 
+# documented DIR: the pages are in a package, under the names that others call them by.
+documented()
+{
+	local page pages
+
+	pages=$(dpkg-deb -c "$1"/paravane-doc_*.deb | awk '{ print $6 }') || fail "no package of the pages"
+	for page in "$srcdir"/*.md "$srcdir"/docs/*.md; do
+		grep -qx "./usr/share/doc/paravane/${page##*/}" <<<"$pages" ||
+			fail "paravane-doc has no ${page##*/}: $(grep -F "${page##*/}" <<<"$pages")"
+	done
+	dpkg-deb --fsys-tarfile "$1"/paravane_*.deb | tar xO --wildcards '*/paravane-*.service' |
+		sed -n 's/.*file:\(.*\)/.\1/p' | sort -u >"$work/named"
+	[ -s "$work/named" ] || fail "the units name no page"
+	! grep -vxF "$pages" "$work/named" || fail "paravane-doc has no such file, and a unit names it"
+}
+
 packaged()
 {
 	local program
@@ -80,6 +96,7 @@ packaged()
 	lintian --allow-root --fail-on error,warning --no-tag-display-limit deb/*.changes >"$work/lintian" 2>&1 ||
 		fail "lintian: $(cat "$work/lintian")"
 	! grep -E '^[EW]:' "$work/lintian" || fail "lintian: see above"
+	documented deb
 	# The other source: a clone. What a tree has that is not committed is not tested here.
 	git clone -q "$srcdir" "$work/clone/paravane" || fail "git clone"
 	(cd "$work/clone/paravane" && DEB_BUILD_OPTIONS="$DEB_BUILD_OPTIONS nocheck" dpkg-buildpackage -us -uc) \

@@ -31,6 +31,13 @@ printed "dom0 install"
 check "dpkg has it" eval "dpkg -s paravane | grep -q '^Status: install ok installed'"
 check "nothing was started" eval '! pgrep -af "^/usr/sbin/paravane-"'
 check "the programs are the packaged ones" equal /usr/sbin/paravane-blkback "$(command -v paravane-blkback)"
+check "the other packages can be installed" dpkg --no-triggers -i libparavane-front{1,-dev}_*_amd64.deb paravane-localxen_*_amd64.deb
+page=$(sed -n 's/^Documentation=.*file://p' /lib/systemd/system/paravane-blkback.service)
+check "the page that the unit names is there" grep -q '^# ' "$page"
+echo 'int main(void) { return !blkfront_open; }' >/tmp/front.c
+check "a program is built with the library" eval 'cc -include paravane/blkfront.h -o /tmp/front /tmp/front.c $(pkg-config --cflags --libs paravane-front)'
+check "it runs with the packaged one" eval '/tmp/front && ldd /tmp/front | grep -q "libparavane-front.so.1 => /usr/lib/\|=> /lib/"'
+check "local Xen begins" localxen run -- xenstore-ls /local
 modprobe -a xen-blkback xen-netback tun
 cp /lib/systemd/system/paravane-{blkback,netback}.service "$sd/units/"
 systemctl daemon-reload
@@ -77,6 +84,6 @@ rmmod xen-blkback xen-netback
 printed "dom0 driver"
 check "the daemon runs as in a driver domain" eval 'tr "\\0" " " </proc/$(systemctl show -P MainPID paravane-blkback)/cmdline | grep -e "--driver-domain"'
 [ ! -e /usr/sbin/policy-rc.d ] || mount --bind /dev/null /usr/sbin/policy-rc.d
-check "dpkg removes it, with its settings" dpkg --no-triggers -P paravane
+check "dpkg removes them, with their settings" dpkg --no-triggers -P paravane paravane-doc paravane-localxen libparavane-front{-dev,1}
 check "that stopped the daemon" eval '! pgrep -af "^/usr/sbin/paravane-"'
-check "nothing of it is left" eval '! ls /etc/xen/scripts /usr/sbin /lib/systemd/system | grep paravane'
+check "nothing of them is left" eval '! ls /etc/xen/scripts /usr/bin /usr/sbin /usr/include /usr/lib/*/pkgconfig /usr/share/doc /lib/systemd/system | grep -e paravane -e localxen'
