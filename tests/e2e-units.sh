@@ -82,6 +82,20 @@ for unit in blkback netback; do
 	systemd-analyze security --offline=true --no-pager "$tmp/sd/units/paravane-$unit.service" 2>/dev/null | tail -n 1
 done
 
+say "options that it does not know end it, and it is not started again and again"
+for unit in blkback netback; do
+	printf '[Service]\nEnvironment=OPTIONS=--log-levle=debug\n' >"$tmp/sd/units/paravane-$unit.service.d/wrong.conf"
+	in_sd systemctl daemon-reload
+	! in_sd systemctl start paravane-$unit 2>"$tmp/out" || fail "paravane-$unit takes any option"
+	sleep 0.5
+	is $unit ActiveState failed || fail "paravane-$unit is $(in_sd systemctl show -P SubState paravane-$unit)"
+	is $unit NRestarts 0 || fail "paravane-$unit was started again"
+	grep -q "log-levle" "$tmp/$unit.log" || fail "nobody says which option: $(log $unit)"
+	rm "$tmp/sd/units/paravane-$unit.service.d/wrong.conf" "$tmp/$unit.log"
+done
+in_sd systemctl daemon-reload
+in_sd systemctl reset-failed
+
 say "a unit is refused beside the kernel's back end, and is ready when it serves"
 touch "$tmp/kernel-blkback"
 ! in_sd systemctl start paravane-blkback 2>"$tmp/out" || fail "it starts beside the kernel's"
