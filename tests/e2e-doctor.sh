@@ -27,7 +27,6 @@ xl()
 {
 	cat >bin/xl <<-EOF
 		#!/bin/sh
-		echo "total_memory           : 16384"
 		echo "xen_version            : 4.17.7"
 		echo "xen_commandline        : $*"
 	EOF
@@ -62,6 +61,10 @@ fit_host()
 	put /etc/subuid web:100000:65536
 	mkdir -p host/sys/bus/xen-backend/drivers host/sys/class/net/br0/bridge host/run
 	mkdir -m 700 host/run/paravane
+	for file in usr/bin/qemu-nbd usr/sbin/nbdkit; do
+		put /$file '#!/bin/sh'
+		chmod +x host/$file
+	done
 	for file in dev/xen/gntdev dev/xen/evtchn dev/net/tun; do put /$file ''; done
 	for file in block-paravane vif-paravane paravane-hotplug.sh; do
 		put /etc/xen/scripts/$file '#!/bin/sh'
@@ -113,6 +116,24 @@ put /etc/modprobe.d/paravane.conf 'install xen-netback /bin/false' 'blacklist xe
 finds kernel-vbd 'nothing keeps it' 'install xen-blkback /bin/false'
 put /etc/modprobe.d/paravane.conf 'install xen-blkback /bin/false' '# install xen-netback /bin/false'
 finds kernel-vif 'nothing keeps it' 'install xen-netback'
+# What modprobe does not read.
+put /etc/modprobe.d/paravane.conf 'install xen-netback /bin/false'
+put /etc/modprobe.d/paravane.conf.dpkg-old 'install xen-blkback /bin/false'
+finds kernel-vbd 'nothing keeps it' 'install xen-blkback'
+# Disks of kind vbd3, beside the kernel's back end.
+drop_in=/etc/systemd/system/paravane-blkback.service.d/vbd3.conf
+vbd3_host()
+{
+	mkdir -p host/sys/bus/xen-backend/drivers/vbd
+	put /sys/module/xen_blkback/initstate live
+	put /etc/modprobe.d/paravane.conf 'install xen-netback /bin/false'
+	put $drop_in '[Service]' "${1:-Environment=OPTION_KIND=--kind=vbd3}"
+}
+vbd3_host; doctor 0
+paravane doctor --root host | grep -q '^ok *kernel-vbd .*kind vbd3 on this host' || bad "kind vbd3 is not known"
+vbd3_host; put /proc/78/comm tapback; finds kernel-vbd 'tapback runs' 'end tapback'
+vbd3_host '#Environment=OPTION_KIND=--kind=vbd3'; finds kernel-vbd 'is loaded' 'rmmod xen-blkback'
+vbd3_host; mv host$drop_in host$drop_in.off; finds kernel-vbd 'is loaded' 'rmmod xen-blkback'
 rm host/dev/xen/gntdev; finds devices '/dev/xen/gntdev is not there' 'modprobe xen-gntdev.*>>/etc/modules-load'
 rm host/dev/xen/evtchn; finds devices '/dev/xen/evtchn is not there' 'modprobe xen-evtchn.*>>/etc/modules-load'
 rm host/proc/xen/privcmd; finds devices 'privcmd is not there' 'modprobe xen-privcmd'
@@ -124,6 +145,16 @@ rm host/dev/net/tun; finds tun 'no uplinks' 'modprobe tun'
 xl dom0_mem=1G gnttab_max_frames=4; finds grants '2048 pages .4 frames.*0 disks' gnttab_max_frames=64
 xl dom0_mem=1G gnttab_max_maptrack_frames=0x40; finds maptrack '8192 pages.*1 busy' gnttab_max_maptrack_frames=1024
 xl quiet; finds ballooning 'takes memory from dom0' autoballoon
+put /etc/xen/xl.conf 'autoballoon="on"'; finds ballooning 'whatever dom0_mem= says' 'autoballoon="auto"'
+put /etc/xen/xl.conf ' autoballoon = "auto" # not "off"' '#autoballoon="off"'; xl quiet; finds ballooning 'takes memory' dom0_mem=
+put /etc/xen/xl.conf 'max_grant_frames=128'; finds grants '=128 in .*more than Xen.s 64' gnttab_max_frames=128
+put /etc/xen/xl.conf 'max_grant_frames = 4'; finds grants '2048 pages .4 frames.*0 disks' xl.conf
+put /etc/xen/xl.conf 'max_maptrack_frames=2048'; finds maptrack '=2048 in .*more than Xen.s 1024' gnttab_max_maptrack_frames=2048
+put /etc/xen/xl.conf 'max_grant_frames=128'; put /sys/hypervisor/version/minor 18; doctor 0
+paravane doctor --root host | grep -q '^ok *grants .*65536 pages' || bad "xl.conf's grants on a newer Xen"
+fit_host; put /etc/xen/xl.conf 'max_maptrack_frames="100"'; doctor 0
+paravane doctor --root host | grep -q '^note *maptrack *a driver domain can map 25600' || bad "a driver domain's pages"
+fit_host
 put /proc/meminfo 'MemAvailable: 100000 kB'; finds memory '97 MiB' dom0_mem=
 put /proc/sys/kernel/io_uring_disabled 2; finds io_uring 'switched off' io_uring_disabled=1
 put /proc/sys/kernel/osrelease 4.19.0+1
@@ -138,7 +169,11 @@ put /proc/sys/kernel/seccomp/actions_avail 'trap errno'; finds seccomp 'cannot f
 put /etc/subuid big:1879048190:65536; finds users 'big in /etc/subuid' '--user='
 put /etc/passwd x:x:1879050000:1::/:; finds users 'x in /etc/passwd' 'another range'
 put /sys/fs/selinux/enforce 1; finds selinux 'no policy' audit2allow
-put /etc/xen/xl.conf 'autoballoon="off"'; xl quiet; doctor 0
+for off in '="off"' ' = 0' "='off'"; do put /etc/xen/xl.conf "autoballoon$off"; xl quiet; doctor 0; done
+fit_host; rm host/usr/bin/qemu-nbd; chmod -x host/usr/sbin/nbdkit; doctor 0
+paravane doctor --root host >out
+grep -q '^note *servers *no qemu-nbd' out && grep -q 'install qemu-utils' out && grep -q '^note *servers *no nbdkit' out ||
+	bad "servers that are not there: $(cat out)"
 fit_host; rm bin/xl; printf '#!/bin/sh\nexit 1\n' >bin/xl; chmod +x bin/xl
 put /etc/xen/xl.conf 'autoballoon="off"'; doctor 0
 paravane doctor --root host | grep -q '^note *toolstack .*says nothing' || bad "xl that fails is not named"
@@ -174,7 +209,27 @@ if [ -x "$top/tools/localxen/localxen" ]; then
 	status=$?
 	[ $status -le 1 ] && grep -q '^ok *xen *local Xen' out && grep -q '^ok *xenstore' out &&
 		grep -q '^note *daemons *paravane-blkback does not run' out || bad "in local Xen: $status: $(cat out)"
+	cp "$top/paravane-blkback" .
+	cat >in-dom0 <<-'EOF'
+		expect() { paravane doctor >seen 2>&1; grep -q "$1" seen || { echo "no $1 in:"; cat seen; }; }
+		export PARAVANE_RUNDIR=$PWD/run
+		./paravane-blkback --rundir="$PARAVANE_RUNDIR" 2>log &
+		for i in $(seq 600); do grep -qs ' ready:' log && break; sleep 0.1; done
+		expect '^ok *daemons *paravane-blkback serves vbd$'
+		cp paravane-blkback new && mv new paravane-blkback
+		expect '^warning *daemons *paravane-blkback serves vbd, by a program that has been replaced'
+		kill $! && wait $!
+		./paravane-blkback --kind=vbd3 --rundir="$PARAVANE_RUNDIR" 2>log-vbd3 &
+		for i in $(seq 600); do grep -qs ' ready:' log-vbd3 && break; sleep 0.1; done
+		expect '^ok *daemons *paravane-blkback serves vbd3$'
+		kill $! && wait $!
+		store=$(ps -o pid=,comm= --ppid $PPID | awk '$2 == "xenstored" { print $1 }')
+		kill -STOP "$store"
+		expect '^problem *xenstore .*takes a question and does not answer'
+		kill -CONT "$store"
+	EOF
+	localxen run -- bash ./in-dom0 >out 2>&1 && [ ! -s out ] || bad "in local Xen: $(cat out)"
 fi
 [ $failures = 0 ] || exit 1
 echo "$nr findings"
-[ $nr -ge 27 ]
+[ $nr -ge 35 ]

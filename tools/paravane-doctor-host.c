@@ -7,12 +7,15 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "keys.h"
 #include "paravane.h"
 #include "paravane-doctor.h"
 #include "paravane-runinfo.h"
@@ -20,30 +23,27 @@
 
 /* ---- Xen -------------------------------------------------------------------- */
 
-static bool take_xl(const char *line, const char *key, char *buf, size_t bytes)
+static void take_xl(const char *line, const char *key, char *buf, size_t bytes)
 {
 	size_t key_bytes = strlen(key);
 	const char *colon = strchr(line, ':');
 
 	if (strncmp(line, key, key_bytes) || !colon || strspn(line + key_bytes, " ") !=
 	    (size_t)(colon - line) - key_bytes)
-		return false;
+		return;
 	snprintf(buf, bytes, "%s", colon + 1 + strspn(colon + 1, " "));
 	buf[strcspn(buf, "\n")] = '\0';
-	return true;
 }
 
 /* Whoever may ask; in a driver domain nobody is answered. */
 static void ask_xl(struct doctor *d)
 {
 	FILE *f = popen("exec xl info 2>/dev/null", "re");
-	char line[1200], number[32];
+	char line[1200];
 
 	while (f && fgets(line, sizeof(line), f)) {
 		take_xl(line, "xen_version", d->xl.version, sizeof(d->xl.version));
 		take_xl(line, "xen_commandline", d->xl.command_line, sizeof(d->xl.command_line));
-		if (take_xl(line, "total_memory", number, sizeof(number)))
-			parse_u64(number, UINT64_MAX, &d->xl.total_mib);
 	}
 	if (f)
 		pclose(f);
@@ -117,28 +117,36 @@ struct kernel_back_end {
 };
 
 static const struct kernel_back_end kernel_back_ends[] = {
-	{ "kernel-vbd", "xen-blkback", "xen_blkback", "vbd", "disks" },
-	{ "kernel-vif", "xen-netback", "xen_netback", "vif", "network interfaces" },
+	{ "kernel-vbd", "xen-blkback", "xen_blkback", KIND_VBD, "disks" },
+	{ "kernel-vif", "xen-netback", "xen_netback", KIND_VIF, "network interfaces" },
 };
 
+static bool ends_with(const char *name, const char *end)
+{
+	size_t bytes = strlen(name), end_bytes = strlen(end);
+
+	return bytes >= end_bytes && !strcmp(name + bytes - end_bytes, end);
+}
+
 /* "install xen-blkback /bin/false"; modprobe takes either spelling. */
+static bool line_prevents(const char *line, void *arg)
+{
+	const struct kernel_back_end *k = arg;
+	char module[128], command[128];
+
+	return sscanf(line, " install %127s %127s", module, command) == 2 &&
+	       (!strcmp(module, k->module) || !strcmp(module, k->underscored)) &&
+	       (strstr(command, "/false") || strstr(command, "/true"));
+}
+
+/* modprobe reads those that end so, and no others. */
 static bool file_prevents(const struct doctor *d, const char *path, const char *name,
 			  void *arg)
 {
-	const struct kernel_back_end *k = arg;
-	char whole[1024], line[512], module[128], command[128];
-	bool found = false;
-	FILE *f;
+	char file[512];
 
-	snprintf(whole, sizeof(whole), "%s%s/%s", d->root, path, name);
-	f = fopen(whole, "re");
-	while (f && !found && fgets(line, sizeof(line), f))
-		found = sscanf(line, " install %127s %127s", module, command) == 2 &&
-			(!strcmp(module, k->module) || !strcmp(module, k->underscored)) &&
-			(strstr(command, "/false") || strstr(command, "/true"));
-	if (f)
-		fclose(f);
-	return found;
+	snprintf(file, sizeof(file), "%s/%s", path, name);
+	return ends_with(name, ".conf") && doctor_lines(d, file, line_prevents, arg);
 }
 
 static bool is_prevented(const struct doctor *d, const struct kernel_back_end *k)
@@ -185,7 +193,7 @@ static void check_kernel_back_end(struct doctor *d, const struct kernel_back_end
 			   "this kernel: it takes every %s, and two back ends damage a guest's data",
 			   k->module, k->kind);
 		doctor_todo(d, "another kernel; %sa driver domain without it",
-			    strcmp(k->kind, "vbd") ? "" : "paravane-blkback --kind=vbd3; or ");
+			    strcmp(k->kind, KIND_VBD) ? "" : "paravane-blkback --kind=vbd3; or ");
 	} else if (doctor_exists(d, driver)) {
 		doctor_say(d, k->check, DOCTOR_PROBLEM, "the kernel's own back end, %s, is loaded: it "
 			   "takes every %s, and two back ends damage a guest's data", k->module, k->kind);
@@ -201,10 +209,90 @@ static void check_kernel_back_end(struct doctor *d, const struct kernel_back_end
 	}
 }
 
+/* ---- which kind of disks is ours -------------------------------------------- */
+
+static bool says_vbd3(const char *line, void *arg)
+{
+	(void)arg;
+	return line[strspn(line, " \t")] != '#' && line[strspn(line, " \t")] != ';' &&
+	       (strstr(line, "--kind=vbd3") || strstr(line, "--kind vbd3"));
+}
+
+static bool drop_in_says_vbd3(const struct doctor *d, const char *path, const char *name,
+			      void *arg)
+{
+	char file[512];
+
+	snprintf(file, sizeof(file), "%s/%s", path, name);
+	return ends_with(name, ".conf") && doctor_lines(d, file, says_vbd3, arg);
+}
+
+/* What runs says it; what does not, by its unit. */
+static bool serves_vbd3(const struct doctor *d)
+{
+	static const char *const drop_ins[] = {
+		"/etc/systemd/system/paravane-blkback.service.d",
+		"/run/systemd/system/paravane-blkback.service.d",
+	};
+
+	if (!*d->root && runinfo_daemon_runs(KIND_VBD))
+		return false;
+	if (!*d->root && runinfo_daemon_runs(KIND_VBD3))
+		return true;
+	for (size_t i = 0; i < ARRAY_LEN(drop_ins); i++)
+		if (doctor_each(d, drop_ins[i], drop_in_says_vbd3, NULL))
+			return true;
+	return doctor_lines(d, "/etc/systemd/system/paravane-blkback.service", says_vbd3, NULL);
+}
+
+struct process {
+	const char *const *names;	/* until NULL */
+	char name[32];			/* which of them was found */
+};
+
+static bool is_process(const struct doctor *d, const char *path, const char *name, void *arg)
+{
+	struct process *wanted = arg;
+	char file[512], comm[32];
+
+	if (strspn(name, "0123456789") != strlen(name))
+		return false;
+	snprintf(file, sizeof(file), "%s/%s/comm", path, name);
+	if (!doctor_line(d, file, comm, sizeof(comm)))
+		return false;
+	for (size_t i = 0; wanted->names[i]; i++)
+		if (!strcmp(comm, wanted->names[i])) {
+			snprintf(wanted->name, sizeof(wanted->name), "%s", comm);
+			return true;
+		}
+	return false;
+}
+
+/* blktap's, which serves that kind; of kind vbd the kernel's may serve the rest. */
+static void check_tapback(struct doctor *d)
+{
+	static const char *const names[] = { "tapback", NULL };
+	struct process tapback = { .names = names };
+
+	if (doctor_each(d, "/proc", is_process, &tapback)) {
+		doctor_say(d, "kernel-vbd", DOCTOR_PROBLEM, "tapback runs, and takes every vbd3 as "
+			   "paravane-blkback does here: two back ends damage a guest's data");
+		doctor_todo(d, "end tapback, or take --kind=vbd3 from paravane-blkback's unit");
+		return;
+	}
+	doctor_say(d, "kernel-vbd", DOCTOR_OK, "xen-blkback may be here: paravane-blkback is for kind "
+		   "vbd3 on this host, and that for vbd");
+}
+
 void doctor_kernel_back_ends(struct doctor *d)
 {
-	if (d->place == DOCTOR_DOM0 || d->place == DOCTOR_DOMU)
-		for (size_t i = 0; i < ARRAY_LEN(kernel_back_ends); i++)
+	d->vbd3 = d->place != DOCTOR_NO_XEN && serves_vbd3(d);
+	if (d->place != DOCTOR_DOM0 && d->place != DOCTOR_DOMU)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(kernel_back_ends); i++)
+		if (d->vbd3 && !strcmp(kernel_back_ends[i].kind, KIND_VBD))
+			check_tapback(d);
+		else
 			check_kernel_back_end(d, &kernel_back_ends[i]);
 }
 
@@ -253,41 +341,73 @@ void doctor_devices(struct doctor *d)
 
 /* ---- XenStore --------------------------------------------------------------- */
 
-static bool is_store(const struct doctor *d, const char *path, const char *name, void *arg)
-{
-	char file[512], comm[32];
+#define STORE_ANSWERS_S 5
 
-	if (strspn(name, "0123456789") != strlen(name))
-		return false;
-	snprintf(file, sizeof(file), "%s/%s/comm", path, name);
-	if (!doctor_line(d, file, comm, sizeof(comm)) ||
-	    (strcmp(comm, "xenstored") && strcmp(comm, "oxenstored")))
-		return false;
-	snprintf(arg, sizeof(comm), "%s", comm);
-	return true;
+/* In a process of its own, which ends, too, if the store says nothing: 0, or errno. */
+static int ask_store(void)
+{
+	unsigned int bytes;
+	struct xs_handle *xs;
+
+	signal(SIGALRM, SIG_DFL);
+	alarm(STORE_ANSWERS_S);
+	errno = 0;
+	xs = xs_open(0);
+	/* That there is no such node is an answer. */
+	if (xs && !xs_read(xs, XBT_NULL, "domid", &bytes) && errno != ENOENT && errno != EACCES)
+		return errno ? errno : EIO;
+	return xs ? 0 : errno ? errno : EIO;
 }
 
-static bool store_answers(void)
+/* 0: it answers; -ETIMEDOUT: it takes a question and says nothing; -errno. */
+static int store_answers(void)
 {
-	struct xs_handle *xs = xs_open(0);
+	int status;
+	pid_t pid;
 
-	if (xs)
-		xs_close(xs);
-	return xs != NULL;
+	fflush(stdout);
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (!pid)
+		_exit(ask_store());
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ETIMEDOUT;
+}
+
+static void say_no_store(struct doctor *d, const char *name, int error)
+{
+	if (error == -ETIMEDOUT)
+		doctor_say(d, "xenstore", DOCTOR_PROBLEM, "%s takes a question and does not answer within "
+			   "%d s: nothing can be attached, detached or listed", *name ? name : "XenStore",
+			   STORE_ANSWERS_S);
+	else
+		doctor_say(d, "xenstore", DOCTOR_PROBLEM, "XenStore cannot be reached: %s%s",
+			   strerror(-error), *name ? ", although a daemon of that name runs" : "");
+	if (error == -ETIMEDOUT && *name)
+		doctor_todo(d, "see whether it is stopped (kill -CONT), traced, or waits for its disk; guests "
+			    "lose what is in it when it is started anew");
+	else
+		doctor_todo(d, geteuid() ? "try as root" :
+			    "systemctl start xenstored (Debian: systemctl start xen)");
 }
 
 void doctor_store(struct doctor *d)
 {
-	char name[32] = "";
+	static const char *const names[] = { "xenstored", "oxenstored", NULL };
+	struct process store = { .names = names };
+	const char *name = store.name;
+	int error = 0;
 
 	if (d->place == DOCTOR_NO_XEN)
 		return;
-	doctor_each(d, "/proc", is_store, name);
-	if (!*d->root && !store_answers()) {
-		doctor_say(d, "xenstore", DOCTOR_PROBLEM, "XenStore cannot be reached: %s%s",
-			   strerror(errno), *name ? ", although a daemon of that name runs" : "");
-		doctor_todo(d, geteuid() ? "try as root" :
-			    "systemctl start xenstored (Debian: systemctl start xen)");
+	doctor_each(d, "/proc", is_process, &store);
+	if (!*d->root)
+		error = store_answers();
+	if (error) {
+		say_no_store(d, name, error);
 	} else if (*name) {
 		doctor_say(d, "xenstore", DOCTOR_OK, "%s (%s)", name, strcmp(name, "xenstored") ?
 			   "OCaml's" : "C's");
@@ -343,18 +463,76 @@ static void check_rundir(struct doctor *d)
 	}
 }
 
-static void check_daemon(struct doctor *d, const char *kind, const char *program)
+/* The program that a daemon was started with has been replaced since. */
+static bool is_of_before(const struct doctor *d, const char *daemon, const char *kind)
+{
+	char dir[RUNINFO_PATH_BYTES], lock[RUNINFO_PATH_BYTES + 16], link[64], exe[512];
+	ssize_t bytes;
+
+	runinfo_directory(daemon, dir);
+	snprintf(lock, sizeof(lock), "%s/%s.lock", dir, kind);
+	snprintf(link, sizeof(link), "/proc/%llu/exe",
+		 (unsigned long long)doctor_number(d, lock, 0));
+	bytes = readlink(link, exe, sizeof(exe) - 1);
+	if (bytes < 0)
+		return false;
+	exe[bytes] = '\0';
+	return ends_with(exe, " (deleted)");
+}
+
+static void check_daemon(struct doctor *d, const char *daemon, const char *kind)
 {
 	if (*d->root)
 		return;
-	if (runinfo_daemon_runs(kind)) {
-		doctor_say(d, "daemons", DOCTOR_OK, "%s serves %s", program, kind);
-		return;
+	if (!runinfo_daemon_runs(kind)) {
+		doctor_say(d, "daemons", DOCTOR_NOTE, "paravane-%s does not run (or another user cannot "
+			   "see it): no %s is served", daemon, kind);
+		doctor_todo(d, d->place == DOCTOR_LOCAL_XEN ? "paravane-%s &" : "systemctl enable --now "
+			    "paravane-%s, when the findings above are gone", daemon);
+	} else if (is_of_before(d, daemon, kind)) {
+		doctor_say(d, "daemons", DOCTOR_WARNING, "paravane-%s serves %s, by a program that has "
+			   "been replaced since: not by the version that is installed now", daemon, kind);
+		doctor_todo(d, "paravane upgrade %s: guests see a short pause", daemon);
+	} else {
+		doctor_say(d, "daemons", DOCTOR_OK, "paravane-%s serves %s", daemon, kind);
 	}
-	doctor_say(d, "daemons", DOCTOR_NOTE, "%s does not run (or another user cannot see it): no %s "
-		   "is served", program, kind);
-	doctor_todo(d, d->place == DOCTOR_LOCAL_XEN ? "%s &" : "systemctl enable --now %s, when the "
-		    "findings above are gone", program);
+}
+
+/* Where a unit's processes look. */
+static bool has_program(const struct doctor *d, const char *name)
+{
+	static const char *const places[] = {
+		"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin",
+	};
+	char path[64];
+
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		snprintf(path, sizeof(path), "%s/%s", places[i], name);
+		if (doctor_executable(d, path))
+			return true;
+	}
+	return false;
+}
+
+static void check_servers(struct doctor *d)
+{
+	static const struct {
+		const char *program, *package, *images;
+	} servers[] = {
+		{ "qemu-nbd", "qemu-utils", "qcow2:, vmdk: and other formats" },
+		{ "nbdkit", "nbdkit", "nbdkit: and nbds:" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(servers); i++) {
+		if (has_program(d, servers[i].program)) {
+			doctor_say(d, "servers", DOCTOR_OK, "%s is here, for images named %s",
+				   servers[i].program, servers[i].images);
+			continue;
+		}
+		doctor_say(d, "servers", DOCTOR_NOTE, "no %s: images named %s cannot be served",
+			   servers[i].program, servers[i].images);
+		doctor_todo(d, "where such are wanted: apt install %s", servers[i].package);
+	}
 }
 
 void doctor_installation(struct doctor *d)
@@ -364,8 +542,9 @@ void doctor_installation(struct doctor *d)
 	if (d->place == DOCTOR_DOM0)
 		check_scripts(d);
 	check_rundir(d);
-	check_daemon(d, "vbd", "paravane-blkback");
-	check_daemon(d, "vif", "paravane-netback");
+	check_daemon(d, "blkback", d->vbd3 ? KIND_VBD3 : KIND_VBD);
+	check_daemon(d, "netback", KIND_VIF);
+	check_servers(d);
 }
 
 /* ---- the host's network ----------------------------------------------------- */

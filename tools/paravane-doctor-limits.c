@@ -27,27 +27,91 @@
 /* An interface of Linux's: two queues of two rings of 256 slots of a page. */
 #define GRANTS_PER_NIC (2u * (2u * 256u + 2u))
 
-/* WORD=NUMBER on Xen's command line; the last one counts, as Xen has it. */
-static uint64_t xen_option(const struct doctor *d, const char *word, uint64_t missing)
+/* What follows WORD= on Xen's command line, or NULL; the last one counts, as Xen has it. */
+static const char *option_value(const struct doctor *d, const char *word)
 {
 	size_t word_bytes = strlen(word);
-	const char *at = d->xl.command_line;
-	uint64_t found = missing;
+	const char *at = d->xl.command_line, *found = NULL;
 
 	while (*at) {
 		if (!strncmp(at, word, word_bytes) && at[word_bytes] == '=')
-			found = strtoull(at + word_bytes + 1, NULL, 0);
+			found = at + word_bytes + 1;
 		at += strcspn(at, " ");
 		at += strspn(at, " ");
 	}
 	return found;
 }
 
+static uint64_t xen_option(const struct doctor *d, const char *word, uint64_t missing)
+{
+	const char *value = option_value(d, word);
+
+	return value ? strtoull(value, NULL, 0) : missing;
+}
+
+/* ---- xl.conf ---------------------------------------------------------------- */
+
+struct setting {
+	const char *key;
+	char value[64];		/* the last one counts, as xl has it */
+};
+
+/* key = value, key="value" or key='value'. */
+static bool take_setting(const char *line, void *arg)
+{
+	struct setting *s = arg;
+	size_t key_bytes = strlen(s->key);
+	const char *at = line + strspn(line, " \t");
+
+	if (strncmp(at, s->key, key_bytes))
+		return false;
+	at += key_bytes;
+	at += strspn(at, " \t");
+	if (*at++ != '=')
+		return false;
+	at += strspn(at, " \t\"'");
+	snprintf(s->value, sizeof(s->value), "%.*s", (int)strcspn(at, " \t\"'#"), at);
+	return false;
+}
+
+static struct setting xl_conf(const struct doctor *d, const char *key)
+{
+	struct setting s = { .key = key };
+
+	doctor_lines(d, "/etc/xen/xl.conf", take_setting, &s);
+	return s;
+}
+
+/*
+ * Frames that guests have if their own configuration names none: xl.conf's, or as many as
+ * Xen allows. Xen before 4.18 makes no guest that shall have more than that.
+ */
+static uint64_t guests_frames(struct doctor *d, const char *check, const char *key,
+			      const char *option, uint64_t limit)
+{
+	struct setting set = xl_conf(d, key);
+	uint64_t frames;
+
+	if (parse_u64(set.value, UINT32_MAX, &frames))
+		return limit;
+	if (frames > limit && doctor_number(d, "/sys/hypervisor/version/major", 4) == 4 &&
+	    doctor_number(d, "/sys/hypervisor/version/minor", 0) < 18) {
+		doctor_say(d, check, DOCTOR_WARNING, "%s=%llu in /etc/xen/xl.conf is more than Xen's %llu: "
+			   "xl cannot create a guest", key, (unsigned long long)frames,
+			   (unsigned long long)limit);
+		doctor_todo(d, "%s=%llu on Xen's command line, or less in xl.conf", option,
+			    (unsigned long long)frames);
+	}
+	return frames;
+}
+
+/* ---- and what they allow ---------------------------------------------------- */
+
 static void check_maptrack(struct doctor *d)
 {
 	uint64_t frames = xen_option(d, "gnttab_max_maptrack_frames", MAPTRACK_FRAMES_DEFAULT);
 	uint64_t pages = frames * MAPTRACK_PER_FRAME / (d->pv ? 2 : 1);
-	uint64_t disks = pages / GRANTS_PER_DISK;
+	uint64_t disks = pages / GRANTS_PER_DISK, guests;
 
 	doctor_say(d, "maptrack", disks < 8 ? DOCTOR_WARNING : DOCTOR_OK,
 		   "this domain can map %llu pages of guests at once (%llu frames): %llu busy disks of "
@@ -57,11 +121,18 @@ static void check_maptrack(struct doctor *d)
 	if (disks < 8)
 		doctor_todo(d, "gnttab_max_maptrack_frames=%u on Xen's command line",
 			    MAPTRACK_FRAMES_DEFAULT);
+	guests = guests_frames(d, "maptrack", "max_maptrack_frames", "gnttab_max_maptrack_frames",
+			       frames);
+	if (guests < frames)
+		doctor_say(d, "maptrack", DOCTOR_NOTE, "a driver domain can map %llu pages (%llu frames, if "
+			   "its configuration does not say max_maptrack_frames: xl.conf)",
+			   (unsigned long long)(guests * MAPTRACK_PER_FRAME), (unsigned long long)guests);
 }
 
 static void check_grant_frames(struct doctor *d)
 {
-	uint64_t frames = xen_option(d, "gnttab_max_frames", GRANT_FRAMES_DEFAULT);
+	uint64_t limit = xen_option(d, "gnttab_max_frames", GRANT_FRAMES_DEFAULT);
+	uint64_t frames = guests_frames(d, "grants", "max_grant_frames", "gnttab_max_frames", limit);
 	uint64_t grants = frames * GRANTS_PER_FRAME;
 
 	doctor_say(d, "grants", grants < 2 * GRANTS_PER_DISK ? DOCTOR_WARNING : DOCTOR_OK,
@@ -72,7 +143,7 @@ static void check_grant_frames(struct doctor *d)
 		   (unsigned long long)(grants / GRANTS_PER_NIC));
 	if (grants < 2 * GRANTS_PER_DISK)
 		doctor_todo(d, "gnttab_max_frames=%u on Xen's command line, or max_grant_frames=%u in "
-			    "xl.cfg", GRANT_FRAMES_DEFAULT, GRANT_FRAMES_DEFAULT);
+			    "xl.cfg or xl.conf", GRANT_FRAMES_DEFAULT, GRANT_FRAMES_DEFAULT);
 }
 
 void doctor_grants(struct doctor *d)
@@ -95,19 +166,14 @@ void doctor_grants(struct doctor *d)
 
 static bool no_ballooning(const struct doctor *d)
 {
-	char whole[1024], line[256];
-	bool off = false;
-	FILE *f;
+	struct setting set = xl_conf(d, "autoballoon");
 
-	snprintf(whole, sizeof(whole), "%s/etc/xen/xl.conf", d->root);
-	f = fopen(whole, "re");
-	while (f && fgets(line, sizeof(line), f))
-		if (!strncmp(line, "autoballoon", 11))
-			off = strstr(line, "\"off\"") || strstr(line, "'off'") || strstr(line, "=0");
-	if (f)
-		fclose(f);
-	/* "auto", the default, is off where dom0's memory is fixed. */
-	return off || strstr(d->xl.command_line, "dom0_mem=");
+	if (!strcmp(set.value, "off") || !strcmp(set.value, "0"))
+		return true;
+	if (!strcmp(set.value, "on") || !strcmp(set.value, "1"))
+		return false;
+	/* "auto", the default: off where dom0's memory is fixed. */
+	return option_value(d, "dom0_mem") != NULL;
 }
 
 void doctor_memory(struct doctor *d)
@@ -132,8 +198,10 @@ void doctor_memory(struct doctor *d)
 		return;
 	}
 	doctor_say(d, "ballooning", DOCTOR_WARNING, "xl takes memory from dom0 for each guest that it "
-		   "starts, down to very little");
-	doctor_todo(d, "dom0_mem=2048M,max:2048M on Xen's command line (as much as dom0 shall have), "
+		   "starts, down to very little%s", option_value(d, "dom0_mem") ? ": autoballoon=\"on\" in "
+		   "/etc/xen/xl.conf has it so, whatever dom0_mem= says" : "");
+	doctor_todo(d, option_value(d, "dom0_mem") ? "autoballoon=\"auto\" in /etc/xen/xl.conf" :
+		    "dom0_mem=2048M,max:2048M on Xen's command line (as much as dom0 shall have), "
 		    "or autoballoon=\"off\" in /etc/xen/xl.conf");
 }
 

@@ -88,6 +88,22 @@ uint64_t doctor_keyed(const struct doctor *d, const char *path, const char *key,
 	return found;
 }
 
+bool doctor_lines(const struct doctor *d, const char *path, bool (*fn)(const char *line, void *arg),
+		  void *arg)
+{
+	FILE *f = open_below(d, path);
+	bool found = false;
+	char line[512];
+
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = '\0';
+		found = fn(line, arg);
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
 bool doctor_exists(const struct doctor *d, const char *path)
 {
 	char whole[1024];

@@ -30,16 +30,16 @@ struct doctor_finding {
 
 #define DOCTOR_FINDINGS_MAX 64
 
-/* What `xl info` says of the host; empty and 0 where it says nothing. */
+/* What `xl info` says of the host; empty where it says nothing. */
 struct doctor_xl {
 	char version[64], command_line[1024];
-	uint64_t total_mib;
 };
 
 struct doctor {
 	const char *root;		/* "" or a directory in which a host's files are */
 	enum doctor_place place;
 	bool pv;			/* a PV domain, as far as the kernel says it */
+	bool vbd3;			/* disks are served as kind vbd3 here, as far as can be seen */
 	struct doctor_xl xl;
 	struct doctor_finding findings[DOCTOR_FINDINGS_MAX];
 	size_t nr;
@@ -57,6 +57,9 @@ bool doctor_line(const struct doctor *d, const char *path, char *buf, size_t byt
 uint64_t doctor_number(const struct doctor *d, const char *path, uint64_t missing);
 bool doctor_exists(const struct doctor *d, const char *path);
 bool doctor_executable(const struct doctor *d, const char *path);
+/* Calls fn for each line of a file, without its end, until it returns true; that. */
+bool doctor_lines(const struct doctor *d, const char *path, bool (*fn)(const char *line, void *arg),
+		  void *arg);
 /* The number after "key" in a file of lines such as /proc/meminfo's. */
 uint64_t doctor_keyed(const struct doctor *d, const char *path, const char *key,
 		      uint64_t missing);
