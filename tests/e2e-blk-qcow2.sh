@@ -385,4 +385,49 @@ for d in $g $h; do
 	blkfront $d read --quiet --length 4M >"$tmp/out" || fail "not read: $(tail -n 5 "$tmp/log")"
 	detach_by_hand $d
 done
+
+say "a compressed image: read as it is, and written beside what is compressed"
+seeded 3 4M >"$tmp/data"
+qemu-img convert -q -c -f raw -O qcow2 "$tmp/data" "$tmp/packed"
+[ "$(stat -c %s "$tmp/packed")" -lt $((3 << 20)) ] || fail "it is not compressed: nothing is tested"
+get "qcow2:$tmp/packed"
+seeded 4 4M >"$tmp/data"
+put "qcow2:$tmp/packed"
+get "qcow2:$tmp/packed"
+qemu-img check -q "$tmp/packed" || fail "it is damaged"
+
+say "a snapshot inside an image: taken, and gone back to, while no guest has it"
+seeded 5 4M >"$tmp/before"
+cp "$tmp/before" "$tmp/data"
+qemu-img create -q -f qcow2 "$tmp/inside" 4M
+put "qcow2:$tmp/inside"
+qemu-img snapshot -c before "$tmp/inside" || fail "no snapshot"
+seeded 6 4M >"$tmp/data"
+put "qcow2:$tmp/inside"
+attach_by_hand $g "qcow2:$tmp/inside" w
+back_reaches $g 2
+! qemu-img snapshot -a before "$tmp/inside" 2>"$tmp/said" || fail "it went back under a guest"
+grep -q 'Failed to get "write" lock' "$tmp/said" || fail "refused, but not for the guest: $(cat "$tmp/said")"
+detach_by_hand $g
+get "qcow2:$tmp/inside"
+qemu-img snapshot -a before "$tmp/inside" || fail "it does not go back"
+cp "$tmp/before" "$tmp/data"
+get "qcow2:$tmp/inside"
+
+say "a snapshot by an overlay: what is below stays, is nobody's to write, and takes it in again"
+qemu-img create -q -f qcow2 -b "$tmp/inside" -F qcow2 "$tmp/over"
+seeded 7 4M >"$tmp/data"
+put "qcow2:$tmp/over"
+qemu-img create -q -f qcow2 -b "$tmp/inside" -F qcow2 "$tmp/beside"
+attach_by_hand $h "qcow2:$tmp/over" w
+back_reaches $h 2
+refused "qcow2:$tmp/inside" "Is another process using the image"
+mv "$tmp/data" "$tmp/after"
+cp "$tmp/before" "$tmp/data"
+get "qcow2:$tmp/beside"
+detach_by_hand $h
+wait_for $wait_s no_server $h || fail "its server is left"
+qemu-img commit -q "$tmp/over" || fail "it is not taken in"
+mv "$tmp/after" "$tmp/data"
+get "qcow2:$tmp/inside"
 end_back
