@@ -165,6 +165,46 @@ in_sd systemctl start paravane-blkback || fail "$(log blkback)"
 wait_for $wait_s node_is "$(back_dir "$domid")/state" 4 || fail "the disk went away"
 "$PWD/paravane" detach "$domid" xvda --wait 30 || fail "detach: $(log blkback)"
 
+# whole NAME: written and read back by a guest, through what serves an image of that name.
+whole()
+{
+	attach_by_hand "$domid" "$1" w
+	back_reaches "$domid" 2
+	guest "$domid" "$blkfront" write --quiet --length 4M <"$tmp/data" || fail "$1: not written: $(log blkback)"
+	back_reaches "$domid" 6
+	guest "$domid" "$blkfront" read --quiet --length 4M >"$tmp/out" || fail "$1: not read: $(log blkback)"
+	cmp "$tmp/out" "$tmp/data" || fail "$1: something else was read"
+}
+# What a program started for an image inherits: the unit's filter of system calls, no memory
+# that is written and executed, few capabilities and families of sockets.
+say "a server is started for an image, with what the unit leaves it"
+seq 100000000 | head -c 4M >"$tmp/data"
+if command -v qemu-nbd >/dev/null && command -v qemu-img >/dev/null; then
+	qemu-img create -q -f qcow2 "$tmp/base.qcow2" 16M
+	qemu-img create -q -f qcow2 -b "$tmp/base.qcow2" -F qcow2 "$tmp/top.qcow2"
+	whole "qcow2:$tmp/top.qcow2"
+	detach_by_hand "$domid"
+else
+	say "skipped: no qemu-nbd here (Debian package qemu-utils)"
+fi
+if command -v nbdkit >/dev/null; then
+	whole "nbdkit:file $tmp/image"
+	detach_by_hand "$domid"
+else
+	say "skipped: no nbdkit here"
+fi
+say "and a disk is served past the page cache"
+if dd if="$tmp/data" of="$tmp/image" bs=4k count=1 oflag=direct conv=notrunc 2>"$tmp/said"; then
+	whole "raw+cache=none:$tmp/image"
+	guest "$domid" "$blkfront" bench --pattern randread --seconds 600 >"$tmp/io" 2>&1 &
+	back_reaches "$domid" 4
+	case $(info engine) in direct*) ;; *) fail "its engine is $(info engine)" ;; esac
+	[ "$(info sandbox)" = "user files network calls capabilities" ] || fail "its sandbox is $(info sandbox)"
+	detach_by_hand "$domid"
+else
+	say "skipped: files here cannot be written past the page cache: $(cat "$tmp/said")"
+fi
+
 if [ -c /dev/net/tun ]; then
 	say "a switch's uplink can be made"
 	"$PWD/paravane" attach-nic "$domid" bridge=br0 --no-wait --no-libxl >/dev/null || fail attach-nic

@@ -67,6 +67,30 @@ printed "dom0 detach"
 check "nothing of the second disk is left" nothing_left "$domid" "$(disk_number xvdb)"
 printed "dom0 paravane"
 
+# served NAME: a third disk, written and read back by the guest.
+served()
+{
+	check "$1 is attached" paravane attach-disk web "$1" xvdc
+	guest_run web 'dd if=/tmp/a of=/dev/xvdc conv=fsync'
+	check "$1 holds what the guest wrote" guest_run web 'echo 3 >/proc/sys/vm/drop_caches; head -n 1000 /dev/xvdc | cmp - /tmp/a'
+	check "its whole sandbox is on" eval "grep -x 'sandbox=user files network calls capabilities' /run/paravane/blkback/vbd-$domid-$(disk_number xvdc).info"
+}
+if command -v qemu-nbd && command -v qemu-img; then
+	qemu-img create -q -f qcow2 /srv/third.qcow2 16M
+	served qcow2:/srv/third.qcow2
+	paravane detach web xvdc
+	check "its server has ended" wait_for 20 eval '! pgrep -f "^qemu-nbd .*third"'
+	check "its image is whole" qemu-img check -q /srv/third.qcow2
+else
+	say "no qemu-nbd here: not tried under the unit"
+fi
+modprobe loop
+loop=$(losetup -f --show /srv/more.img)
+served "raw+cache=none:$loop"
+check "it is past the page cache" grep -q '^engine=direct' "/run/paravane/blkback/vbd-$domid-$(disk_number xvdc).info"
+paravane detach web xvdc
+losetup -d "$loop"
+
 guest_writes web xvda
 check "the guest writes" wait_for 30 guest_run web '[ $(awk "{ print \$5 }" /sys/block/xvda/stat) -gt 100 ]'
 before=$(systemctl show -P MainPID paravane-blkback)
