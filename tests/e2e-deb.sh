@@ -41,7 +41,7 @@ installed()
 	(cd "$work/root" && find . ! -type d | sort) >"$work/installed"
 	for want in sbin/paravane-blkback sbin/paravane-netback sbin/paravane-flip bin/paravane bin/localxen \
 		scripts/block-paravane scripts/vif-paravane scripts/paravane-hotplug.sh \
-		system/paravane-blkback.service system/paravane-netback.service \
+		system/paravane-blkback.service system/paravane-metrics.service system/paravane-netback.service \
 		man1/paravane.1 man8/paravane-blkback.8 man8/paravane-netback.8 man1/localxen.1 \
 		man3/paravane-front.3 man3/blkfront_open.3 man3/blkfront_close.3 \
 		completions/paravane completions/paravane-blkback completions/paravane-netback \

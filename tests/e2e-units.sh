@@ -14,6 +14,7 @@ mkdir "$tmp/sd"
 trap '"$sd" stop "$tmp/sd"' EXIT
 trap 'exit 1' INT TERM
 "$sd" start "$tmp/sd" >"$tmp/out" 2>&1 || { [ $? = 77 ] && skip "$(tail -n 1 "$tmp/out")"; fail "$(cat "$tmp/out")"; }
+top=${abs_top_srcdir:-$srcdir}
 in_sd() { "$sd" in "$tmp/sd" "$@"; }
 is() { [ "$(in_sd systemctl show -P "$2" paravane-"$1")" = "$3" ]; }
 log() { tail -n 20 "$tmp/sd/systemd.log" "$tmp/$1.log" 2>/dev/null; }
@@ -44,6 +45,19 @@ for unit in blkback netback; do
 		ExecReload=$PWD/paravane upgrade $unit
 	EOF
 done
+sed 's|^ExecStart=[^ ]*/paravane |ExecStart='"$PWD"'/paravane |' packaging/paravane-metrics.service \
+	>"$tmp/sd/units/paravane-metrics.service"
+mkdir "$tmp/sd/units/paravane-metrics.service.d"
+cat >"$tmp/sd/units/paravane-metrics.service.d/local-xen.conf" <<-EOF
+	[Unit]
+	ConditionPathExists=
+	[Service]
+	EnvironmentFile=$tmp/environment
+	StandardError=append:$tmp/metrics.log
+	PrivateTmp=no
+	ReadWritePaths=$LOCALXEN_DIR
+	Environment=PARAVANE_RUNDIR=$PARAVANE_RUNDIR
+EOF
 in_sd systemctl daemon-reload
 
 # Before a unit is stopped: a process of its that nobody waits for, as the server of an
@@ -78,7 +92,7 @@ say "systemd has nothing to say against the units"
 systemd-analyze verify --man=no --recursive-errors=no "$tmp"/sd/units/paravane-*.service >"$tmp/verify" 2>&1 ||
 	fail "$(cat "$tmp/verify")"
 ! grep -i paravane "$tmp/verify" || fail "see above"
-for unit in blkback netback; do
+for unit in blkback metrics netback; do
 	systemd-analyze security --offline=true --no-pager "$tmp/sd/units/paravane-$unit.service" 2>/dev/null | tail -n 1
 done
 
@@ -115,6 +129,34 @@ info() { sed -n "s/^$1=//p" "$PARAVANE_RUNDIR/blkback/vbd-$domid-51712.info"; }
 sandbox=$(info sandbox)
 [ "$sandbox" = "user files network calls capabilities" ] ||
 	fail "the unit takes something from the workers' sandbox: '$sandbox' is left"
+
+if command -v python3 >/dev/null; then
+	say "its figures can be asked for, at a socket of a group's"
+	# The page's own lines.
+	sed -n '/^    \[Service\]$/,/^$/{s/^    //p;/^$/q}' "$top/docs/metrics.md" |
+		sed 's/^Group=.*/Group=daemon/' >"$tmp/sd/units/paravane-metrics.service.d/page.conf"
+	grep -q OPTIONS= "$tmp/sd/units/paravane-metrics.service.d/page.conf" || fail "the page has no drop-in"
+	in_sd systemctl daemon-reload
+	in_sd systemctl start paravane-metrics || fail "it does not start: $(log metrics)"
+	figures()
+	{
+		in_sd python3 -c 'import socket
+s = socket.socket(socket.AF_UNIX)
+s.connect("/run/paravane-metrics/socket")
+s.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+while data := s.recv(65536):
+	print(data.decode(), end="")' >"$tmp/out" 2>"$tmp/said"
+	}
+	wait_for $wait_s figures || fail "nobody answers: $(cat "$tmp/said"; log metrics)"
+	grep -q '^paravane_backend_up{kind="vbd"} 1' "$tmp/out" &&
+		grep -q "^paravane_disk_requests_total{domid=\"$domid\",domain=\"g1\",device=\"xvda\",op=\"write\"} [1-9]" "$tmp/out" &&
+		grep -q "^paravane_disk_worker_cpu_seconds_total{domid=\"$domid\"" "$tmp/out" ||
+		fail "not what it should say: $(cat "$tmp/out")"
+	[ "$(in_sd stat -c '%G %a' /run/paravane-metrics /run/paravane-metrics/socket | tr '\n' ' ')" = "daemon 2750 daemon 660 " ] ||
+		fail "not the group's: $(in_sd ls -la /run/paravane-metrics)"
+	in_sd systemctl stop paravane-metrics || fail "it does not stop: $(log metrics)"
+	is metrics Result success || fail "it ended badly: $(log metrics)"
+fi
 
 say "killed, it is started again, and the disk goes on"
 pid=$(in_sd systemctl show -P MainPID paravane-blkback)
@@ -219,7 +261,6 @@ see_marks netback
 ! in_sd pgrep -f "$PWD/paravane-.*back" || fail "processes left"
 
 say "the page's unit for uplinks brings the daemon up, and has made them"
-top=${abs_top_srcdir:-$srcdir}
 "$(dirname "$0")/doc-block" "$top/docs/operations.md" "uplinks unit" >"$tmp/unit" || fail "the page has no unit"
 sed "s|/usr/bin/|$PWD/|" "$tmp/unit" >"$tmp/sd/units/paravane-uplinks.service"
 mkdir "$tmp/sd/units/paravane-uplinks.service.d"

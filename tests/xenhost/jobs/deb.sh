@@ -39,7 +39,7 @@ check "a program is built with the library" eval 'cc -include paravane/blkfront.
 check "it runs with the packaged one" eval '/tmp/front && ldd /tmp/front | grep -q "libparavane-front.so.1 => /usr/lib/\|=> /lib/"'
 check "local Xen begins" localxen run -- xenstore-ls /local
 modprobe -a xen-blkback xen-netback tun
-cp /lib/systemd/system/paravane-{blkback,netback}.service "$sd/units/"
+cp /lib/systemd/system/paravane-{blkback,metrics,netback}.service "$sd/units/"
 systemctl daemon-reload
 
 check "the unit is refused beside the kernel's back end" eval '! systemctl start paravane-blkback'
@@ -63,6 +63,11 @@ printed "dom0 attach"
 check "the second disk is connected" disk_connected web xvdb vbd
 check "the second interface is connected" nic_connected web 1
 printed "dom0 look"
+printed "dom0 metrics"
+ip link set lo up
+ask_metrics() { { printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3 && cat <&3 >$xh_run/metrics; } 3<>/dev/tcp/127.0.0.1/9758; }
+check "metrics can be asked" wait_for 30 ask_metrics
+check "the second disk is counted" grep -q '^paravane_disk_requests_total{.*device="xvdb"' $xh_run/metrics
 printed "dom0 detach"
 check "nothing of the second disk is left" nothing_left "$domid" "$(disk_number xvdb)"
 printed "dom0 paravane"
@@ -101,6 +106,7 @@ check "what the guest wrote is right" guest_writes_end web
 check "no I/O error" guest_run web '! dmesg | grep -i "i/o error"'
 guest_stop web
 check "nothing is left of the guest" nothing_left "$domid"
+systemctl disable --now paravane-metrics
 printed "dom0 back"
 check "the daemons have ended" eval '! pgrep -af "^/usr/sbin/paravane-"'
 check "the kernel's back ends are there" eval '[ -d /sys/bus/xen-backend/drivers/vbd ] && [ -d /sys/bus/xen-backend/drivers/vif ]'
