@@ -83,6 +83,8 @@ script_takes() { script_add "$@" || fail "$2 in mode $3: $(cat "$tmp/error")"; }
 
 say "the shipped script: paths"
 ln -s "$tmp/image" "$tmp/link"
+script_takes "$domid" "tap:tapdisk:aio:$tmp/link" w
+detach_by_hand "$domid"
 script_takes "$domid" "aio:$tmp/link" w
 b=$(back_dir "$domid")
 reads "$(readlink -f "$tmp/image")" xenstore-read "$b/physical-device-path"
@@ -148,6 +150,12 @@ script_takes "$g1" "$spelled" w
 	fail "the path is $(xenstore-read "$(back_dir "$g1")/physical-device-path")"
 script_refuses "$domid" "$spelled" w busy "guest g1 (domain $g1), mode w;"
 detach_by_hand "$g1"
+
+say "the shipped script: what it waits for at most is less than xl waits for it"
+lock_wait_s=$(sed -n 's/^lock_wait_s=\([0-9]*\).*/\1/p' "$script") open_wait_s=$(sed -n 's/^open_wait_s=\([0-9]*\).*/\1/p' "$script")
+[ -n "$lock_wait_s" ] && [ -n "$open_wait_s" ] && [ $((lock_wait_s + open_wait_s)) -le 35 ] ||
+	fail "'$lock_wait_s' s for its turn and '$open_wait_s' s for the back end"
+grep -q "flock -w \"\$lock_wait_s\"" "$script" || fail "it waits for its turn as it likes"
 
 say "the shipped script: a disk that has gone meanwhile does not come back"
 attach_by_hand "$domid" "$tmp/image" w "$(back_dir "$domid")/script" "$script"
