@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What "make install" puts where, and that "make uninstall" takes all of it away. The
-# long form builds Debian's packages twice, from the tarball of "make dist" and from a
-# clone: both alike, and lintian has nothing to say. They stay in deb/ for the job deb of
-# the real Xen host.
+# What "make install" puts where, that the library can be linked, and that "make uninstall"
+# takes all of it away. The long form builds Debian's packages twice, from the tarball of
+# "make dist" and from a clone: both alike, and lintian has nothing to say. They stay in
+# deb/ for the job deb of the real Xen host.
 set -u -o pipefail
 
 top=${abs_top_builddir:-$PWD}
@@ -33,6 +33,25 @@ completed()
 	done
 }
 
+# usable ROOT: the library, as it is installed, has all that it needs.
+usable()
+{
+	local lib header
+
+	! grep -q '^PV_SANITIZE = .' Makefile || return 0
+	lib=$(find "$1" -name libparavane-front.so) && lib=${lib%/*}
+	for header in front front-linux blkfront netfront; do
+		echo "#include <paravane/$header.h>"
+	done >"$work/front.c"
+	echo 'void *volatile used[] = { blkfront_open, netfront_open, front_linux_open };
+		int main(void) { return !used[0] || !used[1] || !used[2]; }' >>"$work/front.c"
+	# shellcheck disable=SC2046 # words
+	$(sed -n 's/^CC = //p' Makefile) -I"$(find "$1" -type d -path '*/include')" -o "$work/front" "$work/front.c" \
+		-L"$lib" -lparavane-front $(pkg-config --cflags --libs xengnttab xenevtchn xenstore) >"$work/log" 2>&1 ||
+		fail "no program can be built with the library: $(tail -n 5 "$work/log")"
+	LD_LIBRARY_PATH=$lib "$work/front" || fail "a program with the library does not run"
+}
+
 installed()
 {
 	local want
@@ -51,6 +70,7 @@ installed()
 		grep -q "/$want\$" "$work/installed" || fail "make install: no $want"
 	done
 	completed "$(find "$work/root" -type d -name completions)"
+	usable "$work/root"
 	! grep -rl '@[a-z]*dir@' "$work/root" --include='*.service' --include='*.pc' || fail "see above: not filled in"
 	make -s uninstall DESTDIR="$work/root" >"$work/log" 2>&1 || fail "make uninstall: $(tail -n 5 "$work/log")"
 	! find "$work/root" ! -type d | grep . || fail "make uninstall leaves these"
