@@ -77,6 +77,7 @@ struct nb_frame {
 	uint32_t refs;
 	uint32_t waits;			/* in so many fifos of guests', in our memory */
 	uint64_t since_cycles;		/* of the pass that took it from where it came */
+	uint32_t copied_bytes;		/* of it, that are in no guest's figures yet */
 	bool csum_blank, csum_validated;
 	uint8_t gso;			/* XEN_NETIF_GSO_TYPE_* */
 	uint16_t gso_bytes;
@@ -364,6 +365,13 @@ static inline void nb_figures_answered(struct nb_queue *q, const struct nb_frame
 		nb_figures_trace_tx(q, f, status != NETIF_RSP_OKAY);
 }
 
+/* What m's sender pays for, once it is in our memory: an uplink has no figures. */
+static inline void nb_figures_copied(const struct nb_frame *m, uint32_t bytes)
+{
+	if (!m->port->is_uplink)
+		m->port->queue[0]->count->copied_bytes += bytes;
+}
+
 /* One's copy is in q's slots. */
 static inline void nb_figures_received(struct nb_queue *q, const struct nb_plan *plan,
 				       uint32_t bytes, bool failed)
@@ -379,6 +387,8 @@ static inline void nb_figures_received(struct nb_queue *q, const struct nb_plan 
 	if (plan->gso)
 		c->rx_large++;
 	c->copies += plan->copy_nr;
+	c->copied_bytes += bytes + plan->frame->copied_bytes;
+	plan->frame->copied_bytes = 0;
 	if (plan->frame->since_cycles == nb->pass_cycles)
 		q->rx_at_once++;
 	else

@@ -52,12 +52,15 @@ static void put_together(struct nb_queue *q, uint32_t nr, const struct frame_joi
 
 	frame_join_header(j, m->data);
 	for (uint32_t i = 0; i < nr; i++) {
-		const struct nb_frame *f = nb_waiting(q, i)->frame;
+		struct nb_frame *f = nb_waiting(q, i)->frame;
 		uint32_t bytes = f->bytes - f->frame.payload_offset;
 
 		memcpy(to, f->head + f->frame.payload_offset, bytes);
 		to += bytes;
+		m->copied_bytes += f->copied_bytes;
+		f->copied_bytes = 0;
 	}
+	m->copied_bytes += j->frame.bytes;
 	m->port = first->port;
 	m->bytes = m->head_bytes = j->frame.bytes;
 	m->frame = j->frame;

@@ -20,6 +20,7 @@ struct nb_frame *nb_buffer_get(struct netback *nb)
 	m->from = NULL;
 	m->pulled = NULL;
 	m->since_cycles = nb->pass_cycles;
+	m->copied_bytes = 0;
 	m->refs = 1;
 	m->waits = 0;
 	m->bytes = 0;
@@ -73,6 +74,7 @@ struct nb_frame *nb_pull(struct netback *nb, struct nb_frame *f)
 	f->copy_first = nb->pulls.nr;
 	copy_body(nb, f, m->data + f->head_bytes);
 	f->copy_nr = nb->pulls.nr - f->copy_first;
+	f->from->count->copied_bytes += f->bytes;
 	m->port = f->port;
 	m->since_cycles = f->since_cycles;
 	m->bytes = m->head_bytes = f->bytes;

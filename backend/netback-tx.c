@@ -155,6 +155,7 @@ static struct nb_frame *new_frame(struct nb_queue *q)
 	f->port = q->port;
 	f->from = q;
 	f->since_cycles = q->port->nb->pass_cycles;
+	f->copied_bytes = 0;
 	f->pulled = NULL;
 	f->data = NULL;
 	f->head = f->header;
@@ -260,6 +261,7 @@ static void copy_to_head(struct netback *nb, struct nb_frame *f, uint32_t want)
 	}
 	f->copy_nr = nb->heads.nr - f->copy_first;
 	f->from->count->copies += f->copy_nr;
+	f->from->count->copied_bytes += at - f->head_bytes;
 	f->head_bytes = want;
 }
 

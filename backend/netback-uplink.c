@@ -86,7 +86,7 @@ void nb_uplink_gather(struct netback *nb, struct nb_port *p)
 				nb_break(p, "its device has gone");
 			return;
 		}
-		m->bytes = m->head_bytes = (uint32_t)got - sizeof(h);
+		m->bytes = m->head_bytes = m->copied_bytes = (uint32_t)got - sizeof(h);
 		if (m->bytes > XEN_NETIF_MAX_TX_SIZE || !take_wishes(m, &h)) {
 			nb_frame_put(m);
 			continue;
@@ -145,9 +145,24 @@ static int tag_moves(const struct nb_delivery *d)
 	       d->tag == VSWITCH_TAG_POP ? -(int)FRAME_TAG_BYTES : 0;
 }
 
-/* syscalls bridge: writev */
-static bool write_parts(struct nb_port *p, const struct virtio_net_hdr *h,
-			const struct nb_part *part, uint32_t nr, const void *more, size_t bytes)
+/*
+ * Of m, or of segments of which it is the first.
+ * syscalls bridge: writev
+ */
+static bool write_out(struct nb_port *p, const struct nb_frame *m, const struct iovec *iov, int n)
+{
+	ssize_t put = writev(p->fd, iov, n);
+
+	/* A device that is down or full loses frames, as a cable would. */
+	if (put < 0)
+		return false;
+	nb_figures_copied(m, (uint32_t)put - (uint32_t)iov[0].iov_len);
+	return true;
+}
+
+static bool write_parts(struct nb_port *p, const struct nb_frame *m,
+			const struct virtio_net_hdr *h, const struct nb_part *part, uint32_t nr,
+			const void *more, size_t bytes)
 {
 	struct iovec iov[5] = { { (void *)h, sizeof(*h) } };
 	int n = 1;
@@ -156,10 +171,7 @@ static bool write_parts(struct nb_port *p, const struct virtio_net_hdr *h,
 		iov[n++] = (struct iovec){ (void *)part[i].at, part[i].bytes };
 	if (bytes)
 		iov[n++] = (struct iovec){ (void *)more, bytes };
-	if (writev(p->fd, iov, n) >= 0)
-		return true;
-	/* A device that is down or full loses frames, as a cable would. */
-	return false;
+	return write_out(p, m, iov, n);
 }
 
 static bool write_whole(struct netback *nb, struct nb_port *p, struct nb_delivery *d)
@@ -177,7 +189,7 @@ static bool write_whole(struct netback *nb, struct nb_port *p, struct nb_deliver
 	if (m->fault)
 		return false;
 	nr = nb_head_parts(m, d->tag, d->tci, tag, part);
-	return write_parts(p, &h, part, nr, NULL, 0);
+	return write_parts(p, m, &h, part, nr, NULL, 0);
 }
 
 static bool write_cut(struct netback *nb, struct nb_port *p, struct nb_delivery *d)
@@ -204,7 +216,7 @@ static bool write_cut(struct netback *nb, struct nb_port *p, struct nb_delivery 
 				       frame_sum(0, m->data + s.payload_offset,
 						 s.payload_bytes));
 		nr = nb_head_parts(&view, d->tag, d->tci, tag, part);
-		all &= write_parts(p, &h, part, nr, m->data + s.payload_offset,
+		all &= write_parts(p, m, &h, part, nr, m->data + s.payload_offset,
 				   s.payload_bytes);
 	}
 	nb->stats.completed_in_software++;
@@ -254,7 +266,7 @@ static uint32_t count_joined(const struct nb_port *p, struct nb_delivery *d, uin
 	return n;
 }
 
-/* The payloads are gathered by the kernel. syscalls bridge: writev */
+/* The payloads are gathered by the kernel. */
 static bool write_joined(struct netback *nb, struct nb_port *p, const struct nb_delivery *d,
 			 uint32_t nr, const struct frame_join *j)
 {
@@ -285,7 +297,7 @@ static bool write_joined(struct netback *nb, struct nb_port *p, const struct nb_
 					   d[i].frame->bytes - f->payload_offset };
 	}
 	nb->stats.joined += nr;
-	return writev(p->fd, iov, (int)n) >= 0;
+	return write_out(p, d->frame, iov, (int)n);
 }
 
 static bool write_one(struct netback *nb, struct nb_port *p, struct nb_delivery *d)

@@ -15,7 +15,7 @@
 #include "histogram.h"
 #include "vswitch.h"
 
-#define VIF_FIGURES_KIND 0x6e000001u	/* raised with every change of what follows */
+#define VIF_FIGURES_KIND 0x6e000002u	/* raised with every change of what follows */
 
 struct vif_figures {
 	struct vswitch_counters port;	/* of queue 0, for all: what the switch counts */
@@ -24,6 +24,11 @@ struct vif_figures {
 	uint64_t rx_frames, rx_bytes, rx_slots;	/* put into the ring */
 	uint64_t rx_large;
 	uint64_t copies;		/* grant copies, in and out */
+	/*
+	 * Octets of frames that were copied on their way, each time: by a grant copy, by the
+	 * CPU, from and to an uplink's device. Of queue 0, when the frame was in no queue.
+	 */
+	uint64_t copied_bytes;
 	uint64_t pushes;		/* publications of responses, of both rings */
 	uint64_t notifications_sent;	/* events for these */
 	uint64_t wakeups;		/* events received */

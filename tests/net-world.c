@@ -32,6 +32,7 @@ static void add_guest(struct world *w, uint32_t i)
 	struct netback_vif vif = {
 		.domid = FAKE_DOMID, .front = &g->front,
 		.port = &w->config[i], .log = &w->log[i], .journal_fd = -1,
+		.figures_fd = w->figures_fd[i] ? w->figures_fd[i] : -1,
 	};
 	char why[200] = "";
 

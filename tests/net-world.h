@@ -23,6 +23,7 @@ struct world {
 	uint32_t rx_slots[WORLD_GUESTS];	/* posted at first; 0: NET_GUEST_BUFFERS */
 	const struct netback_flip *flip;	/* NULL: nobody gives pages */
 	bool flips[WORLD_GUESTS];		/* asks for them */
+	int figures_fd[WORLD_GUESTS];		/* the caller's; 0: none */
 	/* After it: */
 	uint64_t now_ms;
 	xengnttab_handle *xgt;

@@ -116,6 +116,10 @@ static const struct metric metrics[] = {
 	  OF_NIC, COUNTER, 0, ONE(NIC(rx_starved)) },
 	{ "paravane_nic_grant_copies_total", "Grant copies from and to the guest's pages.",
 	  OF_NIC, COUNTER, 0, ONE(NIC(copies)) },
+	{ "paravane_nic_copied_bytes_total",
+	  "Bytes of frames copied on their way, each time: by grant copy, by the CPU, from and to "
+	  "an uplink.",
+	  OF_NIC, COUNTER, 0, ONE(NIC(copied_bytes)) },
 	{ "paravane_nic_response_pushes_total", "Times that responses were published, by ring.",
 	  OF_NIC, COUNTER, 0, ONE(NIC(pushes)) },
 	{ "paravane_nic_notifications_sent_total",
