@@ -79,6 +79,26 @@ for flags in '' '--flag exits' '--flag no-persistent --flag no-indirect' '--flag
 		has back_ns '[1-9][0-9]*' xen
 	done
 done
+# What it has copied is in its figures, or known to nobody.
+xen_copies()
+{
+	dd if="$work/original" of="$work/image" conv=notrunc status=none
+	copied "xen, copies, $*" localxen exec g -- paravane-compare-vm --model xen --bs 4096 --depth 8 "$@"
+}
+# The last answers are counted just after they are given.
+copies_are()
+{
+	local n
+
+	n=$(sed -n 's/^copied_bytes=//p' "$work/out")
+	[ -n "$n" ] && [ "$n" -le "$1" ] && [ "$n" -gt $(($1 * 9 / 10)) ] || bad "$2: expected $1 copied: $n"
+}
+xen_copies --figures "$PARAVANE_RUNDIR/blkback"
+copies_are $((2 * half)) xen
+xen_copies --figures "$PARAVANE_RUNDIR/blkback" --flag no-persistent
+copies_are $((4 * half)) 'xen, grant copies'
+xen_copies --figures "$work/nowhere"
+! grep -q '^copied_bytes=' "$work/out" || bad "copies that nobody counted: $(cat "$work/out")"
 
 # frames NAME COMMAND...: all that was sent has arrived, and was as it was sent
 frames()
@@ -171,6 +191,13 @@ for x in r:
     assert x["device"] == "nic" and x["frame_bytes"] > 0 and x["ops"] > 0, x
     assert x["largest_frame_bytes"] >= x["frame_bytes"], x
     assert 0 <= x["frames_lost"] <= x["frames_sent"], x
+# Copies are counted: out whole, by the switch, to the device; of large frames the head only.
+copies = {"send": 3, "receive": 2, "ping": 2.5, "stream-out": 2, "stream-in": 2}
+for x in r:
+    c = x["bytes_copied_per_byte"]
+    assert c is not None, x
+    if x["model"] == "xen-net" and (x["operation"] == "ping" or x["ops"] > 5000):
+        assert abs(c - copies[x["operation"]]) < 0.15, x
 ' "$work/json" || bad "JSON of network cards: $(cat "$work/json")"
 fi
 # Without a namespace the network cards are left out by name, the disks are measured.
@@ -187,6 +214,7 @@ python3 -c '
 import json, sys
 r = json.load(open(sys.argv[1]))["results"]
 assert r and all(x["model"] == "xen" and x["ops"] > 0 and x["persistent_grants"] for x in r), r
+assert all(0.9 < x["bytes_copied_per_byte"] < 1.1 for x in r), r
 ' "$work/json" || bad "JSON"
 paravane compare --only nonsense >"$work/out" 2>&1
 [ $? = 2 ] || bad "--only nonsense: $(cat "$work/out")"

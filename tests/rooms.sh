@@ -23,7 +23,7 @@ allowed[backend]="common xenstore-schema backend"
 allowed[frontend]="common xenstore-schema frontend"
 allowed[tools]="common xenstore-schema backend frontend tools"
 allowed[tools/localxen]="tools/localxen"
-allowed[tools/compare]="tools/compare tools/localxen"
+allowed[tools/compare]="common backend tools/compare tools/localxen"
 allowed[tools/compare/guest]="common xenstore-schema frontend tools/compare tools/compare/guest"
 
 for room in "${!allowed[@]}"; do

@@ -19,20 +19,17 @@ static bool is_xen(const struct compare_row *row)
 	return !strncmp(row->model, "xen", 3);
 }
 
-/*
- * Xen's back ends read and write the guest's pages, once for a disk; for a network the
- * frame is in the switch's memory, on its way to or from the TAP device, too. The others
- * count it themselves. A round trip moves its frame twice.
- */
-static double copies_per_byte(const struct compare_row *row, const struct compare_result *r)
+/* A round trip moves its frame twice. */
+static json_t *copies_per_byte(const struct compare_row *row, const struct compare_result *r)
 {
 	double op_bytes = row->nic ? (double)r->unit_bytes : row->block_bytes;
 	double moved = (double)r->ops * op_bytes * (strcmp(row->op, "ping") ? 1 : 2);
 	double copied = (double)r->copied_bytes + (double)r->guest_copied_bytes;
 
-	if (!r->ops)
-		return 0;
-	return copied / moved + (!is_xen(row) ? 0 : row->nic ? 2 : 1);
+	if (!r->ops || r->copied_bytes == COMPARE_UNKNOWN ||
+	    r->guest_copied_bytes == COMPARE_UNKNOWN)
+		return json_null();
+	return json_real(copied / moved);
 }
 
 /* null, too, for what is not UTF-8. */
@@ -45,7 +42,8 @@ static void set_text(json_t *o, const char *key, const char *text)
 
 static void set_count(json_t *o, const char *key, uint64_t n)
 {
-	json_object_set_new(o, key, json_integer((json_int_t)n));
+	json_object_set_new(o, key, n == COMPARE_UNKNOWN ? json_null() :
+						       json_integer((json_int_t)n));
 }
 
 static void set_bool(json_t *o, const char *key, bool known, bool value)
@@ -84,7 +82,7 @@ static json_t *make_record(const struct compare_row *row, const struct compare_r
 	set_count(o, "depth", r->depth);
 	json_object_set_new(o, "ops_per_s",
 			    json_real((double)r->ops * 1e9 / (double)r->wall_ns));
-	json_object_set_new(o, "bytes_copied_per_byte", json_real(copies_per_byte(row, r)));
+	json_object_set_new(o, "bytes_copied_per_byte", copies_per_byte(row, r));
 	set_count(o, "ops", r->ops);
 	set_count(o, "wall_ns", r->wall_ns);
 	if (r->latency_mean_ns) {	/* of a network only round trips have it */

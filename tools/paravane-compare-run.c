@@ -20,6 +20,7 @@
 
 #include "paravane-compare.h"
 #include "paravane.h"
+#include "paravane-runinfo.h"
 #include "util.h"
 
 #define GUEST "compare"
@@ -33,6 +34,7 @@
 struct compare_world {
 	char image[PATH_MAX], log[PATH_MAX];
 	char localxen[PATH_MAX], monitor[PATH_MAX], self[PATH_MAX];
+	char figures[RUNINFO_PATH_BYTES];	/* where the back end of a run counts */
 	pid_t blkback, netback;
 };
 
@@ -342,6 +344,12 @@ static const struct {
 	FIELD(sent), FIELD(lost),
 };
 
+static void forget_all(struct compare_result *r)
+{
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+		*(uint64_t *)(void *)((char *)r + fields[i].at) = COMPARE_UNKNOWN;
+}
+
 static void take_line(const char *line, struct compare_result *r)
 {
 	const char *value = strchr(line, '=');
@@ -376,6 +384,11 @@ static int add_args(struct compare_world *w, const struct compare_row *row, char
 			"--depth", numbers[1], "--ms", numbers[2], "--deadline", numbers[3],
 			NULL }; *a; a++)
 		args[n++] = (char *)*a;
+	if (xen) {
+		runinfo_directory(row->nic ? "netback" : "blkback", w->figures);
+		args[n++] = (char *)"--figures";
+		args[n++] = w->figures;
+	}
 	for (int i = 0; i < COMPARE_FLAGS && row->flags[i]; i++) {
 		args[n++] = (char *)"--flag";
 		args[n++] = (char *)row->flags[i];
@@ -391,6 +404,7 @@ int compare_run(struct compare_world *w, const struct compare_row *row, uint32_t
 	FILE *f;
 	pid_t pid;
 
+	forget_all(out);
 	add_args(w, row, args, numbers, run_ms);
 	if (pipe2(pipe_fd, O_CLOEXEC))
 		return complain(STATUS_ERROR, "pipe: %s", strerror(errno));
@@ -402,7 +416,7 @@ int compare_run(struct compare_world *w, const struct compare_row *row, uint32_t
 	if (f)
 		fclose(f);
 	status = pid < 0 ? STATUS_ERROR : wait_status(pid);
-	out->ok = !status && out->wall_ns;
+	out->ok = !status && out->wall_ns && out->wall_ns != COMPARE_UNKNOWN;
 	if (out->ok)
 		return STATUS_OK;
 	show_log(w);

@@ -27,7 +27,9 @@ struct compare_row {
 	bool nic;
 };
 
-/* Of a counter that a row's run printed. */
+#define COMPARE_UNKNOWN UINT64_MAX	/* a counter that nobody kept */
+
+/* What a row's run printed; what it did not is COMPARE_UNKNOWN. */
 struct compare_result {
 	bool ok;
 	uint64_t ops, depth, wall_ns, latency_mean_ns, latency_p50_ns, latency_p99_ns;

@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define CMP_UNKNOWN UINT64_MAX	/* what nobody counts here, of this and of all else */
+
 uint64_t wall_ns(void);
 /* Of the calling thread; guest: the part of it that the guest's instructions took. */
 uint64_t own_cpu_ns(void);

@@ -25,6 +25,7 @@ _Static_assert(LX_PORT_STRIDE == CMP_PORT_STRIDE && LX_PORT_WORD_PENDING == CMP_
 
 struct domain {
 	struct vm *vm;
+	uint32_t id;
 	void *memory;
 	size_t memory_bytes;
 	xenevtchn_handle *xce;
@@ -41,15 +42,17 @@ struct domain {
 int domain_open(struct domain **out)
 {
 	struct domain *d = calloc(1, sizeof(*d));
-	int fd, r = -ENOMEM;
+	int fd, id, r = -ENOMEM;
 
 	if (!d)
 		return r;
 	d->store_irq_fd = d->rearm_fd = d->stop_fd = -1;
-	fd = lx_own_memory_fd();
+	id = lx_own_domid();
+	fd = id < 0 ? -1 : lx_own_memory_fd();
 	r = fd < 0 ? -errno : 0;
 	if (r)
 		goto fail;
+	d->id = (uint32_t)id;
 	d->memory_bytes = (size_t)lseek(fd, 0, SEEK_END);
 	d->memory = mmap(NULL, d->memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	r = d->memory == MAP_FAILED ? -errno : 0;
@@ -103,6 +106,11 @@ void domain_close(struct domain *d)
 	if (d->stop_fd >= 0)
 		close(d->stop_fd);
 	free(d);
+}
+
+uint32_t domain_id(const struct domain *d)
+{
+	return d->id;
 }
 
 void *domain_memory(const struct domain *d, size_t *bytes)

@@ -23,6 +23,7 @@ struct domain;
 /* Joins the domain and maps its memory, which is to be the machine's. */
 int domain_open(struct domain **out);
 void domain_close(struct domain *d);
+uint32_t domain_id(const struct domain *d);
 void *domain_memory(const struct domain *d, size_t *bytes);
 /* Gives the machine its tables and interrupts. exits: no notification without an exit. */
 int domain_attach(struct domain *d, struct vm *vm, bool exits);

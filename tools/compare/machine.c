@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "ata.h"
+#include "copied.h"
 #include "counters.h"
 #include "domain.h"
 #include "machine.h"
@@ -67,6 +68,9 @@ static uint64_t guest_interrupts(const struct machine *m)
 
 static uint64_t copied_bytes(const struct machine *m)
 {
+	if (m->domain)
+		return copied_by_back_end(m->job->figures, m->nic, domain_id(m->domain),
+					  m->job->devid);
 	return m->ata ? ata_copied_bytes(m->ata) : m->nic ? nic_copied_bytes(m->nic) :
 	       m->virtio ? virtio_blk_copied_bytes(m->virtio) : 0;
 }
@@ -96,7 +100,12 @@ static void take_counts(const struct machine *m, struct machine_counts *c)
 	};
 }
 
-#define DIFFERENCE(field) c->field -= m->begin.field
+static uint64_t since(uint64_t begin, uint64_t end)
+{
+	return begin == CMP_UNKNOWN || end == CMP_UNKNOWN ? CMP_UNKNOWN : end - begin;
+}
+
+#define DIFFERENCE(field) c->field = since(m->begin.field, c->field)
 static void end_counts(struct machine *m)
 {
 	struct machine_counts *c = &m->counts;

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "abi.h"
+#include "counters.h"
 
 struct machine_job {
 	enum cmp_model model;
@@ -23,9 +24,10 @@ struct machine_job {
 	int fd;			/* the image; not used by CMP_XEN */
 	uint64_t bytes;		/* its size, or how much of the vbd is used */
 	const char *ifname;	/* of a network: the TAP device, see nic.h */
+	const char *figures;	/* the directory of Xen's back end, or NULL: see copied.h */
 };
 
-/* Between the guest's CMP_CALL_BEGIN and CMP_CALL_END. */
+/* Each may be CMP_UNKNOWN. Between the guest's CMP_CALL_BEGIN and CMP_CALL_END. */
 struct machine_counts {
 	uint64_t wall_ns;
 	uint64_t cpu_ns;		/* of the CPU's thread, all of it */

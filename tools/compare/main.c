@@ -42,7 +42,8 @@ static const struct {
 static _Noreturn void usage(const char *what, const char *value)
 {
 	fprintf(stderr, "paravane-compare-vm: %s \"%s\"; expected --model M --op O"
-		" --image FILE or --ifname NAME [--bs BYTES] [--depth N] [--ms N] [--flag F]...; "
+		" --image FILE or --ifname NAME [--figures DIR] [--bs BYTES] [--depth N] [--ms N]"
+		" [--flag F]...; "
 		"`paravane compare` is the program to run\n", what, value);
 	exit(2);
 }
@@ -77,7 +78,7 @@ static void parse(int argc, char **argv, struct machine_job *job, const char **i
 {
 	static const struct option options[] = {
 		{ "model", 1, NULL, 'm' }, { "op", 1, NULL, 'o' }, { "image", 1, NULL, 'i' },
-		{ "ifname", 1, NULL, 'n' },
+		{ "ifname", 1, NULL, 'n' }, { "figures", 1, NULL, 'c' },
 		{ "bs", 1, NULL, 'b' }, { "depth", 1, NULL, 'd' }, { "ms", 1, NULL, 's' },
 		{ "flag", 1, NULL, 'f' }, { "deadline", 1, NULL, 't' }, { 0 } };
 	int c;
@@ -101,6 +102,9 @@ static void parse(int argc, char **argv, struct machine_job *job, const char **i
 		case 'n':
 			job->ifname = optarg;
 			break;
+		case 'c':
+			job->figures = optarg;
+			break;
 		case 'd':
 			job->depth = number(optarg, 1, CMP_WINDOW_MAX);
 			break;
@@ -119,8 +123,11 @@ static void parse(int argc, char **argv, struct machine_job *job, const char **i
 	}
 }
 
+/* Nothing of what is not known. */
 static void show(const char *name, uint64_t value)
 {
+	if (value == CMP_UNKNOWN)
+		return;
 	printf("%s=%" PRIu64 "\n", name, value);
 }
 
