@@ -51,11 +51,14 @@ static const char *time_text(double us, char buf[24])
 
 /* ---- what is said ----------------------------------------------------------------------- */
 
-/* Who serves: all of dom0 where that is counted, and the back end is a part of it. */
+/*
+ * Who serves: all of dom0 where that is counted, and the back end is a part of it. Nobody
+ * but the guest's own CPU where there is no back end.
+ */
 static double server_ns(const struct compare_record *r)
 {
 	return counted(r->dom0_cpu_ns) ? r->dom0_cpu_ns :
-	       counted(r->back_end_cpu_ns) ? r->back_end_cpu_ns : 0;
+	       counted(r->back_end_cpu_ns) || *r->back_end ? r->back_end_cpu_ns : 0;
 }
 
 double compare_cpu_us(const struct compare_record *r)

@@ -2,8 +2,8 @@
 /*
  * CPU time of threads and of other processes, as Linux accounts it.
  *
- * Hides: /proc. Must not know: virtual machines. Nanoseconds; what cannot be read
- * is 0.
+ * Hides: clocks, /proc. Must not know: virtual machines. Nanoseconds; what cannot be read
+ * is CMP_UNKNOWN.
  */
 #ifndef CMP_COUNTERS_H
 #define CMP_COUNTERS_H
@@ -19,7 +19,7 @@ uint64_t wall_ns(void);
 uint64_t own_cpu_ns(void);
 uint64_t own_guest_ns(void);
 uint64_t thread_cpu_ns(pthread_t thread);
-/* Of all threads that a process has. */
+/* Of all threads that a process has and has had. */
 uint64_t process_cpu_ns(pid_t pid);
 
 #endif

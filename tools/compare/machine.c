@@ -43,6 +43,7 @@ struct machine {
 	struct cmp_job *page;
 	uint64_t call_exits, kick_exits;	/* kick_exits: of ports; virtio's are mmio */
 	struct machine_counts begin, counts;
+	int bind_error;			/* of the process that serves, -errno */
 	bool done;
 };
 
@@ -81,7 +82,8 @@ static uint64_t back_ns(const struct machine *m)
 		return thread_cpu_ns(m->server);
 	if (m->nic && !m->domain)
 		return nic_back_ns(m->nic);
-	return m->domain && domain_peer(m->domain) ? process_cpu_ns(domain_peer(m->domain)) : 0;
+	return m->domain && domain_peer(m->domain) ? process_cpu_ns(domain_peer(m->domain)) :
+						     CMP_UNKNOWN;
 }
 
 static void take_counts(const struct machine *m, struct machine_counts *c)
@@ -141,17 +143,33 @@ static int back_cpu(const struct machine *m)
 	return m->job->flags & CMP_OWN_CPU ? 1 : 0;
 }
 
-/* The guest's CPU is the first; the process that serves is known once it is connected. */
-static void pin_peer(const struct machine *m, int cpu)
+/* The guest's CPU is the first. */
+static int bind_threads(const struct machine *m, int nr_cpus)
 {
 	int r;
 
+	if (!pinned(m))
+		return 0;
+	r = nr_cpus <= back_cpu(m) ? -ENODEV : pin_self(0);
+	if (!r && m->serving)
+		r = pin_thread(m->server, back_cpu(m));
+	return r || !m->nic ? r : nic_pin(m->nic, back_cpu(m));
+}
+
+/* The process that serves is known once it is connected. */
+static int bind_peer(const struct machine *m, int cpu)
+{
 	if (!pinned(m) || !m->domain || !domain_peer(m->domain))
-		return;
-	r = pin_process(domain_peer(m->domain), cpu);
-	if (r && cpu != PIN_ANY)
-		fprintf(stderr, "paravane-compare-vm: the back end stays on any CPU: %s\n",
-			strerror(-r));
+		return 0;
+	return pin_process(domain_peer(m->domain), cpu);
+}
+
+static void begin(struct machine *m)
+{
+	m->bind_error = bind_peer(m, back_cpu(m));
+	if (m->bind_error)
+		vm_stop(m->vm);
+	take_counts(m, &m->begin);
 }
 
 /* ---- the guest's calls ------------------------------------------------------------- */
@@ -166,8 +184,7 @@ static void guest_call(struct machine *m, uint32_t gpa)
 	memcpy(&c, at, sizeof(c));
 	switch (c.nr) {
 	case CMP_CALL_BEGIN:
-		pin_peer(m, back_cpu(m));
-		take_counts(m, &m->begin);
+		begin(m);
 		at->ret = 0;
 		break;
 	case CMP_CALL_END:
@@ -287,8 +304,6 @@ static void *serve(void *arg)
 	struct machine *m = arg;
 	uint64_t n;
 
-	if (pinned(m) && pin_self(back_cpu(m)))
-		fputs("paravane-compare-vm: the back end stays on any CPU\n", stderr);
 	while (read(m->kick_fd, &n, sizeof(n)) == sizeof(n) &&
 	       !__atomic_load_n(&m->stopping, __ATOMIC_ACQUIRE))
 		virtio_blk_serve(m->virtio);
@@ -337,8 +352,7 @@ static int open_nic(struct machine *m)
 {
 	const struct machine_job *job = m->job;
 	struct nic_config nic = { .model = job->model, .op = job->op, .flags = job->flags,
-				  .ifname = job->ifname, .vm = m->vm, .pinned = pinned(m),
-				  .back_cpu = back_cpu(m) };
+				  .ifname = job->ifname, .vm = m->vm };
 
 	return job->model < CMP_RTL8139 ? 0 : nic_open(&nic, &m->nic);
 }
@@ -417,7 +431,7 @@ static void machine_close(struct machine *m)
 {
 	if (m->serving)
 		stop_server(m);
-	pin_peer(m, PIN_ANY);
+	(void)bind_peer(m, PIN_ANY);	/* it may have gone */
 	nic_close(m->nic);
 	vm_close(m->vm);
 	virtio_blk_close(m->virtio);
@@ -467,32 +481,58 @@ static void take_result(struct machine *m, struct machine_result *result)
 	}
 }
 
+/* For result->job, when there is nothing of the guest's. */
+static int complain(struct machine_result *result, const char *text, int err, int r)
+{
+	snprintf(result->job.text, sizeof(result->job.text), "%s", text);
+	result->job.status = err;
+	return r;
+}
+
+static int not_bound(struct machine_result *result, int err)
+{
+	return complain(result, "guest and back end cannot be bound to their CPUs", err, -EXDEV);
+}
+
+static int start(struct machine *m, const void *elf, size_t elf_bytes, int nr_cpus,
+		 struct machine_result *result)
+{
+	int r = vm_open(m->memory, m->memory_bytes, &m->ops, &m->vm), bound;
+
+	if (!r)
+		r = open_devices(m);
+	if (!r)
+		r = vm_load(m->vm, elf, elf_bytes);
+	if (r)
+		return r;
+	bound = bind_threads(m, nr_cpus);
+	if (bound)
+		return not_bound(result, bound);
+	result->tsc_khz = vm_tsc_khz(m->vm);
+	if (!result->tsc_khz)
+		return complain(result, "KVM does not say how fast the guest's clock is "
+				"(KVM_GET_TSC_KHZ), so nothing can be timed", -ENOTSUP, -EIO);
+	write_job(m);
+	return m->nic ? nic_start(m->nic, m->page) : 0;
+}
+
 int machine_run(const struct machine_job *job, const void *elf, size_t elf_bytes,
 		struct machine_result *result)
 {
 	struct machine m = { .job = job, .kick_fd = -1, .irq_fd = -1 };
 	int cpus = pin_init(), r = open_memory(&m);
 
-	if (!r && pinned(&m))
-		r = cpus <= back_cpu(&m) ? -ENXIO : pin_self(0);
 	m.ops = (struct vm_ops){ port_in, port_out, mmio_read, mmio_write, &m };
 	if (!r)
-		r = vm_open(m.memory, m.memory_bytes, &m.ops, &m.vm);
-	if (!r)
-		r = open_devices(&m);
-	if (!r)
-		r = vm_load(m.vm, elf, elf_bytes);
-	if (!r) {
-		write_job(&m);
-		result->tsc_khz = vm_tsc_khz(m.vm);
-		r = m.nic ? nic_start(m.nic, m.page) : 0;
-	}
+		r = start(&m, elf, elf_bytes, cpus, result);
 	if (!r) {
 		r = run(&m);
 		take_result(&m, result);
+		if (m.bind_error)
+			r = not_bound(result, m.bind_error);
+		else if (!r && result->job.status)
+			r = -EIO;
 	}
-	if (!r && result->job.status)
-		r = -EIO;
 	machine_close(&m);
 	return r;
 }

@@ -35,7 +35,7 @@ struct machine_counts {
 	uint64_t back_ns;		/* of the thread or process that serves the device */
 	uint64_t exits;			/* all that KVM counts */
 	uint64_t port_exits, mmio_exits, call_exits, kick_exits;	/* to the monitor */
-	uint64_t halts;			/* KVM's; 0 if it does not say */
+	uint64_t halts;			/* KVM's */
 	uint64_t interrupts;		/* that the guest's handlers took */
 	uint64_t kicks;			/* notifications the guest sent */
 	uint64_t copied_bytes;		/* of the back end or device model */
@@ -50,8 +50,9 @@ struct machine_result {
 };
 
 /*
- * -ETIMEDOUT: the deadline. -EIO: the guest gave up, or a frame was not as it was sent:
- * result->job.text says why. Others as vm_open(), domain_open() and nic_open(). elf is the
+ * -ETIMEDOUT: the deadline. -EIO: the guest gave up, a frame was not as it was sent, KVM
+ * lacks something: result->job.text says what, result->job.status why. -EXDEV: guest and
+ * back end cannot be bound to CPUs as the job wants; result->job as well. Others as vm_open(), domain_open() and nic_open(). elf is the
  * guest's program.
  */
 int machine_run(const struct machine_job *job, const void *elf, size_t elf_bytes,

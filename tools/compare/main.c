@@ -19,6 +19,7 @@
 #include "machine.h"
 
 #define EXIT_SKIPPED 77
+#define EXIT_NOT_BOUND 78
 
 extern const char guest_image[], guest_image_end[];
 
@@ -246,7 +247,7 @@ int main(int argc, char **argv)
 		print(&result);
 		return 0;
 	}
-	if (r == -EIO && result.job.text[0])
+	if ((r == -EIO || r == -EXDEV) && result.job.text[0])
 		fprintf(stderr, "paravane-compare-vm: %s (%s)\n", result.job.text,
 			strerror(-result.job.status));
 	else if (r == -ETIMEDOUT)
@@ -255,6 +256,8 @@ int main(int argc, char **argv)
 	else
 		fprintf(stderr, "paravane-compare-vm: the machine does not start or run: %s\n",
 			strerror(-r));
+	if (r == -EXDEV)
+		return EXIT_NOT_BOUND;
 	return r == -ENOENT || r == -EACCES || r == -ENOTSUP || r == -ENODEV || r == -EPERM ?
 	       EXIT_SKIPPED : 1;
 }

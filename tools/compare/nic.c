@@ -95,7 +95,6 @@ static void *serve(void *arg)
 			       { .fd = n->tap_fd, .events = POLLIN } };
 	bool wants;
 
-	pin_self(n->cfg.pinned ? n->cfg.back_cpu : PIN_ANY);
 	while (!__atomic_load_n(&n->stopping, __ATOMIC_ACQUIRE)) {
 		wants = serve_once(n);
 		if (poll(p, wants ? 2 : 1, -1) > 0 && p[0].revents)
@@ -231,6 +230,11 @@ int nic_open(const struct nic_config *cfg, struct nic **out)
 	else
 		nic_close(n);
 	return r;
+}
+
+int nic_pin(struct nic *n, int nth)
+{
+	return n->serving ? pin_thread(n->thread, nth) : 0;
 }
 
 int nic_start(struct nic *n, struct cmp_job *page)
@@ -373,7 +377,7 @@ uint64_t nic_copied_bytes(struct nic *n)
 
 uint64_t nic_back_ns(const struct nic *n)
 {
-	return n->serving ? thread_cpu_ns(n->thread) : 0;
+	return n->serving ? thread_cpu_ns(n->thread) : CMP_UNKNOWN;
 }
 
 const char *nic_complaint(const struct nic *n)

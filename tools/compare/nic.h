@@ -23,13 +23,13 @@ struct nic_config {
 	enum cmp_op op;
 	uint32_t flags;
 	const char *ifname;		/* CMP_XEN_NET: somebody makes it; else it is made */
-	int back_cpu;			/* of the thread, as pin_self() has it */
-	bool pinned;
 	struct vm *vm;
 };
 
 /* -EPERM and others: no TAP device or packet socket here. */
 int nic_open(const struct nic_config *cfg, struct nic **out);
+/* Its thread runs on the nth CPU alone. Without a thread nothing. */
+int nic_pin(struct nic *n, int nth);
 /* With the job's page as it is to be. */
 int nic_start(struct nic *n, struct cmp_job *page);
 void nic_close(struct nic *n);
@@ -55,7 +55,7 @@ uint64_t nic_sent(const struct nic *n);
 uint64_t nic_lost(const struct nic *n);
 /* By the device model. */
 uint64_t nic_copied_bytes(struct nic *n);
-/* CPU time of its thread; 0: there is none. */
+/* CPU time of its thread; CMP_UNKNOWN: there is none. */
 uint64_t nic_back_ns(const struct nic *n);
 /* What the other end found wrong with a frame, or NULL. */
 const char *nic_complaint(const struct nic *n);

@@ -19,20 +19,36 @@ int pin_init(void)
 	return CPU_COUNT(&allowed);
 }
 
-static int pin_task(pid_t tid, int nth)
+/* -ENODEV: there is no nth. */
+static int choose(int nth, cpu_set_t *out)
 {
-	cpu_set_t one;
-
+	*out = allowed;
 	if (nth == PIN_ANY)
-		return sched_setaffinity(tid, sizeof(allowed), &allowed) ? -errno : 0;
+		return 0;
 	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
 		if (!CPU_ISSET(cpu, &allowed) || nth--)
 			continue;
-		CPU_ZERO(&one);
-		CPU_SET(cpu, &one);
-		return sched_setaffinity(tid, sizeof(one), &one) ? -errno : 0;
+		CPU_ZERO(out);
+		CPU_SET(cpu, out);
+		return 0;
 	}
 	return -ENODEV;
+}
+
+static int pin_task(pid_t tid, int nth)
+{
+	cpu_set_t cpus;
+	int r = choose(nth, &cpus);
+
+	return r ? r : sched_setaffinity(tid, sizeof(cpus), &cpus) ? -errno : 0;
+}
+
+int pin_thread(pthread_t thread, int nth)
+{
+	cpu_set_t cpus;
+	int r = choose(nth, &cpus);
+
+	return r ? r : -pthread_setaffinity_np(thread, sizeof(cpus), &cpus);
 }
 
 int pin_self(int nth)

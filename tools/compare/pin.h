@@ -8,6 +8,7 @@
 #ifndef CMP_PIN_H
 #define CMP_PIN_H
 
+#include <pthread.h>
 #include <sys/types.h>
 
 /* Returns how many CPUs there are. */
@@ -15,6 +16,7 @@ int pin_init(void);
 /* The calling thread. -ENODEV: there is no such CPU. */
 int pin_self(int nth);
 #define PIN_ANY (-1)		/* all that there were */
+int pin_thread(pthread_t thread, int nth);
 int pin_process(pid_t pid, int nth);
 
 #endif

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "abi.h"
+#include "counters.h"
 #include "vm.h"
 
 #define SLOTS_MAX 12u
@@ -23,6 +24,8 @@
 #define TSS_PORTS 104u			/* a bit for each port, 0: user mode may use it */
 #define TSS_LIMIT (TSS_PORTS + 8192u)
 #define TSS_STACK_END (TSS + 4 * CMP_PAGE)
+#define CPUID_ENTRIES 128u
+#define CPUID_ENTRIES_MAX 4096u
 
 struct stat_desc {
 	char name[48];
@@ -136,16 +139,32 @@ static int enter_long_mode(struct vm *vm)
 	return vm_ioctl(vm->cpu_fd, KVM_SET_SREGS, &s);
 }
 
-/* Without it the guest's CPU would have no local APIC, or another's features. */
+static int give_some_cpuid(struct vm *vm, uint32_t room)
+{
+	struct kvm_cpuid2 *id = calloc(1, sizeof(*id) + room * sizeof(id->entries[0]));
+	int r;
+
+	if (!id)
+		return -ENOMEM;
+	id->nent = room;
+	r = vm_ioctl(vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, id);
+	if (!r)
+		r = vm_ioctl(vm->cpu_fd, KVM_SET_CPUID2, id);
+	free(id);
+	return r;
+}
+
+/*
+ * Without it the guest's CPU would have no local APIC, or another's features. KVM does not
+ * say how many entries it has, only that there are more.
+ */
 static int give_cpuid(struct vm *vm)
 {
-	struct {
-		struct kvm_cpuid2 head;
-		struct kvm_cpuid_entry2 entry[128];
-	} id = { .head.nent = 128 };
-	int r = vm_ioctl(vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, &id);
+	int r = -E2BIG;
 
-	return r ? r : vm_ioctl(vm->cpu_fd, KVM_SET_CPUID2, &id);
+	for (uint32_t room = CPUID_ENTRIES; r == -E2BIG && room <= CPUID_ENTRIES_MAX; room *= 2)
+		r = give_some_cpuid(vm, room);
+	return r;
 }
 
 static int open_cpu(struct vm *vm)
@@ -166,7 +185,7 @@ static int open_cpu(struct vm *vm)
 	return r ? r : enter_long_mode(vm);
 }
 
-/* KVM's own counters; without them (before Linux 5.14) they read as 0. */
+/* KVM's own counters; before Linux 5.14 it gives none. */
 static void open_stats(struct vm *vm)
 {
 	struct kvm_stats_header h;
@@ -416,8 +435,8 @@ uint64_t vm_kvm_counter(const struct vm *vm, const char *name)
 	for (unsigned int i = 0; i < vm->nr_stats; i++)
 		if (!strcmp(vm->stats[i].name, name))
 			return pread(vm->stats_fd, &value, sizeof(value),
-				     (off_t)vm->stats[i].at) == sizeof(value) ? value : 0;
-	return 0;
+				     (off_t)vm->stats[i].at) == sizeof(value) ? value : CMP_UNKNOWN;
+	return CMP_UNKNOWN;
 }
 
 uint32_t vm_tsc_khz(const struct vm *vm)

@@ -72,9 +72,9 @@ int vm_run(struct vm *vm);
 void vm_stop(struct vm *vm);
 
 const struct vm_exits *vm_exits(const struct vm *vm);
-/* A counter that KVM itself keeps for the CPU, by its name; 0 when it has none such. */
+/* A counter that KVM itself keeps for the CPU, by its name; CMP_UNKNOWN (counters.h): it does not. */
 uint64_t vm_kvm_counter(const struct vm *vm, const char *name);
-/* The guest's time stamp counter. */
+/* The guest's time stamp counter; 0: KVM does not say. */
 uint32_t vm_tsc_khz(const struct vm *vm);
 
 #endif
