@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -32,7 +33,8 @@
 #define MAC "mac=00:16:3e:00:00:01"	/* as tools/compare/frames.h has it */
 
 struct compare_world {
-	char image[PATH_MAX], log[PATH_MAX];
+	char image[PATH_MAX], log[PATH_MAX], errors[PATH_MAX];	/* errors: of the last monitor */
+	long shown;			/* so much of the log */
 	char localxen[PATH_MAX], monitor[PATH_MAX], self[PATH_MAX];
 	char figures[RUNINFO_PATH_BYTES];	/* where the back end of a run counts */
 	pid_t blkback, netback;
@@ -134,44 +136,57 @@ bool compare_has_network(char why[static 128])
 int compare_enter_local_xen(int argc, char **argv)
 {
 	char localxen[PATH_MAX], self[PATH_MAX], why[128], inside[160];
-	char *args[ARGS_MAX] = { localxen, (char *)"run", (char *)"--", self,
-				 (char *)"compare", inside };
-	int nr = 6, status = compare_find_program("localxen", "tools/localxen/", BINDIR, localxen);
+	char *const first[] = { localxen, (char *)"run", (char *)"--", self, (char *)"compare",
+				inside };
+	autofree char **args = calloc(ARRAY_LEN(first) + (size_t)argc, sizeof(*args));
+	int status = compare_find_program("localxen", "tools/localxen/", BINDIR, localxen);
 
 	if (!status)
 		status = compare_find_program("paravane", "", BINDIR, self);
-	if (status)
-		return status;
+	if (status || !args)
+		return status ? status : complain(STATUS_ERROR, "%s", strerror(ENOMEM));
 	leave_network(why);
 	snprintf(inside, sizeof(inside), "--inside=%s", why);
-	for (int i = 1; i < argc && nr < ARGS_MAX - 1; i++)
-		args[nr++] = argv[i];
-	args[nr] = NULL;
+	memcpy(args, first, sizeof(first));
+	for (int i = 1; i < argc; i++)	/* and a NULL, in place of argv[0] */
+		args[ARRAY_LEN(first) + (size_t)i - 1] = argv[i];
 	execv(localxen, args);
 	return complain(STATUS_ERROR, "%s: %s", localxen, strerror(errno));
 }
 
 /* ---- processes ------------------------------------------------------------------------- */
 
-/* Its output goes to fd, its errors to the log (or stay, with NULL); dies with us. */
+/*
+ * Its output goes to fd, or with -1 to the log, its errors to the log; dies with us. Or
+ * -errno.
+ */
 static pid_t start(char *const *args, int fd, const char *log)
 {
 	pid_t parent = getpid(), pid = fork();
 	int log_fd;
 
+	if (pid < 0)
+		pid = -errno;
 	if (pid)
 		return pid;
-	log_fd = log ? open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)	/* it died before that */
+		_exit(127);
+	log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (fd >= 0)
 		dup2(fd, STDOUT_FILENO);
 	if (log_fd >= 0)
 		dup2(log_fd, STDERR_FILENO);
 	if (log_fd >= 0 && fd < 0)
 		dup2(log_fd, STDOUT_FILENO);
-	if (getppid() == parent)
-		execv(args[0], args);
+	execv(args[0], args);
 	fprintf(stderr, "paravane: %s: %s\n", args[0], strerror(errno));
 	_exit(127);
+}
+
+static int not_started(const char *program, pid_t pid)
+{
+	return complain(STATUS_ERROR, "%s cannot be started: %s", program, strerror(-pid));
 }
 
 static int wait_status(pid_t pid)
@@ -184,24 +199,38 @@ static int wait_status(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : STATUS_ERROR;
 }
 
-static void show_log(const struct compare_world *w)
+/* All from an offset on; the last line stays in last, without what the program calls itself. */
+static void show_file(const char *path, long *from, char *last, size_t bytes)
 {
-	FILE *f = fopen(w->log, "re");
+	FILE *f = fopen(path, "re");
 	char line[512];
 
-	while (f && fgets(line, sizeof(line), f))
+	while (f && !fseek(f, *from, SEEK_SET) && fgets(line, sizeof(line), f)) {
+		const char *text = strstr(line, ": ");
+
 		fputs(line, stderr);
+		snprintf(last, bytes, "%.*s", (int)strcspn(text ? text + 2 : line, "\n"),
+			 text ? text + 2 : line);
+		*from = ftell(f);
+	}
 	if (f)
 		fclose(f);
+}
+
+static void show_log(struct compare_world *w)
+{
+	char last[8];
+
+	show_file(w->log, &w->shown, last, sizeof(last));
 }
 
 static int run_quietly(struct compare_world *w, char *const *args, const char *what)
 {
 	pid_t pid = start(args, -1, w->log);
-	int status = pid < 0 ? STATUS_ERROR : wait_status(pid);
+	int status = pid < 0 ? not_started(args[0], pid) : wait_status(pid);
 
-	if (!status)
-		return STATUS_OK;
+	if (pid < 0 || !status)
+		return status;
 	show_log(w);
 	return complain(STATUS_ERROR, "%s failed, see above", what);
 }
@@ -249,6 +278,8 @@ static int start_disk(struct compare_world *w, uint32_t size_mib)
 	if (status)
 		return status;
 	w->blkback = start(daemon, -1, w->log);
+	if (w->blkback < 0)
+		return not_started(blkback, w->blkback);
 	return run_quietly(w, attach, "attaching the disk");
 }
 
@@ -265,6 +296,8 @@ static int start_network(struct compare_world *w)
 	if (status)
 		return status;
 	w->netback = start(daemon, -1, w->log);
+	if (w->netback < 0)
+		return not_started(netback, w->netback);
 	status = run_quietly(w, uplink, "giving the switch a way out");
 	return status ? status : run_quietly(w, attach, "attaching the interface");
 }
@@ -290,6 +323,7 @@ int compare_world_open(uint32_t size_mib, bool disk, bool nic, struct compare_wo
 	*out = w;
 	snprintf(w->image, sizeof(w->image), "%s/compare.img", dir);
 	snprintf(w->log, sizeof(w->log), "%s/compare.log", dir);
+	snprintf(w->errors, sizeof(w->errors), "%s/compare-vm.log", dir);
 	snprintf(run, sizeof(run), "%s/compare-run", dir);
 	/* Not one that an outer back end serves from. */
 	if (mkdir(run, 0700) || setenv("PARAVANE_RUNDIR", run, 1))
@@ -361,10 +395,15 @@ static void take_line(const char *line, struct compare_result *r)
 				strtoull(value + 1, NULL, 10);
 }
 
+static bool is_xen(const struct compare_row *row)
+{
+	return !strncmp(row->model, "xen", 3);
+}
+
 static int add_args(struct compare_world *w, const struct compare_row *row, char **args,
 		    char numbers[4][16], uint32_t run_ms)
 {
-	bool xen = !strncmp(row->model, "xen", 3);
+	bool xen = is_xen(row);
 	int n = 0;
 
 	if (xen) {
@@ -396,31 +435,78 @@ static int add_args(struct compare_world *w, const struct compare_row *row, char
 	return n;
 }
 
-int compare_run(struct compare_world *w, const struct compare_row *row, uint32_t run_ms,
-		struct compare_result *out)
+/* Its output, a counter on each line. */
+static int take_output(pid_t pid, int fd, struct compare_result *out)
 {
-	char *args[ARGS_MAX] = { NULL }, numbers[4][16], line[256];
-	int pipe_fd[2], status;
-	FILE *f;
-	pid_t pid;
+	FILE *f = fdopen(fd, "r");
+	char line[256];
 
-	forget_all(out);
-	add_args(w, row, args, numbers, run_ms);
-	if (pipe2(pipe_fd, O_CLOEXEC))
-		return complain(STATUS_ERROR, "pipe: %s", strerror(errno));
-	pid = start(args, pipe_fd[1], NULL);
-	close(pipe_fd[1]);
-	f = fdopen(pipe_fd[0], "r");
 	while (f && fgets(line, sizeof(line), f))
 		take_line(line, out);
 	if (f)
 		fclose(f);
-	status = pid < 0 ? STATUS_ERROR : wait_status(pid);
+	return wait_status(pid);
+}
+
+static int run_monitor(struct compare_world *w, char *const *args, struct compare_result *out)
+{
+	int pipe_fd[2], status;
+	long from = 0;
+	pid_t pid;
+
+	if (pipe2(pipe_fd, O_CLOEXEC)) {
+		snprintf(out->why, sizeof(out->why), "no pipe: %s", strerror(errno));
+		return STATUS_ERROR;
+	}
+	unlink(w->errors);
+	pid = start(args, pipe_fd[1], w->errors);
+	close(pipe_fd[1]);
+	if (pid < 0) {
+		snprintf(out->why, sizeof(out->why), "%s cannot be started: %s", args[0],
+			 strerror(-pid));
+		close(pipe_fd[0]);
+		return STATUS_ERROR;
+	}
+	status = take_output(pid, pipe_fd[0], out);
+	show_file(w->errors, &from, out->why, sizeof(out->why));
+	return status;
+}
+
+static bool has_ended(pid_t pid)
+{
+	siginfo_t info = { 0 };
+
+	return !waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) && info.si_pid;
+}
+
+/* A guest would wait for it until its deadline. */
+static bool back_end_runs(const struct compare_world *w, const struct compare_row *row,
+			  struct compare_result *out)
+{
+	if (!is_xen(row) || !has_ended(row->nic ? w->netback : w->blkback))
+		return true;
+	snprintf(out->why, sizeof(out->why), "paravane-%s has ended",
+		 row->nic ? "netback" : "blkback");
+	return false;
+}
+
+int compare_run(struct compare_world *w, const struct compare_row *row, uint32_t run_ms,
+		struct compare_result *out)
+{
+	char *args[ARGS_MAX] = { NULL }, numbers[4][16];
+	int status = STATUS_ERROR;
+
+	out->why[0] = 0;
+	forget_all(out);
+	add_args(w, row, args, numbers, run_ms);
+	if (back_end_runs(w, row, out))
+		status = run_monitor(w, args, out);
 	out->ok = !status && out->wall_ns && out->wall_ns != COMPARE_UNKNOWN;
 	if (out->ok)
 		return STATUS_OK;
 	show_log(w);
-	return complain(status == STATUS_SKIPPED ? STATUS_SKIPPED : STATUS_ERROR,
-			"%s, %s: no result; its virtual machine says why above", row->table,
-			row->label);
+	if (!out->why[0])
+		snprintf(out->why, sizeof(out->why), "its virtual machine ended with status %d and "
+			 "said nothing", status);
+	return status == STATUS_SKIPPED || status == STATUS_NOT_BOUND ? status : STATUS_ERROR;
 }

@@ -3,8 +3,7 @@
  * paravane compare: one disk, one network, one guest, the same workload by emulated
  * devices, by virtio and by Xen's rings.
  *
- * Hides: the command line, which of the measurements are wanted. Must not know: how one is
- * made or shown.
+ * Hides: the command line. Must not know: how a measurement is made or shown.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -57,8 +56,9 @@ static const char help_text[] =
 "call); halt: KVM's halts; kick: notifications to the back end; irq: interrupts taken;\n"
 "copy: bytes copied per byte moved, as device model, back end and guest count them, the\n"
 "copy between page cache or TAP device and memory included; -: nobody counts them;\n"
-"vcpu us, back us: CPU time of the CPU's thread, and of the thread or process that serves\n"
-"the device; lost: frames that were sent and did not arrive, in %; of a stream, a frame is\n"
+"vcpu us: CPU time of the thread that runs the guest's CPU, with KVM's work for it and a\n"
+"device model that runs in the exit; back us: of the thread or process that serves the\n"
+"device, -: there is none; lost: frames that were sent and did not arrive, in %; of a stream, a frame is\n"
 "a segment of 1460 bytes, however many travel as one. \"not equal\" says what could not be\n"
 "made equal.\n"
 "\n"
@@ -82,153 +82,14 @@ static const struct option options[] = {
 #define FROM_MAX 8
 
 struct compare_options {
-	const char *only, *report, *from[FROM_MAX];
+	struct compare_wish wish;
+	const char *report, *from[FROM_MAX];
 	const char *measures;		/* an option that only a measurement needs, or NULL */
-	const char *no_network;		/* why network cards cannot be measured, or NULL */
 	const char *kvm_only;		/* an option that is for kvm alone, or NULL */
 	enum compare_place { ON_ANY, ON_KVM, ON_XEN, ON_XENHOST } on;
 	unsigned int nr_from;
-	bool quick, json, inside, disk, nic;	/* disk, nic: only these; neither: both */
-	uint32_t run_ms, size_mib, rounds;
-	int nr_cpus;
+	bool json, inside;
 };
-
-#define ROUNDS_MAX 15u
-#define ROWS_MAX 200u
-
-/* ---- measurements ---------------------------------------------------------------- */
-
-#define KIB 1024u
-
-static bool wanted(const struct compare_row *row, const struct compare_options *o)
-{
-	if (row->flags[0] && !strcmp(row->flags[0], "own-cpu") && o->nr_cpus < 2)
-		return false;
-	if (row->nic ? o->disk : o->nic)
-		return false;
-	if (o->quick && (row->block_bytes > 4 * KIB || strstr(row->table, "at a time")))
-		return false;
-	return !o->only || strcasestr(row->model, o->only) || strcasestr(row->table, o->only) ||
-	       strcasestr(row->label, o->only);
-}
-
-static int by_rate(const void *a, const void *b)
-{
-	const struct compare_result *x = a, *y = b;
-	double one = (double)x->ops / (double)x->wall_ns, other = (double)y->ops / (double)y->wall_ns;
-
-	return (one > other) - (one < other);
-}
-
-static int measure_all(const struct compare_options *o, struct compare_world *w,
-		       const struct compare_row *rows, unsigned int nr,
-		       struct compare_result (*results)[ROUNDS_MAX])
-{
-	unsigned int at = 0;
-	int status;
-
-	for (uint32_t round = 0; round < o->rounds; round++) {
-		for (unsigned int i = 0; i < nr; i++) {
-			fprintf(stderr, "%u of %u: %s, %s\n", ++at, nr * o->rounds, rows[i].table,
-				rows[i].label);
-			status = compare_run(w, &rows[i], o->run_ms, &results[i][round]);
-			if (status)
-				return status;
-		}
-	}
-	return STATUS_OK;
-}
-
-/* What is wanted and can be measured here; *left_out: what cannot. */
-static unsigned int select_rows(const struct compare_options *o, struct compare_row *rows,
-				bool *left_out)
-{
-	unsigned int nr_all, nr = 0;
-	const struct compare_row *all = compare_rows(&nr_all);
-
-	*left_out = false;
-	for (; nr_all && nr < ROWS_MAX; nr_all--, all++) {
-		if (!wanted(all, o))
-			continue;
-		if (!all->nic || !o->no_network)
-			rows[nr++] = *all;
-		else
-			*left_out = true;
-	}
-	return nr;
-}
-
-static int check_rows(const struct compare_options *o, unsigned int nr, bool left_out)
-{
-	if (nr)
-		return STATUS_OK;
-	if (left_out)
-		return complain(STATUS_SKIPPED, "%s, which network cards need: run as root, or where "
-				"user namespaces are allowed", o->no_network);
-	return complain(STATUS_USAGE, "no measurement has \"%s\" in it; "
-			"expected a model such as xen, virtio, ata-dma, rtl8139 or part of a heading",
-			o->only ? o->only : "");
-}
-
-/* By name, so that nobody takes a table that is not there for one that does not exist. */
-static void note_left_out(const struct compare_options *o, json_t *json)
-{
-	unsigned int nr;
-	const struct compare_row *row = compare_rows(&nr);
-	json_t *notes = json_array();
-	const char *last = "";
-
-	for (; nr; nr--, row++) {
-		if (!row->nic || !wanted(row, o))
-			continue;
-		if (strcmp(row->table, last))
-			json_array_append_new(notes, json_sprintf("Left out, because %s: %s",
-								  o->no_network, row->table));
-		last = row->table;
-	}
-	json_object_set_new(json, "notes", notes);
-}
-
-/* The medians become json's results. */
-static int measure(const struct compare_options *o, struct compare_world *w,
-		   const struct compare_row *rows, unsigned int nr, json_t *json)
-{
-	static struct compare_result results[ROWS_MAX][ROUNDS_MAX];
-	static struct compare_result medians[ROWS_MAX];
-	int status = measure_all(o, w, rows, nr, results);
-
-	if (status)
-		return status;
-	for (unsigned int i = 0; i < nr; i++) {
-		qsort(results[i], o->rounds, sizeof(results[i][0]), by_rate);
-		medians[i] = results[i][o->rounds / 2];
-	}
-	compare_end(json, rows, medians, nr, o->size_mib, o->run_ms, o->rounds);
-	return STATUS_OK;
-}
-
-static int open_and_measure(const struct compare_options *o, json_t *json)
-{
-	static struct compare_row rows[ROWS_MAX];
-	struct compare_world *w = NULL;
-	bool disk = false, nic = false, left_out;
-	unsigned int nr = select_rows(o, rows, &left_out);
-	int status = check_rows(o, nr, left_out);
-
-	if (status)
-		return status;
-	for (unsigned int i = 0; i < nr; i++) {
-		nic = nic || rows[i].nic;
-		disk = disk || !rows[i].nic;
-	}
-	status = compare_world_open(o->size_mib, disk, nic, &w);
-	if (!status)
-		status = measure(o, w, rows, nr, json);
-	compare_world_close(w);
-	if (!status && left_out)
-		note_left_out(o, json);
-	return status;
-}
 
 /* ---- the command -------------------------------------------------------------------- */
 
@@ -308,19 +169,19 @@ static int parse(int argc, char **argv, struct compare_options *o)
 			o->measures = options[at].name;
 		switch (c) {
 		case 'o':
-			o->only = optarg;
+			o->wish.only = optarg;
 			break;
 		case 'q':
-			o->quick = true;
+			o->wish.quick = true;
 			break;
 		case 'm':
-			status = number(command, "--ms", optarg, 10, 60000, &o->run_ms);
+			status = number(command, "--ms", optarg, 10, 60000, &o->wish.run_ms);
 			break;
 		case 'r':
-			status = number(command, "--rounds", optarg, 1, ROUNDS_MAX, &o->rounds);
+			status = number(command, "--rounds", optarg, 1, COMPARE_ROUNDS_MAX, &o->wish.rounds);
 			break;
 		case 's':
-			status = number(command, "--size", optarg, 1, 4096, &o->size_mib);
+			status = number(command, "--size", optarg, 1, 4096, &o->wish.size_mib);
 			break;
 		case 'j':
 			o->json = true;
@@ -335,14 +196,14 @@ static int parse(int argc, char **argv, struct compare_options *o)
 			status = take_place(command, optarg, o);
 			break;
 		case 'D':
-			o->disk = true;
+			o->wish.disk = true;
 			break;
 		case 'N':
-			o->nic = true;
+			o->wish.nic = true;
 			break;
 		case 'i':
 			o->inside = true;
-			o->no_network = optarg && *optarg ? optarg : NULL;
+			o->wish.no_network = optarg && *optarg ? optarg : NULL;
 			break;
 		case 'h':
 			fputs(command->help, stdout);
@@ -356,12 +217,12 @@ static int parse(int argc, char **argv, struct compare_options *o)
 					argv[optind]);
 	if (!status)
 		status = check_together(command, o);
-	if (o->disk && o->nic)
-		o->disk = o->nic = false;
-	if (!o->run_ms)
-		o->run_ms = o->quick ? 200 : 300;
-	if (!o->rounds)
-		o->rounds = o->quick ? 1 : 3;
+	if (o->wish.disk && o->wish.nic)
+		o->wish.disk = o->wish.nic = false;
+	if (!o->wish.run_ms)
+		o->wish.run_ms = o->wish.quick ? 200 : 300;
+	if (!o->wish.rounds)
+		o->wish.rounds = o->wish.quick ? 1 : 3;
 	return status ? status : -1;
 }
 
@@ -474,22 +335,24 @@ static int show_this(const struct compare_options *o, json_t *json)
 	return status;
 }
 
+/* What could be measured is shown, whatever could not. */
 static int measure_and_show(const struct compare_options *o, const char *command)
 {
 	json_t *json = compare_begin("kvm", "real", command);
-	int status = open_and_measure(o, json);
+	int status = compare_measure(&o->wish, json), shown = STATUS_OK;
 
-	if (!status)
-		return show_this(o, json);
-	json_decref(json);
-	return status;
+	if (json_object_get(json, "results"))
+		shown = show_this(o, json);
+	else
+		json_decref(json);
+	return status ? status : shown;
 }
 
 static int xen_and_show(const struct compare_options *o, const char *command)
 {
 	const struct compare_xen_options xen = {
-		.emulated = o->on == ON_XENHOST, .quick = o->quick, .disk = o->disk, .nic = o->nic,
-		.only = o->only };
+		.emulated = o->on == ON_XENHOST, .quick = o->wish.quick, .disk = o->wish.disk, .nic = o->wish.nic,
+		.only = o->wish.only };
 	json_t *json;
 	int status = compare_on_xen(&xen, command, &json);
 
@@ -505,14 +368,14 @@ static int kvm_and_show(const struct compare_options *given, int argc, char **ar
 
 	if (status)
 		return status;
-	if (o.inside && !o.no_network && !compare_has_network(why))
-		o.no_network = why;
+	if (o.inside && !o.wish.no_network && !compare_has_network(why))
+		o.wish.no_network = why;
 	return o.inside ? measure_and_show(&o, command) : compare_enter_local_xen(argc, argv);
 }
 
 static int run_compare(int argc, char **argv)
 {
-	struct compare_options o = { .size_mib = 64 };
+	struct compare_options o = { .wish.size_mib = 64 };
 	autofree char *command = typed(argc, argv);	/* before its words are put in order */
 	cpu_set_t cpus;
 	int status;
@@ -528,7 +391,7 @@ static int run_compare(int argc, char **argv)
 			return status;
 	}
 	if (!sched_getaffinity(0, sizeof(cpus), &cpus))
-		o.nr_cpus = CPU_COUNT(&cpus);
+		o.wish.nr_cpus = CPU_COUNT(&cpus);
 	if (!o.inside && o.report && !chart_program_found())
 		complain(STATUS_OK, "gnuplot is not installed (Debian package gnuplot-nox): the "
 			 "report will be without charts");

@@ -3,7 +3,8 @@
  * Between the parts of paravane compare: a measurement, its counters, how it is run,
  * how it is shown.
  *
- * Hides: in paravane-compare-rows.c, what is measured; in paravane-compare-run.c, processes,
+ * Hides: in paravane-compare-rows.c, what can be measured; in paravane-compare-measure.c,
+ * what of that is, and how often; in paravane-compare-run.c, processes,
  * namespaces and where programs are; in paravane-compare-record.c, which counter is which
  * member of the JSON. Must not know: virtual machines, how results are shown.
  */
@@ -32,6 +33,7 @@ struct compare_row {
 /* What a row's run printed; what it did not is COMPARE_UNKNOWN. */
 struct compare_result {
 	bool ok;
+	char why[200];			/* it is not, for people; "" with !ok: not made */
 	uint64_t ops, depth, wall_ns, latency_mean_ns, latency_p50_ns, latency_p99_ns;
 	uint64_t exits, port_exits, mmio_exits, call_exits, kick_exits, halts;
 	uint64_t kicks, interrupts, copied_bytes, guest_copied_bytes;
@@ -63,10 +65,31 @@ bool compare_has_network(char why[static 128]);
 /* The image, the guest, the back ends asked for; ends with local Xen. */
 int compare_world_open(uint32_t size_mib, bool disk, bool nic, struct compare_world **out);
 void compare_world_close(struct compare_world *w);
-/* status 77 of the monitor: STATUS_SKIPPED. */
+/*
+ * Has shown what its programs said; out->ok or out->why. STATUS_SKIPPED: this machine has
+ * not what the monitor needs; STATUS_NOT_BOUND: it does not let threads be bound to CPUs.
+ */
 int compare_run(struct compare_world *w, const struct compare_row *row, uint32_t run_ms,
 		struct compare_result *out);
 #define STATUS_SKIPPED 77
+#define STATUS_NOT_BOUND 78
+
+#define COMPARE_ROUNDS_MAX 15u
+
+struct compare_wish {
+	const char *only;		/* NULL: all */
+	bool quick, disk, nic;		/* disk, nic: only these; neither: both */
+	uint32_t run_ms, size_mib, rounds;
+	const char *no_network;		/* why network cards cannot be measured, or NULL */
+	int nr_cpus;
+};
+
+/*
+ * Measures: json, of compare_begin(), gets "results", if there are any, and "notes" about
+ * what is not among them. Complains of what failed, and returns a STATUS_ then, also
+ * where there are results.
+ */
+int compare_measure(const struct compare_wish *wish, json_t *json);
 
 /*
  * The JSON of a comparison (paravane-compare-data.h): what is known before the first
