@@ -32,6 +32,7 @@
 /* Ports. */
 #define CMP_PORT_CALL 0x500u		/* 4 bytes: address of a struct cmp_call */
 #define CMP_PORT_KICK 0x510u		/* 4 bytes: an event channel port */
+#define CMP_PORT_SENT 0x514u		/* 4 bytes, 0: an event was sent that wakes nobody */
 #define CMP_PORT_ATA 0x1f0u		/* task file, 8 ports */
 #define CMP_PORT_ATA_CONTROL 0x3f6u
 #define CMP_PORT_BMIDE 0xc000u		/* primary channel, 8 ports */

@@ -35,6 +35,7 @@ struct domain {
 	unsigned int nr_peer_pages;
 	pid_t peer;
 	int store_irq_fd, rearm_fd, stop_fd;	/* the latter two wake the watcher */
+	int sent_fd;			/* events that wake nobody; nobody reads it */
 	pthread_t watcher;
 	bool watching;
 };
@@ -46,7 +47,7 @@ int domain_open(struct domain **out)
 
 	if (!d)
 		return r;
-	d->store_irq_fd = d->rearm_fd = d->stop_fd = -1;
+	d->store_irq_fd = d->rearm_fd = d->stop_fd = d->sent_fd = -1;
 	id = lx_own_domid();
 	fd = id < 0 ? -1 : lx_own_memory_fd();
 	r = fd < 0 ? -errno : 0;
@@ -66,7 +67,9 @@ int domain_open(struct domain **out)
 	d->store_irq_fd = eventfd(0, EFD_CLOEXEC);
 	d->rearm_fd = eventfd(0, EFD_CLOEXEC);
 	d->stop_fd = eventfd(0, EFD_CLOEXEC);
-	if (!d->xs || d->store_irq_fd < 0 || d->rearm_fd < 0 || d->stop_fd < 0) {
+	d->sent_fd = eventfd(0, EFD_CLOEXEC);
+	if (!d->xs || d->store_irq_fd < 0 || d->rearm_fd < 0 || d->stop_fd < 0 ||
+	    d->sent_fd < 0) {
 		r = -errno;
 		goto fail;
 	}
@@ -105,6 +108,8 @@ void domain_close(struct domain *d)
 		close(d->rearm_fd);
 	if (d->stop_fd >= 0)
 		close(d->stop_fd);
+	if (d->sent_fd >= 0)
+		close(d->sent_fd);
 	free(d);
 }
 
@@ -155,6 +160,8 @@ int domain_attach(struct domain *d, struct vm *vm, bool exits)
 		r = vm_irqfd(vm, xenevtchn_fd(d->xce), CMP_VECTOR_EVENT);
 	if (!r)
 		r = vm_irqfd(vm, d->store_irq_fd, CMP_VECTOR_STORE);
+	if (!r)
+		r = vm_ioeventfd(vm, CMP_PORT_SENT, 4, VM_PORT, 0, d->sent_fd);
 	if (!r)
 		r = -pthread_create(&d->watcher, NULL, watch_store, d);
 	d->watching = !r;

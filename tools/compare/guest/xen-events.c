@@ -99,7 +99,8 @@ void events_direct(void)
 
 /*
  * With a known peer this does what Xen does in a send: the pending bit, and only if the
- * port could not be delivered before, a wake-up.
+ * port could not be delivered before, a wake-up. On Xen each send is a hypercall, whatever
+ * it finds; so each leaves the CPU here.
  */
 int xenevtchn_notify(xenevtchn_handle *xce, evtchn_port_t port)
 {
@@ -109,8 +110,9 @@ int xenevtchn_notify(xenevtchn_handle *xce, evtchn_port_t port)
 	job->kicks++;
 	if (word && __atomic_fetch_or(word, CMP_EVENT_PENDING, __ATOMIC_SEQ_CST) &
 		    (CMP_EVENT_PENDING | CMP_EVENT_MASKED))
-		return 0;
-	out32(CMP_PORT_KICK, port);
+		out32(CMP_PORT_SENT, 0);
+	else
+		out32(CMP_PORT_KICK, port);
 	return 0;
 }
 
