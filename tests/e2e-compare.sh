@@ -196,9 +196,20 @@ copies = {"send": 3, "receive": 2, "ping": 2.5, "stream-out": 2, "stream-in": 2}
 for x in r:
     c = x["bytes_copied_per_byte"]
     assert c is not None, x
+    assert x["not_equal"], x	# of cards nothing is
     if x["model"] == "xen-net" and (x["operation"] == "ping" or x["ops"] > 5000):
         assert abs(c - copies[x["operation"]]) < 0.15, x
 ' "$work/json" || bad "JSON of network cards: $(cat "$work/json")"
+fi
+if [ "$E2E_COMPARE_INSIDE" = unshare ]; then
+	paravane compare --nic --ms 20 --rounds 1 --only 'no offloads' --json >"$work/json" 2>"$work/err" ||
+		bad "no offloads: $(cat "$work/err")"
+	python3 -c '
+import json, sys
+r = {(x["model"], x["operation"]): x["not_equal"] for x in json.load(open(sys.argv[1]))["results"]}
+assert "joins" in r["xen-net", "stream-out"] and "cuts" in r["xen-net", "stream-in"], r
+assert "not 32" in r["virtio-net", "stream-out"] and "cuts" in r["virtio-net", "stream-in"], r
+' "$work/json" || bad "what is not equal: $(cat "$work/json")"
 fi
 # Without a namespace the network cards are left out by name, the disks are measured.
 paravane compare --inside='no namespace' --ms 20 --quick --only 'virtio' >"$work/table" 2>"$work/err" ||
