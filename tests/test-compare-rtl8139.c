@@ -33,9 +33,24 @@ static bool transmit(void *ctx, const void *frame, uint32_t bytes)
 	return !wire_broken;
 }
 
+static unsigned int on_wire, looks;	/* frames of wire_bytes that wait; times it was asked */
+static uint32_t wire_bytes;
+
+static ssize_t receive(void *ctx, const struct iovec *iov, unsigned int nr)
+{
+	(void)ctx;
+	UNIT_OK(nr >= 1 && iov[0].iov_len >= 6);
+	looks++;
+	if (!on_wire)
+		return -EAGAIN;
+	on_wire--;
+	memcpy(iov[0].iov_base, ours, 6);
+	return wire_bytes;
+}
+
 static const struct rtl8139_host host = {
 	.mac = { 0, 0x16, 0x3e, 0, 0, 1 }, .memory = guest_memory, .interrupt = guest_interrupt,
-	.transmit = transmit };
+	.transmit = transmit, .receive = receive };
 
 static uint32_t in(unsigned int reg, unsigned int bytes)
 {
@@ -255,6 +270,34 @@ static void test_full(void)
 	rtl8139_close(card);
 }
 
+/* All that waits, in one turn and with one interrupt; not without an end, or room. */
+static void test_turns(void)
+{
+	start(RING_64K);
+	looks = 0;
+	on_wire = 10;
+	wire_bytes = 100;
+	UNIT_OK(rtl8139_receive(card));
+	UNIT_EQ(on_wire, 0);
+	UNIT_EQ(looks, 11);
+	UNIT_EQ(interrupts, 1);
+	UNIT_EQ(in(RTL_CBR, 2), 10 * 108);
+	on_wire = 100;
+	UNIT_OK(rtl8139_receive(card));
+	UNIT_EQ(on_wire, 100 - RTL8139_TURN);
+	rtl8139_close(card);
+
+	start(RING_8K);
+	looks = 0;
+	on_wire = 20;
+	wire_bytes = 1000;
+	UNIT_OK(!rtl8139_receive(card));
+	UNIT_EQ(on_wire, 13);		/* 7 as above, and no look at what has no room */
+	UNIT_EQ(looks, 7);
+	on_wire = 0;
+	rtl8139_close(card);
+}
+
 static uint32_t written(uint32_t rcr, const uint8_t *to)
 {
 	uint32_t at;
@@ -367,6 +410,7 @@ static const struct unit_test tests[] = {
 	{ "the line and its mask", test_interrupts },
 	{ "rings of all kinds, read in order", test_receive },
 	{ "a ring that is full", test_full },
+	{ "many in a turn", test_turns },
 	{ "whose frames it takes", test_addresses },
 	{ "rings that are not in the guest", test_ring_elsewhere },
 	{ "at random", test_random },

@@ -64,28 +64,21 @@ static void *memory(void *ctx, uint64_t gpa, uint64_t bytes)
 
 /* ---- the thread ----------------------------------------------------------------- */
 
-/* True: look at the TAP device. One frame at a time: the lock is the CPU's, too. */
-static bool rtl_receive(struct nic *n)
+/* True: look at the TAP device. The lock is the CPU's, too: one hold for many frames. */
+static bool rtl_serve(struct nic *n)
 {
-	struct iovec iov[2];
-	unsigned int pieces;
-	ssize_t got = 0;
+	bool room;
 
 	pthread_mutex_lock(&n->lock);
-	pieces = rtl8139_room(n->rtl, iov);
-	n->starved = !pieces;
-	if (pieces) {
-		got = readv(n->tap_fd, iov, (int)pieces);
-		if (got > 0)
-			rtl8139_received(n->rtl, (uint32_t)got);
-	}
+	room = rtl8139_receive(n->rtl);
+	n->starved = !room;
 	pthread_mutex_unlock(&n->lock);
-	return pieces;
+	return room;
 }
 
 static bool serve_once(struct nic *n)
 {
-	return n->virtio ? virtio_net_serve(n->virtio) : rtl_receive(n);
+	return n->virtio ? virtio_net_serve(n->virtio) : rtl_serve(n);
 }
 
 static void *serve(void *arg)
@@ -112,6 +105,17 @@ static bool rtl_transmit(void *ctx, const void *frame, uint32_t bytes)
 	return write(n->tap_fd, frame, bytes) == (ssize_t)bytes;
 }
 
+static ssize_t rtl_receive(void *ctx, const struct iovec *iov, unsigned int nr)
+{
+	const struct nic *n = ctx;
+	ssize_t got;
+
+	do
+		got = readv(n->tap_fd, iov, (int)nr);
+	while (got < 0 && errno == EINTR);
+	return got < 0 ? -errno : got;
+}
+
 static void rtl_interrupt(void *ctx)
 {
 	const struct nic *n = ctx;
@@ -123,7 +127,7 @@ static int open_rtl8139(struct nic *n)
 {
 	n->rtl_host = (struct rtl8139_host){
 		.mac = FRAME_GUEST_MAC, .memory = memory, .interrupt = rtl_interrupt,
-		.transmit = rtl_transmit, .ctx = n,
+		.transmit = rtl_transmit, .receive = rtl_receive, .ctx = n,
 	};
 	return rtl8139_open(&n->rtl_host, &n->rtl);
 }

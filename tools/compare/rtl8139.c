@@ -216,6 +216,24 @@ void rtl8139_received(struct rtl8139 *r, uint32_t bytes)
 	raise(r, ISR_RX_OK);
 }
 
+bool rtl8139_receive(struct rtl8139 *r)
+{
+	struct iovec iov[2];
+	unsigned int nr;
+	ssize_t got;
+
+	for (unsigned int i = 0; i < RTL8139_TURN; i++) {
+		nr = rtl8139_room(r, iov);
+		if (!nr)
+			return false;
+		got = r->host->receive(r->host->ctx, iov, nr);
+		if (got <= 0)
+			break;
+		rtl8139_received(r, (uint32_t)got);
+	}
+	return true;
+}
+
 /* ---- registers -------------------------------------------------------------------- */
 
 bool rtl8139_has_port(uint16_t port)

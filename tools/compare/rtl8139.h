@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <sys/uio.h>
 
 struct rtl8139_host {
@@ -20,6 +21,8 @@ struct rtl8139_host {
 	void (*interrupt)(void *ctx);	/* the line has gone up */
 	/* A frame in the guest's memory; true: it has left. */
 	bool (*transmit)(void *ctx, const void *frame, uint32_t bytes);
+	/* The next frame from the wire into pieces of guest memory; its bytes, or -errno. */
+	ssize_t (*receive)(void *ctx, const struct iovec *iov, unsigned int nr);
 	void *ctx;
 };
 
@@ -43,6 +46,13 @@ void rtl8139_out(struct rtl8139 *r, uint16_t port, const void *data, unsigned in
 unsigned int rtl8139_room(const struct rtl8139 *r, struct iovec iov[2]);
 /* A frame of so many bytes was put there. */
 void rtl8139_received(struct rtl8139 *r, uint32_t bytes);
+
+#define RTL8139_TURN 64u		/* frames; as many as virtio-net's device takes */
+/*
+ * Takes frames from the wire, RTL8139_TURN at most: the whole turn is one hold of whatever
+ * lock the caller has. True: the wire may have more now; false: not before there is room.
+ */
+bool rtl8139_receive(struct rtl8139 *r);
 
 /* Bytes that the model had copied between the guest and the wire, each once. */
 uint64_t rtl8139_copied_bytes(const struct rtl8139 *r);
