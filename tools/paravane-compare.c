@@ -58,9 +58,9 @@ static const char help_text[] =
 "copy between page cache or TAP device and memory included; -: nobody counts them;\n"
 "vcpu us: CPU time of the thread that runs the guest's CPU, with KVM's work for it and a\n"
 "device model that runs in the exit; back us: of the thread or process that serves the\n"
-"device, -: there is none; lost: frames that were sent and did not arrive, in %; of a stream, a frame is\n"
-"a segment of 1460 bytes, however many travel as one. \"not equal\" says what could not be\n"
-"made equal.\n"
+"device, -: there is none; lost: frames that were sent and did not arrive, in %; of a\n"
+"stream, a frame is a segment of 1460 bytes, however many travel as one. \"not equal\" says\n"
+"what could not be made equal. (compare.md says how each is counted on a Xen host.)\n"
 "\n"
 "Network cards need a network namespace of their own (root, or user namespaces) and\n"
 "/dev/net/tun; without them they are left out, and the output says so.\n"
@@ -68,7 +68,8 @@ static const char help_text[] =
 "It runs in a local Xen of its own and leaves nothing behind, also when interrupted.\n"
 "compare.md, in Paravane's documentation, says how to read it.\n"
 "\n"
-"Exit status: 0 done, 1 error, 2 wrong usage, 77 /dev/kvm cannot be used, no dom0.\n";
+"Exit status: 0 done, 1 error, or a measurement failed and the others are shown, 2 wrong\n"
+"usage, 77 /dev/kvm cannot be used, no dom0.\n";
 
 static const struct option options[] = {
 	{ "only", required_argument, NULL, 'o' }, { "quick", no_argument, NULL, 'q' },
