@@ -50,15 +50,16 @@ static const char *hindrance(const struct compare_row *row, const struct compare
 }
 
 /*
- * By name, so that nobody takes what is not there for what does not exist; a table's once
- * when all of it is left out.
+ * By name, so that nobody takes what is not there for what does not exist; without the
+ * network a table's is enough.
  */
-static void note_left_out(json_t *notes, const struct compare_row *row, const char *why)
+static void note_left_out(json_t *notes, const struct compare_row *row,
+			  const struct compare_wish *o, const char *why)
 {
 	const char *last = json_string_value(json_array_get(notes, json_array_size(notes) - 1));
-	json_t *note = needs_two_cpus(row) && !row->nic ?
-		       json_sprintf("Left out, because %s: %s, %s", why, row->table, row->label) :
-		       json_sprintf("Left out, because %s: %s", why, row->table);
+	json_t *note = why == o->no_network ?
+		       json_sprintf("Left out, because %s: %s", why, row->table) :
+		       json_sprintf("Left out, because %s: %s, %s", why, row->table, row->label);
 
 	if (last && note && !strcmp(last, json_string_value(note)))
 		json_decref(note);
@@ -83,7 +84,7 @@ static unsigned int select_rows(const struct compare_wish *o, struct tried *rows
 			rows[nr++].row = all;
 			continue;
 		}
-		note_left_out(notes, all, hinders);
+		note_left_out(notes, all, o, hinders);
 		*why = hinders;
 	}
 	return nr;
