@@ -30,7 +30,7 @@ done
 echo "$keep" >"$here/keep"
 mkdir -p "$keep/boot.1/compare"
 cp "$here/records" "$keep/boot.1/compare/records"
-[ ! -e "$here/sleeps" ] || { trap 'echo >"$here/ended"; exit 143' TERM; echo >"$here/started"; sleep 60 & wait; }
+[ ! -e "$here/sleeps" ] || { trap 'echo >"$here/ended"; exit 143' TERM; echo >"$here/started"; sleep 60 & wait; echo >"$here/slept"; }
 exit "$(cat "$here/status" 2>/dev/null || echo 0)"
 RUN
 chmod +x "$work/tests/xenhost/run"
@@ -115,6 +115,17 @@ status=$?
 [ $status = 143 ] || bad "interrupted, and status $status"
 [ -e "$fake/ended" ] || bad "the interrupt did not get through"
 [ ! -e "$(cat "$fake/keep")" ] || bad "interrupted: $(cat "$fake/keep") is left"
+
+# So it does at moments that are hard to hit. What is started sleeps for a minute else.
+for moment in directory fork wait; do
+	env LD_PRELOAD="$top/tests/signal-early.so" SIGNAL_MOMENT=$moment SIGNAL_DIRECTORY="$work/directory" \
+		"$work/paravane" compare --on xenhost >"$work/out" 2>"$work/err"
+	status=$?
+	[ $status = 143 ] || bad "interrupted at $moment: status $status: $(cat "$work/err")"
+	[ ! -e "$fake/slept" ] || bad "interrupted at $moment: what was started went on to its end"
+	[ ! -e "$(cat "$work/directory")" ] || { bad "interrupted at $moment: $(cat "$work/directory") is left"; rm -r "$(cat "$work/directory")"; }
+done
+rm "$fake/sleeps"
 
 # In dom0 alone.
 "$top/paravane" compare --on xen >"$work/out" 2>&1

@@ -160,53 +160,83 @@ int compare_xen_read(FILE *f, const char *file, json_t *json)
 
 /* ---- what is run ------------------------------------------------------------------ */
 
-static volatile sig_atomic_t child, caught;
+/*
+ * Interrupts are blocked while there is anything to clean up, and looked at where we wait:
+ * there is no moment at which one finds no child yet, or ends us beside a directory.
+ */
+struct interrupts {
+	sigset_t waited, before;	/* those of these that are not ignored, and SIGCHLD */
+	int caught;			/* the first one; 0: none yet */
+};
 
-/* It has guests to destroy; we wait for its end. */
-static void pass_on(int sig)
-{
-	caught = sig;
-	if (child > 0)
-		kill(-(pid_t)child, SIGTERM);
-	child = 0;	/* once: what it runs to clean up is to live */
-}
-
-static void catch_signals(void (*handler)(int))
+static void interrupts_block(struct interrupts *in)
 {
 	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
-	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART };
+	struct sigaction action;
 
+	in->caught = 0;
+	sigemptyset(&in->waited);
+	sigaddset(&in->waited, SIGCHLD);
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
-		sigaction(signals[i], &action, NULL);
+		if (!sigaction(signals[i], NULL, &action) && action.sa_handler != SIG_IGN)
+			sigaddset(&in->waited, signals[i]);
+	signal(SIGCHLD, SIG_DFL);
+	sigprocmask(SIG_BLOCK, &in->waited, &in->before);
+}
+
+/* One that came meanwhile ends us here. */
+static void interrupts_restore(const struct interrupts *in)
+{
+	if (in->caught)
+		raise(in->caught);
+	sigprocmask(SIG_SETMASK, &in->before, NULL);
+}
+
+/* A process group of its own: what a terminal interrupts is this process alone. */
+static pid_t start(const char *const *args, int fd, const struct interrupts *in)
+{
+	pid_t pid = fork();
+
+	if (pid) {
+		setpgid(pid, pid);	/* whoever of the two comes first */
+		return pid;
+	}
+	setpgid(0, 0);
+	sigprocmask(SIG_SETMASK, &in->before, NULL);
+	dup2(fd, STDOUT_FILENO);
+	execv(args[0], (char *const *)(uintptr_t)args);
+	fprintf(stderr, "paravane: %s: %s\n", args[0], strerror(errno));
+	_exit(127);
+}
+
+/* An interrupt is passed on: it has guests to destroy. Once: what it runs for that is to live. */
+static int wait_for_end(pid_t pid, struct interrupts *in)
+{
+	int status = -1, sig;
+
+	while (!waitpid(pid, &status, WNOHANG)) {
+		sig = sigwaitinfo(&in->waited, NULL);
+		if (sig <= 0 || sig == SIGCHLD || in->caught)
+			continue;
+		in->caught = sig;
+		kill(-pid, SIGTERM);
+	}
+	return status;
 }
 
 /* Its standard output becomes fd. */
-static int run(const char *const *args, int fd)
+static int run(const char *const *args, int fd, struct interrupts *in)
 {
-	int status = 0;
-	pid_t pid;
+	pid_t pid = start(args, fd, in);
+	int status;
 
-	catch_signals(pass_on);
-	pid = fork();
-	if (!pid) {
-		catch_signals(SIG_DFL);
-		setpgid(0, 0);
-		dup2(fd, STDOUT_FILENO);
-		execv(args[0], (char *const *)(uintptr_t)args);
-		fprintf(stderr, "paravane: %s: %s\n", args[0], strerror(errno));
-		_exit(127);
-	}
-	child = pid;
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	child = 0;
-	catch_signals(SIG_DFL);
-	if (pid > 0 && WIFEXITED(status) && !WEXITSTATUS(status))
-		return STATUS_OK;
-	if (pid > 0 && WIFEXITED(status) && (WEXITSTATUS(status) == STATUS_SKIPPED ||
-					     WEXITSTATUS(status) == STATUS_USAGE))
+	if (pid < 0)
+		return complain(STATUS_ERROR, "%s: %s", args[0], strerror(errno));
+	status = wait_for_end(pid, in);
+	if (WIFEXITED(status) && (!WEXITSTATUS(status) || WEXITSTATUS(status) == STATUS_SKIPPED ||
+				  WEXITSTATUS(status) == STATUS_USAGE))
 		return WEXITSTATUS(status);
-	return complain(STATUS_ERROR, "%s %s", args[0], caught ? "was interrupted" :
+	return complain(STATUS_ERROR, "%s %s", args[0], in->caught ? "was interrupted" :
 			"failed; what it says is above");
 }
 
@@ -236,7 +266,7 @@ static void extend_path(void)
 }
 
 static int on_this(const char *script, const struct compare_xen_options *o, const char *dir,
-		   json_t *json)
+		   struct interrupts *in, json_t *json)
 {
 	const char *args[ARGS_MAX] = { script };
 	autofree char *records = NULL;
@@ -255,7 +285,7 @@ static int on_this(const char *script, const struct compare_xen_options *o, cons
 		return complain(STATUS_ERROR, "no memory");
 	fd = open(records, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	status = fd < 0 ? complain(STATUS_ERROR, "%s: %s", records, strerror(errno)) :
-		 run(args, fd);
+		 run(args, fd, in);
 	if (fd >= 0)
 		close(fd);
 	return status ? status : read_file(records, json);
@@ -289,7 +319,7 @@ static int read_kept(const char *dir, json_t *json)
 
 /* The script's real place is in the source tree, or there is none. */
 static int on_emulated(const char *script, const struct compare_xen_options *o,
-		       const char *dir, json_t *json)
+		       const char *dir, struct interrupts *in, json_t *json)
 {
 	char real[PATH_MAX], build[PATH_MAX], runner[PATH_MAX + 32];
 	autofree char *options = job_options(o);
@@ -310,15 +340,18 @@ static int on_emulated(const char *script, const struct compare_xen_options *o,
 		return complain(STATUS_SKIPPED, "the Xen host under QEMU is part of the source "
 				"tree (docs/xenhost.md): run paravane from where it was built");
 	fprintf(stderr, "a Xen host boots under QEMU; all of it takes half an hour\n");
-	status = run(args, STDERR_FILENO);
+	status = run(args, STDERR_FILENO, in);
 	return status ? status : read_kept(dir, json);
 }
 
-static void remove_directory(const char *dir)
+/* To its end, whoever interrupts. */
+static void remove_directory(const char *dir, const struct interrupts *in)
 {
 	const char *args[] = { "/bin/rm", "-rf", dir, NULL };
+	pid_t pid = start(args, STDERR_FILENO, in);
 
-	run(args, STDERR_FILENO);
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
 }
 
 static json_t *notes(const struct compare_xen_options *o)
@@ -339,6 +372,7 @@ static json_t *notes(const struct compare_xen_options *o)
 int compare_on_xen(const struct compare_xen_options *o, const char *command, json_t **out)
 {
 	char script[PATH_MAX], dir[] = "/var/tmp/paravane-compare.XXXXXX";
+	struct interrupts in;
 	json_t *json;
 	int status = compare_find_program("compare-xen", "tools/compare-xen/",
 					  COMPAREXENDIR, script);
@@ -349,16 +383,19 @@ int compare_on_xen(const struct compare_xen_options *o, const char *command, jso
 	if (!o->emulated && !compare_is_dom0())
 		return complain(STATUS_SKIPPED, "this machine is not the dom0 of a Xen host; "
 				"--on xenhost boots one under QEMU");
-	if (!mkdtemp(dir))
-		return complain(STATUS_ERROR, "%s: %s", dir, strerror(errno));
+	interrupts_block(&in);
+	if (!mkdtemp(dir)) {
+		status = complain(STATUS_ERROR, "%s: %s", dir, strerror(errno));
+		interrupts_restore(&in);
+		return status;
+	}
 	json = compare_begin(o->emulated ? "xenhost" : "xen",
 			     o->emulated ? "instructions" : "real", command);
 	json_object_set_new(json, "notes", notes(o));
 	json_object_set_new(json, "rounds", json_integer(1));
-	status = (o->emulated ? on_emulated : on_this)(script, o, dir, json);
-	remove_directory(dir);
-	if (caught)
-		raise(caught);
+	status = (o->emulated ? on_emulated : on_this)(script, o, dir, &in, json);
+	remove_directory(dir, &in);
+	interrupts_restore(&in);
 	if (status)
 		json_decref(json);
 	else
