@@ -88,7 +88,22 @@ echo 77 >"$fake/status"
 refused 77 '' "what cannot run is skipped"
 echo 2 >"$fake/status"
 refused 2 '' "what nothing is measured of is wrong usage"
+# What was measured before something failed is shown, and what is said of the rest.
+{ records; echo "note=Failed, because the moon was full: T 3: PV"; } >"$fake/records"
+echo 1 >"$fake/status"
+refused 1 'run failed' "a job that failed in part"
+grep -qE '^HVM, IDE +488 .* 30\.00 ' "$work/out" && grep -qxF "Failed, because the moon was full: T 3: PV" "$work/out" ||
+	bad "what a job measured that failed in part: $(cat "$work/out")"
+compare --json
+python3 - "$work/out" <<'END' || bad "JSON of a job that failed in part: $(cat "$work/out")"
+import json, sys
+j = json.load(open(sys.argv[1]))
+assert len(j["results"]) == 3 and j["notes"][-1] == "Failed, because the moon was full: T 3: PV"
+END
+compare --report "$work/report"
+grep -qF '<p>Failed, because the moon was full: T 3: PV</p>' "$work/report/index.html" || bad "no note in the report: $(cat "$work/err")"
 rm "$fake/status"
+records >"$fake/records"
 
 # A directory that cannot be is known before the measuring, not after half an hour.
 rm -f "$fake/arguments"

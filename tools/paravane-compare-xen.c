@@ -20,7 +20,6 @@
 #include "util.h"
 
 #define ARGS_MAX 16
-#define LINE_BYTES 4096
 
 bool compare_is_dom0(void)
 {
@@ -42,8 +41,7 @@ static const char *const number_fields[] = {
 	"block_bytes", "frame_bytes", "depth", "ops", "ops_per_s", "mib_per_s", "mbit_per_s",
 	"wall_ns", "latency_mean_ns", "latency_p50_ns", "latency_p99_ns", "exits",
 	"port_exits", "mmio_exits", "hypercalls", "halts", "notifications_sent", "interrupts",
-	"vcpu_cpu_ns", "dom0_cpu_ns", "back_end_cpu_ns", "bytes_copied_per_byte", "retransmits",
-	NULL };
+	"vcpu_cpu_ns", "dom0_cpu_ns", "back_end_cpu_ns", "bytes_copied_per_byte", NULL };
 
 static bool is_among(const char *key, const char *const *keys)
 {
@@ -132,29 +130,46 @@ static void read_machine(char *line, json_t *json)
 	}
 }
 
+/* KEY=TEXT, one of json's arrays of texts. Is it that? */
+static bool read_text(const char *line, const char *key, json_t *texts)
+{
+	size_t length = strlen(key);
+
+	if (strncmp(line, key, length) || line[length] != '=')
+		return false;
+	json_array_append_new(texts, json_string(line + length + 1));
+	return true;
+}
+
+static int read_line(char *line, const char *file, json_t *json)
+{
+	json_t *record;
+	int status;
+
+	if (read_text(line, "note", json_object_get(json, "notes")))
+		return STATUS_OK;
+	record = empty_record();
+	status = read_record(line, file, record);
+	insert_record(json_object_get(json, "results"), record);
+	return status;
+}
+
 int compare_xen_read(FILE *f, const char *file, json_t *json)
 {
-	json_t *results = json_array();
-	char line[LINE_BYTES];
+	autofree char *line = NULL;
+	size_t bytes = 0;
 	bool first = true;
 	int status = STATUS_OK;
 
-	json_object_set_new(json, "results", results);
-	while (!status && fgets(line, sizeof(line), f)) {
-		json_t *record = empty_record();
-
+	json_object_set_new(json, "results", json_array());
+	while (!status && getline(&line, &bytes, f) >= 0) {
 		line[strcspn(line, "\n")] = 0;
-		if (first) {
+		if (first)
 			read_machine(line, json);
-			json_decref(record);
-		} else {
-			status = read_record(line, file, record);
-			insert_record(results, record);
-		}
+		else
+			status = read_line(line, file, json);
 		first = false;
 	}
-	if (!status && !json_array_size(results))
-		status = complain(STATUS_ERROR, "nothing was measured; see above");
 	return status;
 }
 
@@ -240,15 +255,24 @@ static int run(const char *const *args, int fd, struct interrupts *in)
 			"failed; what it says is above");
 }
 
-static int read_file(const char *path, json_t *json)
+/*
+ * What was measured before something failed, status, is read as well; then it may be
+ * nothing.
+ */
+static int read_file(const char *path, int status, json_t *json)
 {
 	FILE *f = fopen(path, "re");
-	int status = f ? compare_xen_read(f, path, json) :
-		     complain(STATUS_ERROR, "%s: %s", path, strerror(errno));
+	int parsed;
 
-	if (f)
-		fclose(f);
-	return status;
+	if (!f)
+		return status ? status : complain(STATUS_ERROR, "%s: %s", path, strerror(errno));
+	parsed = compare_xen_read(f, path, json);
+	fclose(f);
+	if (!parsed && !status && !json_array_size(json_object_get(json, "results")))
+		parsed = complain(STATUS_ERROR, "nothing was measured; see above");
+	if (parsed)
+		json_object_del(json, "results");
+	return parsed ? parsed : status;
 }
 
 /* The script starts our other programs: those beside this one first, then installed ones. */
@@ -288,7 +312,7 @@ static int on_this(const char *script, const struct compare_xen_options *o, cons
 		 run(args, fd, in);
 	if (fd >= 0)
 		close(fd);
-	return status ? status : read_file(records, json);
+	return read_file(records, status, json);
 }
 
 /* One to a line for the job. */
@@ -303,16 +327,16 @@ static char *job_options(const struct compare_xen_options *o)
 	return text;
 }
 
-static int read_kept(const char *dir, json_t *json)
+static int read_kept(const char *dir, int status, json_t *json)
 {
 	autofree char *pattern = NULL;
 	glob_t found = { 0 };
-	int status;
 
 	if (asprintf(&pattern, "%s/boot.*/compare/records", dir) < 0 ||
 	    glob(pattern, 0, NULL, &found))
-		return complain(STATUS_ERROR, "the job left no measurements in %s", dir);
-	status = read_file(found.gl_pathv[0], json);
+		return status ? status : complain(STATUS_ERROR, "the job left no measurements in %s",
+						  dir);
+	status = read_file(found.gl_pathv[0], status, json);
 	globfree(&found);
 	return status;
 }
@@ -341,7 +365,7 @@ static int on_emulated(const char *script, const struct compare_xen_options *o,
 				"tree (docs/xenhost.md): run paravane from where it was built");
 	fprintf(stderr, "a Xen host boots under QEMU; all of it takes half an hour\n");
 	status = run(args, STDERR_FILENO, in);
-	return status ? status : read_kept(dir, json);
+	return read_kept(dir, status, json);
 }
 
 /* To its end, whoever interrupts. */
@@ -396,9 +420,9 @@ int compare_on_xen(const struct compare_xen_options *o, const char *command, jso
 	status = (o->emulated ? on_emulated : on_this)(script, o, dir, &in, json);
 	remove_directory(dir, &in);
 	interrupts_restore(&in);
-	if (status)
-		json_decref(json);
-	else
+	if (json_array_size(json_object_get(json, "results")))
 		*out = json;
+	else
+		json_decref(json);
 	return status;
 }

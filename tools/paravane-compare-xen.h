@@ -23,13 +23,15 @@ struct compare_xen_options {
 /* Is this machine the dom0 of a Xen host? */
 bool compare_is_dom0(void);
 /*
- * Measures; *out is the JSON of paravane-compare-data.h, the caller's. Ends what it
- * started also when interrupted. Complains and returns a STATUS_.
+ * Measures; *out is the JSON of paravane-compare-data.h, the caller's, or NULL. Ends what it
+ * started also when interrupted. Complains and returns a STATUS_: where something failed,
+ * *out has what could be measured all the same.
  */
 int compare_on_xen(const struct compare_xen_options *o, const char *command, json_t **out);
 /*
  * Lines of KEY=VALUE with tabs between, the first of the machine, into the JSON's
- * "versions" and "results"; file is for complaints. For the above, and for tests.
+ * "versions" and "results"; a line note=TEXT into "notes". file is for complaints. For the
+ * above, and for tests.
  */
 int compare_xen_read(FILE *f, const char *file, json_t *json);
 

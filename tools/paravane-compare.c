@@ -356,8 +356,9 @@ static int xen_and_show(const struct compare_options *o, const char *command)
 		.only = o->wish.only };
 	json_t *json;
 	int status = compare_on_xen(&xen, command, &json);
+	int shown = json ? show_this(o, json) : STATUS_OK;
 
-	return status ? status : show_this(o, json);
+	return status ? status : shown;
 }
 
 static int kvm_and_show(const struct compare_options *given, int argc, char **argv,
