@@ -27,7 +27,7 @@ settle()
 	shift
 
 	for ((i = 0; i < rounds_max; i++)); do
-		"$@"
+		"$@" || return
 		for other in "${all[@]}"; do
 			! agree "$floors" "$figures" "$other" || return 0
 		done
@@ -63,11 +63,11 @@ counted_once()
 {
 	local before after status=0
 
-	before=$(cpu_now) || fail "$domain_cpu does not work"
+	before=$(cpu_now) || because "$domain_cpu does not work, or the back end has ended" || return
 	guest_send "$1"
 	run_output=$(guest_answer) || status=$?
-	after=$(cpu_now)
-	[ "$status" -eq 0 ] || fail "in the guest: $(tail -n 3 <<<"$run_output")"
+	after=$(cpu_now) || because "the back end has ended" || return
+	[ "$status" -eq 0 ] || because "in the guest: $(tail -n 3 <<<"$run_output")" || return
 	set -- $before $after
 	figures="$(($4 - $1)) $(($5 - $2)) $([ "$3" = - ] && echo - || echo $(($6 - $3))) $run_output"
 }
@@ -79,7 +79,7 @@ counted_run()
 {
 	local field
 
-	settle "1e6 1e6 1e6 2" counted_once "$1"
+	settle "1e6 1e6 1e6 2" counted_once "$1" || return
 	set -- $figures
 	for field in $cpu_fields; do cost[$field]=$1; shift; done
 	run_output="$*"
@@ -110,8 +110,8 @@ window_once()
 	figures=$("$domain_cpu" --for "$1" --device $bridge $back_end_pids | awk -v guest="$guest_domid" '
 		$1 == "processes" { back = $2; next }
 		{ n[$1] = $2 }
-		END { printf "%s %s %s %.0f %s\n", n[guest], n[0], (back == "" ? "-" : back), '"$2"', n["elapsed"] }')
-	[ -n "$figures" ] || fail "$domain_cpu does not work"
+		END { printf "%s %s %s %.0f %s\n", n[guest], n[0], (back == "" ? "-" : back), '"$2"', n["elapsed"] }') ||
+		because "$domain_cpu does not work, or the back end has ended"
 }
 
 # counted_window MS OPERATIONS: adds to the totals of cpu_fields, ops and wall_ns.
@@ -119,7 +119,7 @@ counted_window()
 {
 	local field
 
-	window_once "$@"
+	window_once "$@" || return
 	set -- $figures
 	for field in $cpu_fields ops wall_ns; do total_add $field "$1"; shift; done
 }
@@ -127,12 +127,13 @@ counted_window()
 # traced_window MS OPERATIONS: adds to those of trace_fields and traced_ops.
 traced_window()
 {
-	local field operations
+	local field operations status=0
 
 	[ -n "$tracing" ] && trace_start || return 0
-	window_once "$@"
+	window_once "$@" || status=$?
 	operations=$(awk '{ print $4 }' <<<"$figures")
 	trace_end
+	[ $status = 0 ] || return $status
 	set -- $figures
 	for field in $trace_fields; do total_add $field "$1"; shift; done
 	total_add traced_ops "$operations"
@@ -155,7 +156,7 @@ traced_run()
 	local field
 
 	figures=
-	[ -z "$tracing" ] || settle 8 traced_once "$1"
+	[ -z "$tracing" ] || settle 8 traced_once "$1" || return
 	set -- $figures
 	for field in $trace_fields; do cost[$field]=${1:--}; [ $# -eq 0 ] || shift; done
 }
@@ -168,7 +169,7 @@ traced_once()
 	guest_send "$1"
 	guest_answer >/dev/null || status=$?
 	trace_end
-	[ "$status" -eq 0 ] || fail "a traced run failed in the guest"
+	[ "$status" -eq 0 ] || because "a traced run failed in the guest"
 }
 
 # trace_start, and trace_end, which puts the counters of trace_fields into figures.
@@ -178,7 +179,7 @@ trace_start()
 	xentrace -D -e $trace_mask -S 2048 "$work/trace" >"$work/xentrace.log" 2>&1 &
 	children+=("$!")
 	trace_begun && return 0
-	warn "xentrace does not work, nothing is traced: $(tail -n 1 "$work/xentrace.log")"
+	note "Exits and hypercalls were not counted from some measurement on: xentrace does not work: $(tail -n 1 "$work/xentrace.log")"
 	tracing= figures=
 	return 1
 }
@@ -238,9 +239,9 @@ baseline_of()
 {
 	local field
 
-	counted_run "$1"
+	counted_run "$1" || return
 	for field in $cpu_fields; do baseline[$field]=${cost[$field]}; done
-	traced_run "$1"
+	traced_run "$1" || return
 	for field in $trace_fields; do baseline[$field]=${cost[$field]}; done
 }
 

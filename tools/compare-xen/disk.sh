@@ -3,7 +3,7 @@
 # Disks: which models and back ends there are, how each comes to the guest, and fio's
 # figures. The images are files in dom0's memory, fully written. Sourced by compare-xen.
 
-image_mib=64 fio_jobs=1
+image_mib=64 fio_jobs=1 disk_be= disk_fe=
 declare -A disk_of=([ide]=sda [ahci]=sdb [nvme]=nvme0n1)
 declare -A irq_of=([ide]=ata_piix [ahci]=ahci [nvme]=nvme0q1 [xen-pv]=blkif)
 
@@ -29,36 +29,38 @@ emulated_disks()
 	END
 }
 
-# disk_attach BACK_END: as xvda. Sets disk_be, disk_fe, back_end_pids.
+# disk_attach: on $back_end, as xvda. Sets disk_be, disk_fe, back_end_pids.
 disk_attach()
 {
 	local kind words=()
 
-	case $1 in
+	case $back_end in
 	linux)	kind=vbd
-		module_load loop; module_load xen-blkback
-		loop=$(losetup -f --show "$work/pv.img") || fail "no loop device: $work/pv.img"
+		loop=$(losetup -f --show "$work/pv.img") ||
+			because "no loop device: $work/pv.img" || return
 		words=(params="$loop" hotplug-status=connected physical-device-path="$loop"
 			physical-device="$(printf '%x:%x' $(stat -c '0x%t 0x%T' "$loop"))") ;;
 	qdisk)	kind=qdisk
 		words=(params="aio:$work/pv.img") ;;
 	paravane) kind=vbd3
-		daemon paravane-blkback --kind=vbd3 --rundir="$work/run" $blkback_options
+		daemon paravane-blkback --kind=vbd3 --rundir="$work/run" $blkback_options || return
 		words=(params="aio:$work/pv.img") ;;
 	esac
 	disk_be=/local/domain/0/backend/$kind/$guest_domid/51712
 	disk_fe=/local/domain/$guest_domid/device/vbd/51712
 	device_attach "$disk_be" "$disk_fe" removable=0 bootable=0 dev=xvda type=$kind mode=w device-type=disk \
 		front:virtual-device=51712 front:device-type=disk "${words[@]}"
-	[ "$1" != qdisk ] || qdisk_serve
+	[ $back_end != qdisk ] || qdisk_serve || return
 	device_await "$disk_be" "$disk_fe" 4 ||
-		fail "the disk on back end $1 did not connect: states $(state_of "$disk_be"), $(state_of "$disk_fe")"
+		because "the disk on back end $back_end did not connect: states $(state_of "$disk_be"), $(state_of "$disk_fe")" ||
+		return
 	guest_run 'until [ -b /dev/xvda ]; do sleep 0.1; done'
 	back_end_pids=
-	case $1 in
+	case $back_end in
 	paravane) back_end_pids=$(pgrep -P "$daemon_pid" | tr '\n' ' ') ;;
 	qdisk) back_end_pids=${qdisk_pid:-$(device_model_pid)} ;;
 	esac
+	return 0
 }
 
 # An HVM guest's device model is its qdisk back end; a PV guest gets one.
@@ -67,15 +69,14 @@ qdisk_serve()
 	qdisk_pid=
 	[ "$guest_type" = pv ] || return 0
 	daemon "$qemu" -xen-domid "$guest_domid" -xen-attach -M xenpv -nodefaults -nographic \
-		-no-user-config -serial none -monitor none -m 16
+		-no-user-config -serial none -monitor none -m 16 || return
 	qdisk_pid=$daemon_pid
 }
 
-disk_detach()
+disk_give_back()
 {
-	device_detach "$disk_be" "$disk_fe"
-	daemons_stop
-	[ -z "${loop:-}" ] || { losetup -d "$loop"; loop=; }
+	[ -z "$loop" ] || losetup -d "$loop"
+	loop=
 }
 
 # fio_command DISK RW BLOCK DEPTH OPERATIONS: prints "RUNTIME_MS MEAN_US P50_US P99_US
@@ -134,27 +135,29 @@ disk_copies()
 	esac
 }
 
-# disk_row TABLE LABEL RW BLOCK DEPTH CHANGED NOT_EQUAL: measures and emits it. What a run costs
-# besides its operations is known from one that has just enough of them to use each buffer.
-disk_row()
+# disk_row TABLE LABEL RW BLOCK DEPTH CHANGED NOT_EQUAL
+disk_row() { measurement "$1" "$2" disk_measure "$@"; }
+
+# The same, measured and emitted. What a run costs besides its operations is known from one
+# that has just enough of them to use each buffer.
+disk_measure()
 {
 	local ops few least warm times disk=${disk_of[$model]:-xvda} runtime mean p50 p99 irqs field
 
-	wanted "$1" "$2" || return 0
-	progress "$1: $2"
 	ops=$(disk_operations "$4" "$5")
 	few=$ops
 	[ "$model" != xen-pv ] || few=$((ops / 4))
 	warm=$(guest_run "$(fio_command "$disk" "$3" "$4" "$5" $few)") ||
-		fail "fio failed in the guest: $(tail -n 3 <<<"$warm")"
-	[[ $warm =~ ^[0-9]+\  ]] || fail "fio's output is not understood: \"$warm\" for a time and others"
+		because "fio failed in the guest: $(tail -n 3 <<<"$warm")" || return
+	[[ $warm =~ ^[0-9]+\  ]] ||
+		because "fio's output is not understood: \"$warm\" for a time and others" || return
 	times=$(disk_times "${warm%% *}" "$ops" $few)
 	ops=$((ops * times)) few=$((few * times))
 	least=$(($5 * fio_jobs))
-	baseline_of "$(fio_command "$disk" "$3" "$4" "$5" $least)"
-	counted_run "$(fio_command "$disk" "$3" "$4" "$5" "$ops")"
+	baseline_of "$(fio_command "$disk" "$3" "$4" "$5" $least)" || return
+	counted_run "$(fio_command "$disk" "$3" "$4" "$5" "$ops")" || return
 	read -r runtime mean p50 p99 irqs <<<"$run_output"
-	traced_run "$(fio_command "$disk" "$3" "$4" "$5" $few)"
+	traced_run "$(fio_command "$disk" "$3" "$4" "$5" $few)" || return
 	row table="$1" label="$2" device=disk guest="$guest_type" model="$model" back_end="$back_end" \
 		operation="${3#rand}" changed="$6" not_equal="$7" block_bytes="$4" depth="$5" ops="$ops" \
 		$(awk -v n="$ops" -v bytes="$4" -v ms="$runtime" -v mean="$mean" -v p50="$p50" -v p99="$p99" 'BEGIN {
@@ -177,36 +180,48 @@ disk_workload_rows()
 
 emulated_disk_rows()
 {
-	back_end="device model" back_end_pids=$(device_model_pid)
-	model=ide; disk_workload_rows "HVM, IDE" "one command at a time, whatever the depth"
-	model=ahci; disk_workload_rows "HVM, AHCI" ""
-	model=nvme; disk_workload_rows "HVM, NVMe" ""
+	part emulated_disk ide "HVM, IDE" "one command at a time, whatever the depth"
+	part emulated_disk ahci "HVM, AHCI" ""
+	part emulated_disk nvme "HVM, NVMe" ""
 }
 
-# pv_disk_rows GUEST: on each back end that is there.
+# emulated_disk MODEL LABEL NOT_EQUAL
+emulated_disk()
+{
+	local model=$1 back_end="device model" back_end_pids
+
+	back_end_pids=$(act device_model_pid)
+	disk_workload_rows "$2" "$3"
+}
+
+# pv_disk_rows GUEST: on each back end.
 pv_disk_rows()
 {
-	local note
+	local back_end
 
-	model=xen-pv
-	for back_end in paravane linux qdisk; do
-		wants_any "$1, PV disk, $back_end" || continue
-		has_disk_back_end || continue
-		disk_attach $back_end
-		note=
-		[ $back_end != linux ] || note="a loop device between image and back end"
-		disk_workload_rows "$1, PV disk, $back_end" "$note"
-		disk_detach
-	done
+	for back_end in paravane linux qdisk; do part pv_disk "$1, PV disk, $back_end"; done
 }
 
-has_disk_back_end()
+# pv_disk LABEL
+pv_disk()
+{
+	local model=xen-pv note=
+
+	[ $back_end != linux ] || note="a loop device between image and back end"
+	act disk_back_end || return
+	act disk_attach || return
+	disk_workload_rows "$1" "$note"
+}
+
+# It can be used, until give_back.
+disk_back_end()
 {
 	case $back_end in
-	paravane) command -v paravane-blkback >/dev/null || { warn "paravane-blkback is not there: left out"; return 1; }
+	paravane) command -v paravane-blkback >/dev/null || absent "there is no paravane-blkback" || return
 		! pgrep -f '[p]aravane-blkback.*--kind[= ]vbd3' >/dev/null ||
-			{ warn "a paravane-blkback serves vbd3 already: Paravane's is left out"; return 1; } ;;
-	qdisk) [ -x "$qemu" ] || { warn "$qemu is not there (Debian package qemu-system-xen): qdisk left out"; return 1; } ;;
+			absent "a paravane-blkback serves vbd3 already" ;;
+	linux)	module_load loop && module_load xen-blkback ;;
+	qdisk)	[ -x "$qemu" ] || absent "there is no $qemu (Debian package qemu-system-xen)" ;;
 	esac
 }
 
@@ -214,24 +229,22 @@ has_disk_back_end()
 # by the daemon's options, the kernel's modules', or the guest's driver's.
 disk_changes()
 {
-	local table big ring
+	local back_end table big ring
 
-	model=xen-pv
 	for back_end in paravane linux; do
 		disk_change_tables
-		has_disk_back_end || continue
-		disk_depths $([ $back_end = linux ] && echo 1 8 || echo 1 2 4 8 16)
+		part disk_depths $([ $back_end = linux ] && echo 1 8 || echo 1 2 4 8 16)
 		case $back_end in
 		paravane)
-			disk_change "$table" "$big" "no persistent grants" no-persistent daemon --persistent-pages=0
-			disk_change "$table" "" "no polling" no-polling daemon --poll-us=0
-			disk_change "" "$big" "no indirect requests" no-indirect daemon --indirect-segments=0 ;;
+			part disk_change "$table" "$big" "no persistent grants" no-persistent daemon --persistent-pages=0
+			part disk_change "$table" "" "no polling" no-polling daemon --poll-us=0
+			part disk_change "" "$big" "no indirect requests" no-indirect daemon --indirect-segments=0 ;;
 		linux)
-			module_load xen-blkback
-			disk_change "$table" "$big" "no persistent grants" no-persistent module xen_blkback feature_persistent 0
-			disk_change "" "$big" "no indirect requests" no-indirect driver max_indirect_segments=0 ;;
+			part disk_change "$table" "$big" "no persistent grants" no-persistent module xen_blkback feature_persistent 0
+			part disk_change "" "$big" "no indirect requests" no-indirect driver max_indirect_segments=0 ;;
 		esac
-		disk_rings
+		part disk_ring 0 "1 page" ""
+		part disk_ring 2 "4 pages" pages-of-ring
 	done
 }
 
@@ -249,101 +262,90 @@ disk_change_tables()
 # disk_depths DEPTH...: the first rows, and what the depth does.
 disk_depths()
 {
-	local depth
+	local model=xen-pv depth
 
-	wants_row "$table" "depth 32" "${@/#/depth }" || wanted "$big" "depth 8" || return 0
-	disk_attach $back_end
+	act disk_back_end || return
+	act disk_attach || return
 	disk_row "$table" "depth 32" randread 4096 32 "" ""
 	for depth in "$@"; do
 		disk_row "$table" "depth $depth" randread 4096 $depth "depth" ""
 	done
 	disk_row "$big" "depth 8" randread 131072 8 "" ""
-	disk_detach
 }
 
-# Debian's blkfront takes one page of ring unless it is told otherwise; both back ends offer 16.
-disk_rings()
+# disk_ring ORDER LABEL CHANGED: Debian's blkfront takes one page of ring unless it is told
+# otherwise; both back ends offer 16.
+disk_ring()
 {
-	local order label
+	local model=xen-pv
 
-	for order in 0 2; do
-		label="$((1 << order)) page$([ $order = 0 ] || echo s)"
-		wanted "$ring" "$label" || continue
-		guest_driver xen-blkfront max_ring_page_order=$order
-		disk_attach $back_end
-		disk_row "$ring" "$label" randread 4096 128 "$([ $order = 0 ] || echo pages-of-ring)" ""
-		disk_detach
-	done
-	guest_driver xen-blkfront
+	act disk_back_end || return
+	act guest_driver xen-blkfront max_ring_page_order=$1 || return
+	act disk_attach || return
+	disk_row "$ring" "$2" randread 4096 128 "$3" ""
 }
 
 # disk_change TABLE BIG LABEL CHANGED HOW ARGUMENT...: a row of either table with
 # something else; HOW: daemon OPTION, module MODULE PARAMETER VALUE, driver PARAMETER=VALUE.
 disk_change()
 {
-	local small=$1 large=$2 label=$3 changed=$4 how=$5
+	local small=$1 large=$2 label=$3 changed=$4 how=$5 model=xen-pv blkback_options=
 	shift 5
 
-	{ [ -n "$small" ] && wanted "$small" "$label"; } || { [ -n "$large" ] && wanted "$large" "$label"; } || return 0
+	act disk_back_end || return
 	case $how in
 	daemon) blkback_options=$1 ;;
-	module) module_option "$@" ;;
-	driver) guest_driver xen-blkfront "$@" ;;
+	module) act module_option "$@" || return ;;
+	driver) act guest_driver xen-blkfront "$@" || return ;;
 	esac
-	disk_attach $back_end
+	act disk_attach || return
 	[ -z "$small" ] || disk_row "$small" "$label" randread 4096 32 "$changed" ""
 	[ -z "$large" ] || disk_row "$large" "$label" randread 131072 8 "$changed" ""
-	disk_detach
-	blkback_options=
-	module_options_restore
-	[ "$how" != driver ] || guest_driver xen-blkfront
 }
-
-disk_queue_table() { disk_table "queues: 4 KiB random read, 2 CPUs, depth 16 each"; }
 
 # In a guest with two CPUs, each with a program of its own: one queue, and two.
 disk_queues()
 {
-	local table label nr
+	local back_end
 
-	model=xen-pv fio_jobs=2
 	for back_end in paravane linux; do
-		table=$(disk_queue_table)
-		has_disk_back_end || continue
-		for nr in 1 2; do
-			label="$nr queue$([ $nr = 1 ] || echo s)"
-			wanted "$table" "$label" || continue
-			[ $back_end = paravane ] || { module_load xen-blkback; module_option xen_blkback max_queues $nr; }
-			guest_driver xen-blkfront max_queues=$nr
-			disk_attach $back_end
-			if [ "$(queues_of "$disk_fe")" = $nr ]; then
-				disk_row "$table" "$label" randread 4096 16 "$([ $nr = 1 ] || echo queues)" ""
-			else
-				warn "left out: $label: the disk on back end $back_end has $(queues_of "$disk_fe")"
-			fi
-			disk_detach
-			module_options_restore
-		done
+		part disk_queue 1 "1 queue" ""
+		part disk_queue 2 "2 queues" queues
 	done
-	fio_jobs=1
+}
+
+# disk_queue NUMBER LABEL CHANGED
+disk_queue()
+{
+	local model=xen-pv fio_jobs=2
+
+	act disk_back_end || return
+	[ $back_end = paravane ] || act module_option xen_blkback max_queues $1 || return
+	act guest_driver xen-blkfront max_queues=$1 || return
+	act disk_attach || return
+	act queues_are "$disk_fe" $1 || return
+	disk_row "$(disk_table "queues: 4 KiB random read, 2 CPUs, depth 16 each")" "$2" randread 4096 16 "$3" ""
 }
 
 # Dom0 on the guest's own CPU, and beside it.
 disk_cores()
 {
-	local table cpu label
+	local back_end
 
-	model=xen-pv
 	for back_end in paravane linux; do
-		table=$(disk_table "where the back end runs: 4 KiB random read, depth 32")
-		has_disk_back_end && wants_row "$table" "same CPU" "own CPU" || continue
-		disk_attach $back_end
-		for cpu in 0 1; do
-			label=$([ $cpu = 0 ] && echo "same CPU" || echo "own CPU")
-			cores_bind 0 $cpu
-			disk_row "$table" "$label" randread 4096 32 "$([ $cpu = 0 ] || echo own-cpu)" ""
-		done
-		cores_restore
-		disk_detach
+		part disk_core 0 "same CPU" ""
+		part disk_core 1 "own CPU" own-cpu
 	done
+}
+
+# disk_core CPU LABEL CHANGED
+disk_core()
+{
+	local model=xen-pv
+
+	act two_cpus || return
+	act disk_back_end || return
+	act disk_attach || return
+	act cores_bind 0 $1 || return
+	disk_row "$(disk_table "where the back end runs: 4 KiB random read, depth 32")" "$2" randread 4096 32 "$3" ""
 }

@@ -29,12 +29,17 @@ guest_create()
 		esac
 		printf '%s\n' "$@"
 	} >"$work/guest.cfg"
+	ran "xl create, with $(paste -s -d ';' "$work/guest.cfg" | sed 's/;/; /g')"
+	rm -f "$work/silent"
 	guest_begun=yes		# xl may be interrupted before it has said a number
 	xl create -q "$work/guest.cfg" >"$work/xl.log" 2>&1 ||
-		fail "xl create failed: $(tail -n 3 "$work/xl.log")"
-	guest_domid=$(xl domid "$guest_name") || fail "the guest ended at once; see xl dmesg"
+		because "xl create failed: $(tail -n 3 "$work/xl.log")" || return
+	guest_domid=$(xl domid "$guest_name") || because "the guest ended at once; see xl dmesg" || return
 	console_open
 }
+
+# Is there one that does what it is told?
+guest_answers() { [ -n "$guest_domid" ] && [ ! -e "$work/silent" ]; }
 
 # Not "unplug": this one guest is to see emulated and paravirtual devices alike. No
 # randomized addresses: two runs are to be the same.
@@ -53,13 +58,13 @@ console_open()
 		tty=$(xenstore-read "/local/domain/$guest_domid/console/tty" 2>/dev/null) && break
 		sleep 0.2
 	done
-	[ -n "$tty" ] || fail "the guest has no console: does xenconsoled run?"
+	[ -n "$tty" ] || because "the guest has no console: does xenconsoled run?" || return
 	exec {console}<>"$tty"
 	stty raw -echo <&"$console"
 	guest_number=0
 	console_await 0 >/dev/null && return 0
-	warn "the guest did not boot within $patience_s s: xl console $guest_name, xl dmesg"
-	return 1
+	rm -f "$work/silent"
+	because "the guest did not boot within $patience_s s: xl dmesg may say why"
 }
 
 # console_await NUMBER: prints the output of that command, returns its status. Sleeps in
@@ -75,6 +80,7 @@ console_await()
 		"@$1= "*) return "${line#*= }" ;;
 		esac
 	done
+	: >"$work/silent"	# often a process of its own: this is known to all
 	return 124
 }
 
@@ -94,15 +100,31 @@ guest_run()
 	guest_answer
 }
 
-# guest_driver MODULE [PARAMETER=VALUE...]: loads it anew; no device of its is there.
+# guest_driver MODULE [PARAMETER=VALUE...]: loads it anew; no device of its is there. Until
+# guest_driver_restore.
+guest_driver_is=
 guest_driver()
 {
+	guest_driver_is=$1
 	guest_run "rmmod ${1//-/_}; modprobe $*" >"$work/failed" ||
-		fail "the guest does not load $*: $(tail -n 1 "$work/failed")"
+		because "the guest does not load $*: $(tail -n 1 "$work/failed")"
 }
 
-# queues_of FRONTEND: how many were agreed.
-queues_of() { xenstore-read "$1/multi-queue-num-queues" 2>/dev/null || echo 1; }
+guest_driver_restore()
+{
+	[ -n "$guest_driver_is" ] || return 0
+	! guest_answers || guest_driver "$guest_driver_is" || warn "$reason"
+	guest_driver_is=
+}
+
+# queues_are FRONTEND NUMBER: so many were agreed.
+queues_are()
+{
+	local nr
+
+	nr=$(xenstore-read "$1/multi-queue-num-queues" 2>/dev/null || echo 1)
+	[ "$nr" = "$2" ] || absent "back end $back_end and the guest have agreed on $nr of $2 queues"
+}
 
 guest_destroy()
 {
@@ -123,7 +145,7 @@ cores_bind()
 	[ ${#affinity[@]} -gt 0 ] ||
 		mapfile -t affinity < <(xl vcpu-list 0 | awk 'NR > 1 { print $3, $(NF - 2), $NF }')
 	xl vcpu-pin 0 all "$1" && xl vcpu-pin "$guest_domid" all "$2" ||
-		fail "virtual CPUs cannot be bound to CPUs $1 and $2"
+		because "virtual CPUs cannot be bound to CPUs $1 and $2"
 }
 
 cores_restore()
@@ -178,6 +200,29 @@ device_detach()
 	xenstore-write "$1/online" 0 "$1/state" 5 2>/dev/null
 	device_await "$1" "$2" 6 || warn "a device did not close: $1"
 	devices_forget
+}
+
+# A guest that is silent does not close anything: it goes.
+device_give_back()
+{
+	[ ${#attached[@]} -gt 0 ] || return 0
+	if guest_answers; then
+		device_detach "${attached[0]}" "${attached[1]}"
+	else
+		guest_destroy
+		devices_forget
+	fi
+}
+
+# others_devices KIND: the domains, other than the guest, that have any of dom0.
+others_devices()
+{
+	local domain
+
+	for domain in $(xenstore-list "/local/domain/0/backend/$1" 2>/dev/null); do
+		[ "$domain" = "$guest_domid" ] ||
+			[ -z "$(xenstore-list "/local/domain/0/backend/$1/$domain" 2>/dev/null)" ] || echo "$domain"
+	done
 }
 
 # What has been attached leaves no nodes, nor the back end's directory for the guest. The

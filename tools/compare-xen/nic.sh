@@ -12,9 +12,13 @@ declare -A driver_of=([e1000]=e1000 [rtl8139]=8139cp [xen-pv]=vif)
 # An operation of a TCP row is so much payload: one segment at the usual MTU, whether or not
 # it crosses as a frame of its own.
 segment_bytes=1448
-iperf_streams=1 netback_options=
+iperf_streams=1 netback_options= nic_be= nic_fe=
 # So many one after another are counted together (count.sh).
 streams=4
+
+# A reason why there are none is kept for the parts that want them.
+no_taps=
+has_taps() { no_taps=; module_load tun || { no_taps=$reason; return 1; }; }
 
 emulated_nics()
 {
@@ -27,49 +31,58 @@ emulated_nics()
 bridge_make()
 {
 	[ -z "$bridge_is_there" ] || return 0
-	module_load bridge
-	ip link add $bridge type bridge || fail "cannot make the bridge $bridge"
+	module_load bridge || return
+	ip link add $bridge type bridge || because "the bridge $bridge cannot be made" || return
 	bridge_is_there=yes
 	ip address add $host_address/24 dev $bridge
 	ip link set $bridge up
 	daemon_kept iperf3 -s -B $host_address -p 5177
 }
 
-# The guest's interface by its driver, with an address; prints its name.
+# The guest's interface by its driver, with an address. Sets nic.
+nic=
 nic_setup()
 {
-	guest_run "for i in /sys/class/net/*; do
+	local said
+
+	said=$(guest_run "for i in /sys/class/net/*; do
 			case \$(readlink -f \$i/device/driver) in */${driver_of[$model]}) nic=\${i##*/} ;; esac
 		done
 		[ -n \"\$nic\" ] || { echo no interface; exit 1; }
 		ip addr flush dev \$nic; ip addr add $guest_address/24 dev \$nic && ip link set \$nic up &&
 		for i in \$(seq 200); do ping -c 1 -W 2 $host_address >/dev/null 2>&1 && { echo \$nic; exit 0; }; sleep 0.1; done
-		echo no answer from dom0; ip addr; exit 1"
+		echo no answer from dom0; ip addr; exit 1") ||
+		because "the card does not work in the guest: $said" || return
+	nic=$said
 }
 
-# nic_attach BACK_END: as vif 0, a port of the bridge.
+# nic_attach: on $back_end, as vif 0, a port of the bridge.
 nic_attach()
 {
 	nic_be=/local/domain/0/backend/vif/$guest_domid/0
 	nic_fe=/local/domain/$guest_domid/device/vif/0
 	back_end_pids=
-	case $1 in
-	linux)	module_load xen-netback ;;
-	paravane) module_load tun
-		daemon paravane-netback --rundir="$work/run" $netback_options
-		paravane bridge uplink add pvcmp pvcmp-up bridge=$bridge >/dev/null ||
-			fail "paravane-netback takes no uplink" ;;
-	esac
+	[ $back_end != paravane ] || netback_begin || return
 	device_attach "$nic_be" "$nic_fe" type=vif handle=0 mac=00:16:3e:77:00:03 bridge=pvcmp script=/bin/true \
 		hotplug-status="" front:mac=00:16:3e:77:00:03 front:handle=0
-	case $1 in
-	linux)	nic_join "vif$guest_domid.0" ;;
-	esac
+	[ $back_end = paravane ] || nic_join "vif$guest_domid.0" || return
 	xenstore-write "$nic_be/hotplug-status" connected
 	device_await "$nic_be" "$nic_fe" 4 ||
-		fail "the interface on back end $1 did not connect: states $(state_of "$nic_be"), $(state_of "$nic_fe")"
-	[ "$1" != paravane ] || nic_join pvcmp-up
-	[ "$1" != paravane ] || back_end_pids=$(pgrep -P "$daemon_pid" | tr '\n' ' ')
+		because "the interface on back end $back_end did not connect: states $(state_of "$nic_be"), $(state_of "$nic_fe")" ||
+		return
+	[ $back_end = paravane ] || return 0
+	nic_join pvcmp-up || return
+	back_end_pids=$(pgrep -P "$daemon_pid" | tr '\n' ' ')
+	return 0
+}
+
+switch_is_there=
+netback_begin()
+{
+	daemon paravane-netback --rundir="$work/run" $netback_options || return
+	switch_is_there=yes
+	paravane bridge uplink add pvcmp pvcmp-up bridge=$bridge >/dev/null ||
+		because "paravane-netback takes no uplink"
 }
 
 # nic_join DEVICE: it appears soon.
@@ -78,18 +91,23 @@ nic_join()
 	local deadline=$((SECONDS + patience_s))
 
 	until [ -e "/sys/class/net/$1" ]; do
-		[ "$SECONDS" -lt "$deadline" ] || fail "there is no interface $1"
+		[ "$SECONDS" -lt "$deadline" ] || because "there is no interface $1" || return
 		sleep 0.2
 	done
-	ip link set "$1" master $bridge up || fail "$1 does not go into the bridge"
+	ip link set "$1" master $bridge up || because "$1 does not go into the bridge"
 }
 
-nic_detach()
+# Before the device goes, and its daemon.
+nic_give_back()
 {
-	guest_run "ip link set $nic down" >/dev/null
-	device_detach "$nic_be" "$nic_fe"
-	[ "$back_end" != paravane ] || paravane bridge reset pvcmp >/dev/null 2>&1
-	daemons_stop
+	if [ -n "$nic" ] && guest_answers; then
+		guest_run "ip addr flush dev $nic; ip link set $nic down" >/dev/null
+	fi
+	nic=
+	[ -n "$switch_is_there" ] || return 0
+	device_give_back
+	paravane bridge reset pvcmp >/dev/null 2>&1
+	switch_is_there=
 }
 
 # What crosses is seen by the bridge, by its port's whole packets less their headers:
@@ -155,30 +173,32 @@ nic_window()
 
 	before=$(bridge_operations "$2")
 	interrupts_before=$(nic_interrupts)
-	counted_window "$@"
+	counted_window "$@" || return
 	after=$(bridge_operations "$2")
 	interrupts_after=$(nic_interrupts)
 	total_add irqs $((interrupts_after - interrupts_before)) irq_ops $((after - before))
 }
 
-# nic_stream OPERATION MS: one of the streams that are counted together; fails when nothing
-# of it crosses the bridge.
+# nic_stream OPERATION MS: one of the streams that are counted together.
 nic_stream()
 {
-	local operations=${operations_of[$1]} said
+	local said status=0
 
-	load_begin "$1"
+	load_begin "$1" || because "the guest does not start it" || return
 	sleep 0.5
-	window_once "$2" "$operations"
-	if [ "$(awk '{ print ($4 < 1) }' <<<"$figures")" = 1 ]; then
-		said=$(load_end)
-		warn "left out: nothing of it crosses the bridge: $said"
-		return 1
-	fi
-	nic_window "$2" "$operations"
-	traced_window $(($2 * 3 / 2)) "$operations"
-	load_end >/dev/null
-	return 0
+	nic_windows "$2" "${operations_of[$1]}" || status=$?
+	! guest_answers || said=$(load_end)
+	[ $status = 0 ] || reason="$reason${said:+: $said}"
+	return $status
+}
+
+# nic_windows MS OPERATIONS: fails when nothing of it crosses the bridge.
+nic_windows()
+{
+	window_once "$@" || return
+	[ "$(awk '{ print ($4 < 1) }' <<<"$figures")" = 0 ] || absent "nothing of it crosses the bridge" || return
+	nic_window "$@" || return
+	traced_window $(($1 * 3 / 2)) "$2"
 }
 
 # ping_times: "MEAN_US P50_US P99_US" of 1000.
@@ -205,15 +225,16 @@ nic_copies()
 }
 
 # nic_row TABLE LABEL OPERATION CHANGED NOT_EQUAL
-nic_row()
+nic_row() { measurement "$1" "$2" nic_measure "$@"; }
+
+# The same, measured and emitted.
+nic_measure()
 {
 	local i ops wall_ns counts times
 
-	wanted "$1" "$2" || return 0
-	progress "$1: $2"
-	[ "$3" != ping ] || times=($(ping_times)) || fail "ping: ${times[*]}"
+	[ "$3" != ping ] || times=($(ping_times)) || because "ping: ${times[*]}" || return
 	total=()
-	for ((i = 0; i < streams; i++)); do nic_stream "$3" "$(window_ms "$3")" || return 0; done
+	for ((i = 0; i < streams; i++)); do nic_stream "$3" "$(window_ms "$3")" || return; done
 	ops=${total[ops]} wall_ns=${total[wall_ns]}
 	if [ "$3" = ping ]; then
 		counts="frame_bytes=98 $(awk -v mean="${times[0]}" -v p50="${times[1]}" -v p99="${times[2]}" 'BEGIN {
@@ -229,13 +250,13 @@ nic_row()
 		$(for field in $trace_fields; do echo "$field=$(total_of $field traced_ops)"; done)
 }
 
-# nic_offloads SETTINGS LABEL: by ethtool, in the guest.
+# nic_offloads SETTINGS: by ethtool, in the guest.
 nic_offloads()
 {
 	local answer
 
 	answer=$(guest_run "ethtool -K $nic $1 2>&1") ||
-		{ warn "left out: $2 with $1: ethtool says: $(tail -n 1 <<<"$answer")"; return 1; }
+		absent "ethtool does not set \"$1\": $(tail -n 1 <<<"$answer")"
 }
 
 # nic_rows LABEL NOT_EQUAL: the tables, for the interface that is there.
@@ -244,132 +265,140 @@ nic_rows()
 	nic_row "TCP, guest to dom0" "$1" send "" "$2"
 	nic_row "TCP, dom0 to guest" "$1" receive "" "$2"
 	nic_row "ping" "$1" ping "" "$2"
-	nic_offloads "tso off gso off gro off" "$1" &&
-		nic_row "TCP, guest to dom0, no segmentation offload" "$1" send "tso, gso, gro off" "$2" &&
-		nic_offloads "sg off tx off" "$1" &&
-		nic_row "TCP, guest to dom0, no offload" "$1" send "tso, gso, gro, sg, checksums off" "$2"
+	act nic_offloads "tso off gso off gro off" || return
+	nic_row "TCP, guest to dom0, no segmentation offload" "$1" send "tso, gso, gro off" "$2"
+	act nic_offloads "sg off tx off" || return
+	nic_row "TCP, guest to dom0, no offload" "$1" send "tso, gso, gro, sg, checksums off" "$2"
 }
 
 emulated_nic_rows()
 {
-	local label
+	local model
 
-	back_end="device model" back_end_pids=$(device_model_pid)
-	for model in e1000 rtl8139; do
-		label="HVM, $model"
-		wants_any "$label" || continue
-		bridge_make
-		nic_join "pvcmp-$model"
-		nic=$(nic_setup) || fail "$model: $nic"
-		nic_rows "$label" ""
-		guest_run "ip addr flush dev $nic; ip link set $nic down" >/dev/null
-	done
+	for model in e1000 rtl8139; do part emulated_nic; done
+}
+
+emulated_nic()
+{
+	local back_end="device model" back_end_pids
+
+	[ -z "$no_taps" ] || absent "$no_taps" || return
+	back_end_pids=$(act device_model_pid)
+	act bridge_make || return
+	act nic_join "pvcmp-$model" || return
+	act nic_setup || return
+	nic_rows "HVM, $model" ""
 }
 
 # pv_nic_rows GUEST: Paravane's first: the kernel's takes every interface once it is there.
 pv_nic_rows()
 {
-	model=xen-pv
-	for back_end in paravane linux; do
-		wants_any "$1, PV card, $back_end" || continue
-		has_nic_back_end || continue
-		bridge_make
-		nic_attach $back_end
-		nic=$(nic_setup) || fail "PV card on $back_end: $nic"
-		nic_rows "$1, PV card, $back_end" ""
-		nic_detach
-		[ $back_end != linux ] || module_unload xen-netback
-	done
+	local back_end
+
+	for back_end in paravane linux; do part pv_nic "$1, PV card, $back_end"; done
+}
+
+# pv_nic LABEL
+pv_nic()
+{
+	local model=xen-pv
+
+	act nic_back_end || return
+	act nic_begin || return
+	nic_rows "$1" ""
+}
+
+nic_begin() { bridge_make && nic_attach && nic_setup; }
+
+# It can be used, until give_back.
+nic_back_end()
+{
+	case $back_end in
+	paravane) command -v paravane-netback >/dev/null || absent "there is no paravane-netback" || return
+		! pgrep -f '[p]aravane-netback' >/dev/null || absent "a paravane-netback runs already" || return
+		[ ! -d /sys/module/xen_netback ] ||
+			absent "the kernel's xen-netback is loaded and takes every interface" || return
+		module_load tun ;;
+	linux)	module_load xen-netback ;;
+	esac
 }
 
 # One thing changed at a time. What offloads are worth is told by the tables of all cards.
 nic_changes()
 {
-	local table label
+	local back_end table
 
-	model=xen-pv
 	for back_end in paravane linux; do
 		table=$(nic_table "one thing changed at a time: TCP, guest to dom0")
-		label="no polling"
-		[ $back_end = paravane ] || label="one event channel"
-		has_nic_back_end && wants_row "$table" "as it comes" "$label" || continue
-		nic_change "as it comes" ""
+		part nic_change "as it comes" ""
 		case $back_end in
-		paravane) netback_options=--poll-us=0
-			nic_change "$label" no-polling
-			netback_options= ;;
-		linux)	module_load xen-netback
-			module_option xen_netback separate_tx_rx_irq 0
-			nic_change "$label" one-event-channel
-			module_options_restore
-			module_unload xen-netback ;;
+		paravane) part nic_change "no polling" no-polling daemon --poll-us=0 ;;
+		linux)	part nic_change "one event channel" one-event-channel module separate_tx_rx_irq 0 ;;
 		esac
 	done
 }
 
-# nic_change LABEL CHANGED: a row of $table.
+# nic_change LABEL CHANGED [HOW ARGUMENT...]: a row of $table; HOW: daemon OPTION, module
+# PARAMETER VALUE.
 nic_change()
 {
-	wanted "$table" "$1" || return 0
-	bridge_make
-	nic_attach $back_end
-	nic=$(nic_setup) || fail "PV card on $back_end: $nic"
-	if [ "$2" = queues ] && [ "$(queues_of "$nic_fe")" != 2 ]; then
-		warn "left out: $1: the interface on back end $back_end has $(queues_of "$nic_fe")"
-	else
-		nic_row "$table" "$1" send "$2" ""
-	fi
-	nic_detach
+	local label=$1 changed=$2 model=xen-pv netback_options=
+	shift 2
+
+	act nic_back_end || return
+	case ${1:-} in
+	daemon) netback_options=$2 ;;
+	module) act module_option xen_netback "$2" "$3" || return ;;
+	esac
+	act nic_begin || return
+	nic_row "$table" "$label" send "$changed" ""
 }
 
 # nic_table WHAT: a table that is one back end's.
 nic_table() { echo "PV card$([ $back_end = paravane ] || echo ", netback"), $1"; }
 
-nic_queue_table() { nic_table "queues: TCP, guest to dom0, 2 CPUs, 2 streams"; }
-
 # In a guest with two CPUs: one queue, and two.
 nic_queues()
 {
-	local table nr
+	local back_end
 
-	model=xen-pv iperf_streams=2
 	for back_end in paravane linux; do
-		table=$(nic_queue_table)
-		has_nic_back_end || continue
-		for nr in 1 2; do
-			[ $back_end = paravane ] || { module_load xen-netback; module_option xen_netback max_queues $nr; }
-			netback_options=--max-queues=$nr
-			nic_change "$nr queue$([ $nr = 1 ] || echo s)" "$([ $nr = 1 ] || echo queues)"
-			module_options_restore
-		done
-		[ $back_end != linux ] || module_unload xen-netback
+		part nic_queue 1 "1 queue" ""
+		part nic_queue 2 "2 queues" queues
 	done
-	iperf_streams=1 netback_options=
+}
+
+# nic_queue NUMBER LABEL CHANGED
+nic_queue()
+{
+	local model=xen-pv iperf_streams=2 netback_options=--max-queues=$1
+
+	act nic_back_end || return
+	[ $back_end = paravane ] || act module_option xen_netback max_queues $1 || return
+	act nic_begin || return
+	act queues_are "$nic_fe" $1 || return
+	nic_row "$(nic_table "queues: TCP, guest to dom0, 2 CPUs, 2 streams")" "$2" send "$3" ""
 }
 
 # Dom0 on the guest's own CPU, and beside it.
 nic_cores()
 {
-	local table
+	local back_end
 
-	model=xen-pv
 	for back_end in paravane linux; do
-		table=$(nic_table "where the back end runs: TCP, guest to dom0")
-		has_nic_back_end || continue
-		cores_bind 0 0
-		nic_change "same CPU" ""
-		cores_bind 0 1
-		nic_change "own CPU" own-cpu
-		cores_restore
-		[ $back_end != linux ] || module_unload xen-netback
+		part nic_core 0 "same CPU" ""
+		part nic_core 1 "own CPU" own-cpu
 	done
 }
 
-has_nic_back_end()
+# nic_core CPU LABEL CHANGED
+nic_core()
 {
-	[ $back_end = paravane ] || return 0
-	command -v paravane-netback >/dev/null || { warn "paravane-netback is not there: left out"; return 1; }
-	! pgrep -f '[p]aravane-netback' >/dev/null ||
-		{ warn "a paravane-netback runs already: Paravane's cards are left out"; return 1; }
-	[ ! -d /sys/module/xen_netback ] || { warn "the kernel's xen-netback is loaded and takes every interface: Paravane's is left out"; return 1; }
+	local model=xen-pv
+
+	act two_cpus || return
+	act nic_back_end || return
+	act cores_bind 0 $1 || return
+	act nic_begin || return
+	nic_row "$(nic_table "where the back end runs: TCP, guest to dom0")" "$2" send "$3" ""
 }

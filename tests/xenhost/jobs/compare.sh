@@ -28,4 +28,4 @@ mapfile -t options <<<"$COMPARE"
 [ -n "$COMPARE" ] || options=()
 "$XH_BUILD/tools/compare-xen/compare-xen" --kernel $xh_boot/vmlinuz --pv-kernel $xh_boot/vmlinux \
 	--ramdisk $xh_boot/guest.cpio --memory 400 --patience 60000 "${options[@]}" >"$XH_RESULTS/records"
-say "$(($(wc -l <"$XH_RESULTS/records") - 1)) measurements"
+say "$(grep -c ^table= "$XH_RESULTS/records") measurements"

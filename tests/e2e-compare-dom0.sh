@@ -1,0 +1,218 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# tools/compare-xen in a dom0 that is none: Xen's programs, modules, guests and what they
+# answer are stand-ins. What it does when something is not there, is forbidden, belongs to
+# others or fails: which rows are left out, what is said of them, what is loaded and made,
+# what is left. That figures come of it is shown by the jobs compare and compare-smoke.
+set -u -o pipefail
+. "${srcdir:-$(dirname "$0")/..}/tests/lib.sh"
+
+if [ "${1:-}" != inside ]; then
+	unshare -rm true 2>/dev/null || skip "no user namespaces here"
+	exec unshare -rm "$BASH" "$0" inside
+fi
+here=$(cd "${srcdir:-$(dirname "$0")/..}/tools/compare-xen" && pwd) || exit 1
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+failures=0
+bad() { printf 'FAILED: %s\n' "$*"; failures=$((failures + 1)); }
+
+# Modules and drivers of this mount namespace.
+mount -t tmpfs none /sys/module && mount -t tmpfs none /sys/bus || skip "no mounts here"
+mkdir "$work/bin" "$work/compare" "$work/memory" "$work/store"
+cp "$here"/* "$work/compare/" 2>/dev/null
+# What the script asks of a guest, of its devices and of dom0's network is answered here.
+cat >>"$work/compare/nic.sh" <<'FAKES'
+sleep() { command sleep 0.01; }
+console_open() { [ ! -e "$fake/no-boot" ] || because "the guest did not boot"; }
+guest_answers() { [ -n "$guest_domid" ] && [ ! -e "$work/silent" ]; }
+guest_send() { guest_command=$1; }
+guest_answer() { guest_run "$guest_command"; }
+guest_run()
+{
+	echo "$1" >>"$fake/guest.log"
+	case $1 in
+	*fio*iodepth=32*) [ ! -e "$fake/fio-fails" ] || { echo "fio: no memory"; return 1; }
+		[ ! -e "$fake/silent" ] || { : >"$work/silent"; return 124; } ;;
+	*ethtool*) [ ! -e "$fake/no-ethtool" ] || { echo "not supported"; return 1; } ;;
+	esac
+	case $1 in
+	*fio*) echo "200 50 40 60 10" ;;
+	*1000*ping*|*"ping -c 1000"*) echo "90 80 120" ;;
+	*interfaces*) ;;
+	*driver*ping*) echo eth0 ;;
+	*/proc/interrupts*) echo 7 ;;
+	esac
+}
+device_await() { return 0; }
+queues_are() { return 0; }
+nic_join() { return 0; }
+bridge_operations() { echo 100; }
+qemu=$fake/bin/qemu
+FAKES
+cat >"$work/fake" <<'FAKE'
+#!/bin/bash
+fake=FAKE
+name=${0##*/}
+printf '%s\n' "$name $*" >>"$fake/log"
+driver_of() { case $1 in xen-blkback) echo vbd ;; xen-netback) echo vif ;; esac; }
+case $name in
+xl)	case $1 in
+	info)	printf '%-23s: %s\n' xen_version 4.17.7 nr_cpus "$(cat "$fake/cpus")" xen_caps "xen-3.0-x86_64 $(cat "$fake/caps")" ;;
+	domid)	[ -e "$fake/domain" ] || exit 1; echo 9 ;;
+	create)	[ ! -e "$fake/no-$(sed -n "s/^type='\(.*\)'/\1/p" "${@: -1}")" ] || { echo "xl: no domain"; exit 1; }
+		: >"$fake/domain" ;;
+	destroy) rm -f "$fake/domain" ;;
+	vcpu-list) echo Name; echo "Domain-0 0 0 0 r-- 1.0 all / all" ;;
+	esac ;;
+xenstore-list) ls "$fake/store/${1#/local/domain/0/backend/}" 2>/dev/null ;;
+xenstore-read) echo 4 ;;
+modprobe) [ ! -e "$fake/forbidden-$1" ] || { echo "modprobe: ERROR: Error running install command '/bin/false' for module $1" >&2; exit 1; }
+	mkdir -p "/sys/module/${1//-/_}/parameters"
+	for parameter in feature_persistent max_queues separate_tx_rx_irq; do echo 1 >"/sys/module/${1//-/_}/parameters/$parameter"; done
+	[ -z "$(driver_of "$1")" ] || mkdir -p "/sys/bus/xen-backend/drivers/$(driver_of "$1")" ;;
+rmmod)	rm -r "/sys/module/${1//-/_}"
+	[ -z "$(driver_of "$1")" ] || rmdir "/sys/bus/xen-backend/drivers/$(driver_of "$1")" ;;
+losetup) [ "$1" != -f ] || echo /dev/null ;;
+pgrep)	[ "$1" != -P ] || { echo 1; exit 0; }
+	[ -e "$fake/processes" ] && exec /bin/grep -E -- "${@: -1}" "$fake/processes"
+	exit 1 ;;
+paravane-blkback|paravane-netback|iperf3|qemu) case $* in *--version*) ;; *) exec sleep 300 ;; esac ;;
+domain-cpu) n=$(($(cat "$fake/clock" 2>/dev/null || echo 0) + 50000000)); echo $n >"$fake/clock"
+	printf '%s\n' "0 $n" "9 $n" "processes $n" "elapsed $n" "rx_bytes $n" "rx_packets 9" "tx_bytes $n" "tx_packets 9" ;;
+esac
+exit 0
+FAKE
+sed -i "s|FAKE|$work|" "$work/fake"
+sed -i "1a fake=$work" "$work/compare/nic.sh"
+chmod +x "$work/fake"
+for name in xl xenstore-{list,read,write,rm,chmod} modprobe rmmod losetup ip pgrep paravane paravane-{blk,net}back \
+	qemu iperf3 fio ethtool xentrace xenalyze busybox cpio depmod; do
+	ln -s ../fake "$work/bin/$name"
+done
+ln -sf ../fake "$work/compare/domain-cpu"
+# It asks for a dom0 in this way.
+printf '#!/bin/sh\ncase "$*" in *control_d*) exit 0 ;; esac\nexec /bin/grep "$@"\n' >"$work/bin/grep"
+chmod +x "$work/bin/grep"
+PATH=$work/bin:$PATH
+
+# host: as it is before each try.
+host()
+{
+	rm -rf "$work"/forbidden-* "$work"/no-* "$work"/store/* /sys/module/* /sys/bus/* "$work"/memory/*
+	mkdir -p /sys/bus/xen-backend/drivers
+	rm -f "$work"/{processes,fio-fails,silent,domain,log,guest.log}
+	echo 2 >"$work/cpus"
+	echo hvm-3.0-x86_64 >"$work/caps"
+}
+
+# compare STATUS OPTION...
+compare()
+{
+	local wanted=$1 status=0
+	shift
+
+	: >"$work/log"
+	timeout 600 "$work/compare/compare-xen" --kernel /dev/null --ramdisk /dev/null --no-trace --dir "$work/memory" \
+		--patience 2 "$@" >"$work/records" 2>"$work/err" || status=$?
+	[ $status = "$wanted" ] || bad "$what: status $status, not $wanted: $(tail -n 5 "$work/err")"
+	[ ! -e "$work/domain" ] || bad "$what: a guest is left"
+	[ -z "$(ls -A "$work/memory")" ] || bad "$what: files are left: $(ls -A "$work/memory")"
+	[ -z "$(jobs -p)" ] || bad "$what: processes are left"
+}
+rows() { grep -c "^table=.*${1:-}" "$work/records"; }
+notes() { sed -n 's/^note=//p' "$work/records"; }
+noted() { notes | grep -qE -- "$1" || bad "$what: no note: $1; but: $(notes) $(tail -n 3 "$work/err")"; }
+# did / didnt PATTERN: a program was run so
+did() { grep -qE -- "$1" "$work/log" || bad "$what: not done: $1"; }
+didnt() { ! grep -E -- "$1" "$work/log" || bad "$what: done"; }
+mkdir -p /sys/bus/xen-backend/drivers
+
+
+# What somebody set up as our documentation says: no back ends of the kernel's, with all else.
+what="forbidden modules"
+host
+touch "$work"/forbidden-xen-{blk,net}back
+compare 0
+[ "$(rows)" = 71 ] || bad "$what: $(rows) rows"
+[ "$(rows linux)" = 0 ] || bad "$what: rows of the kernel's"
+grep -q '^compare: 108 of 108, \|^compare: 10[0-9] of 108, ' "$work/err" || bad "$what: progress: $(tail -n 3 "$work/err")"
+noted "^Left out, because the kernel's module xen-blkback cannot be loaded \(modprobe: ERROR: .*/bin/false.*\): 4 KiB random read, depth 1: HVM, PV disk, linux, PV, PV disk, linux; 4 KiB random read, depth 32: .*; PV disk, xen-blkback, queues: .*: 1 queue, 2 queues$"
+noted "^Left out, because the kernel's module xen-netback cannot be loaded .*PV card, netback, queues"
+[ "$(notes | wc -l)" = 2 ] || bad "$what: notes: $(notes)"
+[ -z "$(find /sys/module -name "xen_*")" ] || bad "$what: modules are left"
+
+what="what nobody wants"
+host
+touch "$work"/forbidden-{loop,tun,bridge,xen-{blk,net}back}
+compare 0 --only "HVM, IDE"
+[ "$(rows)" = 4 ] && [ -z "$(notes)" ] || bad "$what: $(rows) rows, $(notes)"
+didnt '^modprobe|type=.?pv'
+[ "$(grep -c '^xl create' "$work/log")" = 1 ] || bad "$what: guests: $(grep '^xl create' "$work/log")"
+compare 2 --only nonsense
+didnt '^xl create'
+grep -q 'no name has "nonsense"' "$work/err" || bad "$what: $(cat "$work/err")"
+
+what="rows of the kernel's alone"
+compare 77 --only "disk, linux"
+grep -q 'nothing of it can be measured' "$work/err" || bad "$what: $(cat "$work/err")"
+
+# One row fails: fio has no memory for a depth of 32.
+what="fio fails"
+host
+: >"$work/fio-fails"
+compare 1 --disk --hvm --only IDE
+[ "$(rows)" = 2 ] || bad "$what: $(rows) rows"
+noted '^Failed, because fio failed in the guest: fio: no memory: 4 KiB random read, depth 32: HVM, IDE; 4 KiB random write, depth 32: HVM, IDE$'
+
+what="no HVM guest can be made"
+host
+: >"$work/no-hvm"
+compare 1 --disk --only "random write"
+[ "$(rows)" = 3 ] && [ "$(rows "HVM")" = 0 ] || bad "$what: $(rows) rows"
+noted '^Failed, because xl create failed: xl: no domain: 4 KiB random write, depth 32: HVM, IDE, .*HVM, PV disk, qdisk$'
+: >"$work/caps"
+compare 0 --disk --only "random write"
+noted '^Left out, because this host runs no HVM guests '
+
+what="a guest that goes silent"
+host
+: >"$work/silent"
+compare 1 --pv --disk --only "random read, depth"
+[ "$(rows)" = 1 ] || bad "$what: $(rows) rows"
+noted '^Failed, because the guest does not answer: .*4 KiB random read, depth 32: PV, PV disk, paravane.*PV, PV disk, qdisk'
+
+what="a setting that a card does not take"
+host
+: >"$work/no-ethtool"
+compare 0 --hvm --only "HVM, e1000"
+[ "$(rows)" = 3 ] || bad "$what: $(rows) rows"
+noted '^Left out, because ethtool does not set "tso off .*": not supported: TCP, guest to dom0, no segmentation offload: HVM, e1000; TCP, guest to dom0, no offload: HVM, e1000$'
+
+what="one CPU"
+host
+echo 1 >"$work/cpus"
+compare 77 --pv --disk --only queues
+echo 1 >"$work/cpus"
+compare 0 --pv --disk --only "32"
+noted '^Left out, because this host has one CPU: PV disk, where the back end runs.*: same CPU, own CPU; PV disk, xen-blkback, where'
+
+# Interrupted, wherever it is.
+what="interrupted"
+for moment in "starting a guest" "1 of" "5 of"; do
+	host
+	: >"$work/log"
+	setsid env --default-signal=INT,TERM "$work/compare/compare-xen" --kernel /dev/null --ramdisk /dev/null --no-trace \
+		--dir "$work/memory" --disk --pv >"$work/records" 2>"$work/err" &
+	pid=$!
+	wait_for 60 grep -q "^compare: $moment" "$work/err" || bad "$what: $(cat "$work/err")"
+	kill $pid
+	wait $pid
+	[ $? = 143 ] || bad "$what at $moment: no status that says so"
+	[ ! -e "$work/domain" ] && [ -z "$(find "$work/memory" /sys/bus/xen-backend/drivers -mindepth 1)" ] ||
+		bad "$what at $moment: left: $(find "$work/memory" /sys/bus -mindepth 1)"
+done
+[ "$failures" = 0 ] || exit 1
+say "what cannot be measured is named, and nothing is left"
