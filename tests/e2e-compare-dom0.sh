@@ -69,7 +69,8 @@ xl)	case $1 in
 	esac ;;
 xenstore-list) ls "$fake/store/${1#/local/domain/0/backend/}" 2>/dev/null ;;
 xenstore-read) echo 4 ;;
-modprobe) [ ! -e "$fake/forbidden-$1" ] || { echo "modprobe: ERROR: Error running install command '/bin/false' for module $1" >&2; exit 1; }
+modprobe) [ ! -e "$fake/quiet-$1" ] || exit 0
+	[ ! -e "$fake/forbidden-$1" ] || { echo "modprobe: ERROR: Error running install command '/bin/false' for module $1" >&2; exit 1; }
 	mkdir -p "/sys/module/${1//-/_}/parameters"
 	for parameter in feature_persistent max_queues separate_tx_rx_irq; do echo 1 >"/sys/module/${1//-/_}/parameters/$parameter"; done
 	[ -z "$(driver_of "$1")" ] || mkdir -p "/sys/bus/xen-backend/drivers/$(driver_of "$1")" ;;
@@ -101,7 +102,7 @@ PATH=$work/bin:$PATH
 # host: as it is before each try.
 host()
 {
-	rm -rf "$work"/forbidden-* "$work"/no-* "$work"/store/* /sys/module/* /sys/bus/* "$work"/memory/*
+	rm -rf "$work"/{forbidden,quiet}-* "$work"/no-* "$work"/store/* /sys/module/* /sys/bus/* "$work"/memory/*
 	mkdir -p /sys/bus/xen-backend/drivers
 	rm -f "$work"/{processes,fio-fails,silent,domain,log,guest.log}
 	echo 2 >"$work/cpus"
@@ -158,6 +159,56 @@ grep -q 'no name has "nonsense"' "$work/err" || bad "$what: $(cat "$work/err")"
 what="rows of the kernel's alone"
 compare 77 --only "disk, linux"
 grep -q 'nothing of it can be measured' "$work/err" || bad "$what: $(cat "$work/err")"
+
+# Other guests have devices on dom0: a back end that begins to serve would take them.
+what="others' disks"
+host
+mkdir -p "$work/store/vbd/5/51712"
+compare 0 --pv --disk --only "random write"
+[ "$(rows)" = 2 ] && [ "$(rows linux)" = 0 ] || bad "$what: $(rows) rows"
+didnt '^modprobe xen-blkback'
+noted '^Left out, because it would take devices of other guests \(backend/vbd of domain 5\): .*: PV, PV disk, linux$'
+mkdir -p /sys/bus/xen-backend/drivers/vbd /sys/module/xen_blkback/parameters
+compare 0 --pv --disk --only "random write"
+[ "$(rows)" = 3 ] && [ -z "$(notes)" ] || bad "$what, the kernel's already: $(rows) rows; $(notes)"
+didnt '^rmmod xen'
+host
+mkdir -p "$work"/store/vbd3/{5,7}/51712
+compare 0 --pv --disk --only "random write"
+[ "$(rows paravane)" = 0 ] && [ "$(rows linux)" = 1 ] || bad "$what, of kind vbd3: $(rows)"
+noted 'backend/vbd3 of domain 5, 7\): .*: PV, PV disk, paravane$'
+host
+mkdir -p "$work/store/vbd/9/51712" "$work/store/vbd/5"	# ours, and one that has none any more
+compare 0 --pv --disk --only "random write"
+[ "$(rows)" = 3 ] || bad "$what: $(notes)"
+
+what="others' cards"
+host
+mkdir -p "$work/store/vif/5/0"
+compare 77 --pv --nic --only "ping"
+didnt '^modprobe xen-netback|^paravane-netback'
+grep -q 'it would take devices of other guests (backend/vif of domain 5)' "$work/err" || bad "$what: $(cat "$work/err")"
+
+what="a daemon of somebody's"
+host
+echo "12 /usr/sbin/paravane-blkback --rundir=/run/paravane" >"$work/processes"
+compare 0 --pv --disk --only "random write"
+[ "$(rows paravane)" = 1 ] && [ "$(rows linux)" = 0 ] || bad "$what: $(rows) rows"
+didnt '^modprobe xen-blkback'
+noted '^Left out, because a paravane-blkback serves vbd, as '
+echo "12 /usr/sbin/paravane-blkback --kind vbd3 --rundir=/run/paravane" >"$work/processes"
+compare 0 --pv --disk --only "random write"
+[ "$(rows paravane)" = 0 ] && [ "$(rows linux)" = 1 ] || bad "$what, of kind vbd3: $(rows) rows"
+noted '^Left out, because a paravane-blkback serves vbd3 already: '
+echo "12 /usr/sbin/paravane-netback" >"$work/processes"
+compare 77 --pv --nic --only "ping"
+didnt '^modprobe xen-netback|^paravane-netback'
+
+what="a module that modprobe leaves out quietly"
+host
+: >"$work/quiet-xen-blkback"
+compare 0 --pv --disk --only "random write"
+noted '^Left out, because the kernel.s module xen-blkback does not come, though modprobe says so: '
 
 # One row fails: fio has no memory for a depth of 32.
 what="fio fails"

@@ -218,11 +218,25 @@ disk_back_end()
 {
 	case $back_end in
 	paravane) command -v paravane-blkback >/dev/null || absent "there is no paravane-blkback" || return
-		! pgrep -f '[p]aravane-blkback.*--kind[= ]vbd3' >/dev/null ||
-			absent "a paravane-blkback serves vbd3 already" ;;
-	linux)	module_load loop && module_load xen-blkback ;;
+		! blkback_serves vbd3 || absent "a paravane-blkback serves vbd3 already" || return
+		nobody_elses vbd3 ;;
+	linux)	! blkback_serves vbd || absent "a paravane-blkback serves vbd, as the kernel's would" || return
+		kernel_serves xen-blkback vbd && module_load loop ;;
 	qdisk)	[ -x "$qemu" ] || absent "there is no $qemu (Debian package qemu-system-xen)" ;;
 	esac
+}
+
+# blkback_serves KIND: somebody's daemon; vbd, unless it is told something else.
+blkback_serves()
+{
+	pgrep -af '[p]aravane-blkback' | awk -v kind="$1" '
+		{ serves = "vbd"
+		  for (i = 1; i <= NF; i++) {
+			if ($i ~ /^--kind=/) serves = substr($i, 8)
+			if ($i == "--kind") serves = $(i + 1)
+		  }
+		  found = found || serves == kind }
+		END { exit !found }'
 }
 
 # One thing changed at a time, in the PV guest, on Paravane's back end and on the kernel's:

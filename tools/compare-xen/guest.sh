@@ -214,15 +214,29 @@ device_give_back()
 	fi
 }
 
-# others_devices KIND: the domains, other than the guest, that have any of dom0.
-others_devices()
+# nobody_elses KIND: whoever begins to serve devices of that kind takes all there are, those
+# of other guests too. Two back ends of one disk damage it.
+nobody_elses()
 {
-	local domain
+	local domain others=
 
 	for domain in $(xenstore-list "/local/domain/0/backend/$1" 2>/dev/null); do
 		[ "$domain" = "$guest_domid" ] ||
-			[ -z "$(xenstore-list "/local/domain/0/backend/$1/$domain" 2>/dev/null)" ] || echo "$domain"
+			[ -z "$(xenstore-list "/local/domain/0/backend/$1/$domain" 2>/dev/null)" ] ||
+			others="$others${others:+, }$domain"
 	done
+	[ -z "$others" ] || absent "it would take devices of other guests (backend/$1 of domain $others)"
+}
+
+# The kernel's back end of a kind, until modules_give_back. One that was there has what it can
+# get; ours is to take nothing away.
+kernel_serves()
+{
+	[ ! -d "/sys/bus/xen-backend/drivers/$2" ] || return 0
+	nobody_elses "$2" || return
+	module_load "$1" || return
+	[ -d "/sys/bus/xen-backend/drivers/$2" ] ||
+		absent "the kernel's module $1 does not come, though modprobe says so"
 }
 
 # What has been attached leaves no nodes, nor the back end's directory for the guest. The

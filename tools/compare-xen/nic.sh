@@ -310,16 +310,17 @@ pv_nic()
 
 nic_begin() { bridge_make && nic_attach && nic_setup; }
 
-# It can be used, until give_back.
+# It can be used, until give_back. There is one kind of interface for both.
 nic_back_end()
 {
+	! pgrep -f '[p]aravane-netback' >/dev/null ||
+		absent "a paravane-netback runs already and takes every interface" || return
 	case $back_end in
 	paravane) command -v paravane-netback >/dev/null || absent "there is no paravane-netback" || return
-		! pgrep -f '[p]aravane-netback' >/dev/null || absent "a paravane-netback runs already" || return
-		[ ! -d /sys/module/xen_netback ] ||
+		[ ! -d /sys/bus/xen-backend/drivers/vif ] ||
 			absent "the kernel's xen-netback is loaded and takes every interface" || return
-		module_load tun ;;
-	linux)	module_load xen-netback ;;
+		nobody_elses vif && module_load tun ;;
+	linux)	kernel_serves xen-netback vif ;;
 	esac
 }
 
