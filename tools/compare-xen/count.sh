@@ -172,11 +172,22 @@ traced_once()
 	[ "$status" -eq 0 ] || because "a traced run failed in the guest"
 }
 
+# trace_pages: of each CPU's buffer. Xen takes them once, and keeps them until it ends: 16 MiB
+# of all CPUs together, 8 of one at most.
+trace_pages()
+{
+	local pages=$((4096 / host_cpus))
+
+	[ $pages -le 2048 ] || pages=2048
+	[ $pages -ge 64 ] || pages=64
+	echo $pages
+}
+
 # trace_start, and trace_end, which puts the counters of trace_fields into figures.
 trace_start()
 {
 	rm -f "$work/trace"
-	xentrace -D -e $trace_mask -S 2048 "$work/trace" >"$work/xentrace.log" 2>&1 &
+	xentrace -D -e $trace_mask -S "$(trace_pages)" "$work/trace" >"$work/xentrace.log" 2>&1 &
 	children+=("$!")
 	trace_begun && return 0
 	note "Exits and hypercalls were not counted from some measurement on: xentrace does not work: $(tail -n 1 "$work/xentrace.log")"
