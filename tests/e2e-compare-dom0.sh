@@ -147,6 +147,25 @@ noted "^Left out, because the kernel's module xen-netback cannot be loaded .*PV 
 [ "$(notes | wc -l)" = 2 ] || bad "$what: notes: $(notes)"
 [ -z "$(find /sys/module -name "xen_*")" ] || bad "$what: modules are left"
 
+# How rows of one table are not alike is in their last column.
+what="not equal"
+host
+compare 0 --nic --only "TCP, guest to dom0"
+# unequal TEXT TABLE LABEL
+unequal()
+{
+	[ "$(sed -n "s/^table=$2\tlabel=$3\t.*\tnot_equal=\([^\t]*\)\t.*/\1/p" "$work/records")" = "$1" ] ||
+		bad "$what: $3: $(grep "^table=$2.label=$3" "$work/records")"
+}
+tcp="TCP, guest to dom0"
+unequal "the device model cuts segments and computes checksums; each is a packet for dom0" "$tcp" "HVM, e1000"
+unequal "each segment is a packet for dom0" "$tcp, no offload" "HVM, rtl8139"
+unequal "a switch before dom0's bridge; looks for work for up to 50 us before it sleeps" "$tcp" "PV, PV card, paravane"
+unequal "segments that come together are checked and become one packet for dom0; looks for work for up to 50 us before it sleeps" \
+	"$tcp, no offload" "HVM, PV card, paravane"
+unequal "each segment is a packet for dom0" "$tcp, no segmentation offload" "PV, PV card, linux"
+unequal "" "$tcp" "PV, PV card, linux"
+
 what="what nobody wants"
 host
 touch "$work"/forbidden-{loop,tun,bridge,xen-{blk,net}back}

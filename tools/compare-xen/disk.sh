@@ -205,12 +205,21 @@ pv_disk_rows()
 # pv_disk LABEL
 pv_disk()
 {
-	local model=xen-pv note=
+	local model=xen-pv
 
-	[ $back_end != linux ] || note="a loop device between image and back end"
 	act disk_back_end || return
 	act disk_attach || return
-	disk_workload_rows "$1" "$note"
+	disk_workload_rows "$1" "$(disk_unequal)"
+}
+
+# How a paravirtual disk's way differs, besides being another.
+disk_unequal()
+{
+	case $back_end in
+	paravane) echo "looks at the ring for up to 50 us before it sleeps" ;;
+	linux)	echo "a loop device between image and back end, which sleeps at once" ;;
+	qdisk)	echo "looks at the ring for up to 32 us before it sleeps (QEMU's poll-max-ns)" ;;
+	esac
 }
 
 # It can be used, until give_back.
