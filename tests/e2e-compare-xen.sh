@@ -40,7 +40,7 @@ fake=$work/tests/xenhost
 line() { local IFS=$'\t'; echo "$*"; }
 records()
 {
-	line xen=4.17.7 "kernel=6.1 \"x\"" image_mib=64
+	line xen=4.17.7 "kernel=6.1 \"x\"" image_mib=64 "cpu=AMD EPYC" cpus=1 memory_mib=3000
 	line "table=T 1" "label=HVM, IDE" device=disk guest=hvm model=ide "back_end=device model" operation=read \
 		block_bytes=4096 depth=32 ops=100 ops_per_s=487.5 exits=3000 vcpu_cpu_ns=50000 latency_mean_ns=62944391 bytes_copied_per_byte=1
 	line "table=T 2" "label=HVM, IDE" device=disk guest=hvm model=ide operation=write ops=100 ops_per_s=488
@@ -56,6 +56,12 @@ import json, sys
 j = json.load(open(sys.argv[1]))
 assert j["where"] == "xenhost" and j["clock"] == "instructions" and j["image_mib"] == 64
 assert j["versions"]["xen"] == "4.17.7" and j["versions"]["kernel"] == '6.1 "x"'
+# The host's machine, not the one that emulates it.
+m = j["machine"]
+assert m["cpu"] == "AMD EPYC, emulated by QEMU" and m["cpus"] == 1 and m["memory_mib"] == 3000
+assert m["kernel"] == 'Linux 6.1 "x" (dom0)' and not m.get("load_average") and "cpu" not in j["versions"]
+own = next((l.split(": ", 1)[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "")
+assert any("emulated by QEMU" in n and own in n and "virtual" in n for n in j["notes"])
 a, b, c = j["results"]	# table by table
 assert a["exits"] == 3000 and a["ops_per_s"] == 487.5 and a["back_end"] == "device model"
 assert a["bytes_copied_per_byte"] == 1 and c["bytes_copied_per_byte"] is None

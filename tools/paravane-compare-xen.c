@@ -111,6 +111,43 @@ static void insert_record(json_t *results, json_t *record)
 	json_array_insert_new(results, at, record);
 }
 
+static bool is_emulated(const json_t *json)
+{
+	return !strcmp(json_string_value(json_object_get(json, "where")), "xenhost");
+}
+
+/* The machine is not the one that this runs on. */
+static void begin_emulated(json_t *json)
+{
+	json_t *machine = json_object_get(json, "machine");
+
+	json_array_append_new(json_object_get(json, "notes"), json_sprintf(
+		"The host is emulated by QEMU, instruction by instruction, on %s, which is in no "
+		"figure: times are virtual.", json_string_value(json_object_get(machine, "cpu"))));
+	json_object_set_new(json, "machine", json_pack("{s:s,s:s,s:s}",
+			    "cpu", "emulated by QEMU", "kernel", "not known",
+			    "hypervisor", "Xen on QEMU"));
+}
+
+/* What dom0 says of the host's processors and memory is truer than what its kernel sees. */
+static bool describe_machine(const char *key, const char *value, json_t *json)
+{
+	json_t *machine = json_object_get(json, "machine");
+	const char *const *kind = (const char *const[]){ "cpu", "cpus", "memory_mib", NULL };
+
+	if (!strcmp(key, "kernel") && is_emulated(json))
+		json_object_set_new(machine, key, json_sprintf("Linux %s (dom0)", value));
+	if (!is_among(key, kind))
+		return false;
+	if (strcmp(key, "cpu"))
+		json_object_set_new(machine, key, number_value(value));
+	else if (is_emulated(json))
+		json_object_set_new(machine, key, json_sprintf("%s, emulated by QEMU", value));
+	else
+		json_object_set_new(machine, key, json_string(value));
+	return true;
+}
+
 /* Versions are texts; the image's size is a member of its own. */
 static void read_machine(char *line, json_t *json)
 {
@@ -125,7 +162,7 @@ static void read_machine(char *line, json_t *json)
 		*value++ = 0;
 		if (!strcmp(word, "image_mib"))
 			json_object_set_new(json, word, number_value(value));
-		else
+		else if (!describe_machine(word, value, json))
 			json_object_set_new(versions, word, json_string(value));
 	}
 }
@@ -416,6 +453,8 @@ int compare_on_xen(const struct compare_xen_options *o, const char *command, jso
 	json = compare_begin(o->emulated ? "xenhost" : "xen",
 			     o->emulated ? "instructions" : "real", command);
 	json_object_set_new(json, "notes", notes(o));
+	if (o->emulated)
+		begin_emulated(json);
 	json_object_set_new(json, "rounds", json_integer(1));
 	status = (o->emulated ? on_emulated : on_this)(script, o, dir, &in, json);
 	remove_directory(dir, &in);
