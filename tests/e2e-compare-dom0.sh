@@ -166,6 +166,19 @@ unequal "segments that come together are checked and become one packet for dom0;
 unequal "each segment is a packet for dom0" "$tcp, no segmentation offload" "PV, PV card, linux"
 unequal "" "$tcp" "PV, PV card, linux"
 
+# What was run is there for who wants to know.
+what="commands"
+host
+compare 0 --pv --only "one thing changed at a time"
+ran() { grep -qE -- "^ran=$1" "$work/records" || bad "$what: no $1: $(grep ^ran= "$work/records")"; }
+ran "xl create, with name='paravane-compare'; memory=768; .*type='pv'"
+ran "paravane-blkback --kind=vbd3 --rundir=.* --poll-us=0"
+ran "iperf3 -s "
+ran "echo 0 >/sys/module/xen_blkback/parameters/feature_persistent"
+grep -q '^table=PV disk, one thing .*	command=fio --name=b --filename=/dev/xvda --rw=randread --bs=4096 --iodepth=1 --number_ios=' "$work/records" ||
+	bad "$what: no fio: $(head -n 2 "$work/records")"
+grep -q '^table=PV card, netback, one .*	command=iperf3 -c .* -P 1	' "$work/records" || bad "$what: no iperf3: $(tail -n 2 "$work/records")"
+
 what="what nobody wants"
 host
 touch "$work"/forbidden-{loop,tun,bridge,xen-{blk,net}back}

@@ -73,6 +73,13 @@ report --from busy.json --report busy
 says busy/index.html 'with a load of 7.5 on 2 CPUs'
 says busy/index.html 'ATA PIO: the moon was full'
 
+# By which commands it was made, where the data say so.
+grep -q 'What was run' page/index.html && fail "commands of nobody"
+changed kvm.json made.json 'c["commands"] = ["xl create, with <1>"]; r[3]["command"] = "fio --name=\"b\""'
+report --from made.json --report made
+says made/index.html '<li><code>xl create, with &lt;1&gt;</code></li>'
+says made/index.html ': Xen ring: <code>fio --name=&quot;b&quot;</code></li>'
+
 # ---- several runs, by another clock, with network interfaces
 changed kvm.json xen.json '
 c["where"], c["clock"], c["guest_is_interpreted"] = "xenhost", "instructions", None
@@ -119,7 +126,8 @@ for i, x in enumerate(r):
     spoil(x)
     x["not_equal"] = evil[i % len(evil)]
     x["table"] = "%d %s" % (i // 4, evil[i // 4 % len(evil)])
-c["notes"] = evil'
+c["notes"] = c["commands"] = evil
+for i, x in enumerate(r): x["command"] = evil[i % len(evil)]'
 report --from evil.json --report evil
 [ ! -e hacked ] || fail "a text was executed"
 grep -q '<script' evil/index.html && fail "a script got in"
@@ -149,6 +157,7 @@ refuse '"machine": expected an object' 'c["machine"] = []'
 refuse '"load_average" of machine: expected three numbers or null' 'c["machine"]["load_average"] = [1]' 
 refuse '"versions": expected an object of texts' 'c["versions"]["xen"] = 4.17'
 refuse '"notes": expected an array of texts' 'c["notes"] = "x"'
+refuse '"commands": expected an array of texts' 'c["commands"] = {"fio": 1}'
 refuse '"results": expected an array' 'c["results"] = []'
 refuse '"exits" of result 3: expected a number from 0 to 1e18, or null' 'r[2]["exits"] = "many"'
 refuse '"exits" of result 1: expected a number' 'r[0]["exits"] = -1'

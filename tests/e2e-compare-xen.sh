@@ -41,7 +41,8 @@ line() { local IFS=$'\t'; echo "$*"; }
 records()
 {
 	line xen=4.17.7 "kernel=6.1 \"x\"" image_mib=64 "cpu=AMD EPYC" cpus=1 memory_mib=3000
-	line "table=T 1" "label=HVM, IDE" device=disk guest=hvm model=ide "back_end=device model" operation=read \
+	line "ran=xl create, with name='x'; vif=[]"
+	line "table=T 1" "label=HVM, IDE" "command=fio --name=b" device=disk guest=hvm model=ide "back_end=device model" operation=read \
 		block_bytes=4096 depth=32 ops=100 ops_per_s=487.5 exits=3000 vcpu_cpu_ns=50000 latency_mean_ns=62944391 bytes_copied_per_byte=1
 	line "table=T 2" "label=HVM, IDE" device=disk guest=hvm model=ide operation=write ops=100 ops_per_s=488
 	line "table=T 1" "label=PV" device=disk guest=pv model=xen-pv back_end=paravane operation=read \
@@ -66,6 +67,7 @@ a, b, c = j["results"]	# table by table
 assert a["exits"] == 3000 and a["ops_per_s"] == 487.5 and a["back_end"] == "device model"
 assert a["bytes_copied_per_byte"] == 1 and c["bytes_copied_per_byte"] is None
 assert a["hypercalls"] is None and a["changed"] is None and b["not_equal"] == "a = b"
+assert j["commands"] == ["xl create, with name='x'; vif=[]"] and a["command"] == "fio --name=b" and b["command"] is None
 assert set(a) == set(b) and c["operation"] == "write"
 END
 grep -A 2 -xF -- 'COMPARE=--only' "$fake/arguments" | grep -qxF 'a "b" c' || bad "options: $(cat "$fake/arguments")"

@@ -32,7 +32,7 @@ static const struct field record_fields[] = {
 	RECORD(table, TEXT, true), RECORD(label, TEXT, true), RECORD(device, TEXT, true),
 	RECORD(model, TEXT, true), RECORD(operation, TEXT, true), RECORD(changed, TEXT, false),
 	RECORD(not_equal, TEXT, false), RECORD(guest, TEXT, false),
-	RECORD(back_end, TEXT, false), RECORD(block_bytes, NUMBER, false),
+	RECORD(back_end, TEXT, false), RECORD(command, TEXT, false), RECORD(block_bytes, NUMBER, false),
 	RECORD(frame_bytes, NUMBER, false), RECORD(depth, NUMBER, false),
 	RECORD(ops_per_s, NUMBER, true), RECORD(bytes_copied_per_byte, NUMBER, false),
 	RECORD(ops, NUMBER, false), RECORD(wall_ns, NUMBER, false),
@@ -143,15 +143,32 @@ static int take_machine(const struct place *at, struct comparison *c)
 	return status ? status : take_load(&p, machine, &c->load_average);
 }
 
-/* Of "versions", an object of texts, and "notes", an array of texts. */
+/* An array of texts; NULL: none. */
+static int take_list(const struct place *p, const char *key, const struct comparison *c,
+		     json_t **out)
+{
+	json_t *value;
+	size_t i;
+
+	*out = json_object_get(c->json, key);
+	if (json_is_null(*out))
+		*out = NULL;
+	if (*out && !json_is_array(*out))
+		return wrong(p, key, "an array of texts");
+	json_array_foreach(*out, i, value)
+		if (!json_is_string(value) || json_string_length(value) > TEXT_MAX)
+			return wrong(p, key, "an array of texts");
+	return STATUS_OK;
+}
+
+/* Of "versions", an object of texts, and of the arrays of texts. */
 static int take_texts(const struct place *p, struct comparison *c)
 {
 	const char *key;
 	json_t *value;
-	size_t i;
+	int status;
 
 	c->versions = json_object_get(c->json, "versions");
-	c->notes = json_object_get(c->json, "notes");
 	if (json_is_null(c->versions))
 		c->versions = NULL;
 	if (c->versions && !json_is_object(c->versions))
@@ -159,14 +176,8 @@ static int take_texts(const struct place *p, struct comparison *c)
 	json_object_foreach(c->versions, key, value)
 		if (!json_is_string(value) || json_string_length(value) > TEXT_MAX)
 			return wrong(p, "versions", "an object of texts");
-	if (json_is_null(c->notes))
-		c->notes = NULL;
-	if (c->notes && !json_is_array(c->notes))
-		return wrong(p, "notes", "an array of texts");
-	json_array_foreach(c->notes, i, value)
-		if (!json_is_string(value) || json_string_length(value) > TEXT_MAX)
-			return wrong(p, "notes", "an array of texts");
-	return STATUS_OK;
+	status = take_list(p, "notes", c, &c->notes);
+	return status ? status : take_list(p, "commands", c, &c->commands);
 }
 
 static bool one_of(const char *word, const char *const *words)

@@ -28,6 +28,7 @@ struct compare_record {
 	const char *changed;		/* the one thing that differs from the table's first */
 	const char *not_equal;		/* what differs besides, and could not be avoided */
 	const char *guest, *back_end;
+	const char *command;		/* that made the load */
 	double block_bytes, frame_bytes, depth, ops_per_s, bytes_copied_per_byte, ops, wall_ns;
 	double latency_mean_ns, latency_p50_ns, latency_p99_ns;
 	double exits, port_exits, mmio_exits, call_exits, hypercalls, halts;
@@ -44,7 +45,8 @@ struct comparison {
 	double cpus, memory_mib, load_average;
 	double image_mib, run_ms, rounds, guest_instruction_ns;
 	bool guest_is_interpreted;
-	json_t *versions, *notes;	/* text by name; texts; NULL: none */
+	json_t *versions;		/* text by name; NULL: none */
+	json_t *notes, *commands;	/* texts; NULL: none. What was run for all of it */
 	struct compare_record *records;
 	unsigned int nr;
 };

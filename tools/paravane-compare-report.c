@@ -150,13 +150,6 @@ static void put_title(FILE *f, const struct report *r)
 		"network");
 }
 
-static const char *place_of(const struct comparison *c)
-{
-	return !strcmp(c->where, "kvm") ? "a virtual machine of the tool's own, local Xen" :
-	       !strcmp(c->where, "xenhost") ? "real Xen under QEMU" :
-	       !strcmp(c->where, "xen") ? "a Xen host" : c->where;
-}
-
 /* "2026-11-21 17:35 UTC" of the form that we write, else as it is. */
 static const char *day_of(const struct comparison *c, char buf[32])
 {
@@ -175,7 +168,7 @@ static void put_subtitle(FILE *f, const struct report *r)
 			fputs("<br>\n", f);
 		if (r->nr_runs > 1)
 			fprintf(f, "[%c] ", 'A' + (int)i);
-		html_text(f, place_of(r->runs[i]));
+		html_text(f, compare_place(r->runs[i]));
 		fputs(", on ", f);
 		html_text(f, r->runs[i]->cpu);
 		if (counted(r->runs[i]->cpus))
@@ -474,55 +467,12 @@ static void put_unequal(FILE *f, const struct report *r)
 
 /* ---- the machine and the data ------------------------------------------------------------ */
 
-static void put_fact(FILE *f, const char *name, const char *text)
-{
-	if (!*text)
-		return;
-	fputs("<dt>", f);
-	html_text(f, name);
-	fputs("</dt><dd>", f);
-	html_text(f, text);
-	fputs("</dd>\n", f);
-}
-
-static void put_number(FILE *f, const char *name, double n, int digits, const char *unit)
-{
-	if (counted(n))
-		fprintf(f, "<dt>%s</dt><dd>%.*f%s</dd>\n", name, digits, n, unit);
-}
-
-static void put_run(FILE *f, const struct comparison *c)
-{
-	const char *name;
-	json_t *version;
-
-	fputs("<dl class=\"words\">\n", f);
-	put_fact(f, "command", c->command);
-	put_fact(f, "begun", c->started);
-	put_fact(f, "where", place_of(c));
-	put_fact(f, "clock", c->clock);
-	put_fact(f, "CPU", c->cpu);
-	put_number(f, "CPUs", c->cpus, 0, "");
-	put_number(f, "memory", c->memory_mib, 0, " MiB");
-	put_fact(f, "kernel", c->kernel);
-	put_fact(f, "hypervisor", *c->hypervisor ? c->hypervisor : "none seen");
-	put_fact(f, "frequency governor", *c->governor ? c->governor : "not known");
-	put_number(f, "load at the beginning", c->load_average, 2, "");
-	put_number(f, "image", c->image_mib, 0, " MiB");
-	put_number(f, "length of a measurement", c->run_ms, 0, " ms");
-	put_number(f, "rounds", c->rounds, 0, "");
-	put_number(f, "a guest's instruction", c->guest_instruction_ns, 3, " ns");
-	json_object_foreach(c->versions, name, version)
-		put_fact(f, name, json_string_value(version));
-	fputs("</dl>\n", f);
-}
-
 static void put_measured(FILE *f, const struct report *r)
 {
 	for (unsigned int i = 0; i < r->nr_runs; i++) {
 		if (r->nr_runs > 1)
 			fprintf(f, "<h3>[%c]</h3>\n", 'A' + (int)i);
-		put_run(f, r->runs[i]);
+		compare_put_run(f, r->runs[i]);
 	}
 }
 

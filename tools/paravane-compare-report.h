@@ -3,10 +3,10 @@
  * A report of one or more comparisons: one page of HTML that needs nothing else, and the
  * JSON beside it.
  *
- * Hides: in paravane-compare-report.c the page's parts and files, in -group.c which rows
- * belong together, in -pictures.c which pictures answer a reader's questions and what is
- * said under them. The page's frame and looks are tools/compare/report.html. Must not
- * know: who measured.
+ * Hides: in paravane-compare-report.c the page's parts and files, in -made.c what a run was
+ * made on and by, in -group.c which rows belong together, in -pictures.c which pictures
+ * answer a reader's questions and what is said under them. The page's frame and looks are
+ * tools/compare/report.html. Must not know: who measured.
  */
 #ifndef PV_PARAVANE_COMPARE_REPORT_H
 #define PV_PARAVANE_COMPARE_REPORT_H
@@ -56,6 +56,10 @@ void compare_free_groups(struct compare_group *groups, unsigned int nr);
 struct chart *compare_picture(const struct compare_group *g, enum picture_kind kind,
 			      const char *letter);
 
+/* Where a run was made, in words. */
+const char *compare_place(const struct comparison *c);
+/* On what and by which commands: parts of the page, in HTML. */
+void compare_put_run(FILE *f, const struct comparison *c);
 /* The one that others are measured by: the fastest emulated, else the slowest of all. */
 const struct compare_record *compare_reference(const struct compare_group *g);
 bool compare_is_emulated(const struct compare_record *r);

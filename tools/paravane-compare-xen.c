@@ -36,7 +36,7 @@ bool compare_is_dom0(void)
 
 static const char *const text_fields[] = {
 	"table", "label", "device", "guest", "model", "back_end", "operation", "changed",
-	"not_equal", NULL };
+	"not_equal", "command", NULL };
 static const char *const number_fields[] = {
 	"block_bytes", "frame_bytes", "depth", "ops", "ops_per_s", "mib_per_s", "mbit_per_s",
 	"wall_ns", "latency_mean_ns", "latency_p50_ns", "latency_p99_ns", "exits",
@@ -183,7 +183,8 @@ static int read_line(char *line, const char *file, json_t *json)
 	json_t *record;
 	int status;
 
-	if (read_text(line, "note", json_object_get(json, "notes")))
+	if (read_text(line, "note", json_object_get(json, "notes")) ||
+	    read_text(line, "ran", json_object_get(json, "commands")))
 		return STATUS_OK;
 	record = empty_record();
 	status = read_record(line, file, record);
@@ -198,6 +199,7 @@ int compare_xen_read(FILE *f, const char *file, json_t *json)
 	bool first = true;
 	int status = STATUS_OK;
 
+	json_object_set_new(json, "commands", json_array());
 	json_object_set_new(json, "results", json_array());
 	while (!status && getline(&line, &bytes, f) >= 0) {
 		line[strcspn(line, "\n")] = 0;

@@ -30,8 +30,8 @@ bool compare_is_dom0(void);
 int compare_on_xen(const struct compare_xen_options *o, const char *command, json_t **out);
 /*
  * Lines of KEY=VALUE with tabs between, the first of the machine, into the JSON's
- * "machine", "versions" and "results"; a line note=TEXT into "notes". file is for complaints. For the
- * above, and for tests.
+ * "machine", "versions" and "results"; lines note=TEXT and ran=TEXT into "notes" and
+ * "commands". file is for complaints. For the above, and for tests.
  */
 int compare_xen_read(FILE *f, const char *file, json_t *json);
 

@@ -187,6 +187,7 @@ trace_pages()
 trace_start()
 {
 	rm -f "$work/trace"
+	ran "xentrace -D -e $trace_mask -S $(trace_pages) $work/trace; xenalyze $svm_mode -s $work/trace"
 	xentrace -D -e $trace_mask -S "$(trace_pages)" "$work/trace" >"$work/xentrace.log" 2>&1 &
 	children+=("$!")
 	trace_begun && return 0

@@ -79,6 +79,15 @@ disk_give_back()
 	loop=
 }
 
+# fio_line DISK RW BLOCK DEPTH OPERATIONS
+fio_line()
+{
+	echo "fio --name=b --filename=/dev/$1 --rw=$2 --bs=$3 --iodepth=$4 --number_ios=$((($5 + fio_jobs - 1) / fio_jobs))" \
+		"--numjobs=$fio_jobs --group_reporting --size=${image_mib}m" \
+		"--io_size=100g --ioengine=libaio --direct=1 --randseed=1 --random_generator=tausworthe64" \
+		"--thread --lat_percentiles=1 --clat_percentiles=0 --minimal"
+}
+
 # fio_command DISK RW BLOCK DEPTH OPERATIONS: prints "RUNTIME_MS MEAN_US P50_US P99_US
 # INTERRUPTS", from fio's terse output, version 3.
 fio_command()
@@ -86,10 +95,7 @@ fio_command()
 	cat <<-END
 	irqs() { awk -v name='${irq_of[$model]}' 'index(\$0, name) { for (i = 2; \$i ~ /^[0-9]+\$/; i++) n += \$i } END { print n + 0 }' /proc/interrupts; }
 	before=\$(irqs)
-	fio --name=b --filename=/dev/$1 --rw=$2 --bs=$3 --iodepth=$4 --number_ios=$((($5 + fio_jobs - 1) / fio_jobs)) \
-		--numjobs=$fio_jobs --group_reporting --size=${image_mib}m \
-		--io_size=100g --ioengine=libaio --direct=1 --randseed=1 --random_generator=tausworthe64 \
-		--thread --lat_percentiles=1 --clat_percentiles=0 --minimal >/tmp/fio 2>&1 || { cat /tmp/fio; exit 1; }
+	$(fio_line "$@") >/tmp/fio 2>&1 || { cat /tmp/fio; exit 1; }
 	awk -F';' -v irqs=\$((\$(irqs) - before)) '\$1 == 3 { o = \$9 ? 0 : 41
 		for (i = 18 + o; i < 38 + o; i++) { split(\$i, p, "%="); at[p[1] + 0] = p[2] }
 		print \$(9 + o), \$(40 + o), at[50], at[99], irqs }' /tmp/fio
@@ -159,7 +165,8 @@ disk_measure()
 	read -r runtime mean p50 p99 irqs <<<"$run_output"
 	traced_run "$(fio_command "$disk" "$3" "$4" "$5" $few)" || return
 	row table="$1" label="$2" device=disk guest="$guest_type" model="$model" back_end="$back_end" \
-		operation="${3#rand}" changed="$6" not_equal="$7" block_bytes="$4" depth="$5" ops="$ops" \
+		operation="${3#rand}" changed="$6" not_equal="$7" \
+		command="$(fio_line "$disk" "$3" "$4" "$5" "$ops")" block_bytes="$4" depth="$5" ops="$ops" \
 		$(awk -v n="$ops" -v bytes="$4" -v ms="$runtime" -v mean="$mean" -v p50="$p50" -v p99="$p99" 'BEGIN {
 			printf "ops_per_s=%.1f mib_per_s=%.2f wall_ns=%d000000 latency_mean_ns=%.0f latency_p50_ns=%d000 latency_p99_ns=%d000",
 				n * 1000 / ms, n * bytes / 1048.576 / ms, ms, mean * 1000, p50, p99 }') \

@@ -106,6 +106,7 @@ guest_driver_is=
 guest_driver()
 {
 	guest_driver_is=$1
+	[ $# -eq 1 ] || ran "in the guest: modprobe $*"
 	guest_run "rmmod ${1//-/_}; modprobe $*" >"$work/failed" ||
 		because "the guest does not load $*: $(tail -n 1 "$work/failed")"
 }
@@ -144,6 +145,7 @@ cores_bind()
 {
 	[ ${#affinity[@]} -gt 0 ] ||
 		mapfile -t affinity < <(xl vcpu-list 0 | awk 'NR > 1 { print $3, $(NF - 2), $NF }')
+	ran "xl vcpu-pin 0 all $1; xl vcpu-pin $guest_name all $2"
 	xl vcpu-pin 0 all "$1" && xl vcpu-pin "$guest_domid" all "$2" ||
 		because "virtual CPUs cannot be bound to CPUs $1 and $2"
 }

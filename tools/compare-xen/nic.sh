@@ -126,13 +126,22 @@ declare -A load_of=(
 	[ping]="ping -i 0.01 $host_address"
 )
 
-# load_begin OPERATION: in the guest, until load_end. The other end may not have done with
-# the last one.
-load_begin()
+# load_line OPERATION
+load_line()
 {
 	local command=${load_of[$1]}
 
 	[[ $command != iperf3* ]] || command="$command -P $iperf_streams"
+	echo "$command"
+}
+
+# load_begin OPERATION: in the guest, until load_end. The other end may not have done with
+# the last one.
+load_begin()
+{
+	local command
+
+	command=$(load_line "$1")
 	guest_run "(for i in \$(seq 20); do $command; sleep 0.2; done >/tmp/out 2>&1) & echo \$! >/tmp/load" >/dev/null
 }
 
@@ -264,7 +273,7 @@ nic_measure()
 			printf "mbit_per_s=%.2f ops_per_s=%.1f", ops * each * 8e3 / ns, ops * 1e9 / ns }')"
 	fi
 	row table="$1" label="$2" device=nic guest="$guest_type" model="$model" back_end="$back_end" \
-		operation="$3" changed="$4" not_equal="$5" ops=$ops $counts interrupts="$(total_of irqs irq_ops)" \
+		operation="$3" changed="$4" not_equal="$5" command="$(load_line "$3")" ops=$ops $counts interrupts="$(total_of irqs irq_ops)" \
 		bytes_copied_per_byte="$(nic_copies "$3" "$4")" \
 		$(for field in $cpu_fields; do echo "$field=${total[$field]}"; done) \
 		$(for field in $trace_fields; do echo "$field=$(total_of $field traced_ops)"; done)
