@@ -91,9 +91,9 @@ FAKE
 sed -i "s|FAKE|$work|" "$work/fake"
 sed -i "1a fake=$work" "$work/compare/nic.sh"
 chmod +x "$work/fake"
-for name in xl xenstore-{list,read,write,rm,chmod} modprobe rmmod losetup ip pgrep paravane paravane-{blk,net}back \
+for program in xl xenstore-{list,read,write,rm,chmod} modprobe rmmod losetup ip pgrep paravane paravane-{blk,net}back \
 	qemu iperf3 fio ethtool xentrace xenalyze busybox cpio depmod; do
-	ln -s ../fake "$work/bin/$name"
+	ln -s ../fake "$work/bin/$program"
 done
 ln -sf ../fake "$work/compare/domain-cpu"
 # It asks for a dom0 in this way.
@@ -144,7 +144,8 @@ compare 0
 grep -q '^compare: 108 of 108, \|^compare: 10[0-9] of 108, ' "$work/err" || bad "$what: progress: $(tail -n 3 "$work/err")"
 noted "^Left out, because the kernel's module xen-blkback cannot be loaded \(modprobe: ERROR: .*/bin/false.*\): 4 KiB random read, depth 1: HVM, PV disk, linux, PV, PV disk, linux; 4 KiB random read, depth 32: .*; PV disk, xen-blkback, queues: .*: 1 queue, 2 queues$"
 noted "^Left out, because the kernel's module xen-netback cannot be loaded .*PV card, netback, queues"
-[ "$(notes | wc -l)" = 2 ] || bad "$what: notes: $(notes)"
+noted "^Of ping .* every 10 ms"
+[ "$(notes | wc -l)" = 3 ] || bad "$what: notes: $(notes)"
 [ -z "$(find /sys/module -name "xen_*")" ] || bad "$what: modules are left"
 
 # How rows of one table are not alike is in their last column.

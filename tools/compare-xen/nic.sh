@@ -218,6 +218,15 @@ ping_times()
 		awk '{ t[NR] = \$1 * 1000; sum += t[NR] } END { print sum / NR, t[int((NR + 1) / 2)], t[int(NR * 0.99 + 0.5)] }'"
 }
 
+# One packet in 10 ms leaves time for other things, which are not told apart.
+ping_said=
+say_of_ping()
+{
+	[ -n "$ping_said" ] ||
+		note "Of ping a packet goes every 10 ms: its counts and CPU times hold what the guest and dom0 do besides in that time."
+	ping_said=yes
+}
+
 # nic_copies OPERATION CHANGED: how often an octet is copied between the guest's memory and
 # dom0's stack, by what each program does. A device model has a buffer of its own, and moves
 # what it cuts into segments for the rtl8139; Paravane's copies from and to the guest by
@@ -261,6 +270,7 @@ nic_measure()
 {
 	local i ops wall_ns counts times
 
+	[ "$3" != ping ] || say_of_ping
 	[ "$3" != ping ] || times=($(ping_times)) || because "ping: ${times[*]}" || return
 	total=()
 	for ((i = 0; i < streams; i++)); do nic_stream "$3" "$(window_ms "$3")" || return; done
