@@ -62,7 +62,7 @@ case $name in
 xl)	case $1 in
 	info)	printf '%-23s: %s\n' xen_version 4.17.7 nr_cpus "$(cat "$fake/cpus")" xen_caps "xen-3.0-x86_64 $(cat "$fake/caps")" ;;
 	domid)	[ -e "$fake/domain" ] || exit 1; echo 9 ;;
-	create)	[ ! -e "$fake/no-$(sed -n "s/^type='\(.*\)'/\1/p" "${@: -1}")" ] || { echo "xl: no domain"; exit 1; }
+	create)	[ ! -e "$fake/no-$(sed -n "s/^type='\(.*\)'/\1/p" "${@: -1}")" ] || { cat "$fake/no-words" 2>/dev/null; echo "xl: no domain"; exit 1; }
 		: >"$fake/domain" ;;
 	destroy) rm -f "$fake/domain" ;;
 	vcpu-list) echo Name; echo "Domain-0 0 0 0 r-- 1.0 all / all" ;;
@@ -263,12 +263,25 @@ noted '^Failed, because xl create failed: xl: no domain: 4 KiB random write, dep
 compare 0 --disk --only "random write"
 noted '^Left out, because this host runs no HVM guests '
 
+what="a reason of many words"
+host
+: >"$work/no-pv"
+seq -s " " 2000 >"$work/no-words"
+compare 1 --disk --pv
+noted '^Failed, because xl create failed: 1 2 3 '
+[ "$(awk 'length > 4000' "$work/records" | wc -l)" = 0 ] || bad "$what: not cut"
+
 what="a guest that goes silent"
 host
 : >"$work/silent"
 compare 1 --pv --disk --only "random read, depth"
 [ "$(rows)" = 1 ] || bad "$what: $(rows) rows"
 noted '^Failed, because the guest does not answer: .*4 KiB random read, depth 32: PV, PV disk, paravane.*PV, PV disk, qdisk'
+
+# What another guest would have been made for has a reason of its own.
+echo 1 >"$work/cpus"
+compare 1 --pv --disk --only "depth"
+noted '^Left out, because this host has one CPU: PV disk, queues.*: 1 queue, 2 queues; PV disk, xen-blkback, queues.*: 1 queue, 2 queues$'
 
 what="a setting that a card does not take"
 host

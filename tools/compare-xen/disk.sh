@@ -245,7 +245,7 @@ disk_back_end()
 # blkback_serves KIND: somebody's daemon; vbd, unless it is told something else.
 blkback_serves()
 {
-	pgrep -af '[p]aravane-blkback' | awk -v kind="$1" '
+	pgrep -af '(^|/)(lt-)?paravane-blkback( |$)' | awk -v kind="$1" '
 		{ serves = "vbd"
 		  for (i = 1; i <= NF; i++) {
 			if ($i ~ /^--kind=/) serves = substr($i, 8)

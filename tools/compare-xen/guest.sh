@@ -30,7 +30,6 @@ guest_create()
 		printf '%s\n' "$@"
 	} >"$work/guest.cfg"
 	ran "xl create, with $(paste -s -d ';' "$work/guest.cfg" | sed 's/;/; /g')"
-	rm -f "$work/silent"
 	guest_begun=yes		# xl may be interrupted before it has said a number
 	xl create -q "$work/guest.cfg" >"$work/xl.log" 2>&1 ||
 		because "xl create failed: $(tail -n 3 "$work/xl.log")" || return

@@ -355,7 +355,7 @@ nic_begin() { bridge_make && nic_attach && nic_setup; }
 # It can be used, until give_back. There is one kind of interface for both.
 nic_back_end()
 {
-	! pgrep -f '[p]aravane-netback' >/dev/null ||
+	! pgrep -f '(^|/)(lt-)?paravane-netback( |$)' >/dev/null ||
 		absent "a paravane-netback runs already and takes every interface" || return
 	case $back_end in
 	paravane) command -v paravane-netback >/dev/null || absent "there is no paravane-netback" || return

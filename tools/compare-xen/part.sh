@@ -21,8 +21,8 @@ act() { [ -n "$planning" ] || "$@"; }
 
 # Why one does not go on; both fail, for || because ... || return. because: something went
 # wrong, which the status at the end tells; absent: this machine does not have it.
-because() { reason=$* is_failure=yes; return 1; }
-absent() { reason=$* is_failure=; return 1; }
+because() { reason=$* is_failure=yes; reason=${reason:0:600}; return 1; }
+absent() { reason=$* is_failure=; reason=${reason:0:600}; return 1; }
 
 # note TEXT: for readers of the results.
 note() { say "$@"; notes+=("$*"); }
@@ -93,6 +93,7 @@ guest_part()
 	rows=$(plan "$@")
 	[ -n "$rows" ] || return 0
 	reason= is_failure=
+	rm -f "$work/silent"		# that was another
 	"$@"
 	name_missing "$rows"
 	guest_destroy
@@ -144,5 +145,12 @@ by_table()
 		END { for (i = 1; i <= n; i++) printf "%s%s: %s", (i > 1 ? "; " : ""), order[i], labels[order[i]] }'
 }
 
-# line KEY TEXT: in which nothing separates fields or lines.
-line() { printf '%s=%s\n' "$1" "${2//[^[:print:]]/ }" >&"$out"; }
+# line KEY TEXT: in which nothing separates fields or lines, and which is not longer than
+# paravane takes.
+line()
+{
+	local text=${2//[^[:print:]]/ }
+
+	[ ${#text} -le 4000 ] || text="${text:0:3990} ..."
+	printf '%s=%s\n' "$1" "$text" >&"$out"
+}
