@@ -97,7 +97,7 @@ refused 77 '' "what cannot run is skipped"
 echo 2 >"$fake/status"
 refused 2 '' "what nothing is measured of is wrong usage"
 # What was measured before something failed is shown, and what is said of the rest.
-{ records; echo "note=Failed, because the moon was full: T 3: PV"; } >"$fake/records"
+{ records; echo "note=Failed, because the moon was full: T 3: PV"; printf 'table=T 3\tops_per_'; } >"$fake/records"
 echo 1 >"$fake/status"
 refused 1 'run failed' "a job that failed in part"
 grep -qE '^HVM, IDE +488 .* 30\.00 ' "$work/out" && grep -qxF "Failed, because the moon was full: T 3: PV" "$work/out" ||

@@ -201,8 +201,9 @@ int compare_xen_read(FILE *f, const char *file, json_t *json)
 
 	json_object_set_new(json, "commands", json_array());
 	json_object_set_new(json, "results", json_array());
-	while (!status && getline(&line, &bytes, f) >= 0) {
-		line[strcspn(line, "\n")] = 0;
+	/* One without its end was being written when the host went. */
+	while (!status && getline(&line, &bytes, f) >= 0 && strchr(line, '\n')) {
+		*strchr(line, '\n') = 0;
 		if (first)
 			read_machine(line, json);
 		else
