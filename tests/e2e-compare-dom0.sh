@@ -8,6 +8,7 @@
 set -u -o pipefail
 . "${srcdir:-$(dirname "$0")/..}/tests/lib.sh"
 
+need python3 python3
 if [ "${1:-}" != inside ]; then
 	unshare -rm true 2>/dev/null || skip "no user namespaces here"
 	exec unshare -rm "$BASH" "$0" inside
@@ -23,29 +24,38 @@ bad() { printf 'FAILED: %s\n' "$*"; failures=$((failures + 1)); }
 mount -t tmpfs none /sys/module && mount -t tmpfs none /sys/bus || skip "no mounts here"
 mkdir "$work/bin" "$work/compare" "$work/memory" "$work/store"
 cp "$here"/* "$work/compare/" 2>/dev/null
-# What the script asks of a guest, of its devices and of dom0's network is answered here.
+# A guest's console: what guest-init would answer.
+cat >"$work/guest.py" <<'GUEST'
+import base64, os, pty, sys, tty
+there = lambda name: os.path.exists(sys.argv[1] + "/" + name)
+main, other = pty.openpty()
+tty.setraw(other)
+with open(sys.argv[1] + "/tty.new", "w") as f: f.write(os.ttyname(other))
+os.rename(sys.argv[1] + "/tty.new", sys.argv[1] + "/tty")
+
+def answer(command):
+    if "iodepth=32" in command:
+        if there("fio-fails"): return 1, "fio: no memory"
+        if there("silent"): return None
+        if there("ends"): sys.exit()
+    if "ethtool" in command and there("no-ethtool"): return 1, "not supported"
+    if "fio " in command: return 0, "200 50 40 60 10"
+    if "ping -c 1000" in command: return 0, "90 80 120"
+    if "device/driver" in command: return 0, "eth0"
+    if "/proc/interrupts" in command: return 0, "7"
+    return 0, ""
+
+os.write(main, b"[    0.0] a message of the kernel's\n" + (b"" if there("no-boot") else b"@0= 0\n"))
+for line in os.fdopen(os.dup(main), "rb"):
+    number, code = line.split()
+    said = answer(base64.b64decode(code).decode())
+    if not said: continue
+    out = "".join("%s| %s\n" % (number.decode(), l) for l in said[1].splitlines())
+    os.write(main, ("%s%s= %d\n" % (out, number.decode(), said[0])).encode())
+GUEST
+# What the script asks of devices and of dom0's network is answered here.
 cat >>"$work/compare/nic.sh" <<'FAKES'
 sleep() { command sleep 0.01; }
-console_open() { [ ! -e "$fake/no-boot" ] || because "the guest did not boot"; }
-guest_answers() { [ -n "$guest_domid" ] && [ ! -e "$work/silent" ]; }
-guest_send() { guest_command=$1; }
-guest_answer() { guest_run "$guest_command"; }
-guest_run()
-{
-	echo "$1" >>"$fake/guest.log"
-	case $1 in
-	*fio*iodepth=32*) [ ! -e "$fake/fio-fails" ] || { echo "fio: no memory"; return 1; }
-		[ ! -e "$fake/silent" ] || { : >"$work/silent"; return 124; } ;;
-	*ethtool*) [ ! -e "$fake/no-ethtool" ] || { echo "not supported"; return 1; } ;;
-	esac
-	case $1 in
-	*fio*) echo "200 50 40 60 10" ;;
-	*1000*ping*|*"ping -c 1000"*) echo "90 80 120" ;;
-	*interfaces*) ;;
-	*driver*ping*) echo eth0 ;;
-	*/proc/interrupts*) echo 7 ;;
-	esac
-}
 device_await() { return 0; }
 queues_are() { return 0; }
 nic_join() { return 0; }
@@ -63,12 +73,15 @@ xl)	case $1 in
 	info)	printf '%-23s: %s\n' xen_version 4.17.7 nr_cpus "$(cat "$fake/cpus")" xen_caps "xen-3.0-x86_64 $(cat "$fake/caps")" ;;
 	domid)	[ -e "$fake/domain" ] || exit 1; echo 9 ;;
 	create)	[ ! -e "$fake/no-$(sed -n "s/^type='\(.*\)'/\1/p" "${@: -1}")" ] || { cat "$fake/no-words" 2>/dev/null; echo "xl: no domain"; exit 1; }
-		: >"$fake/domain" ;;
-	destroy) rm -f "$fake/domain" ;;
+		python3 "$fake/guest.py" "$fake" >/dev/null 2>&1 &
+		echo $! >"$fake/domain"
+		until [ -e "$fake/tty" ]; do sleep 0.01; done ;;
+	destroy) kill "$(cat "$fake/domain")"
+		rm -f "$fake/domain" "$fake/tty" ;;
 	vcpu-list) echo Name; echo "Domain-0 0 0 0 r-- 1.0 all / all" ;;
 	esac ;;
 xenstore-list) ls "$fake/store/${1#/local/domain/0/backend/}" 2>/dev/null ;;
-xenstore-read) echo 4 ;;
+xenstore-read) case $1 in */console/tty) cat "$fake/tty" ;; *) echo 4 ;; esac ;;
 modprobe) [ ! -e "$fake/quiet-$1" ] || exit 0
 	[ ! -e "$fake/forbidden-$1" ] || { echo "modprobe: ERROR: Error running install command '/bin/false' for module $1" >&2; exit 1; }
 	mkdir -p "/sys/module/${1//-/_}/parameters"
@@ -106,7 +119,7 @@ host()
 {
 	rm -rf "$work"/{forbidden,quiet}-* "$work"/no-* "$work"/store/* /sys/module/* /sys/bus/* "$work"/memory/*
 	mkdir -p /sys/bus/xen-backend/drivers
-	rm -f "$work"/{processes,fio-fails,silent,domain,log,guest.log}
+	rm -f "$work"/{processes,fio-fails,silent,ends,domain,log}
 	echo 2 >"$work/cpus"
 	echo hvm-3.0-x86_64 >"$work/caps"
 }
@@ -282,6 +295,18 @@ noted '^Failed, because the guest does not answer: .*4 KiB random read, depth 32
 echo 1 >"$work/cpus"
 compare 1 --pv --disk --only "depth"
 noted '^Left out, because this host has one CPU: PV disk, queues.*: 1 queue, 2 queues; PV disk, xen-blkback, queues.*: 1 queue, 2 queues$'
+
+what="a guest that ends"
+host
+: >"$work/ends"
+compare 1 --pv --disk --only "random read, depth"
+[ "$(rows)" = 1 ] || bad "$what: $(rows) rows"
+noted '^Failed, because the guest does not answer: it has ended'
+what="a guest that does not boot"
+host
+: >"$work/no-boot"
+compare 1 --pv --disk --only "random read, depth"
+noted '^Failed, because the guest did not boot within 2 s'
 
 what="a setting that a card does not take"
 host
