@@ -264,6 +264,11 @@ bool bridges_find_owner(struct bridges *all, const char *name, const uint8_t *ma
 	return false;
 }
 
+bool bridge_port_is_over(const struct bridge_port *p)
+{
+	return !p->bridge || p->bridge->stopping;
+}
+
 pid_t bridge_port_pid(const struct bridge_port *p)
 {
 	return p->bridge ? process_pid(p->bridge->process) : 0;

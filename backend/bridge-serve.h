@@ -96,6 +96,8 @@ void bridge_port_set_multicast(struct bridge_port *p, bool on);
 /* The vif that has this address as its only one, or is about to; false: none takes part. */
 bool bridges_find_owner(struct bridges *b, const char *name, const uint8_t *mac,
 			struct bridge_vif_name *out);
+/* Its worker has ended: gone is told, or will be once others have been. */
+bool bridge_port_is_over(const struct bridge_port *p);
 /* The worker's; 0: it has ended. */
 pid_t bridge_port_pid(const struct bridge_port *p);
 const char *bridge_port_sandbox(const struct bridge_port *p);	/* as process_sandbox() */

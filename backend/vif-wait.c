@@ -68,8 +68,9 @@ static bool may_have_been_served(const struct vif_device *v)
 {
 	XenbusState state = v->env.bus->state;
 
-	return !v->port && !v->failed && (state == XenbusStateUnknown ||
-					  state == XenbusStateConnected || state == XenbusStateClosing);
+	return (!v->port || bridge_port_is_over(v->port)) && !v->failed && !v->stopping &&
+	       (state == XenbusStateUnknown || state == XenbusStateConnected ||
+		state == XenbusStateClosing);
 }
 
 /* Who will be served with it again: between two workers, or two daemons. */

@@ -398,6 +398,34 @@ static bool comes_with_same(void)
 	       !strcmp(fake_xs_get(BACK("4") "state"), "2");
 }
 
+/* Its worker dies before it has said so, and is succeeded: 3 is the one that has it yet. */
+static void test_address_of_who_goes_on(void)
+{
+	pid_t worker;
+
+	setup("");
+	config.address_ms = 10 * DEADLINE_MS;
+	UNIT_OK(connects("3", "br0"));
+	pump_quiet();
+	told();
+	worker = worker_of("3");
+	UNIT_OK(worker > 0 && !kill(worker, SIGSTOP));
+	attach("4", "br0");
+	put_back("4", "mac", "00:16:3e:00:00:03");
+	put_back("4", "state", "1");
+	UNIT_OK(back_reaches("4", "2"));
+	front_publish("4");
+	pump_quiet();
+	UNIT_EQ(kill(worker, SIGKILL), 0);
+	UNIT_OK(will_be_told("br0 add 3/0 again\n"));
+	UNIT_OK(pump_until(ERROR("4"), "98 its address 00:16:3e:00:00:03 is vif 3/0's on "
+			   "bridge br0: waits for it"));
+	pump_quiet();
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	UNIT_STREQ(fake_xs_get(BACK("4") "state"), "2");
+	teardown();
+}
+
 static unsigned int times_told(const char *words)
 {
 	unsigned int nr = 0;
@@ -531,6 +559,7 @@ int main(void)
 		{ "another back end's device is left alone", test_not_ours },
 		{ "a domain dies", test_dead_domain },
 		{ "another domain has its number", test_number_again },
+		{ "its address is of one that goes on", test_address_of_who_goes_on },
 		{ "waits for its address until who has it leaves", test_address_is_left },
 		{ "waits until who has it has another", test_address_changes },
 		{ "waits in vain", test_address_is_kept },
