@@ -82,32 +82,36 @@ void vif_serve_write_info(struct vif_device *v)
 			    v->env.config->rundir.path, strerror(-rc));
 }
 
-static bool read_set(const struct vif_device *v, char bridge[VIF_NAME_BYTES], uint8_t *mac)
+static bool read_set(const struct vif_device *v, char bridge[VIF_NAME_BYTES], uint8_t *mac,
+		     bool *any_source)
 {
 	const struct rundir *r = &v->env.config->rundir;
 	char text[24], sources[8] = "own";
 
 	rundir_read_info(r, &v->env.name, "sources", sources, sizeof(sources));
+	*any_source = strcmp(sources, "own");
 	return !rundir_read_info(r, &v->env.name, "bridge", bridge, VIF_NAME_BYTES) &&
 	       !rundir_read_info(r, &v->env.name, "mac", text, sizeof(text)) &&
-	       !strcmp(sources, "own") && !vif_parse_mac(text, mac);
+	       (!vif_parse_mac(text, mac) || *any_source);
 }
 
 bool vif_serve_had(const struct vif_device *v, const char *bridge, const uint8_t *mac)
 {
 	char its_bridge[VIF_NAME_BYTES];
 	uint8_t its_mac[VIF_MAC_BYTES];
+	bool any_source;
 
-	return read_set(v, its_bridge, its_mac) && !strcmp(its_bridge, bridge) &&
-	       !memcmp(its_mac, mac, sizeof(its_mac));
+	return read_set(v, its_bridge, its_mac, &any_source) && !any_source &&
+	       !strcmp(its_bridge, bridge) && !memcmp(its_mac, mac, sizeof(its_mac));
 }
 
 void vif_serve_recall(struct vif_device *v)
 {
 	char bridge[VIF_NAME_BYTES];
 
-	if (!read_set(v, bridge, v->set.mac))
-		memset(v->set.mac, 0, sizeof(v->set.mac));
+	memset(v->set.mac, 0, sizeof(v->set.mac));
+	if (!read_set(v, bridge, v->set.mac, &v->set.any_source))
+		v->set.any_source = false;
 	if (rundir_read_info(&v->env.config->rundir, &v->env.name, "bridge", v->bridge,
 			     sizeof(v->bridge)))
 		v->bridge[0] = '\0';
@@ -124,16 +128,19 @@ static void choose_bridge(struct vif_device *v)
 }
 
 /*
- * With the address that it had before, if it had one: whether it may have another is seen
- * once it takes part.
+ * With the address that it had before, or with any if it had that: whether it may have another
+ * is seen once it takes part.
  */
 static struct vswitch_port_config port_to_join(const struct vif_device *v)
 {
 	static const uint8_t none[VIF_MAC_BYTES];
 	struct vswitch_port_config port = vif_words_port(v);
+	bool has_address = memcmp(v->set.mac, none, sizeof(none));
 
-	if (v->journal_used && !port.any_source && memcmp(v->set.mac, none, sizeof(none)))
-		memcpy(port.mac, v->set.mac, sizeof(port.mac));
+	if (!v->journal_used || (!has_address && !v->set.any_source))
+		return port;
+	memcpy(port.mac, v->set.mac, sizeof(port.mac));
+	port.any_source = v->set.any_source;
 	return port;
 }
 

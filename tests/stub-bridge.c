@@ -66,14 +66,17 @@ static void say(uint32_t type, uint32_t port, const char *reason)
 	say_error(type, port, EPROTO, reason);
 }
 
-/* Who takes part, by address. */
+/* Who takes part, by its only address. */
 static struct {
 	uint32_t id;			/* 0: nobody */
 	uint8_t mac[VSWITCH_MAC_BYTES];
 } ports[8];
 
-static void set_mac(uint32_t find, uint32_t id, const uint8_t *mac)
+static void set_mac(uint32_t find, uint32_t id, const struct vswitch_port_config *port)
 {
+	static const uint8_t none[VSWITCH_MAC_BYTES];
+	const uint8_t *mac = port && !port->any_source ? port->mac : none;
+
 	for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++)
 		if (ports[i].id == find) {
 			ports[i].id = id;
@@ -82,10 +85,10 @@ static void set_mac(uint32_t find, uint32_t id, const uint8_t *mac)
 		}
 }
 
-static bool is_taken(const uint8_t *mac)
+static bool is_taken(const struct vswitch_port_config *port)
 {
-	for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++)
-		if (ports[i].id && !memcmp(ports[i].mac, mac, sizeof(ports[i].mac)))
+	for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]) && !port->any_source; i++)
+		if (ports[i].id && !memcmp(ports[i].mac, port->mac, sizeof(ports[i].mac)))
 			return true;
 	return false;
 }
@@ -113,11 +116,11 @@ static void add(const struct bridge_msg *msg, int journal)
 {
 	note("%s add %u/%u%s\n", name, msg->vif.domid, msg->vif.devid,
 	     was_used(journal) ? " again" : "");
-	if (is_taken(msg->vif.port.mac)) {
+	if (is_taken(&msg->vif.port)) {
 		say_error(BRIDGE_REFUSED, msg->port, EADDRINUSE, "it is taken");
 		return;
 	}
-	set_mac(0, msg->port, msg->vif.port.mac);
+	set_mac(0, msg->port, &msg->vif.port);
 	if (!strcmp(stub, "refuse")) {
 		say(BRIDGE_REFUSED, msg->port, "its ring cannot be mapped");
 		return;
@@ -149,7 +152,7 @@ static void act(const struct bridge_msg *msg, int fd)
 		added(msg->port);
 		break;
 	case BRIDGE_SET_PORT:
-		set_mac(msg->port, msg->port, msg->set.mac);
+		set_mac(msg->port, msg->port, &msg->set);
 		note("%s set mode %d vlan %u isolated %d\n", name, msg->set.mode,
 		     msg->set.vlan, msg->set.isolated);
 		break;
@@ -165,7 +168,7 @@ static void act(const struct bridge_msg *msg, int fd)
 		break;
 	case BRIDGE_REMOVE:
 		note("%s remove\n", name);
-		set_mac(msg->port, 0, ports[0].mac);
+		set_mac(msg->port, 0, NULL);
 		if (strcmp(stub, "deaf"))
 			say(BRIDGE_REMOVED, msg->port, NULL);
 		break;

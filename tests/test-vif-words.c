@@ -148,6 +148,47 @@ static void test_address_of_another(void)
 	teardown();
 }
 
+/*
+ * 3, which had any address, is to have 4's alone: it keeps any, whoever serves them, until that
+ * is free.
+ */
+static void test_any_source_is_kept(void)
+{
+	setup("");
+	attach("3", "br0");
+	put_back("3", "any-source", "1");
+	UNIT_OK(back_reaches("3", "2"));
+	front_publish("3");
+	UNIT_OK(back_reaches("3", "4"));
+	attach("4", "br0");
+	put_back("4", "mac", "00:16:3e:00:00:03");
+	UNIT_OK(back_reaches("4", "2"));
+	front_publish("4");
+	UNIT_OK(back_reaches("4", "4"));
+	pump_quiet();
+	told();
+	put_back("3", "any-source", "0");
+	pump_quiet();
+	UNIT_STREQ(told(), "");
+	UNIT_OK(kill_worker_of("3"));
+	UNIT_OK(will_be_told("br0 add 3/0 again\n") && will_be_told("br0 add 4/0 again\n"));
+	pump_quiet();
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	UNIT_STREQ(fake_xs_get(BACK("4") "state"), "4");
+	end_daemon();
+	told();
+	start_daemon();
+	UNIT_OK(will_be_told("br0 add 3/0 again\n") && will_be_told("br0 add 4/0 again\n"));
+	pump_quiet();
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	UNIT_STREQ(fake_xs_get(BACK("4") "state"), "4");
+	told();
+	put_front("4", "state", "5");
+	UNIT_OK(back_reaches("4", "6"));
+	UNIT_OK(will_be_told("br0 set mode 0 vlan 0 isolated 0\n"));
+	teardown();
+}
+
 static const struct {
 	const char *key, *value, *words, *good;
 } bad[] = {
@@ -294,6 +335,7 @@ int main(void)
 		{ "bad words of tool stack and front end", test_bad_words },
 		{ "waits for the address", test_waits_for_mac },
 		{ "an address that another has", test_address_of_another },
+		{ "any address is kept", test_any_source_is_kept },
 		{ "bad words while it is served", test_bad_while_served },
 		{ "it goes, with bad words", test_goes_with_bad_words },
 		{ "the next daemon finds bad words", test_bad_for_next_daemon },
