@@ -163,9 +163,10 @@ static bool may_open(struct backend_device *d)
 static int to_init_wait(struct backend_device *d)
 {
 	d->refused = false;
+	if (!d->said_unheard)
+		xenbus_clear_error(&d->bus);
 	if (d->bus.state == XenbusStateInitWait || d->bus.state == XenbusStateInitialised)
 		return 0;
-	xenbus_clear_error(&d->bus);
 	return switch_state(d, XenbusStateInitWait);
 }
 

@@ -86,6 +86,21 @@ static int read_links(struct backend_device *d, struct xenbus_device *out)
 }
 
 /*
+ * What a daemon of before said while the guest of one of its devices waited: what is true of
+ * it yet is said again. (Before state 4 an error goes when the device is opened.)
+ */
+static void forget_error(struct backend_device *d)
+{
+	const struct rundir_name name = { .kind = d->env.config->kind,
+					  .frontend_id = d->frontend_id, .devid = d->devid };
+	char pid[24];
+
+	if (d->bus.state == XenbusStateConnected &&
+	    !rundir_read_info(&d->env.config->rundir, &name, "pid", pid, sizeof(pid)))
+		xenbus_clear_error(&d->bus);
+}
+
+/*
  * Reads the links when a device is new, or has been made anew by the tool
  * stack. Our state is what its node says: a predecessor may have written it.
  */
@@ -102,6 +117,7 @@ static void link_front(struct backend_device *d)
 	if (rc)
 		return;
 	d->bus = bus;
+	forget_error(d);
 	listen(d);
 }
 

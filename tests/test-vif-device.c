@@ -426,6 +426,35 @@ static void test_address_of_who_goes_on(void)
 	teardown();
 }
 
+/* What a daemon said of a wait is not true any more when the next one serves it. */
+static void test_said_by_former_daemon(void)
+{
+	setup("");
+	UNIT_OK(connects("3", "br0"));
+	setenv("PV_STUB", "closed", 1);
+	UNIT_EQ(kill(worker_of("3"), SIGKILL), 0);
+	UNIT_OK(pump_until(ERROR("3"), "71 there is no grant device"));
+	end_daemon();
+	setenv("PV_STUB", "", 1);
+	told();
+	start_daemon();
+	UNIT_OK(will_be_told("br0 add 3/0 again\n"));
+	UNIT_OK(error_goes("3"));
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	teardown();
+	setup("short");
+	attach("3", "br0");
+	UNIT_OK(back_reaches("3", "2"));
+	front_publish("3");
+	UNIT_OK(pump_until(ERROR("3"), "28 there is no room for its ring: it is tried again"));
+	lose_daemon();
+	setenv("PV_STUB", "", 1);
+	start_daemon();
+	UNIT_OK(back_reaches("3", "4"));
+	UNIT_OK(error_goes("3"));
+	teardown();
+}
+
 static unsigned int times_told(const char *words)
 {
 	unsigned int nr = 0;
@@ -559,6 +588,7 @@ int main(void)
 		{ "another back end's device is left alone", test_not_ours },
 		{ "a domain dies", test_dead_domain },
 		{ "another domain has its number", test_number_again },
+		{ "what a former daemon said", test_said_by_former_daemon },
 		{ "its address is of one that goes on", test_address_of_who_goes_on },
 		{ "waits for its address until who has it leaves", test_address_is_left },
 		{ "waits until who has it has another", test_address_changes },

@@ -50,6 +50,11 @@ void end_daemon(void)
 	world_end(&world);
 }
 
+void lose_daemon(void)
+{
+	world_end(&world);
+}
+
 /* Whatever state it is in: nothing may be left. */
 void teardown(void)
 {

@@ -29,6 +29,7 @@ void setup(const char *stub);
 /* The daemon ends in order, or is gone; then the next one begins. */
 void start_daemon(void);
 void end_daemon(void);
+void lose_daemon(void);
 /* Whatever state it is in: nothing may be left. */
 void teardown(void);
 
