@@ -358,14 +358,19 @@ static bool vif_kind_is_settled(const void *common, bool coming)
 	return bridges_are_settled(((const struct vif_common *)common)->bridges);
 }
 
-/* The next version would read what is bad, and could not go on. */
+/*
+ * The next version would read what is bad, and could not go on. Asked again and again until
+ * nothing comes or goes, and only then looked for: all words are read anew.
+ */
 static bool vif_kind_cannot_leave(const void *common, char *why, size_t why_bytes)
 {
 	const struct vif_common *c = common;
 	char bad[XENBUS_TEXT_BYTES];
 
+	if (!bridges_are_settled(c->bridges))
+		return false;
 	for (const struct vif_device *v = c->devices; v; v = v->next)
-		if (v->port && vif_words_are_bad(v, bad, sizeof(bad))) {
+		if (v->port && !v->stopping && vif_words_are_bad(v, bad, sizeof(bad))) {
 			snprintf(why, why_bytes, "%s: %.180s; set that right first",
 				 v->env.log->who, bad);
 			return true;

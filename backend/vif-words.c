@@ -102,6 +102,9 @@ bool vif_words_are_bad(const struct vif_device *v, char *why, size_t why_bytes)
 	struct vif_toolstack ts;
 	int rc = read_words(v, &ts, why, why_bytes);
 
+	/* Nor does one that has gone. */
+	if (rc && !xenbus_exists(v->env.bus->xs, XBT_NULL, v->env.bus->nodename))
+		return false;
 	/* A store that does not answer says nothing bad; another version may reach it. */
 	if (rc == -ENOENT || rc == -EINVAL)
 		return true;

@@ -298,6 +298,30 @@ static void test_bad_holds_upgrade(void)
 	}
 }
 
+/* But not of one that is just going, or has gone. */
+static void test_bad_of_one_that_goes(void)
+{
+	char why[256] = "";
+	struct xs_handle *h;
+
+	setup("deaf");
+	UNIT_OK(connects("3", "br0"));
+	put_front("3", "state", "5");
+	UNIT_OK(will_be_told("br0 remove\n"));
+	put_back("3", "vlan", "4096");
+	UNIT_OK(!backend_cannot_leave(backend, why, sizeof(why)));
+	UNIT_EQ(kill(worker_of("3"), SIGKILL), 0);
+	UNIT_OK(back_reaches("3", "6"));
+	teardown();
+	setup("");
+	UNIT_OK(connects("3", "br0"));
+	h = fake_xs_open(0);
+	xs_rm(h, XBT_NULL, "/local/domain/0/backend/vif/3");
+	xs_close(h);
+	UNIT_OK(!backend_cannot_leave(backend, why, sizeof(why)));
+	teardown();
+}
+
 /* What is bad of a bridge is said once, however often its nodes are read. */
 static void test_bad_bridge(void)
 {
@@ -340,6 +364,7 @@ int main(void)
 		{ "it goes, with bad words", test_goes_with_bad_words },
 		{ "the next daemon finds bad words", test_bad_for_next_daemon },
 		{ "bad words hold an upgrade up", test_bad_holds_upgrade },
+		{ "bad words of one that goes", test_bad_of_one_that_goes },
 		{ "a bridge's bad word is said once", test_bad_bridge },
 	};
 
