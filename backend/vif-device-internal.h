@@ -51,8 +51,9 @@ struct vif_device {
 	bool journal_used;		/* a worker has taken part with it */
 	bool resumed;			/* goes on after another daemon */
 	struct crashes crashes;
-	/* For its address. 0: it does not wait; it is not to be tried by time. */
+	/* For its address, or for room. 0: it does not wait; it is not to be tried by time. */
 	uint64_t waits_since_ms, retry_at_ms;
+	bool waits_for_address;
 	struct failure failure;
 };
 

@@ -165,13 +165,16 @@ static void say_wait(const struct vif_device *v, const struct failure *why)
 
 bool vif_wait_begin(struct vif_device *v, const struct failure *why)
 {
-	uint64_t now = now_ms(), since = v->waits_since_ms ? v->waits_since_ms : now;
+	bool for_address = why->err == EADDRINUSE;
+	bool goes_on = v->waits_since_ms && v->waits_for_address == for_address;
+	uint64_t now = now_ms(), since = goes_on ? v->waits_since_ms : now;
 
 	if (!may_wait(v, why, now - since))
 		return false;
-	if (!v->waits_since_ms)
+	if (!goes_on)
 		say_wait(v, why);
 	v->waits_since_ms = since;
+	v->waits_for_address = for_address;
 	v->retry_at_ms = now + RETRY_MS;
 	arm(v->common);
 	return true;

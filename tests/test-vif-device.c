@@ -455,6 +455,28 @@ static void test_said_by_former_daemon(void)
 	teardown();
 }
 
+/* It has waited for room longer than one may wait for an address, and then waits for that. */
+static void test_waits_for_another_reason(void)
+{
+	setup("");
+	config.address_ms = 1000;
+	UNIT_OK(connects("3", "br0"));
+	setenv("PV_STUB", "short", 1);
+	attach("4", "br1");
+	put_back("4", "mac", "00:16:3e:00:00:03");
+	UNIT_OK(back_reaches("4", "2"));
+	front_publish("4");
+	UNIT_OK(pump_until(ERROR("4"), "28 there is no room for its ring: it is tried again"));
+	for (uint64_t end = now_ms() + 1500; now_ms() < end;)
+		evloop_turn(loop, 20);
+	put_back("4", "bridge", "br0");
+	UNIT_OK(pump_until(ERROR("4"), "98 its address 00:16:3e:00:00:03 is vif 3/0's on "
+			   "bridge br0: waits for it"));
+	UNIT_STREQ(fake_xs_get(BACK("4") "state"), "2");
+	UNIT_OK(back_reaches("4", "6"));
+	teardown();
+}
+
 static unsigned int times_told(const char *words)
 {
 	unsigned int nr = 0;
@@ -589,6 +611,7 @@ int main(void)
 		{ "a domain dies", test_dead_domain },
 		{ "another domain has its number", test_number_again },
 		{ "what a former daemon said", test_said_by_former_daemon },
+		{ "waits for one thing, then for another", test_waits_for_another_reason },
 		{ "its address is of one that goes on", test_address_of_who_goes_on },
 		{ "waits for its address until who has it leaves", test_address_is_left },
 		{ "waits until who has it has another", test_address_changes },
