@@ -26,11 +26,14 @@ struct uplink_port {
 	char bridge[VIF_NAME_BYTES];
 	struct switch_uplink want, is;	/* as read; as it was joined */
 	bool wanted, was_wanted;	/* ... at the look before */
+	bool seen;			/* there are nodes that say something about it */
+	bool is_good;			/* they have said what can be done, which is in want */
 	struct uplink *uplink;
 	bool inherited;			/* ... is a version's before, and nobody of ours serves it yet */
 	struct bridge_port *port;	/* NULL: it does not take part */
 	struct crashes crashes;		/* of its workers */
 	char why[WHY_BYTES];		/* why it does not, as last said */
+	char bad[WHY_BYTES];		/* what is bad of its words; "": nothing */
 };
 
 /* A bridge that the store said something about. */
@@ -221,12 +224,13 @@ static void step_all(struct bridge_config *c)
 
 	while ((u = *at)) {
 		step(u);
-		if (u->wanted || u->port) {
+		if (!u->wanted && !u->port)
+			close_device(u);
+		if (u->wanted || u->port || u->seen) {
 			at = &u->next;
 			continue;
 		}
 		*at = u->next;
-		close_device(u);
 		free(u);
 	}
 }
@@ -258,7 +262,9 @@ static void complain_key(struct uplink_port *u, const struct key_error *err)
 	char why[WHY_BYTES];
 
 	device_say_key(err, "the administrator", why, sizeof(why));
-	complain(u, why);
+	if (is_new(u->bad, why))
+		log_error("bridge %s: uplink %s: %s; nothing is changed", u->bridge,
+			  u->want.ifname, why);
 }
 
 static int read_uplink(void *arg, const char *ifname)
@@ -276,12 +282,16 @@ static int read_uplink(void *arg, const char *ifname)
 	u = find_uplink(c, c->reading, ifname);
 	if (!u)
 		return -ENOMEM;
-	/* What is bad is not done; one in use stays as it was. */
-	u->wanted = !rc || u->port;
-	if (rc)
+	u->seen = true;
+	if (rc) {
 		complain_key(u, &err);
-	else
+	} else {
 		u->want = want;
+		u->is_good = true;
+		u->bad[0] = '\0';
+	}
+	/* What is bad is not done: what was good stays, whoever serves it and tries it next. */
+	u->wanted = u->is_good;
 	return 0;
 }
 
@@ -361,7 +371,7 @@ static void look(void *arg, uint32_t events)
 	(void)events;
 	for (struct uplink_port *u = c->uplinks; u; u = u->next) {
 		u->was_wanted = u->wanted;
-		u->wanted = false;
+		u->wanted = u->seen = false;
 	}
 	for (struct known *k = c->known; k; k = k->next)
 		k->seen = false;
@@ -371,8 +381,10 @@ static void look(void *arg, uint32_t events)
 			log_error("the nodes of bridges cannot be read: %s; they stay as they are",
 				  strerror(-rc));
 		c->said = true;
-		for (struct uplink_port *u = c->uplinks; u; u = u->next)
+		for (struct uplink_port *u = c->uplinks; u; u = u->next) {
 			u->wanted = u->was_wanted;
+			u->seen = true;
+		}
 		look_again(c, RETRY_MS);
 	}
 	c->said = rc;
@@ -408,6 +420,17 @@ int bridge_config_open(struct evloop *loop, struct xs_handle *xs, uint32_t domid
 	}
 	*out = c;
 	return 0;
+}
+
+bool bridge_config_cannot_leave(const struct bridge_config *c, char *why, size_t why_bytes)
+{
+	for (const struct uplink_port *u = c->uplinks; u; u = u->next)
+		if (u->uplink && u->bad[0]) {
+			snprintf(why, why_bytes, "bridge %s: uplink %s: %.150s; set that right first",
+				 u->bridge, u->want.ifname, u->bad);
+			return true;
+		}
+	return false;
 }
 
 int bridge_config_hand_over(const struct bridge_config *c, struct takeover *t)

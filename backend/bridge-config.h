@@ -20,9 +20,11 @@ int bridge_config_open(struct evloop *loop, struct xs_handle *xs, uint32_t domid
 		       struct bridges *bridges, struct bridge_config **out);
 /* An event of the watch. */
 void bridge_config_changed(struct bridge_config *c);
-/* All uplinks leave; what is written from now on is not looked at. */
+/* The next version would not know what an uplink is to be: why, as device_kind's. */
+bool bridge_config_cannot_leave(const struct bridge_config *c, char *why, size_t why_bytes);
 /* Its TAP devices, for the next version of this program. -errno. */
 int bridge_config_hand_over(const struct bridge_config *c, struct takeover *t);
+/* All uplinks leave; what is written from now on is not looked at. */
 void bridge_config_shutdown(struct bridge_config *c);
 /* Accepts NULL. */
 void bridge_config_close(struct bridge_config *c);

@@ -375,7 +375,7 @@ static bool vif_kind_cannot_leave(const void *common, char *why, size_t why_byte
 				 v->env.log->who, bad);
 			return true;
 		}
-	return false;
+	return bridge_config_cannot_leave(c->bridge_config, why, why_bytes);
 }
 
 static int vif_kind_hand_over(const void *common, struct takeover *t)

@@ -199,6 +199,22 @@ refuses 'ended by signal 9' "$tmp/broken-worker"
 refuses 'ended by signal 4' "$tmp/broken-port"
 [ -z "$host" ] || refuses 'uplink up0: Cannot allocate memory' "$tmp/broken-uplink"
 
+if [ -n "$host" ]; then
+	say "its uplink's words are bad, and its worker dies"
+	words=/local/domain/0/paravane-bridge/other/uplink/up0 bad="uplink up0: .*'4096', expected"
+	xenstore-write "$words/vlan" 4096
+	wait_for $wait_s grep -q "$bad" "$tmp/log" || fail "nobody is told: $(tail -3 "$tmp/log")"
+	before=$(info "$p" pid)
+	kill -9 "$before"
+	is_served_anew() { [ "$(info "$p" pid)" != "$before" ]; }
+	wait_for $wait_s is_served_anew && wait_for $wait_s meets "$p" 99 ||
+		fail "the uplink's host is not reached: $(tail -5 "$tmp/log")"
+	same_port || fail "the uplink has changed: $(ip -o link show dev up0), was $port"
+	[ "$(grep -c "$bad" "$tmp/log")" = 1 ] || fail "it is said again and again: $(tail -5 "$tmp/log")"
+	refuses "$bad" "$PWD/paravane-netback"
+	xenstore-rm "$words/vlan"
+fi
+
 # Its workers are replaced by such as die while those of before have their rings yet, and there
 # is no version to go back to any more.
 say "a worker dies before the one that it is to succeed"

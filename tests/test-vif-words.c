@@ -350,6 +350,35 @@ static void test_bad_bridge(void)
 	teardown();
 }
 
+/* Nor of an uplink, whether it is there or not. */
+static void test_bad_uplink(void)
+{
+	static const char *const words = "bridge lan: uplink up9: the administrator's vlan is '4096'";
+	FILE *file = tmpfile();
+	int saved = dup(STDERR_FILENO);
+	struct xs_handle *h;
+
+	setup("");
+	dup2(fileno(file), STDERR_FILENO);
+	fake_xs_put(LAN "uplink/up9/vlan", "4096");
+	UNIT_EQ(said(file, words), 1);
+	for (int i = 0; i < 3; i++) {
+		fake_xs_put(LAN "uplink/up9/isolated", i & 1 ? "0" : "1");
+		UNIT_EQ(said(file, words), 1);
+	}
+	/* Another of that name. */
+	h = fake_xs_open(0);
+	xs_rm(h, XBT_NULL, LAN "uplink/up9");
+	xs_close(h);
+	UNIT_EQ(said(file, words), 1);
+	fake_xs_put(LAN "uplink/up9/vlan", "4096");
+	UNIT_EQ(said(file, words), 2);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	fclose(file);
+	teardown();
+}
+
 int main(void)
 {
 	static const struct unit_test tests[] = {
@@ -366,6 +395,7 @@ int main(void)
 		{ "bad words hold an upgrade up", test_bad_holds_upgrade },
 		{ "bad words of one that goes", test_bad_of_one_that_goes },
 		{ "a bridge's bad word is said once", test_bad_bridge },
+		{ "an uplink's bad word is said once", test_bad_uplink },
 	};
 
 	return world_run("vif-words", tests, UNIT_LEN(tests));
