@@ -324,8 +324,7 @@ static int map_ring(struct worker *w, struct worker_queue *q, struct failure *wh
 	int err;
 
 	q->ring_pages = 1u << r->order;
-	err = grant_map(q->xgt, w->start.frontend_id, r->gref, q->ring_pages,
-			PROT_READ | PROT_WRITE, &q->ring);
+	err = grant_map_ring(q->xgt, w->start.frontend_id, r->gref, q->ring_pages, &q->ring);
 	why->by_peer = err == -ENOENT || err == -EACCES;
 	return err ? fail(why, err, "cannot map the ring (first gref %u, %u pages)",
 			  r->gref[0], q->ring_pages) : 0;

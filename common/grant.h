@@ -35,6 +35,14 @@ int grant_open(xengnttab_handle **out);
  */
 int grant_map(xengnttab_handle *xgt, uint32_t domid, const uint32_t *grefs,
 	      uint32_t nr, int prot, void **out);
+/*
+ * The same, to read and write, for who draws conclusions from -ENOSPC: a guest that gives and
+ * takes its grants back meanwhile can have a map fail and a copy work, as they do when there
+ * is a shortage. It is asked so often, in an order that it cannot foresee, that only a shortage
+ * is taken for one.
+ */
+int grant_map_ring(xengnttab_handle *xgt, uint32_t domid, const uint32_t *grefs,
+		   uint32_t nr, void **out);
 /* Accepts NULL. */
 void grant_unmap(xengnttab_handle *xgt, void *addr, uint32_t nr);
 

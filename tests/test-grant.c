@@ -145,6 +145,28 @@ static void test_map_shortage(void)
 	UNIT_EQ(lxguest_localxen("fail --clear"), 0);
 }
 
+/* Two maps fail, as of a guest that takes its grant back and gives it again, or they all do. */
+static void test_map_ring(void)
+{
+	uint32_t some[2] = { gref[0], BAD_GREF }, read_only;
+	int before = nr_mapped(), ro_region = share_read_only(&read_only);
+	void *addr;
+
+	rule("--call=map --status=GNTST_no_device_space --count=2");
+	UNIT_NEED(!grant_map_ring(xgt, domid, gref, 1, &addr));
+	UNIT_OK(is_page(addr, 0));
+	UNIT_EQ(nr_mapped(), before + 1);
+	grant_unmap(xgt, addr, 1);
+	UNIT_EQ(lxguest_localxen("fail --clear"), 0);
+	rule("--call=map --status=GNTST_no_device_space --count=0");
+	UNIT_EQ(grant_map_ring(xgt, domid, gref, 2, &addr), -ENOSPC);
+	UNIT_EQ(grant_map_ring(xgt, domid, some, 2, &addr), -ENOENT);
+	UNIT_EQ(lxguest_localxen("fail --clear"), 0);
+	UNIT_EQ(grant_map_ring(xgt, domid, &read_only, 1, &addr), -EACCES);
+	UNIT_EQ(nr_mapped(), before);
+	lxguest_do(&guest, LXG_UNSHARE, ro_region, 0, 0);
+}
+
 /* ---- batches --------------------------------------------------------------- */
 
 static void test_copy(void)
@@ -756,6 +778,7 @@ int main(void)
 		{ "map and unmap", test_map },
 		{ "maps that fail leave nothing", test_map_errors },
 		{ "maps that fail for want of room", test_map_shortage },
+		{ "maps of rings, when some fail", test_map_ring },
 		{ "copies in three directions", test_copy },
 		{ "copies through pages of our own", test_copy_own },
 		{ "what a batch refuses", test_batch_limits },
