@@ -29,7 +29,8 @@ struct uplink_port {
 	bool seen;			/* there are nodes that say something about it */
 	bool is_good;			/* they have said what can be done, which is in want */
 	struct uplink *uplink;
-	bool inherited;			/* ... is a version's before, and nobody of ours serves it yet */
+	bool inherited;			/* ... is, or was to be, a version's before, and nobody of
+					   ours serves it yet */
 	struct bridge_port *port;	/* NULL: it does not take part */
 	struct crashes crashes;		/* of its workers */
 	char why[WHY_BYTES];		/* why it does not, as last said */
@@ -55,6 +56,7 @@ struct bridge_config {
 	struct known *known;
 	const char *reading;		/* the bridge whose uplinks are being read */
 	bool over, said;		/* ... that nothing can be read */
+	bool has_looked;		/* all nodes have been read, once */
 };
 
 /* ---- uplinks ------------------------------------------------------------------------ */
@@ -147,8 +149,8 @@ static int open_uplink(struct uplink_port *u, const struct uplink_config *cfg, c
 	fd = takeover_take(t, TAKEOVER_UPLINK, title, &state);
 	if (fd < 0)
 		return uplink_open(cfg, &u->uplink, why, why_bytes);
+	u->inherited = true;
 	rc = uplink_adopt(cfg, fd, (int)state, &u->uplink, why, why_bytes);
-	u->inherited = !rc;
 	if (rc)
 		close(fd);
 	return rc;
@@ -388,6 +390,7 @@ static void look(void *arg, uint32_t events)
 		look_again(c, RETRY_MS);
 	}
 	c->said = rc;
+	c->has_looked |= !rc;
 	if (!rc && !c->over)
 		forget_unseen(c);
 	step_all(c);
@@ -420,6 +423,11 @@ int bridge_config_open(struct evloop *loop, struct xs_handle *xs, uint32_t domid
 	}
 	*out = c;
 	return 0;
+}
+
+bool bridge_config_has_come(const struct bridge_config *c)
+{
+	return c->has_looked;
 }
 
 bool bridge_config_cannot_leave(const struct bridge_config *c, char *why, size_t why_bytes)

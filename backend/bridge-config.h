@@ -20,6 +20,8 @@ int bridge_config_open(struct evloop *loop, struct xs_handle *xs, uint32_t domid
 		       struct bridges *bridges, struct bridge_config **out);
 /* An event of the watch. */
 void bridge_config_changed(struct bridge_config *c);
+/* What a version before has left is known, and has been taken if it is wanted. */
+bool bridge_config_has_come(const struct bridge_config *c);
 /* The next version would not know what an uplink is to be: why, as device_kind's. */
 bool bridge_config_cannot_leave(const struct bridge_config *c, char *why, size_t why_bytes);
 /* Its TAP devices, for the next version of this program. -errno. */

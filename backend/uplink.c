@@ -159,8 +159,8 @@ static uint32_t master_of_link(const struct nlmsghdr *h)
 	return 0;
 }
 
-/* The index of the interface that ours is a port of; 0: none, or nobody says. */
-static uint32_t ask_master(const char *ifname)
+/* The index of the interface that ours is a port of; 0: none. -errno. */
+static int ask_master(const char *ifname, uint32_t *master)
 {
 	struct {
 		struct nlmsghdr h;
@@ -177,13 +177,16 @@ static uint32_t ask_master(const char *ifname)
 	autoclose int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 	ssize_t got;
 
+	*master = 0;
 	if (fd < 0 || send(fd, &ask, sizeof(ask), 0) < 0)
-		return 0;
+		return -errno;
 	got = recv(fd, &answer, sizeof(answer), 0);
-	if (got < 0 || !NLMSG_OK(&answer.h, (size_t)got) ||
-	    answer.h.nlmsg_type != RTM_NEWLINK)
-		return 0;
-	return master_of_link(&answer.h);
+	if (got < 0)
+		return -errno;
+	if (!NLMSG_OK(&answer.h, (size_t)got) || answer.h.nlmsg_type != RTM_NEWLINK)
+		return -ENODEV;
+	*master = master_of_link(&answer.h);
+	return 0;
 }
 
 /* ---- Linux's bridges -------------------------------------------------------------------- */
@@ -211,10 +214,11 @@ static int leave_linux(const struct uplink *u, uint32_t master)
 /* -ENODEV: no such interface, -EOPNOTSUPP: it is no bridge. */
 static int join_linux(struct uplink *u, const struct why *why)
 {
-	uint32_t master = ask_master(u->ifname);
 	char name[IFNAMSIZ] = "";
+	uint32_t master;
 	int rc;
 
+	ask_master(u->ifname, &master);
 	if (master && master == if_nametoindex(u->bridge))
 		return 0;
 	rc = port_request(u, SIOCBRADDIF);
@@ -347,9 +351,13 @@ int uplink_open(const struct uplink_config *cfg, struct uplink **out, char *text
  */
 static int settle(struct uplink *u, uint32_t mtu_bytes, const struct why *why)
 {
-	uint32_t master = ask_master(u->ifname);
-	int rc = set_mtu(u, mtu_bytes, why);
+	uint32_t master;
+	int rc = ask_master(u->ifname, &master);
 
+	if (rc)
+		return fail(why, rc, "the kernel does not say which bridge %s is in: %s", u->ifname,
+			    strerror(-rc));
+	rc = set_mtu(u, mtu_bytes, why);
 	if (rc || (u->joined == JOINED_OVS && master && *u->bridge))
 		return rc;
 	if (u->joined == JOINED_LINUX && master && master != if_nametoindex(u->bridge)) {

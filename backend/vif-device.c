@@ -354,8 +354,10 @@ static bool vif_kind_is_idle(const void *common)
 
 static bool vif_kind_is_settled(const void *common, bool coming)
 {
-	(void)coming;
-	return bridges_are_settled(((const struct vif_common *)common)->bridges);
+	const struct vif_common *c = common;
+
+	return (!coming || bridge_config_has_come(c->bridge_config)) &&
+	       bridges_are_settled(c->bridges);
 }
 
 /*

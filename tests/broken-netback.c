@@ -4,6 +4,7 @@
  *
  *	worker	its workers crash at once	port	when they are given an interface
  *	journal	its journals are of another format	uplink	they take no uplink
+ *	tap	it takes over no TAP device
  *	once	one of its workers crashes at once, if there is a file of its name with .once
  *	gap	none of these: before it looks at anything, its file's name with .sh is run
  *
@@ -18,6 +19,7 @@
 #include "backend.h"
 #include "netback.h"
 #include "upgrade.h"
+#include "uplink.h"
 
 int __real_backend_open(struct evloop *loop, struct xs_handle *xs,
 			const struct device_kind *kind, const struct backend_config *config,
@@ -37,6 +39,10 @@ int __real_netback_add_uplink(struct netback *nb, int fd, bool offloads,
 int __wrap_netback_add_uplink(struct netback *nb, int fd, bool offloads,
 			      const struct vswitch_port_config *port, struct log_peer *log,
 			      uint32_t *out);
+int __real_uplink_adopt(const struct uplink_config *cfg, int fd, int state, struct uplink **out,
+			char *why, size_t why_bytes);
+int __wrap_uplink_adopt(const struct uplink_config *cfg, int fd, int state, struct uplink **out,
+			char *why, size_t why_bytes);
 const char *__real_upgrade_refuses(const char *formats, uint32_t journal_version, char *why,
 				   size_t why_bytes);
 const char *__wrap_upgrade_refuses(const char *formats, uint32_t journal_version, char *why,
@@ -87,6 +93,15 @@ int __wrap_netback_add_uplink(struct netback *nb, int fd, bool offloads,
 {
 	return is("uplink") ? -ENOMEM :
 	       __real_netback_add_uplink(nb, fd, offloads, port, log, out);
+}
+
+int __wrap_uplink_adopt(const struct uplink_config *cfg, int fd, int state, struct uplink **out,
+			char *why, size_t why_bytes)
+{
+	if (!is("tap"))
+		return __real_uplink_adopt(cfg, fd, state, out, why, why_bytes);
+	snprintf(why, why_bytes, "no room for %s", cfg->ifname);
+	return -ENOMEM;
 }
 
 const char *__wrap_upgrade_refuses(const char *formats, uint32_t journal_version, char *why,

@@ -191,13 +191,14 @@ refuses()
 	same_port || fail "the uplink has changed: $(ip -o link show dev up0), was $port"
 }
 say "to what cannot take over"
-for how in worker port journal uplink; do
+for how in worker port journal uplink tap; do
 	cp "$broken" "$tmp/broken-$how"
 done
 refuses 'journals of the running version are of format 1, expected 2' "$tmp/broken-journal"
 refuses 'ended by signal 9' "$tmp/broken-worker"
 refuses 'ended by signal 4' "$tmp/broken-port"
 [ -z "$host" ] || refuses 'uplink up0: Cannot allocate memory' "$tmp/broken-uplink"
+[ -z "$host" ] || refuses 'uplink up0: no room for up0' "$tmp/broken-tap"
 
 if [ -n "$host" ]; then
 	say "its uplink's words are bad, and its worker dies"
@@ -234,6 +235,11 @@ for guest in $a $b $p $q; do
 	back_reaches "$guest" 6
 	detach_nic "$guest"
 done
+if [ -n "$host" ]; then
+	say "an uplink alone"
+	"$paravane" upgrade netback >"$tmp/out" 2>&1 || fail "upgrade: $(cat "$tmp/out"; tail -5 "$tmp/log")"
+	same_port || fail "the uplink has changed: $(ip -o link show dev up0), was $port"
+fi
 [ -z "$host" ] || "$paravane" bridge reset other || fail "bridge reset"
 rm -f "$tmp/run/netback/vif.upgrade"
 end_back
