@@ -102,6 +102,7 @@ static void not_taken_over(struct uplink_port *u, const char *why);
 static void on_gone(void *arg, const struct failure *why)
 {
 	struct uplink_port *u = arg;
+	bool fell = bridge_port_fell(u->port);
 
 	bridge_port_free(u->port);
 	u->port = NULL;
@@ -112,7 +113,9 @@ static void on_gone(void *arg, const struct failure *why)
 	}
 	if (why)
 		not_taken_over(u, why->reason);
-	close_device(u);
+	/* So it does while workers cannot begin; one of a version before may serve it yet. */
+	if (!why || !fell || why->err == EOWNERDEAD)
+		close_device(u);
 	if (why)
 		complain(u, why->reason);
 	/* A worker that dies at once must not be started as fast as it dies. */

@@ -20,7 +20,6 @@
 
 #define MAX_PORTS VSWITCH_PORTS_MAX
 #define MAX_ADDRESSES 8192u
-#define TITLE_BYTES (VIF_NAME_BYTES + 16)
 #define TELL_AGAIN_MS 5
 
 /* ---- messages ----------------------------------------------------------------------- */
@@ -97,11 +96,8 @@ static int hold(struct bridge *b, const struct bridge_msg *msg, int fd, int seco
 }
 
 /* A worker takes hundreds of ports more slowly than they are told: the rest waits for it. */
-static void tell_held(void *arg, uint32_t events)
+void bridge_tell_held(struct bridge *b)
 {
-	struct bridge *b = arg;
-
-	(void)events;
 	while (b->held) {
 		if (bridge_send_two(process_sock(b->process), &b->held->msg, b->held->fd,
 				    b->held->second) == -EAGAIN) {
@@ -110,6 +106,12 @@ static void tell_held(void *arg, uint32_t events)
 		}
 		free_first_held(b);
 	}
+}
+
+static void on_tell(void *arg, uint32_t events)
+{
+	(void)events;
+	bridge_tell_held(arg);
 }
 
 static int tell_two(struct bridge *b, const struct bridge_msg *msg, int fd, int second)
@@ -264,6 +266,11 @@ bool bridges_find_owner(struct bridges *all, const char *name, const uint8_t *ma
 	return false;
 }
 
+bool bridge_port_fell(const struct bridge_port *p)
+{
+	return p->fell;
+}
+
 bool bridge_port_is_over(const struct bridge_port *p)
 {
 	return !p->bridge || p->bridge->stopping;
@@ -289,7 +296,7 @@ static void free_bridge(struct bridge *b)
 		at = &(*at)->next;
 	*at = b->next;
 	bridge_drop_questions(b);
-	former_free(b->former);
+	bridge_former_leave(b);
 	free_held(b);
 	process_free(b->process);
 	evloop_remove(b->overdue);
@@ -326,12 +333,12 @@ static void on_ended(void *arg, bool killed, const char *how)
 	} else
 		log_debug("bridge %s: its worker has ended", b->name);
 	bridge_end_questions(b, &why);
-	/* One of a version before may have their rings yet: who joins anew must find them free. */
-	former_free(b->former);
-	b->former = NULL;
+	bridge_former_leave(b);
 	/* Its rings are unmapped by its end, so for a port that leaves all is well. */
-	while ((p = b->ports))
+	while ((p = b->ports)) {
+		p->fell = true;
 		let_go(p, p->is_broken ? &p->failure : p->leaving ? NULL : &why);
+	}
 	free_bridge(b);
 	all->env.changed(all->env.arg);
 }
@@ -402,7 +409,7 @@ static void take_message(struct bridge *b, struct bridge_msg *msg)
 		if (msg->type == BRIDGE_REFUSED)
 			b->failure = msg->failure;
 		else if (msg->type == BRIDGE_READY)
-			former_hang_up(b->former);
+			bridge_former_hang_up(b);
 		return;
 	}
 	p = bridge_find_port(b, msg->port);
@@ -487,20 +494,10 @@ void bridges_flip_ready(struct bridges *all)
 			introduce(b);
 }
 
-static void make_title(const char *name, char title[TITLE_BYTES])
-{
-	snprintf(title, TITLE_BYTES, "bridge-%s", name);
-}
-
-static void title_of(const struct bridge *b, char title[TITLE_BYTES])
-{
-	make_title(b->name, title);
-}
-
 static int start(struct bridge *b)
 {
 	const struct backend_config *config = b->all->env.config;
-	char title[TITLE_BYTES];
+	char title[BRIDGE_TITLE_BYTES];
 	const struct process_options o = {
 		.program = config->program, .name = config->name, .title = title,
 		.log_level = config->log_level, .stop_ms = config->stop_ms,
@@ -509,7 +506,7 @@ static int start(struct bridge *b)
 	struct bridge_msg msg = bridge_message(BRIDGE_OPEN, BRIDGE_ITSELF);
 	int rc;
 
-	title_of(b, title);
+	bridge_title(b->name, title);
 	snprintf(msg.open.name, sizeof(msg.open.name), "%s", b->name);
 	msg.open.sw = switch_of(b->all, b->name);
 	msg.open.poll_us = b->all->env.poll_us;
@@ -523,24 +520,6 @@ static int start(struct bridge *b)
 	if (!rc)
 		rc = process_start(b->process, &o);
 	return rc;
-}
-
-static void on_former_ended(void *arg)
-{
-	tell_held(arg, 0);
-}
-
-static int adopt_former(struct bridge *b)
-{
-	const struct backend_config *config = b->all->env.config;
-	char title[TITLE_BYTES];
-	const struct former_options o = {
-		.loop = b->all->env.loop, .takeover = config->takeover, .title = title,
-		.who = b->name, .stop_ms = config->stop_ms, .ended = on_former_ended, .arg = b,
-	};
-
-	title_of(b, title);
-	return former_adopt(&o, &b->former);
 }
 
 static int new_bridge(struct bridges *all, const char *name, struct bridge **out)
@@ -557,11 +536,11 @@ static int new_bridge(struct bridges *all, const char *name, struct bridge **out
 	b->held_end = &b->held;
 	rc = evloop_add_timer(all->env.loop, on_overdue, b, &b->overdue);
 	if (!rc)
-		rc = evloop_add_timer(all->env.loop, tell_held, b, &b->tell);
+		rc = evloop_add_timer(all->env.loop, on_tell, b, &b->tell);
 	if (!rc)
 		rc = start(b);
 	if (!rc)
-		rc = adopt_former(b);
+		rc = bridge_former_adopt(b);
 	if (rc) {
 		free_bridge(b);
 		return rc;
@@ -569,15 +548,6 @@ static int new_bridge(struct bridges *all, const char *name, struct bridge **out
 	log_debug("bridge %s: worker %d", b->name, (int)process_pid(b->process));
 	*out = b;
 	return 0;
-}
-
-bool bridges_are_left(struct bridges *all, const char *name)
-{
-	const struct bridge *b = bridges_find(all, name);
-	char title[TITLE_BYTES];
-
-	make_title(name, title);
-	return (b && b->former) || takeover_has(all->env.config->takeover, TAKEOVER_WORKER, title);
 }
 
 /* ---- joining ----------------------------------------------------------------------------- */
@@ -694,11 +664,11 @@ bool bridges_are_settled(const struct bridges *all)
 
 int bridges_hand_over(const struct bridges *all, struct takeover *t)
 {
-	char title[TITLE_BYTES];
+	char title[BRIDGE_TITLE_BYTES];
 	int rc = 0;
 
 	for (const struct bridge *b = all->bridges; b && !rc; b = b->next) {
-		title_of(b, title);
+		bridge_title(b->name, title);
 		rc = takeover_add(t, TAKEOVER_WORKER, title, process_pid(b->process),
 				  process_sock(b->process));
 	}
@@ -746,6 +716,7 @@ void bridges_close(struct bridges *all)
 		}
 		free_bridge(b);
 	}
+	bridge_formers_close(all);
 	while ((t = all->times)) {
 		all->times = t->next;
 		free(t);

@@ -9,7 +9,8 @@
  * A bridge begins when a port names it and ends with its last port. A worker that
  * crashes takes its ports along: each is told, by EOWNERDEAD, and may join anew with its
  * journal. A worker that a version of before left to us goes on until ours is ready, and then
- * ends; what ours is told meanwhile waits until then.
+ * ends; what ours is told meanwhile waits until then. When ours dies, or cannot begin, it goes on
+ * until another of ours is ready.
  */
 #ifndef PV_BRIDGE_SERVE_H
 #define PV_BRIDGE_SERVE_H
@@ -98,6 +99,8 @@ bool bridges_find_owner(struct bridges *b, const char *name, const uint8_t *mac,
 			struct bridge_vif_name *out);
 /* Its worker has ended: gone is told, or will be once others have been. */
 bool bridge_port_is_over(const struct bridge_port *p);
+/* In gone: its worker has ended, so that why is not the port's own doing. */
+bool bridge_port_fell(const struct bridge_port *p);
 /* The worker's; 0: it has ended. */
 pid_t bridge_port_pid(const struct bridge_port *p);
 const char *bridge_port_sandbox(const struct bridge_port *p);	/* as process_sandbox() */

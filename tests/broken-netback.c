@@ -6,6 +6,7 @@
  *	journal	its journals are of another format	uplink	they take no uplink
  *	tap	it takes over no TAP device
  *	once	one of its workers crashes at once, if there is a file of its name with .once
+ *	poor	they cannot begin, while there is a file of its name with .poor
  *	gap	none of these: before it looks at anything, its file's name with .sh is run
  *
  * Hides: nothing.
@@ -74,6 +75,8 @@ int __wrap_netback_open(const struct netback_config *cfg, struct netback **out)
 {
 	if (is("once") && !system("rm \"$(readlink /proc/$PPID/exe).once\" 2>/dev/null"))
 		raise(SIGKILL);
+	if (is("poor") && !system("test -e \"$(readlink /proc/$PPID/exe).poor\""))
+		return -ENOMEM;
 	if (is("worker"))
 		raise(SIGKILL);	/* which no sanitizer makes a report of */
 	return __real_netback_open(cfg, out);

@@ -230,6 +230,30 @@ for guest in $a $b $p $q; do
 	node_is "$(back_dir "$guest")/state" 4 || fail "guest $guest was told: $(grep "vif $guest/0" "$tmp/log" | tail -5)"
 done
 
+# And then by such as cannot begin: what was there serves on until one can.
+say "workers cannot begin beside those that they are to succeed"
+cp "$broken" "$tmp/netback-poor"
+"$paravane" upgrade netback --program "$tmp/netback-poor" >"$tmp/out" 2>&1 || fail "upgrade: $(cat "$tmp/out")"
+wait_for $wait_s meets "$a" "$b" && wait_for $wait_s meets "$p" "$q" || fail "the guests do not talk any more"
+so_far=$(grep -c "netback: no switch" "$tmp/log")
+before="$(info "$a" pid) $(info "$p" pid)"
+: >"$tmp/netback-poor.poor"
+expect 1 "$paravane" upgrade netback --program "$tmp/broken-worker" >"$tmp/out" 2>&1
+have_failed() { [ $(($(grep -c "netback: no switch" "$tmp/log") - so_far)) -ge 6 ]; }
+wait_for $wait_s have_failed || fail "no worker has failed: $(tail -5 "$tmp/log")"
+meets "$a" "$b" && meets "$p" "${host:-$q}" || fail "what served the guests is gone: $(tail -5 "$tmp/log")"
+same_port || fail "the uplink has changed: $(ip -o link show dev up0), was $port"
+rm "$tmp/netback-poor.poor"
+for worker in $before; do
+	wait_for $wait_s process_gone "$worker" || fail "worker $worker of before runs yet"
+done
+wait_for $wait_s meets "$a" "$b" && wait_for $wait_s meets "$p" "$q" ||
+	fail "the guests do not talk any more: $(tail -5 "$tmp/log")"
+[ -z "$host" ] || wait_for $wait_s meets "$p" 99 || fail "the uplink's host is not reached"
+for guest in $a $b $p $q; do
+	node_is "$(back_dir "$guest")/state" 4 || fail "guest $guest was told: $(grep "vif $guest/0" "$tmp/log" | tail -5)"
+done
+
 for guest in $a $b $p $q; do
 	halt_net "$guest"
 	back_reaches "$guest" 6
