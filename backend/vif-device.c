@@ -215,7 +215,7 @@ static bool vif_device_is_open(const struct device *d)
 
 static void vif_device_release(struct device *d)
 {
-	of(d)->is_open = false;
+	of(d)->is_open = of(d)->journal_used = false;
 }
 
 static void vif_device_closed(struct device *d)

@@ -4,6 +4,7 @@
  * supervisor keeps them: bridges and their workers, every way in which a worker fails.
  */
 #include <errno.h>
+#include <sys/stat.h>
 #include "bridge-serve.h"
 #include "vif-world.h"
 
@@ -486,6 +487,26 @@ static unsigned int times_told(const char *words)
 	return nr;
 }
 
+/* Another device of that name does not ask for the address of the one before. */
+static void test_address_of_one_before(void)
+{
+	setup("");
+	config.address_ms = 10 * DEADLINE_MS;
+	UNIT_OK(connects("3", "br0"));
+	put_front("3", "state", "1");
+	put_back("3", "state", "1");
+	UNIT_OK(back_reaches("3", "2"));
+	put_back("3", "mac", "00:16:3e:00:00:05");
+	attach("4", "br0");
+	put_back("4", "mac", "00:16:3e:00:00:03");
+	UNIT_OK(back_reaches("4", "2"));
+	front_publish("4");
+	UNIT_OK(back_reaches("4", "4"));
+	front_publish("3");
+	UNIT_OK(back_reaches("3", "4"));
+	teardown();
+}
+
 static void test_address_is_left(void)
 {
 	setup("");
@@ -613,6 +634,7 @@ int main(void)
 		{ "what a former daemon said", test_said_by_former_daemon },
 		{ "waits for one thing, then for another", test_waits_for_another_reason },
 		{ "its address is of one that goes on", test_address_of_who_goes_on },
+		{ "its address is another's than of the one before", test_address_of_one_before },
 		{ "waits for its address until who has it leaves", test_address_is_left },
 		{ "waits until who has it has another", test_address_changes },
 		{ "waits in vain", test_address_is_kept },
