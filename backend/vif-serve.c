@@ -219,6 +219,7 @@ static bool goes_on(struct vif_device *v, const struct failure *why)
 	v->failure.err = EIO;
 	crashes_say(v->failure.reason, sizeof(v->failure.reason), why->reason);
 	return true;
+	vif_wait_end(v);
 }
 
 /*

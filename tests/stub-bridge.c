@@ -6,6 +6,7 @@
  *	(nothing)	keeps the protocol	refuse	refuses every port
  *	closed		refuses at OPEN		broken	BROKEN after ADDED
  *	crash		ends after ADDED	deaf	does not hear REMOVE
+ *	dies		ends instead
  *	flip-ended	FLIP_ENDED, thrice, after ADDED, of uplinks too
  *	garbage		no message, after ADDED	short	refuses every port, for want of room
  *	removes		REMOVED, after ADDED	regrets	REFUSED, after ADDED
@@ -116,6 +117,8 @@ static void add(const struct bridge_msg *msg, int journal)
 {
 	note("%s add %u/%u%s\n", name, msg->vif.domid, msg->vif.devid,
 	     was_used(journal) ? " again" : "");
+	if (!strcmp(stub, "dies"))
+		exit(9);
 	if (is_taken(&msg->vif.port)) {
 		say_error(BRIDGE_REFUSED, msg->port, EADDRINUSE, "it is taken");
 		return;

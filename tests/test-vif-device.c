@@ -171,6 +171,21 @@ static void test_successor_cannot(void)
 	fclose(file);
 }
 
+/* It has waited, and then its workers die: that is what people read in the end. */
+static void test_waits_and_dies(void)
+{
+	setup("short");
+	attach("3", "br0");
+	UNIT_OK(back_reaches("3", "2"));
+	front_publish("3");
+	UNIT_OK(pump_until(ERROR("3"), "28 there is no room for its ring: it is tried again"));
+	setenv("PV_STUB", "dies", 1);
+	UNIT_OK(back_reaches("3", "6"));
+	pump_quiet();
+	UNIT_OK(error_has("3", "gave up after 5 crashes"));
+	teardown();
+}
+
 /* It is told to close meanwhile, by either side. */
 static void test_closes_without_successor(void)
 {
@@ -620,6 +635,7 @@ int main(void)
 		{ "a worker refuses, breaks, crashes", test_failures },
 		{ "a worker is killed", test_killed },
 		{ "its successor misses something", test_successor_cannot },
+		{ "it waits, and its workers die", test_waits_and_dies },
 		{ "it closes while nothing serves it", test_closes_without_successor },
 		{ "there is no room for it", test_waits_for_room },
 		{ "a worker that does not answer", test_deaf },
