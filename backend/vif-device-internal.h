@@ -41,7 +41,7 @@ struct vif_device {
 	char bridge[VIF_NAME_BYTES];	/* that it is on */
 	struct vif_frontend front;	/* also of one that resumable() is about */
 	struct vswitch_port_config set;	/* what the bridge has been told, until it is closed */
-	bool said_taken;		/* ... that the address that it is to have is another's */
+	uint8_t said_taken[VIF_MAC_BYTES];	/* ... that this, which it is to have, is another's */
 	struct bridge_rate rate;
 	struct device_limit limit;
 	bool multicast, watches_multicast, muted;

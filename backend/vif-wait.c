@@ -119,14 +119,12 @@ bool vif_wait_may_have(struct vif_device *v, const uint8_t *mac)
 	struct bridge_vif_name owner;
 	char text[REASON_BYTES];
 
-	if (!find_owner(v, mac, &owner)) {
-		v->said_taken = false;
+	if (!find_owner(v, mac, &owner))
 		return true;
-	}
 	say_owner(v, mac, text, sizeof(text));
-	if (!v->said_taken)
+	if (memcmp(v->said_taken, mac, sizeof(v->said_taken)))
 		log_peer_at(v->env.log, LOG_LEVEL_WARNING, "%s: it keeps the one that it has", text);
-	v->said_taken = true;
+	memcpy(v->said_taken, mac, sizeof(v->said_taken));
 	v->retry_at_ms = now_ms() + RETRY_MS;
 	arm(v->common);
 	return false;

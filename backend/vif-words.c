@@ -142,6 +142,8 @@ static void pass_on_port(struct vif_device *v)
 		memcpy(port.mac, v->set.mac, sizeof(port.mac));
 		port.any_source = v->set.any_source;
 		other = false;
+	} else {
+		memset(v->said_taken, 0, sizeof(v->said_taken));
 	}
 	if (!memcmp(&port, &v->set, sizeof(port)))
 		return;

@@ -125,6 +125,11 @@ static void test_address_of_another(void)
 	UNIT_OK(will_be_told("br0 set"));
 	UNIT_EQ(said(file, words), 1);
 	UNIT_STREQ(told(), "br0 set mode 0 vlan 7 isolated 0\n");
+	/* To have it once more is another wish. */
+	put_back("4", "mac", "00:16:3e:00:00:04");
+	pump_quiet();
+	put_back("4", "mac", "00:16:3e:00:00:03");
+	UNIT_EQ(said(file, words), 2);
 	UNIT_OK(kill_worker_of("3"));
 	UNIT_OK(will_be_told("br0 add 3/0 again\n") && will_be_told("br0 add 4/0 again\n"));
 	pump_quiet();
@@ -141,7 +146,7 @@ static void test_address_of_another(void)
 	put_front("3", "state", "5");
 	UNIT_OK(back_reaches("3", "6"));
 	UNIT_OK(will_be_told("br0 set mode 0 vlan 7 isolated 0\n"));
-	UNIT_EQ(said(file, words), 2);
+	UNIT_EQ(said(file, words), 3);
 	dup2(saved, STDERR_FILENO);
 	close(saved);
 	fclose(file);
