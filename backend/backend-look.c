@@ -134,8 +134,10 @@ static void take_own_state(struct backend_device *d, XenbusState node)
 	d->bus.state = node;
 	d->refused = false;
 	/* Another device, perhaps of another domain of this number. */
-	if (node == XenbusStateInitialising)
-		d->was_alive = false;
+	if (node == XenbusStateInitialising) {
+		d->was_alive = d->resuming = false;
+		d->resume_ms = d->resume_said = 0;
+	}
 }
 
 /* A domain that has been there, and is not any more, has died. */

@@ -171,6 +171,27 @@ static void test_successor_cannot(void)
 	fclose(file);
 }
 
+/* Nor has it the words of the wait before: nobody would know why it waits now. */
+static void test_successor_cannot_again(void)
+{
+	setup("");
+	UNIT_OK(connects("3", "br0"));
+	for (int i = 0; i < 2; i++) {
+		setenv("PV_STUB", "closed", 1);
+		UNIT_EQ(kill(worker_of("3"), SIGKILL), 0);
+		UNIT_OK(pump_until(ERROR("3"), "71 there is no grant device"));
+		/* The tool stack makes another of it. */
+		setenv("PV_STUB", "", 1);
+		put_front("3", "state", "1");
+		put_back("3", "state", "1");
+		UNIT_OK(back_reaches("3", "2"));
+		UNIT_OK(error_goes("3"));
+		front_publish("3");
+		UNIT_OK(back_reaches("3", "4"));
+	}
+	teardown();
+}
+
 /* It has waited, and then its workers die: that is what people read in the end. */
 static void test_waits_and_dies(void)
 {
@@ -635,6 +656,7 @@ int main(void)
 		{ "a worker refuses, breaks, crashes", test_failures },
 		{ "a worker is killed", test_killed },
 		{ "its successor misses something", test_successor_cannot },
+		{ "... and so does that of the next device", test_successor_cannot_again },
 		{ "it waits, and its workers die", test_waits_and_dies },
 		{ "it closes while nothing serves it", test_closes_without_successor },
 		{ "there is no room for it", test_waits_for_room },
