@@ -155,7 +155,7 @@ static bool may_open(struct backend_device *d)
 {
 	if (openings_take(d->openings, &d->turn_ms, now_ms()))
 		return true;
-	d->look_at_ms = d->turn_ms;
+	backend_look_at(d, d->turn_ms);
 	return false;
 }
 
@@ -252,7 +252,7 @@ static bool waits_to_resume(struct backend_device *d)
 {
 	if (now_ms() >= d->resume_ms)
 		return false;
-	d->look_at_ms = d->look_at_ms ? MIN(d->look_at_ms, d->resume_ms) : d->resume_ms;
+	backend_look_at(d, d->resume_ms);
 	return true;
 }
 
@@ -282,7 +282,7 @@ static bool has_lost_its_rings(struct backend_device *d, const struct lifecycle_
 	if (!d->differs_ms)
 		d->differs_ms = now_ms();
 	if (now_ms() < d->differs_ms + DIFFERS_MS) {
-		d->look_at_ms = d->differs_ms + DIFFERS_MS;
+		backend_look_at(d, d->differs_ms + DIFFERS_MS);
 		return false;
 	}
 	let_inherited_go(d);
@@ -428,8 +428,8 @@ static bool waits_for_upgrade(struct backend_device *d, const struct lifecycle_v
 	bool waits = by_front && d->env.config->upgrading;
 
 	if (waits || v->put_off)
-		d->look_at_ms = now_ms() + (d->env.config->upgrading ? UPGRADING_MS :
-							       BACKEND_RETRY_MS);
+		backend_look_at(d, now_ms() + (d->env.config->upgrading ? UPGRADING_MS :
+									  BACKEND_RETRY_MS));
 	return waits;
 }
 

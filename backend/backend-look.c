@@ -41,7 +41,7 @@ static void say_unheard(struct backend_device *d, int err)
 		if (!d->said_unheard)
 			log_peer_at(&d->log, LOG_LEVEL_ERROR, "%s", why);
 		xenbus_write_error(&d->bus, err, why);
-		d->look_at_ms = now_ms() + BACKEND_RETRY_MS;
+		backend_look_at(d, now_ms() + BACKEND_RETRY_MS);
 	} else if (d->said_unheard) {
 		xenbus_clear_error(&d->bus);
 	}
@@ -173,8 +173,8 @@ static bool close_overdue(struct backend_device *d, const struct lifecycle_view 
 	}
 	if (!d->closing_ms)
 		d->closing_ms = now_ms();
-	d->look_at_ms = d->closing_ms + limit;
-	return now_ms() >= d->look_at_ms;
+	backend_look_at(d, d->closing_ms + limit);
+	return now_ms() >= d->closing_ms + limit;
 }
 
 /* Whoever has seen it says Closed; others wait for our Closed. */
@@ -191,7 +191,7 @@ static bool is_unseen(struct backend_device *d, const struct lifecycle_view *v)
 	until = d->both_closing_ms + SEEN_MS;
 	if (now_ms() >= until)
 		return false;
-	d->look_at_ms = d->look_at_ms ? MIN(d->look_at_ms, until) : until;
+	backend_look_at(d, until);
 	return true;
 }
 

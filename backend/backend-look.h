@@ -18,6 +18,11 @@
  * -errno: the store did not answer, so nothing is known.
  */
 int backend_look(struct backend_device *d, struct lifecycle_view *v);
+/* It is to be looked at again by then, or sooner. */
+static inline void backend_look_at(struct backend_device *d, uint64_t ms)
+{
+	d->look_at_ms = d->look_at_ms ? MIN(d->look_at_ms, ms) : ms;
+}
 /* No events of the front end's until the first look after front_due_ms. */
 void backend_look_mute(struct backend_device *d);
 

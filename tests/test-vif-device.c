@@ -355,6 +355,27 @@ static void test_next_daemon_unheard(void)
 	teardown();
 }
 
+/* Its close has a limit, too, and is not waited for that long. */
+static void test_closes_unheard(void)
+{
+	setup("");
+	config.base.close_ms = 10 * DEADLINE_MS;
+	UNIT_OK(connects("3", "br0"));
+	end_daemon();
+	start_daemon();
+	fake_xs_refuse_watches(E2BIG);
+	UNIT_OK(error_has("3", "no watch on /local/domain/3/device/vif/0"));
+	pump_quiet();
+	put_back("3", "online", "0");
+	put_back("3", "state", "5");
+	pump_quiet();
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "5");
+	put_front("3", "state", "6");
+	UNIT_OK(back_reaches("3", "6"));
+	fake_xs_refuse_watches(0);
+	teardown();
+}
+
 /* What its front end says between the look and what comes of it is too late for that. */
 static void test_resumed_as_seen(void)
 {
@@ -665,6 +686,7 @@ int main(void)
 		{ "the end of flip, of an uplink", test_flip_ended_of_uplink },
 		{ "the next daemon goes on", test_next_daemon },
 		{ "the next daemon does not hear its front end", test_next_daemon_unheard },
+		{ "it closes unheard", test_closes_unheard },
 		{ "what it goes on with was read once", test_resumed_as_seen },
 		{ "another back end's device is left alone", test_not_ours },
 		{ "a domain dies", test_dead_domain },
