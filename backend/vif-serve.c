@@ -145,7 +145,7 @@ static struct vswitch_port_config port_to_join(const struct vif_device *v)
 }
 
 /* A predecessor of before there were journals has left none, and nothing in flight. */
-static int open_journal(const struct vif_device *v, int *fd)
+static int open_journal(const struct vif_device *v, int *fd, char *why, size_t why_bytes)
 {
 	const struct rundir *r = &v->env.config->rundir;
 	int rc = rundir_open_journal(r, &v->env.name, !v->journal_used, fd);
@@ -153,12 +153,11 @@ static int open_journal(const struct vif_device *v, int *fd)
 	if (rc == -ENOENT)
 		rc = rundir_open_journal(r, &v->env.name, true, fd);
 	if (rc)
-		log_peer_at(v->env.log, LOG_LEVEL_ERROR, "its journal in %s: %s", r->path,
-			    strerror(-rc));
+		snprintf(why, why_bytes, "its journal in %s: %s", r->path, strerror(-rc));
 	return rc;
 }
 
-static int join(struct vif_device *v)
+static int join(struct vif_device *v, char *why, size_t why_bytes)
 {
 	autoclose int journal_fd = -1, figures_fd = -1;
 	const struct figures_layout layout = vif_figures_layout(v->front.nr_queues);
@@ -166,7 +165,7 @@ static int join(struct vif_device *v)
 		.domid = v->env.frontend_id, .devid = v->env.devid, .front = v->front,
 		.port = port_to_join(v), .rate = vif_words_rate(v), .limit = v->limit.limit,
 	};
-	int rc = open_journal(v, &journal_fd);
+	int rc = open_journal(v, &journal_fd, why, why_bytes);
 
 	if (rc)
 		return rc;
@@ -176,12 +175,17 @@ static int join(struct vif_device *v)
 	v->rate = vif.rate;
 	v->multicast = v->front.multicast_control;
 	choose_bridge(v);
-	if (v->env.bus->state == XenbusStateInitWait && vif_wait_is_taken(v))
+	if (v->env.bus->state == XenbusStateInitWait && vif_wait_is_taken(v)) {
+		vif_wait_owner(v, why, why_bytes);
 		return -EADDRINUSE;
+	}
 	rc = bridges_join(v->common->bridges, v->bridge, &vif, journal_fd, figures_fd,
 			  &port_events, v, &v->port);
-	if (rc)
+	if (rc) {
 		v->port = NULL;
+		snprintf(why, why_bytes, "no worker process could be started for bridge %s: %s",
+			 v->bridge, strerror(-rc));
+	}
 	return rc;
 }
 
@@ -215,11 +219,11 @@ static bool goes_on(struct vif_device *v, const struct failure *why)
 		log_peer_at(v->env.log, LOG_LEVEL_WARNING, "goes on with another worker");
 		return true;
 	}
+	vif_wait_end(v);
 	v->failed = true;
 	v->failure.err = EIO;
 	crashes_say(v->failure.reason, sizeof(v->failure.reason), why->reason);
 	return true;
-	vif_wait_end(v);
 }
 
 /*
@@ -253,10 +257,11 @@ static void not_taken_over(struct vif_device *v, const struct failure *why)
  */
 static void join_without_store(struct vif_device *v)
 {
+	char why[XENBUS_TEXT_BYTES];
 	uint32_t domid;
 
-	if (xenbus_own_domid(v->env.bus->xs, &domid) && join(v))
-		log_peer_at(v->env.log, LOG_LEVEL_ERROR, "no other worker takes it up");
+	if (xenbus_own_domid(v->env.bus->xs, &domid) && join(v, why, sizeof(why)))
+		log_peer_at(v->env.log, LOG_LEVEL_ERROR, "no other worker takes it up: %s", why);
 }
 
 static void on_gone(void *arg, const struct failure *why)
@@ -315,13 +320,8 @@ int vif_serve(struct vif_device *v, bool *by_peer, char *why, size_t why_bytes)
 			 KEY_FEATURE_RX_FLIP " is 1");
 		return -EOPNOTSUPP;
 	}
-	rc = join(v);
-	if (rc == -EADDRINUSE)
-		vif_wait_owner(v, why, why_bytes);
-	else if (rc)
-		snprintf(why, why_bytes, "no worker process could be started for bridge "
-			 "%s: %s", v->bridge, strerror(-rc));
-	else
+	rc = join(v, why, why_bytes);
+	if (!rc)
 		vif_serve_watch(v);
 	return rc;
 }

@@ -192,6 +192,33 @@ static void test_successor_cannot_again(void)
 	teardown();
 }
 
+/* What its next worker misses is a file: it is named, and once. */
+static void test_successor_without_journal(void)
+{
+	FILE *file = tmpfile();
+	int saved = dup(STDERR_FILENO);
+	char path[128];
+
+	setup("");
+	UNIT_OK(connects("3", "br0"));
+	snprintf(path, sizeof(path), "%s/netback/vif-3-0.journal", dir);
+	UNIT_OK(!unlink(path) && !mkdir(path, 0700));
+	dup2(fileno(file), STDERR_FILENO);
+	UNIT_EQ(kill(worker_of("3"), SIGKILL), 0);
+	UNIT_OK(error_has("3", "its journal in "));
+	for (uint64_t end = now_ms() + 2500; now_ms() < end;)
+		evloop_turn(loop, 20);
+	UNIT_EQ(said(file, "its journal in "), 1);
+	dup2(saved, STDERR_FILENO);
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	UNIT_EQ(rmdir(path), 0);
+	UNIT_OK(error_goes("3"));
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	close(saved);
+	fclose(file);
+	teardown();
+}
+
 /* It has waited, and then its workers die: that is what people read in the end. */
 static void test_waits_and_dies(void)
 {
@@ -678,6 +705,7 @@ int main(void)
 		{ "a worker is killed", test_killed },
 		{ "its successor misses something", test_successor_cannot },
 		{ "... and so does that of the next device", test_successor_cannot_again },
+		{ "its successor misses the journal", test_successor_without_journal },
 		{ "it waits, and its workers die", test_waits_and_dies },
 		{ "it closes while nothing serves it", test_closes_without_successor },
 		{ "there is no room for it", test_waits_for_room },
