@@ -192,6 +192,8 @@ bridge reset lan
 
 refused 'a VLAN (1 to 4094)' "$paravane" bridge port a vif0 vlan=4095
 refused 'is expected' "$paravane" bridge port a vif0 isolated=maybe
+refused 'at most 343Gb/s' "$paravane" bridge port a vif0 rate=400Gb/s
+! node_is "$(back_dir "$a")/rate-bits" 400000000000 || fail "a rate that is none was written"
 refused 'means nothing here' "$paravane" bridge set br0 mtu=5
 refused 'a number from 1' "$paravane" bridge set br0 ageing-ms=0
 refused 'cannot be configured' "$paravane" bridge set br0/x move-ms=1

@@ -218,6 +218,8 @@ static int take_rate(struct vif_change *c, const char *word, const char *value)
 	if (toolstack_rate(value, &bytes, &usec) || !usec || bytes > UINT64_MAX / 8000000)
 		return bad_word(word, value, "a rate like 10Mb/s or 1MB/s, or none");
 	c->rate_bits = bytes * 8000000 / usec;
+	if (c->rate_bits > VIF_RATE_BITS_MAX)
+		return bad_word(word, value, "at most 343Gb/s, or none");
 	return STATUS_OK;
 }
 

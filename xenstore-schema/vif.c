@@ -15,7 +15,6 @@
 #include "xenbus-internal.h"
 
 #define RATE_USEC 50000u	/* xl's own interval */
-#define RATE_BITS_MAX (8ull * VIF_RATE_MAX * (1000000 / RATE_USEC))
 
 static const char mac_words[] = "aa:bb:cc:dd:ee:ff, the address of one interface";
 static const char rate_words[] = "BYTES,MICROSECONDS, each of at most 2147483648";
@@ -125,8 +124,9 @@ static int read_rate(struct xs_handle *xs, const char *dir, struct vif_toolstack
 	char *text;
 	int rc = xenbus_read_u64(xs, XBT_NULL, dir, KEY_RATE_BITS, UINT64_MAX, &bits, err);
 
-	_Static_assert(RATE_BITS_MAX == 343597383680, "the words above");
-	if (!rc && bits > RATE_BITS_MAX) {
+	_Static_assert(VIF_RATE_BITS_MAX == 343597383680 &&
+		       VIF_RATE_BITS_MAX == 8ull * VIF_RATE_MAX * (1000000 / RATE_USEC), "the words above");
+	if (!rc && bits > VIF_RATE_BITS_MAX) {
 		xenbus_blame_u64(err, KEY_RATE_BITS, bits, rate_bits_words);
 		return -EINVAL;
 	}

@@ -17,6 +17,7 @@
 #define VIF_BRIDGE_DEFAULT "default"	/* our back end's, when none is named */
 #define VIF_MTU_DEFAULT 1500u
 #define VIF_RATE_MAX (1u << 31)	/* bytes, and microseconds */
+#define VIF_RATE_BITS_MAX 343597383680ull	/* a second: so many bytes in xl's 50 ms */
 #define VIF_MTU_MIN 68u		/* RFC 791 */
 #define VIF_MTU_MAX 65521u		/* a frame's length is 16 bits, 14 of Ethernet */
 
