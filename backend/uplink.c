@@ -346,8 +346,39 @@ int uplink_open(const struct uplink_config *cfg, struct uplink **out, char *text
 }
 
 /*
+ * Which of its bridges the device is in only Open vSwitch knows. One that does not answer is no
+ * reason to lose a device that is in one.
+ */
+static int settle_ovs(struct uplink *u, bool is_in_one, const struct why *why)
+{
+	const char *const add[] = { "--may-exist", "add-port", u->bridge, u->ifname, NULL };
+	const char *const exists[] = { "br-exists", u->bridge, NULL };
+	const char *const del[] = { "--if-exists", "del-port", u->ifname, NULL };
+	const char *const move[] = { "--if-exists", "del-port", u->ifname, "--", "add-port",
+				     u->bridge, u->ifname, NULL };
+
+	if (*u->bridge && !ovs(add))
+		return 0;
+	if (!*u->bridge || ovs(exists) == 2) {
+		if (ovs(del))
+			return fail(why, -EIO, "%s does not leave its bridge: ovs-vsctl del-port "
+				    "failed", u->ifname);
+		u->joined = JOINED_NONE;
+		return join(u, why);
+	}
+	if (!ovs(move))
+		return 0;
+	if (!is_in_one)
+		return fail(why, -EIO, "%s cannot join %s: ovs-vsctl add-port failed", u->ifname,
+			    u->bridge);
+	log_warning("uplink %s: Open vSwitch does not say whether it is in %s: it stays where it is",
+		    u->ifname, u->bridge);
+	return 0;
+}
+
+/*
  * Its bridge may be another by now, or its administrator or another version may have taken it
- * out. Which of Open vSwitch's bridges it is in nobody but that could say.
+ * out.
  */
 static int settle(struct uplink *u, uint32_t mtu_bytes, const struct why *why)
 {
@@ -358,8 +389,10 @@ static int settle(struct uplink *u, uint32_t mtu_bytes, const struct why *why)
 		return fail(why, rc, "the kernel does not say which bridge %s is in: %s", u->ifname,
 			    strerror(-rc));
 	rc = set_mtu(u, mtu_bytes, why);
-	if (rc || (u->joined == JOINED_OVS && master && *u->bridge))
+	if (rc)
 		return rc;
+	if (u->joined == JOINED_OVS)
+		return settle_ovs(u, master, why);
 	if (u->joined == JOINED_LINUX && master && master != if_nametoindex(u->bridge)) {
 		rc = leave_linux(u, master);
 		if (rc)

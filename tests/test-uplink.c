@@ -245,7 +245,7 @@ static void put_ovs(const char *dir, int exists, int add)
 	f = fopen(path, "w");
 	UNIT_NEED(f != NULL);
 	fprintf(f, "#!/bin/sh\necho \"$*\" >> %s/log\ncase \"$*\" in\n*br-exists*) exit %d;;\n"
-		"*add-port*) exit %d;;\nesac\n", dir, exists, add);
+		"*--\\ add-port*) exit 0;;\n*add-port*) exit %d;;\nesac\n", dir, exists, add);
 	fclose(f);
 	UNIT_EQ(chmod(path, 0700), 0);
 }
@@ -268,6 +268,48 @@ static const char *read_log(const char *dir)
 	return text;
 }
 
+/* By another version, when it is to be in bridge: of the same, what it asks. */
+static void adopt(struct uplink *before, const char *bridge, const char *dir, const char *asked)
+{
+	const struct uplink_config cfg = { .ifname = "up0", .bridge = bridge };
+	struct uplink *u = NULL;
+
+	UNIT_EQ(uplink_adopt(&cfg, dup(uplink_fd(before)), uplink_state(before), &u, why,
+			     sizeof(why)), 0);
+	UNIT_STREQ(read_log(dir), asked);
+	uplink_close(u);
+	read_log(dir);
+}
+
+/* A device of its datapath has a master, which says nothing of the bridge. */
+static void test_ovs_adopted(const char *dir)
+{
+	struct uplink *u;
+
+	make_bridge("datapath");
+	put_ovs(dir, 0, 0);
+	UNIT_EQ(open_one("up0", "ovs0", 0, &u), 0);
+	UNIT_EQ(system("ip link set up0 master datapath"), 0);
+	read_log(dir);
+	adopt(u, "ovs0", dir, "--timeout=5 --may-exist add-port ovs0 up0\n");
+	/* It is in another. */
+	put_ovs(dir, 0, 1);
+	adopt(u, "ovs1", dir, "--timeout=5 --may-exist add-port ovs1 up0\n"
+	      "--timeout=5 br-exists ovs1\n"
+	      "--timeout=5 --if-exists del-port up0 -- add-port ovs1 up0\n");
+	/* It is to be in one of the kernel's, or in none. */
+	put_ovs(dir, 2, 1);
+	UNIT_EQ(system("ip link set up0 nomaster"), 0);
+	make_bridge("br0");
+	adopt(u, "br0", dir, "--timeout=5 --may-exist add-port br0 up0\n"
+	      "--timeout=5 br-exists br0\n--timeout=5 --if-exists del-port up0\n");
+	adopt(u, "", dir, "--timeout=5 --if-exists del-port up0\n");
+	uplink_close(u);
+	remove_bridge("br0");
+	remove_bridge("datapath");
+	read_log(dir);
+}
+
 static void test_ovs(void)
 {
 	char dir[] = "/tmp/pv-test-uplink-XXXXXX", path[256], *before = strdup(getenv("PATH"));
@@ -282,6 +324,7 @@ static void test_ovs(void)
 		   "--timeout=5 --may-exist add-port ovs0 up0\n");
 	uplink_close(u);
 	UNIT_STREQ(read_log(dir), "--timeout=5 --if-exists del-port ovs0 up0\n");
+	test_ovs_adopted(dir);
 	put_ovs(dir, 0, 1);
 	UNIT_EQ(open_one("up0", "ovs0", 0, &u), -EIO);
 	UNIT_OK(strstr(why, "add-port failed") != NULL);
