@@ -49,8 +49,9 @@ static void say_unheard(struct backend_device *d, int err)
 }
 
 /*
- * Each watch begins with an event, which is not its front end's. Without one nothing new begins;
- * what is in use is looked at by and by (say_unheard()), and listened to when that can be.
+ * Each watch begins with an event, which is not its front end's. Without one no new device is
+ * taken up; one that has been, by whichever daemon, is looked at by and by (say_unheard()), and
+ * listened to when that can be.
  */
 static void listen(struct backend_device *d)
 {

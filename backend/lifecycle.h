@@ -50,9 +50,9 @@ struct lifecycle_view {
 	uint64_t refused_inputs;	/* for these words of the tool stack's */
 	bool failed;			/* what served it gave up: error is written */
 	bool resumable;			/* a predecessor's journal fits the front end */
+	bool differs;			/* ... is there, of this format, and does not */
 	bool not_resumed;		/* what was to go on with it has ended, for want of
 					   something that may come yet */
-	bool differs;			/* ... is there, of this format, and does not */
 	bool resized;			/* what serves it has taken another size than
 					   the one published */
 	bool unseen;			/* our 5, to a front end at 5 that may wait for it */

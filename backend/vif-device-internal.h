@@ -5,7 +5,7 @@
  *
  * Hides: nothing. What an interface is and when it connects is the first's; which words of
  * the tool stack count, the second's; what becomes of it on its bridge, the third's; of one
- * whose address another still has, the last's.
+ * whose address another still has, or that finds no room on this host, the last's.
  */
 #ifndef PV_VIF_DEVICE_INTERNAL_H
 #define PV_VIF_DEVICE_INTERNAL_H
