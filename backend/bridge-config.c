@@ -194,12 +194,12 @@ static void start(struct uplink_port *u)
 					 uplink_fd(u->uplink), &port_events, u, &u->port);
 		snprintf(why, sizeof(why), "no worker for the bridge: %s", strerror(-rc));
 	}
-	if (!rc) {
+	if (u->uplink)
 		u->is = u->want;
+	if (!rc)
 		return;
-	}
+	/* Its device, if there is one, stays for the next try. */
 	not_taken_over(u, why);
-	close_device(u);
 	u->port = NULL;
 	complain(u, why);
 	look_again(u->all, RETRY_MS);

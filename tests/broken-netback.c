@@ -6,7 +6,8 @@
  *	journal	its journals are of another format	uplink	they take no uplink
  *	tap	it takes over no TAP device
  *	once	one of its workers crashes at once, if there is a file of its name with .once
- *	poor	they cannot begin, while there is a file of its name with .poor
+ *	poor	they cannot begin, while there is a file of its name with .poor, and there is
+ *		none at all for the first uplink
  *	gap	none of these: before it looks at anything, its file's name with .sh is run
  *
  * Hides: nothing.
@@ -18,6 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "backend.h"
+#include "bridge-serve.h"
 #include "netback.h"
 #include "upgrade.h"
 #include "uplink.h"
@@ -40,6 +42,12 @@ int __real_netback_add_uplink(struct netback *nb, int fd, bool offloads,
 int __wrap_netback_add_uplink(struct netback *nb, int fd, bool offloads,
 			      const struct vswitch_port_config *port, struct log_peer *log,
 			      uint32_t *out);
+int __real_bridges_join_uplink(struct bridges *b, const char *name, const struct bridge_uplink *up,
+			       int fd, const struct bridge_port_events *events, void *arg,
+			       struct bridge_port **out);
+int __wrap_bridges_join_uplink(struct bridges *b, const char *name, const struct bridge_uplink *up,
+			       int fd, const struct bridge_port_events *events, void *arg,
+			       struct bridge_port **out);
 int __real_uplink_adopt(const struct uplink_config *cfg, int fd, int state, struct uplink **out,
 			char *why, size_t why_bytes);
 int __wrap_uplink_adopt(const struct uplink_config *cfg, int fd, int state, struct uplink **out,
@@ -61,6 +69,11 @@ static bool is(const char *how)
 	return dash && !strcmp(dash + 1, how);
 }
 
+static bool is_poor(void)
+{
+	return is("poor") && !system("test -e \"$(readlink /proc/$PPID/exe).poor\"");
+}
+
 int __wrap_backend_open(struct evloop *loop, struct xs_handle *xs,
 			const struct device_kind *kind, const struct backend_config *config,
 			struct backend **out)
@@ -75,7 +88,7 @@ int __wrap_netback_open(const struct netback_config *cfg, struct netback **out)
 {
 	if (is("once") && !system("rm \"$(readlink /proc/$PPID/exe).once\" 2>/dev/null"))
 		raise(SIGKILL);
-	if (is("poor") && !system("test -e \"$(readlink /proc/$PPID/exe).poor\""))
+	if (is_poor())
 		return -ENOMEM;
 	if (is("worker"))
 		raise(SIGKILL);	/* which no sanitizer makes a report of */
@@ -96,6 +109,19 @@ int __wrap_netback_add_uplink(struct netback *nb, int fd, bool offloads,
 {
 	return is("uplink") ? -ENOMEM :
 	       __real_netback_add_uplink(nb, fd, offloads, port, log, out);
+}
+
+int __wrap_bridges_join_uplink(struct bridges *b, const char *name, const struct bridge_uplink *up,
+			       int fd, const struct bridge_port_events *events, void *arg,
+			       struct bridge_port **out)
+{
+	static bool had_one;
+
+	if (!had_one && is_poor()) {
+		had_one = true;
+		return -EAGAIN;
+	}
+	return __real_bridges_join_uplink(b, name, up, fd, events, arg, out);
 }
 
 int __wrap_uplink_adopt(const struct uplink_config *cfg, int fd, int state, struct uplink **out,

@@ -239,7 +239,7 @@ so_far=$(grep -c "netback: no switch" "$tmp/log")
 before="$(info "$a" pid) $(info "$p" pid)"
 : >"$tmp/netback-poor.poor"
 expect 1 "$paravane" upgrade netback --program "$tmp/broken-worker" >"$tmp/out" 2>&1
-have_failed() { [ $(($(grep -c "netback: no switch" "$tmp/log") - so_far)) -ge 6 ]; }
+have_failed() { [ $(($(grep -c "netback: no switch" "$tmp/log") - so_far)) -ge 14 ]; }
 wait_for $wait_s have_failed || fail "no worker has failed: $(tail -5 "$tmp/log")"
 meets "$a" "$b" && meets "$p" "${host:-$q}" || fail "what served the guests is gone: $(tail -5 "$tmp/log")"
 same_port || fail "the uplink has changed: $(ip -o link show dev up0), was $port"
