@@ -694,7 +694,9 @@ int bridge_worker(int sock, const struct sandbox *sandbox)
 	if (!rc)
 		rc = msg.type == BRIDGE_OPEN ? open_bridge(&b, &msg, why, sizeof(why)) : -EPROTO;
 	if (!rc) {
-		rc = sandbox_before_loop(sandbox, MAX_FDS);
+		rc = sandbox_write_no_files();
+		if (!rc)
+			rc = sandbox_before_loop(sandbox, MAX_FDS);
 		if (!rc)
 			rc = sandbox_final(sandbox, &sandbox_bridge, sock);
 		snprintf(why, sizeof(why), "privileges cannot be dropped, or system calls "

@@ -339,7 +339,7 @@ static int discard_device(int fd, const struct disk_io *io, bool secure)
 	return ioctl(fd, secure ? BLKSECDISCARD : BLKDISCARD, range);
 }
 
-/* syscalls disk: fallocate */
+/* syscalls disk: fallocate(hole) */
 static int discard(const struct disk_config *cfg, const struct disk_io *io)
 {
 	bool secure = io->secure && !cfg->secure_overwrite;

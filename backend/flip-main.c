@@ -162,6 +162,8 @@ static int start(struct helper *h, const struct sandbox *sandbox, char *why, siz
 		rc = evloop_add_fd(h->loop, PROCESS_FD, EPOLLIN, on_supervisor, h,
 				   &h->supervisor);
 	if (!rc)
+		rc = sandbox_write_no_files();
+	if (!rc)
 		rc = sandbox_before_loop(sandbox, MAX_FDS);
 	if (!rc)
 		rc = sandbox_final(sandbox, &sandbox_flip, PROCESS_FD);

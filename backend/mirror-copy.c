@@ -141,7 +141,7 @@ static bool is_zero(const uint8_t *at, uint64_t bytes)
 	return !at[0] && !memcmp(at, at + 1, bytes - 1);
 }
 
-/* syscalls disk: fallocate */
+/* syscalls disk: fallocate(hole) */
 /* False: whatever the reason why it cannot have one, zeros read the same. */
 static bool make_hole(struct copier *c, uint64_t at, uint64_t bytes)
 {

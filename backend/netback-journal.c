@@ -30,17 +30,25 @@ static size_t file_bytes(uint32_t nr_queues)
 	return (bytes + GRANT_PAGE_BYTES - 1) & ~(size_t)(GRANT_PAGE_BYTES - 1);
 }
 
-/* syscalls bridge: fstat newfstatat fallocate */
+/* syscalls start: fstat newfstatat fallocate */
 /* Space is reserved now: a full tmpfs would otherwise be a SIGBUS later. */
-static int reserve(int fd, size_t bytes)
+int nb_journal_reserve(int fd, uint32_t nr_queues)
 {
 	struct stat st;
 
 	if (fstat(fd, &st))
 		return -errno;
-	if (st.st_size)
-		return (size_t)st.st_size == bytes ? 0 : -EBADMSG;
-	return -posix_fallocate(fd, 0, (off_t)bytes);
+	return st.st_size ? 0 : -posix_fallocate(fd, 0, (off_t)file_bytes(nr_queues));
+}
+
+/* syscalls bridge: fstat newfstatat */
+static int check_size(int fd, size_t bytes)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	return (size_t)st.st_size == bytes ? 0 : -EBADMSG;
 }
 
 /* syscalls bridge: mmap(data) munmap */
@@ -48,7 +56,7 @@ int nb_journal_open(struct nb_journal *j, int fd, uint32_t nr_queues)
 {
 	size_t bytes = file_bytes(nr_queues);
 	int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
-	int rc = fd < 0 ? 0 : reserve(fd, bytes);
+	int rc = fd < 0 ? 0 : check_size(fd, bytes);
 	struct nb_journal_file *file;
 
 	if (rc)

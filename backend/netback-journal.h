@@ -116,9 +116,15 @@ struct nb_journal {
 };
 
 /*
- * fd: an empty file, or a predecessor's; -1: memory of our own, which nobody inherits. It
- * stays the caller's. -EBADMSG: not a journal of ours, or of another number of queues;
- * -ENOSPC: the file system is full.
+ * Room for a journal in an empty file; a predecessor's stays as it is. The supervisor's part: a
+ * worker, which may be in a guest's hands, can make no file longer (sandbox.h). -ENOSPC: the
+ * file system is full.
+ */
+int nb_journal_reserve(int fd, uint32_t nr_queues);
+
+/*
+ * fd: a file with room for it, or a predecessor's; -1: memory of our own, which nobody inherits.
+ * It stays the caller's. -EBADMSG: not a journal of ours, or of another number of queues.
  */
 int nb_journal_open(struct nb_journal *j, int fd, uint32_t nr_queues);
 /* Keeps the file. */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "keys.h"
+#include "netback-journal.h"
 #include "predecessor.h"
 #include "util.h"
 #include "vif-device-internal.h"
@@ -152,6 +153,8 @@ static int open_journal(const struct vif_device *v, int *fd, char *why, size_t w
 
 	if (rc == -ENOENT)
 		rc = rundir_open_journal(r, &v->env.name, true, fd);
+	if (!rc)
+		rc = nb_journal_reserve(*fd, v->front.nr_queues);
 	if (rc)
 		snprintf(why, why_bytes, "its journal in %s: %s", r->path, strerror(-rc));
 	return rc;

@@ -12,6 +12,7 @@
  * or in a thread without a stack the kernel ends the process without a word.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -97,6 +98,10 @@ static int add_call(scmp_filter_ctx ctx, const struct sandbox_call *c)
 	case SANDBOX_CONNECTED:
 		return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, c->nr, 1,
 					SCMP_A4_64(SCMP_CMP_EQ, 0));
+	case SANDBOX_HOLE:
+		return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, c->nr, 1,
+					SCMP_A1_64(SCMP_CMP_MASKED_EQ, low,
+						   FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE));
 	case SANDBOX_ABSENT:
 		return seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), c->nr, 0);
 	}

@@ -6,10 +6,12 @@
  */
 #include <errno.h>
 #include <linux/capability.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -66,16 +68,29 @@ int sandbox_parse(struct sandbox *s, const char *user, const char *filter)
 	return 0;
 }
 
+/* syscalls start: rt_sigaction */
 int sandbox_early(void)
 {
 	int rc;
 
+	/* A write beyond a limit, whoever set it, is an error of that write. */
+	signal(SIGXFSZ, SIG_IGN);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return -errno;
 	rc = forbid_dumps();
 	if (rc)
 		return rc;
 	return lower_limit(RLIMIT_CORE, 0);
+}
+
+/* syscalls start: newfstatat */
+int sandbox_write_no_files(void)
+{
+	struct stat st;
+
+	if (!fstat(STDERR_FILENO, &st) && S_ISREG(st.st_mode))
+		return 0;
+	return lower_limit(RLIMIT_FSIZE, 0);
 }
 
 /*

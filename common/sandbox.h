@@ -29,6 +29,7 @@
  *   tgkill		self: no other process
  *   rt_sigaction	setxid: that signal alone
  *   sendto		connected: no address
+ *   fallocate		hole: nothing but holes inside the file, which make none longer and take no room
  *   any call		absent: answered with ENOSYS, for what the C library then does instead
  */
 #ifndef PV_SANDBOX_H
@@ -77,7 +78,7 @@ int sandbox_parse(struct sandbox *s, const char *user, const char *filter);
 
 enum sandbox_rule {
 	SANDBOX_WHOLE, SANDBOX_REQUEST, SANDBOX_DATA, SANDBOX_THREAD, SANDBOX_SELF,
-	SANDBOX_SETXID, SANDBOX_CONNECTED, SANDBOX_ABSENT,
+	SANDBOX_SETXID, SANDBOX_CONNECTED, SANDBOX_HOLE, SANDBOX_ABSENT,
 };
 
 struct sandbox_call {
@@ -102,6 +103,16 @@ extern const struct sandbox_list sandbox_disk, sandbox_bridge, sandbox_flip, san
  * of the same user that shows guest data.
  */
 int sandbox_early(void);
+
+/*
+ * For who writes to no plain file, but into memory of files that it maps: before
+ * sandbox_before_loop().
+ * Should allow: devices, pipes, sockets.
+ * Mustn't allow: a byte into a file by its descriptor, and so no room on any file system
+ * (EFBIG, never a signal). Where stderr is a plain file, as when somebody tries the daemon by
+ * hand, nothing is done: the log would end.
+ */
+int sandbox_write_no_files(void);
 
 /*
  * Should allow: mapping grants, binding ports, I/O and locks on descriptors

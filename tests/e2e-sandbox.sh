@@ -95,6 +95,10 @@ stop_disk
 say "a bridge's worker"
 program=netback kind=vif daemon_program=tests/intruder-netback
 : >"$tmp/log"
+# As under a service manager: where the log is a plain file, files can be written.
+mkfifo "$tmp/pipe"
+cat "$tmp/pipe" >>"$tmp/log" &
+log_to=$tmp/pipe
 start_daemon
 make_guest g2
 for d in 1 2; do
@@ -107,6 +111,9 @@ guest 2 "$PWD/paravane-netfront" ping --address 10.0.0.2 10.0.0.1 >"$tmp/out" 2>
 all_refused 55
 worker=$(ps -o pid= --ppid "$daemon" | head -n 1 | tr -d ' ')
 [ -n "$worker" ] || fail "the bridge has no worker"
+[ "$(grep -c 'intruder: .*a journal.*: refused by the list' "$tmp/log")" = 2 ] &&
+	[ "$(grep -c 'intruder: .*a journal.*: File too large' "$tmp/log")" = 2 ] ||
+	fail "what comes with an interface: $(grep 'a journal' "$tmp/log")"
 
 say "what it is"
 [ "$(status_field "$worker" Seccomp)" = 2 ] || fail "Seccomp is $(status_field "$worker" Seccomp)"

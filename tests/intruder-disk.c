@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A disk's worker with an intruder in it (intruder.h), who also has the worker's io_uring:
- * its operations are not seen by the list.
+ * A disk's worker with an intruder in it (intruder.h), who also has the image, and the worker's
+ * io_uring: its operations are not seen by the list.
  *
  * Hides: how the ring is got hold of. Must not know: the worker.
  */
@@ -10,14 +10,38 @@
 #include <liburing.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "intruder.h"
-
-struct worker_queue;
+#include "worker-loop.h"
 
 int __real_io_uring_queue_init(unsigned entries, struct io_uring *ring, unsigned flags);
 int __wrap_io_uring_queue_init(unsigned entries, struct io_uring *ring, unsigned flags);
 void __real_worker_queue_run(struct worker_queue *q);
+/* ---- the image's descriptor ---------------------------------------------------------- */
+
+#define BEHIND (1l << 30)
+#define MUCH (64l << 20)
+
+static int image;
+
+static long allocate(int mode)
+{
+	return syscall(SYS_fallocate, image, mode, BEHIND, MUCH) ? -errno : 0;
+}
+
+static long make_longer(void) { return allocate(0); }
+static long reserve_behind(void) { return allocate(FALLOC_FL_KEEP_SIZE); }
+static long take_out(void) { return allocate(FALLOC_FL_COLLAPSE_RANGE); }
+
+static void use_image(void)
+{
+	intruder_try("make the image longer", false, make_longer);
+	intruder_try("reserve room behind the image's end", false, reserve_behind);
+	intruder_try("take a piece out of the image", false, take_out);
+}
+
 void __wrap_worker_queue_run(struct worker_queue *q);
 
 static struct io_uring *stolen;
@@ -92,8 +116,11 @@ void __wrap_worker_queue_run(struct worker_queue *q)
 	static int once;
 
 	if (!once++) {
+		image = q->w->image;
 		if (stolen && !intruder_dies())
 			use_ring();
+		if (!intruder_dies())
+			use_image();
 		intruder_run();
 	}
 	__real_worker_queue_run(q);

@@ -317,23 +317,22 @@ static const struct attempt attempts[] = {
 
 /* ---- all of them ------------------------------------------------------------------------ */
 
-static void try(const struct attempt *a)
+void intruder_try(const char *what, bool place, long (*make)(void))
 {
+	if (!place && !strcmp(mode(), "place"))
+		return;
 	if (sigsetjmp(refused, 1)) {
 		nr_refused_list++;
-		fprintf(stderr, "intruder: %s: refused by the list\n", a->what);
+		fprintf(stderr, "intruder: %s: refused by the list\n", what);
 		return;
 	}
-	intruder_report(a->what, a->make());
+	intruder_report(what, make());
 }
 
 void intruder_run(void)
 {
-	bool place = !strcmp(mode(), "place");
-
 	for (size_t i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++)
-		if (!place || attempts[i].place == PLACE_TOO)
-			try(&attempts[i]);
+		intruder_try(attempts[i].what, attempts[i].place == PLACE_TOO, attempts[i].make);
 	fprintf(stderr, "intruder: %u refused by the list, %u otherwise, %u succeeded\n",
 		nr_refused_list, nr_refused_else, nr_succeeded);
 }

@@ -19,6 +19,12 @@
 /* Makes all attempts, says each on stderr, and at the end how many succeeded. Once. */
 void intruder_run(void);
 
+/*
+ * One more attempt; place: also refused without a list. The kind of worker makes those that need
+ * what only it has.
+ */
+void intruder_try(const char *what, bool place, long (*make)(void));
+
 /* For others' attempts: returned is what a system call returned, or a CQE's result. */
 void intruder_report(const char *what, long returned);
 bool intruder_dies(void);

@@ -11,12 +11,13 @@ wait_s=150
 mistakes='Sanitizer|Assertion'
 
 # start_daemon OPTION...: $daemon is its pid, $tmp/log what it says; $daemon_program
-# instead of the one that is installed.
+# instead of the one that is installed; $log_to: a pipe whose
+# reader writes the log.
 start_daemon()
 {
 	[ -d "$tmp/run" ] || mkdir -m 700 "$tmp/run"
 	ready=$(grep -c ' ready:' "$tmp/log" 2>/dev/null)
-	"$PWD/${daemon_program:-paravane-$program}" --rundir "$tmp/run" --log-level debug "$@" 2>>"$tmp/log" &
+	"$PWD/${daemon_program:-paravane-$program}" --rundir "$tmp/run" --log-level debug "$@" 2>>"${log_to:-$tmp/log}" &
 	daemon=$!
 	wait_for $wait_s has_lines $((${ready:-0} + 1)) ' ready:' ||
 		{ cat "$tmp/log"; fail "the daemon does not start"; }

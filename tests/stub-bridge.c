@@ -104,11 +104,11 @@ static void added(uint32_t port)
 /* Whether another worker has had this journal; it has now. */
 static bool was_used(int journal)
 {
-	char mark;
+	char mark = 0;
 
-	if (read(journal, &mark, 1) == 1)
+	if (pread(journal, &mark, 1, 0) == 1 && mark)
 		return true;
-	if (write(journal, "x", 1) != 1)
+	if (pwrite(journal, "x", 1, 0) != 1)
 		exit(1);
 	return false;
 }

@@ -112,6 +112,7 @@ static void start(bool ctrl)
 		if (journal[i] >= 0)
 			close(journal[i]);
 		journal[i] = memfd_create("journal", MFD_CLOEXEC);
+		UNIT_EQ(nb_journal_reserve(journal[i], 1), 0);
 		net_guest_open(&guest[i], i, 1, ctrl);
 		net_guest_post(&guest[i], 0, NET_GUEST_BUFFERS);
 	}
@@ -441,6 +442,10 @@ static void test_nonsense(void)
 	UNIT_EQ(nb_journal_check_settings(&j), -EBADMSG);
 	nb_journal_close(&j);
 	UNIT_EQ(ftruncate(journal[0], 100), 0);
+	UNIT_EQ(nb_journal_reserve(journal[0], 1), 0);
+	UNIT_EQ(nb_journal_open(&j, journal[0], 1), -EBADMSG);
+	/* A worker makes no room. */
+	UNIT_EQ(ftruncate(journal[0], 0), 0);
 	UNIT_EQ(nb_journal_open(&j, journal[0], 1), -EBADMSG);
 	stop();
 }

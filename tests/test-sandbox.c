@@ -206,6 +206,67 @@ static int keeps_lower_limit(void)
 	return 0;
 }
 
+/* Who writes no files makes none longer, and hears an error of it rather than a signal. */
+static int no_files(void)
+{
+	int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	struct rlimit file;
+	int pair[2];
+
+	CHECK(fd >= 0 && null >= 0 && !pipe(pair) && !ftruncate(fd, 4096));
+	CHECK(!sandbox_early());
+	/* Its log is a file: that goes on. */
+	CHECK(dup2(fd, STDERR_FILENO) == STDERR_FILENO && !sandbox_write_no_files());
+	CHECK(pwrite(fd, "x", 1, 4096) == 1);
+	CHECK(dup2(null, STDERR_FILENO) == STDERR_FILENO && !sandbox_write_no_files());
+	CHECK(!getrlimit(RLIMIT_FSIZE, &file) && !file.rlim_max);
+	CHECK(pwrite(fd, "x", 1, 0) < 0 && errno == EFBIG);
+	CHECK(ftruncate(fd, 1 << 20) && errno == EFBIG);
+	CHECK(fallocate(fd, 0, 0, 1 << 20) && errno == EFBIG);
+	CHECK(write(null, "x", 1) == 1 && write(pair[1], "x", 1) == 1);
+	return 0;
+}
+
+static void test_no_files(void)
+{
+	in_child(no_files);
+}
+
+/* A file has holes made in it, and nothing else. */
+static int only_holes(void)
+{
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	struct sandbox_note note;
+	int sock[2], status, fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	pid_t pid;
+
+	CHECK(fd >= 0 && !socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock));
+	pid = fork();
+	if (!pid) {
+		if (sandbox_early() || sandbox_before_loop(&plain, 64) ||
+		    sandbox_final(&plain, &sandbox_disk, sock[1]))
+			_exit(3);
+		fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096);
+		send(sock[1], "x", 1, 0);
+		fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, 4096);
+		_exit(4);
+	}
+	close(sock[1]);
+	CHECK(recv(sock[0], &note, sizeof(note), 0) == sizeof(note) && !note.refused);
+	CHECK(recv(sock[0], &note, sizeof(note), 0) == 1);
+	CHECK(recv(sock[0], &note, sizeof(note), 0) == sizeof(note) && note.refused);
+	CHECK(note.value == SYS_fallocate);
+	CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status));
+#endif
+	return 0;
+}
+
+static void test_only_holes(void)
+{
+	in_child(only_holes);
+}
+
 static void test_keeps_lower_limit(void)
 {
 	in_child(keeps_lower_limit);
@@ -309,6 +370,8 @@ int main(void)
 		{ "early: no new privileges, no dumps", test_early },
 		{ "before the loop: no capability, few descriptors", test_before_loop },
 		{ "a limit is never raised", test_keeps_lower_limit },
+		{ "no byte into a file, by who writes none", test_no_files },
+		{ "holes, and no other change of a file's room", test_only_holes },
 		{ "without privileges", test_without_privileges },
 		{ "a worker of root's leaves files, network and user", test_leaves_host },
 		{ "a user by its number; words", test_named_user },

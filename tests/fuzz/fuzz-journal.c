@@ -98,7 +98,7 @@ static void interface(int fd, struct fuzz_in *in)
 	struct ring_back tx, rx, ctrl;
 	int rc[3];
 
-	FUZZ_NEED(!nb_journal_open(&j, fd, 1));
+	FUZZ_NEED(!nb_journal_reserve(fd, 1) && !nb_journal_open(&j, fd, 1));
 	start_all(&j, &tx, &rx, &ctrl, rc);
 	nb_journal_begin(&j);
 	use_tx(&j.file->queue[0], &tx, in);
