@@ -5,6 +5,7 @@
  * namespaces, and sandbox-filter.c, the system calls.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 
 #include "packet.h"
 #include "sandbox-internal.h"
+#include "util.h"
 
 uint32_t sandbox_layers;
 
@@ -68,6 +70,22 @@ int sandbox_parse(struct sandbox *s, const char *user, const char *filter)
 	return 0;
 }
 
+/* syscalls start: openat read pwrite64 */
+/*
+ * The service manager may have the kernel spare the supervisor when memory is short; a worker is
+ * what takes the memory, and has a successor. Never lowered, so anybody may; where it cannot be
+ * told nothing is lost but that.
+ */
+static void be_expendable(void)
+{
+	char score[16] = "";
+	autoclose int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0 && read(fd, score, sizeof(score) - 1) > 0 && score[0] == '-' &&
+	    pwrite(fd, "0", 1, 0) < 0)
+		log_debug("it stays as dear to the kernel as its supervisor: %s", strerror(errno));
+}
+
 /* syscalls start: rt_sigaction */
 int sandbox_early(void)
 {
@@ -75,6 +93,7 @@ int sandbox_early(void)
 
 	/* A write beyond a limit, whoever set it, is an error of that write. */
 	signal(SIGXFSZ, SIG_IGN);
+	be_expendable();
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return -errno;
 	rc = forbid_dumps();

@@ -100,7 +100,8 @@ extern const struct sandbox_list sandbox_disk, sandbox_bridge, sandbox_flip, san
  * Should allow: everything that starting needs: opening devices and files,
  * receiving descriptors, reading configuration.
  * Mustn't allow: privileges by executing something, a core file or a debugger
- * of the same user that shows guest data.
+ * of the same user that shows guest data; to be spared like its supervisor when the kernel
+ * has no memory left.
  */
 int sandbox_early(void);
 

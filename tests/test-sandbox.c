@@ -101,8 +101,42 @@ static int early(void)
 	return 0;
 }
 
+/* Raised, never lowered: what the service manager spares is the supervisor. */
+static int expendable(int fd)
+{
+	static const char *const before[] = { "300\n", "-500\n" };
+	static const char first[] = { '3', '0' };
+	char score[8];
+
+	for (int i = 0; i < 2; i++) {
+		CHECK(pwrite(fd, before[i], strlen(before[i]), 0) > 0);
+		CHECK(!sandbox_early());
+		CHECK(pread(fd, score, sizeof(score), 0) > 0 && score[0] == first[i]);
+	}
+	return 0;
+}
+
+/* The kernel's word, or for who may not make that less than 0 a file in its place. */
+static int expendable_anywhere(void)
+{
+	static const char name[] = "/proc/self/oom_score_adj";
+	char path[] = "/tmp/test-sandbox-XXXXXX";
+	int line, fd = open(name, O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0 && pwrite(fd, "-500", 4, 0) == 4)
+		return expendable(fd);
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return 0;	/* not root: it has been given nothing to give up */
+	fd = mkostemp(path, O_CLOEXEC);
+	CHECK(fd >= 0 && !mount(path, name, NULL, MS_BIND, NULL));
+	line = expendable(fd);
+	unlink(path);
+	return line;
+}
+
 static void test_early(void)
 {
+	in_child(expendable_anywhere);
 	in_child(early);
 }
 
