@@ -61,6 +61,41 @@ attach
 guest "$domid" "$blkfront" info >"$tmp/out" 2>&1 || fail "$(cat "$tmp/out")"
 detach
 
+# hides KEY: XS-6, the guest lets nobody but itself (and dom0) read it; shows: again.
+hides() { guest "$domid" xenstore-chmod "$(front_dir "$domid")/$1" "n$domid"; }
+shows() { guest "$domid" xenstore-chmod "$(front_dir "$domid")/$1" "n$domid" "r$dd"; }
+
+say "its state is hidden while it is connected: as if it had gone"
+attach
+use_disk "$domid"
+hides state
+guest "$domid" xenstore-write "$(front_dir "$domid")/state" 4
+xenstore-write "$(back_dir "$domid")/poke" 1
+back_reaches "$domid" 6
+wait "$io"
+shows state
+guest "$domid" xenstore-write "$(front_dir "$domid")/state" 1
+back_reaches "$domid" 2
+
+say "keys that are hidden: refused with a reason"
+for key in ring-ref event-channel protocol; do
+	guest "$domid" xenstore-write "$(front_dir "$domid")/state" 1
+	back_reaches "$domid" 2
+	guest "$domid" xenstore-write "$(front_dir "$domid")/ring-ref" 8 \
+		"$(front_dir "$domid")/event-channel" 5 "$(front_dir "$domid")/protocol" x86_64-abi
+	hides $key
+	guest "$domid" xenstore-write "$(front_dir "$domid")/state" 3
+	back_reaches "$domid" 6
+	error_says "$domid" "$key"
+	guest "$domid" xenstore-rm "$(front_dir "$domid")/$key"
+	guest "$domid" xenstore-write "$(front_dir "$domid")/state" 6
+done
+guest "$domid" xenstore-write "$(front_dir "$domid")/state" 1
+back_reaches "$domid" 2
+guest "$domid" "$blkfront" info >"$tmp/out" 2>&1 || fail "it is not served again: $(cat "$tmp/out")"
+back_reaches "$domid" 6
+detach
+
 say "without --driver-domain another does both"
 stop_in_dd
 start_in_dd

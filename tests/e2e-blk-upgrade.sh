@@ -59,6 +59,7 @@ assert d['daemon'] == 'paravane-blkback' and d['status'] == 'upgraded' and d['re
 assert len(d['devices']) == int(sys.argv[2]) and all(v['pause_us'] > 0 for v in d['devices']), d
 EOF
 
+# WORKER-7, WORKER-9.
 # meanwhile HOW TEXT: a guest does that while an old version serves it; the upgrade comes, and
 # its disk, and no other, is closed for that reason.
 truncate -s 16M "$tmp/mean"
@@ -100,7 +101,7 @@ meanwhile forgets "not those that it connected with"
 meanwhile take-ring "cannot map the ring"
 meanwhile take-port "cannot bind"
 
-# Each of its disks has a worker that looks for the port, at nearly any time.
+# WORKER-10: each of its disks has a worker that looks for the port, at nearly any time.
 say "nor one that connects again and again, in vain"
 for i in 1 2 3; do
 	truncate -s 16M "$tmp/mean-$i"
@@ -262,7 +263,7 @@ mv "$images/away" "$images/1"
 served
 [ "$(grep -c 'no such file.*its guest waits' "$tmp/log")" = 1 ] || fail "said more than once: $(grep 'no such file' "$tmp/log")"
 wait_for $wait_s no_error "$dom_1" || fail "the reason stands: $(error_of "$dom_1")"
-# The next daemon starts another, and both would wait for the same lock.
+# WORKER-5: the next daemon starts another, and both would wait for the same lock.
 say "a successor that waits for its turn dies with its daemon"
 former=$(worker_of "$dom_1")
 successor() { pgrep -P "$daemon" -f "vbd-$dom_1-" | grep -vx "$former"; }

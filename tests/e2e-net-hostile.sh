@@ -27,6 +27,7 @@
 #   spam            XS-4 writes of a key that is watched
 #   keys            XS-1 values of keys, NET-12 ports that are not its own
 #   deleted         XS-3 nodes deleted while connected
+#   closing         NET-11 frames while the vif closes, and after
 #   killed          LIFE-1 front end gone with frames on their way, pages mapped
 #   load            LIFE-1 domain destroyed under load
 # and tests/state-storm: XS-2 states in any order at any speed.
@@ -127,7 +128,7 @@ plays good
 unhurt
 
 say "the store"
-plays keys deleted
+plays keys deleted closing
 front=$(front_dir "$domid")
 guest "$domid" "$storm" "$front/state" 1000 1000 1 || fail "the storm ended early"
 guest "$domid" xenstore-write "$front/state" 6

@@ -225,8 +225,22 @@ done
 both 1
 before=$(held)
 memory=$(($(rss_kib "$daemon") + $(rss_kib "$worker")))
+echo >"$tmp/looking"
+# CVE-2026-100080: counters are read while the ports that they are of come and go.
+(
+	nr=0
+	while [ -e "$tmp/looking" ]; do
+		"$paravane" bridge show br1 --json >"$tmp/shown" 2>&1 || { echo failed >>"$tmp/shown"; exit 1; }
+		nr=$((nr + 1))
+		echo $nr >"$tmp/looks"
+	done
+) &
+looks=$!
 start=$(date +%s%N)
 both $((cycles / 2))
+rm "$tmp/looking"
+wait $looks || fail "bridge show: $(cat "$tmp/shown")"
+say "its counters were read $(cat "$tmp/looks") times"
 say "$(($(date +%s%N) / 1000000 - start / 1000000)) ms"
 soon eval '[ "$(held)" = "$before" ]' || { ls -l "/proc/$worker/fd"; fail "before $before, after $(held)"; }
 [ "$worker" = "$(pgrep -P "$daemon")" ] || fail "the worker is another one"

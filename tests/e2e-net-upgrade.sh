@@ -78,6 +78,7 @@ sort -n "$tmp/pauses" | awk -v name="$name" '{ p[NR] = $1 }
 	END { printf "%s: %d pauses: median %.1f ms, longest %.1f ms\n", name, NR, p[int((NR + 1) / 2)], p[NR] }'
 say "others: $(grep transmitted "$tmp/others")"
 
+# WORKER-7, WORKER-9.
 # meanwhile HOW TEXT: a guest does that while an old version serves it; the upgrade comes, and
 # its interface, and no other, is closed for that reason.
 make_guest mean

@@ -21,6 +21,8 @@ all_refused()
 	line=$(grep '^intruder: .* succeeded$' "$tmp/log" | tail -n 1)
 	[ -n "$line" ] || fail "no intruder; $(tail "$tmp/log")"
 	say "${line#intruder: }"
+	[ $kind = vif ] || [ "$(grep -c "intruder: bind a third domain's port: Permission denied" "$tmp/log")" = 1 ] ||
+		fail "a third domain's port: $(grep 'third' "$tmp/log")"
 	! grep '^intruder: .*SUCCEEDED' "$tmp/log" || fail "see above"
 	list=${line#intruder: } list=${list%% *}
 	[ "$list" -ge "$1" ] || fail "the list refused $list attempts, expected $1 at least"
@@ -47,6 +49,25 @@ stop_disk()
 	wait "$daemon" || fail "the daemon ended with $?"
 }
 
+# offers_port: a third domain whose front end waits for a back end that there is not.
+offers_port()
+{
+	make_guest third --domid=9
+	third=$domid b=/local/domain/0/backend/none/$domid/51712 f=$(front_dir "$domid")
+	xenstore-write "$b/frontend" "$f" "$b/frontend-id" "$third" "$b/state" 2 "$b/sectors" 8 \
+		"$b/sector-size" 512 "$b/info" 0
+	xenstore-write "$f/backend" "$b" "$f/backend-id" 0 "$f/virtual-device" 51712 \
+		"$f/device-type" disk "$f/state" 1
+	xenstore-chmod -r "$b" n0 "r$third"
+	xenstore-chmod -r "$f" "n$third" r0
+	guest "$third" "$blkfront" info --timeout 3600 >"$tmp/third" 2>&1 &
+	waiting=$!
+	wait_for $wait_s xenstore-exists "$f/event-channel" || fail "no port: $(cat "$tmp/third")"
+	export INTRUDE_DOMID="$third" INTRUDE_PORT="$(xenstore-read "$f/event-channel")"
+}
+
+# WORKER-6: event channels too are those of its guest alone.
+offers_port
 make_guest g1
 daemon_program=tests/intruder-blkback
 

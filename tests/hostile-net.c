@@ -669,6 +669,45 @@ static void deleted(struct front_env *env)
 	vif_close(&v);
 }
 
+/*
+ * It says that it closes, and goes on sending: served or not, until the back end has let go, and
+ * nothing is looked at any more.
+ */
+static void closing(struct front_env *env)
+{
+	int left_ms = HOSTILE_WAIT_MS;
+	uint32_t before;
+	struct vif v;
+
+	vif_open(&v, env, 0);
+	if (!xs_write(env->xs, XBT_NULL, vif_node(&v, "state"), "5", 1))
+		hostile_fail("cannot write its state: %s", strerror(errno));
+	for (uint32_t i = 0; v.dev.peer != XenbusStateClosed; i++) {
+		int moment_ms = 1;
+
+		/* What answers come make room for more. */
+		if (i < 256) {
+			vif_frame(&v, v.data, NULL, 1000, 1);
+			vif_slot(&v, v.data_gref[0], 0, 1000, 0);
+			ring_front_push(&v.ring[VIF_TX]);
+		}
+		xenevtchn_notify(env->xce, v.port[VIF_TX]);
+		frontdev_wait(env, FRONT_WAIT_STORE, &moment_ms);
+		vif_is_gone(&v);
+		if (!--left_ms)
+			hostile_fail("the back end stays %s, expected it to close",
+				     xenbus_state_name(v.dev.peer));
+	}
+	before = vif_answered(&v, VIF_TX);
+	v.ring[VIF_TX].req_prod_pvt += 5;
+	ring_front_push(&v.ring[VIF_TX]);
+	for (int i = 0; i < 100; i++)
+		xenevtchn_notify(env->xce, v.port[VIF_TX]), usleep(1000);
+	if (vif_answered(&v, VIF_TX) != before)
+		hostile_fail("a ring is served after its vif has closed");
+	vif_close(&v);
+}
+
 static void killed(struct front_env *env)
 {
 	struct vif to, from;
@@ -702,7 +741,7 @@ static const struct {
 	{ "grant-ring", grant_ring }, { "grant-static", grant_static }, { "maps", maps },
 	{ "take-ring-back", take_ring_back }, { "take-port-back", take_port_back },
 	{ "storm", storm }, { "ports", ports }, { "flood", flood }, { "spam", spam }, { "keys", keys },
-	{ "deleted", deleted }, { "killed", killed }, { "load", load }, { "good", good },
+	{ "deleted", deleted }, { "closing", closing }, { "killed", killed }, { "load", load }, { "good", good },
 };
 
 static void usage(void)

@@ -4,6 +4,7 @@
  * the back end.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include "hostile-vif.h"
 
@@ -129,6 +130,20 @@ void vif_stopped(struct vif *v)
 			hostile_fail("the back end stays %s, expected it to close",
 				     xenbus_state_name(v->dev.peer));
 	vif_close(v);
+}
+
+const char *vif_node(const struct vif *v, const char *key)
+{
+	static char path[300];
+
+	snprintf(path, sizeof(path), "%s/%s", v->dev.bus.nodename, key);
+	return path;
+}
+
+uint32_t vif_answered(const struct vif *v, enum vif_ring ring)
+{
+	return *(volatile const uint32_t *)((const uint8_t *)v->page[ring] +
+					    offsetof(netif_tx_sring_t, rsp_prod));
 }
 
 /* Until a ring has an answer. */

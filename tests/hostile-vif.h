@@ -51,6 +51,10 @@ void vif_close(struct vif *v);
 void vif_stopped(struct vif *v);
 bool vif_is_gone(struct vif *v);
 
+/* One of its nodes, valid until the next call. */
+const char *vif_node(const struct vif *v, const char *key);
+/* The producer of answers, as the shared page says. */
+uint32_t vif_answered(const struct vif *v, enum vif_ring ring);
 /* Of a page that was granted until now. */
 uint32_t vif_ended_gref(struct vif *v);
 

@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "intruder.h"
@@ -40,6 +41,22 @@ static void use_image(void)
 	intruder_try("make the image longer", false, make_longer);
 	intruder_try("reserve room behind the image's end", false, reserve_behind);
 	intruder_try("take a piece out of the image", false, take_out);
+}
+
+/* ---- event channels -------------------------------------------------------------------- */
+
+static struct worker_queue *queue;
+
+/* A port that another domain than its guest offers to ours. */
+static long bind_third(void)
+{
+	const char *domid = getenv("INTRUDE_DOMID"), *port = getenv("INTRUDE_PORT");
+
+	if (!domid || !port)
+		return -ENOTSUP;
+	errno = 0;
+	return xenevtchn_bind_interdomain(queue->xce, (uint32_t)atoi(domid),
+					  (evtchn_port_t)atoi(port)) < 0 ? -errno : 0;
 }
 
 void __wrap_worker_queue_run(struct worker_queue *q);
@@ -117,10 +134,11 @@ void __wrap_worker_queue_run(struct worker_queue *q)
 
 	if (!once++) {
 		image = q->w->image;
+		queue = q;
 		if (stolen && !intruder_dies())
 			use_ring();
 		if (!intruder_dies())
-			use_image();
+			use_image(), intruder_try("bind a third domain's port", true, bind_third);
 		intruder_run();
 	}
 	__real_worker_queue_run(q);

@@ -159,6 +159,7 @@ static const struct bad bad_requests[] = {
 	{ "sector 2^64 - 1", BLKIF_OP_READ, 1, ~0ull, 0, 0, BLKIF_RSP_ERROR },
 	{ "overflows when in bytes", BLKIF_OP_WRITE, 1, 1ull << 55, 0, 7, BLKIF_RSP_ERROR },
 	{ "barrier past the end", BLKIF_OP_WRITE_BARRIER, 1, SECTORS, 0, 0, BLKIF_RSP_ERROR },
+	/* BLK-7 */
 	{ "operation 4", 4, 1, 0, 0, 7, BLKIF_RSP_EOPNOTSUPP },
 	{ "operation 7", 7, 1, 0, 0, 7, BLKIF_RSP_EOPNOTSUPP },
 	{ "operation 255", 255, 255, 0, 0, 7, BLKIF_RSP_EOPNOTSUPP },

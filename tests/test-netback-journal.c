@@ -459,7 +459,7 @@ int main(void)
 		{ "static grants are mapped again", test_static_grants },
 		{ "groups", test_groups },
 		{ "what cannot be", test_nonsense },
-		{ "another ring", test_another_ring },
+		{ "WORKER-8: another ring", test_another_ring },
 	};
 
 	return unit_run("netback-journal", tests, UNIT_LEN(tests));

@@ -726,6 +726,7 @@ static void test_frontend_minimal(void)
 	xs_close(xs);
 }
 
+/* BLK-10 */
 static void test_frontend_protocol(void)
 {
 	static const struct {
@@ -817,7 +818,7 @@ static void test_frontend_refused(void)
 		{ NULL, NULL, "queue-0/event-channel", -ENOENT },
 		{ "queue-3/ring-ref0", "", "queue-3/ring-ref0", -EINVAL },
 		{ "queue-1/event-channel", "0", "queue-1/event-channel", -EINVAL },
-		/* Two queues on one port, two ring pages in one grant. */
+		/* BLK-11: two queues on one port, two ring pages in one grant. */
 		{ "queue-1/event-channel", "10", "event-channel", -EINVAL },
 		{ "queue-2/ring-ref1", "100", "ring-ref", -EINVAL },
 		{ "queue-2/ring-ref1", "132", "ring-ref", -EINVAL },

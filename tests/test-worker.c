@@ -828,7 +828,7 @@ static const struct unit_test tests[] = {
 	{ "the supervisor goes", test_orphan },
 	{ "what cannot start says why", test_failures },
 	{ "not START", test_not_start },
-	{ "another ring than the journal's", test_another_ring },
+	{ "WORKER-8: another ring than the journal's", test_another_ring },
 	{ "events without requests", test_event_storm },
 	{ "events of a limited guest", test_limited },
 	{ "at rest", test_idle },

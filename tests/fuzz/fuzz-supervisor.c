@@ -3,7 +3,7 @@
  * Fuzz target: the supervisors, whose workers are in a guest's hands and say what they
  * like, and whose control socket has clients that do so too.
  *
- * process.h is played here: a worker is the other end of a socket. What must hold: each
+ * (hostile.md: WORKER-1, WORKER-2, WORKER-3.) process.h is played here: a worker is the other end of a socket. What must hold: each
  * event of a port or a disk's worker comes at most once, gone and ended are the last;
  * nobody waits for a worker that does not read; no descriptor stays.
  */

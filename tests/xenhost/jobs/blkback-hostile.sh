@@ -74,6 +74,7 @@ check "the ring is full" wait_for 60 guest_run hb "grep -q 'in flight' /tmp/load
 xl destroy hb
 check "it is destroyed with requests in flight: no zombie stays" domain_gone "$domid"
 xenstore-rm "/local/domain/0/backend/vbd/$domid" 2>/dev/null || true
+# LIFE-4
 check "nothing of it is left" nothing_left "$domid"
 check "the other does not notice" bystander_unhurt ok
 
