@@ -50,7 +50,8 @@ while [ $n -lt $upgrades ]; do
 	sleep "0.$((n % 4))"
 done
 sort -n "$tmp/pauses" | awk -v name="$name" '{ p[NR] = $1 }
-	END { printf "%s: %d pauses: median %.1f ms, longest %.1f ms\n", name, NR, p[int((NR + 1) / 2)], p[NR] }'
+	END { printf "%s: %d pauses: median %.1f ms, longest %.1f ms (under 100 ms: %s)\n", name, NR,
+		p[int((NR + 1) / 2)], p[NR], p[NR] < 100 ? "met" : "not met" }'
 "$paravane" upgrade --json >"$tmp/json" || fail "--json: $(cat "$tmp/json")"
 python3 - "$tmp/json" $disks <<'EOF' || fail "--json: $(cat "$tmp/json")"
 import json, sys

@@ -160,7 +160,8 @@ rates()
 		unhurt
 	done
 	say "$((quiet / turns)) frames a second without an attack, $((beside / turns)) beside one"
-	# One busy process more has its share of two CPUs, and the switch serves it too.
+	# One busy process more has its share of two CPUs, and the switch serves it too: this sees
+	# that nobody starves. What a storm costs others beyond being busy is e2e-storm.sh's.
 	[ $((beside * 8)) -gt "$quiet" ] || fail "that is less than an eighth"
 }
 

@@ -75,7 +75,8 @@ wait $pinging
 [ $upgrades -ge 2 ] || fail "it was over after $upgrades upgrades"
 say "$upgrades upgrades"
 sort -n "$tmp/pauses" | awk -v name="$name" '{ p[NR] = $1 }
-	END { printf "%s: %d pauses: median %.1f ms, longest %.1f ms\n", name, NR, p[int((NR + 1) / 2)], p[NR] }'
+	END { printf "%s: %d pauses: median %.1f ms, longest %.1f ms (under 100 ms: %s)\n", name, NR,
+		p[int((NR + 1) / 2)], p[NR], p[NR] < 100 ? "met" : "not met" }'
 say "others: $(grep transmitted "$tmp/others")"
 
 # WORKER-7, WORKER-9.

@@ -3,8 +3,10 @@
 # A guest that sends events or writes to XenStore without end is heard seldom, and named
 # in the log, for a disk and for an interface alike; the others are not named, and are
 # served on. How much of their rate they keep is measured and printed: beside the storm,
-# against beside a process that burns as much of a CPU and leaves us alone; in the long form
-# the best of several turns, since machines have other things to do.
+# against beside a process that burns as much of a CPU and leaves us alone. In the long form
+# it is the best of several turns, since machines have other things to do, and must be 90 %.
+# The attack has a CPU of its own, with the store, which works for whoever asks; all that
+# serves guests, and the one that is measured, have another.
 . "$(dirname "$0")/lib-net.sh"
 blkfront=$PWD/paravane-blkfront
 storm=$PWD/tests/state-storm
@@ -19,6 +21,25 @@ if [ "${PV_FULL:-0}" != 1 ]; then
 	echo "deferred: the best of three turns beside each storm (one here)"
 fi
 storm_s=4
+kept_min=90
+cpus=$(taskset -cp $$ | sed 's/.*: *//' | tr , '\n' |
+	awk -F- '{ for (i = $1; i <= ($2 == "" ? $1 : $2); i++) print i }')
+attack_cpu=$(echo "$cpus" | sed -n 1p) serve_cpu=$(echo "$cpus" | sed -n 2p)
+
+# start_serving: the daemon, and by and by its workers, on the one CPU, the store on the other.
+start_serving()
+{
+	start_daemon
+	[ -n "$serve_cpu" ] || return 0
+	taskset -acp "$serve_cpu" $daemon >/dev/null || fail "taskset"
+	for p in $(pgrep -P "$PPID" 'xenstored|localxen-xen'); do
+		taskset -acp "$attack_cpu" "$p" >/dev/null
+	done
+}
+
+# By whom: on the CPU that is his.
+attacks() { domain=$1; shift; taskset -c "$attack_cpu" "$LOCALXEN" exec "$domain" -- "$@"; }
+served() { domain=$1; shift; taskset -c "${serve_cpu:-$attack_cpu}" "$LOCALXEN" exec "$domain" -- "$@"; }
 
 back_dir() { echo "/local/domain/0/backend/$kind/$1/$devid"; }
 front_dir() { echo "/local/domain/$1/device/$kind/$devid"; }
@@ -28,7 +49,7 @@ front_dir() { echo "/local/domain/$1/device/$kind/$devid"; }
 # rate_vbd: the bystander's reads a second, in $got.
 rate_vbd()
 {
-	guest "$east" "$blkfront" bench --seconds 2 --timeout 60 --json >"$tmp/out" 2>"$tmp/errors" ||
+	served "$east" "$blkfront" bench --seconds 2 --timeout 60 --json >"$tmp/out" 2>"$tmp/errors" ||
 		fail "the bystander: $(cat "$tmp/errors")"
 	got=$(sed -n 's/.*"iops":\([0-9]*\).*/\1/p' "$tmp/out")
 }
@@ -36,7 +57,7 @@ rate_vbd()
 # rate_vif: frames a second from the talker to the other bystander.
 rate_vif()
 {
-	guest "$west" "$netfront" bench rx --seconds 2 --timeout 60 --json >"$tmp/out" 2>"$tmp/errors" ||
+	served "$west" "$netfront" bench rx --seconds 2 --timeout 60 --json >"$tmp/out" 2>"$tmp/errors" ||
 		fail "the bystander: $(cat "$tmp/errors")"
 	got=$(sed -n 's/.*"frames_per_s":\([0-9]*\).*/\1/p' "$tmp/out")
 }
@@ -54,7 +75,7 @@ rate()
 
 beside_burning()
 {
-	sh -c 'while :; do :; done' &
+	taskset -c "$attack_cpu" sh -c 'while :; do :; done' &
 	burns=$!
 	rate
 	kill $burns
@@ -63,7 +84,7 @@ beside_burning()
 
 beside_events()
 {
-	guest "$attacker" "$PWD/tests/hostile-$hostile" --seconds $storm_s storm >"$tmp/attack" 2>&1 &
+	attacks "$attacker" "$PWD/tests/hostile-$hostile" --seconds $storm_s storm >"$tmp/attack" 2>&1 &
 	attack=$!
 	back_reaches "$attacker" 4
 	wait_for $wait_s test -e "$tmp/run/$program/$kind-$attacker-$devid.info"
@@ -78,7 +99,7 @@ beside_events()
 
 beside_store()
 {
-	guest "$attacker" "$storm" "$(front_dir "$attacker")/state" 100000000 0 1 &
+	attacks "$attacker" "$storm" "$(front_dir "$attacker")/state" 100000000 0 1 &
 	attack=$!
 	rate
 	wait_for $wait_s is_named	# on a busy machine a storm takes its time
@@ -90,26 +111,32 @@ beside_store()
 # The attacker, by the words that are said of this storm.
 is_named() { grep -q "$kind $attacker/.*$words" "$tmp/log"; }
 
-# measure WHAT TEXT: the others' rate, of several turns the best; then TEXT is said of the attacker alone.
+# measure WHAT TEXT: what the others keep of their rate, of several turns the best, each of which
+# is compared with what was just before it; then TEXT is said of the attacker alone.
 measure()
 {
-	with=0 without=0 turn=0 words=$2
+	kept=0 turn=0 words=$2
 	while [ $turn -lt $turns ]; do
 		beside_burning
-		[ "$got" -le $without ] || without=$got
+		without=$got
 		beside_$1
-		[ "$got" -le $with ] || with=$got
+		with=$got
+		say "$kind, $1: $with a second beside the storm, $without beside a busy process"
+		[ $((100 * with / without)) -le $kept ] || kept=$((100 * with / without))
 		turn=$((turn + 1))
 	done
 	is_named || fail "nobody is named: $(tail "$tmp/log")"
 	! grep "$words" "$tmp/log" | grep -v "$kind $attacker/" || fail "a bystander is named"
-	say "$kind, $1: the others keep $((100 * with / without)) %: $with a second beside the storm, $without beside a busy process"
+	say "$kind, $1: the others keep $kept %"
+	# One turn says little, and one CPU has the attack's own work in the figures.
+	[ $turns = 1 ] || [ -z "$serve_cpu" ] || [ $kept -ge $kept_min ] ||
+		fail "the others keep $kept % of their rate, expected $kept_min"
 }
 
 # ---- disks ---------------------------------------------------------------------------
 
 program=blkback kind=vbd devid=51712 hostile=blk
-start_daemon
+start_serving
 for guest in attacker east; do
 	make_guest $guest
 	eval "$guest=$domid"
@@ -119,6 +146,7 @@ for guest in attacker east; do
 	back_reaches "$domid" 2
 done
 measure events "its event channel fires without work"
+measure store "writes to XenStore without end"
 kill $daemon
 wait $daemon || fail "the daemon ended with $?"
 
@@ -126,13 +154,13 @@ wait $daemon || fail "the daemon ended with $?"
 
 program=netback kind=vif devid=0 hostile=net
 : >"$tmp/log"
-start_daemon
+start_serving
 make_guest west
 west=$domid
 "$paravane" attach-nic "$attacker" bridge=s --no-wait --no-libxl >"$tmp/out" || fail "attach-nic"
 "$paravane" attach-nic "$east" bridge=s mac=00:16:3e:00:00:01 --no-wait --no-libxl >"$tmp/out" || fail "attach-nic"
 "$paravane" attach-nic "$west" bridge=s mac=00:16:3e:00:00:02 --no-wait --no-libxl >"$tmp/out" || fail "attach-nic"
-guest "$east" "$netfront" bench tx --mac 00:16:3e:00:00:02 --size 1000 --seconds 3600 \
+served "$east" "$netfront" bench tx --mac 00:16:3e:00:00:02 --size 1000 --seconds 3600 \
 	--timeout 60 >"$tmp/talker" 2>&1 &
 back_reaches "$east" 4
 wait_for $wait_s test -e "$tmp/run/netback/vif-$east-0.info"
