@@ -89,6 +89,7 @@ say "the same with an intruder in each worker"
 daemons "$XH_BUILD/tests/intruder-blkback" "$XH_BUILD/tests/intruder-netback"
 round
 check "the disk's intruder found no way out" no_way_out "$XH_RESULTS/blkback.log"
+check "it tried the disk's io_uring too" equal 9 "$(grep '^intruder: io_uring: ' "$XH_RESULTS/blkback.log" | cut -d: -f3 | sort -u | wc -l)"
 check "the bridge's found none" no_way_out "$XH_RESULTS/netback.log"
 stop_daemon $disk_daemon
 stop_daemon $net_daemon
