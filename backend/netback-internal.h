@@ -418,8 +418,9 @@ bool nb_control_rests(const struct nb_port *p);
 /* How many a queue may have. */
 uint32_t nb_mapping_max(const struct nb_port *p);
 /*
- * All of the list or nothing; at most NB_MAPPED_MAX. -ENOSPC: more than nb_mapping_max();
- * -EEXIST: one is there already, or twice in the list; -EINVAL: unknown flags; -ENOMEM;
+ * All of the list or nothing; at most NB_MAPPED_MAX. 0 also when all of it is there, once and in
+ * its mode: a message may be acted on twice (netback-journal.h). -ENOSPC: more than
+ * nb_mapping_max(); -EEXIST: some are there already, or one twice in the list; -EINVAL: unknown flags; -ENOMEM;
  * else as grant_map().
  */
 int nb_mapping_add(struct nb_queue *q, const struct xen_netif_gref *list, uint32_t nr);

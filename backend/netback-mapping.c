@@ -217,10 +217,31 @@ out:
 	return rc;
 }
 
+/* All of the list, each once and in its mode. */
+static bool holds(const struct nb_mapping *m, const struct xen_netif_gref *list, uint32_t nr)
+{
+	bool seen[TABLE_SLOTS] = { false };
+
+	for (uint32_t i = 0; i < nr; i++) {
+		uint32_t at = search(m, list[i].ref);
+		uint32_t kind = list[i].flags & XEN_NETIF_CTRLF_GREF_readonly ? RUN_READ : RUN_WRITE;
+
+		if (seen[at] || !m->slot[at].at || (m->slot[at].at & 1) != kind ||
+		    list[i].flags & ~XEN_NETIF_CTRLF_GREF_readonly)
+			return false;
+		seen[at] = true;
+	}
+	return true;
+}
+
 int nb_mapping_add(struct nb_queue *q, const struct xen_netif_gref *list, uint32_t nr)
 {
-	int rc = add(q, list, nr);
+	int rc;
 
+	/* A predecessor was killed when it had noted them, and before it could say so. */
+	if (q->mapping && holds(q->mapping, list, nr))
+		return 0;
+	rc = add(q, list, nr);
 	if (!rc)
 		note(q, q->mapping);
 	return rc;

@@ -303,6 +303,31 @@ static void test_settings(void)
 	stop();
 }
 
+/* Killed at each step of adding a list: it is there, and the front end is told so. */
+static void test_adding(void)
+{
+	const uint32_t nr = 2 * NET_GUEST_BUFFERS;
+	bool killed = true, unused;
+	uint32_t step;
+
+	start(true);
+	UNIT_OK(!live(0, 0));
+	for (step = 1; killed && step < STEPS_MAX; step++) {
+		net_guest_list_all(&guest[1], 0);
+		UNIT_EQ(ask(step, XEN_NETIF_CTRL_TYPE_ADD_GREF_MAPPING, 0, guest[1].list_gref, nr,
+			    &killed), XEN_NETIF_CTRL_STATUS_SUCCESS);
+		send_all(0);
+		UNIT_OK(!live(0, nr + 6));
+		check_all();
+		net_guest_list_all(&guest[1], 0);
+		UNIT_EQ(ask(0, XEN_NETIF_CTRL_TYPE_DEL_GREF_MAPPING, 0, guest[1].list_gref, nr,
+			    &unused), XEN_NETIF_CTRL_STATUS_SUCCESS);
+	}
+	UNIT_OK(!killed);
+	UNIT_OK(step > 5);
+	stop();
+}
+
 static void test_static_grants(void)
 {
 	/* Four rings, a control ring each, and the list's. */
@@ -457,6 +482,7 @@ int main(void)
 		{ "and its successor too", test_killed_twice },
 		{ "what the control ring set", test_settings },
 		{ "static grants are mapped again", test_static_grants },
+		{ "killed while static grants are added", test_adding },
 		{ "groups", test_groups },
 		{ "what cannot be", test_nonsense },
 		{ "WORKER-8: another ring", test_another_ring },
