@@ -69,6 +69,23 @@ offers_port()
 	export INTRUDE_DOMID="$third" INTRUDE_PORT="$(xenstore-read "$f/event-channel")"
 }
 
+# listens: a server of the host's that takes whoever comes.
+listens()
+{
+	python3 -c '
+import socket, sys, time
+s = socket.create_server(("127.0.0.1", 0))
+open(sys.argv[1], "w").write(str(s.getsockname()[1]))
+while True:
+    s.accept()' "$tmp/tcp" &
+	wait_for $wait_s test -s "$tmp/tcp" || fail "nobody listens"
+}
+need python3 python3
+listens
+echo precious >"$tmp/precious"
+chmod 666 "$tmp/precious"
+export INTRUDE_TCP="$(cat "$tmp/tcp")" INTRUDE_FILE="$tmp/precious"
+
 # WORKER-6: event channels too are those of its guest alone.
 offers_port
 make_guest g1
@@ -162,5 +179,6 @@ if [ "$(id -u)" = 0 ]; then
 fi
 kill "$daemon"
 wait "$daemon"
+[ -e "$tmp/precious" ] || fail "a file has been removed"
 [ -z "${no_ring:-}" ] || skip "the nine attempts through io_uring ($no_ring); all others were refused"
 say passed
