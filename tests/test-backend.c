@@ -149,6 +149,33 @@ static void test_reconnect(void)
 	remove_and_teardown();
 }
 
+/*
+ * A guest that wakes up in the domain in which it fell asleep, and takes it for another: new names
+ * at a device that is connected, and 3. What is mapped is served on until it closes.
+ */
+static void test_wakes_up(void)
+{
+	pid_t before;
+
+	setup();
+	UNIT_NEED(connect_all());
+	pump_quiet();
+	before = worker();
+	fake_xs_put(FRONT("3") "ring-ref", "99");
+	fake_xs_put(FRONT("3") "state", "3");
+	pump_quiet();
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	UNIT_EQ(worker(), before);
+	UNIT_OK(!kill(before, 0));
+	fake_xs_put(FRONT("3") "state", "5");
+	UNIT_NEED(pump_until(BACK("3") "state", "6"));
+	fake_xs_put(FRONT("3") "state", "6");
+	pump_quiet();
+	UNIT_OK(reconnect("3"));
+	UNIT_OK(worker() != before);
+	remove_and_teardown();
+}
+
 /* The kernel that follows a crash waits for our 5 to have been there, then for 6 and 2. */
 static void test_kdump(void)
 {
@@ -591,6 +618,7 @@ static const struct unit_test tests[] = {
 	{ "attach, connect, close", test_life },
 	{ "what the tool stack asks of the device", test_wishes },
 	{ "1 to 4, and back three times", test_reconnect },
+	{ "a guest wakes up where it fell asleep", test_wakes_up },
 	{ "a crashed kernel's successor: 5, 6, 1", test_kdump },
 	{ "GRUB: 4 to 6, then 1", test_grub },
 	{ "detach waits for the front end", test_detach },
