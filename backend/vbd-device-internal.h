@@ -115,6 +115,7 @@ struct vbd_device {
 	struct vbd_serve *serve;
 	struct former *former;		/* of a version before, and asked to end */
 	bool is_ready, stopping, failed, resumed;
+	uint64_t said_wait;		/* device_hash() of why no worker can be had; 0: one can */
 	bool awaits_turn;		/* to be taken over: vbd_has_come() */
 	/* While it is tried to resume it: what its front end was told, and what it is not yet. */
 	bool resuming, medium_changed;

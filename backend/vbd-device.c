@@ -492,10 +492,32 @@ static void vbd_device_closed(struct device *d)
 
 /* ---- serving -------------------------------------------------------------- */
 
+/* Tried again and again, and said once. */
+static void on_waits(void *arg, const struct failure *why)
+{
+	struct vbd_device *v = arg;
+	uint64_t hash = device_hash(DEVICE_HASH, why->reason);
+
+	if (hash == v->said_wait)
+		return;
+	v->said_wait = hash;
+	log_peer_at(v->env.log, LOG_LEVEL_ERROR, "%s; its guest waits, and it is tried again",
+		    why->reason);
+	xenbus_write_error(v->env.bus, why->err, why->reason);
+}
+
+static void waits_no_more(struct vbd_device *v)
+{
+	if (v->said_wait)
+		xenbus_clear_error(v->env.bus);
+	v->said_wait = 0;
+}
+
 static void on_ready(void *arg)
 {
 	struct vbd_device *v = arg;
 
+	waits_no_more(v);
 	if (!v->is_ready)
 		log_debug("%s: worker ready after %llu ms", v->env.log->who,
 			  (unsigned long long)(now_ms() - v->connect_ms));
@@ -527,6 +549,7 @@ static void on_ended(void *arg, const struct worker_report *report)
 	vbd_serve_free(v->serve);
 	v->serve = NULL;
 	v->is_ready = false;
+	waits_no_more(v);
 	v->stopping = true;	/* looked at from in there, it is not forgotten yet */
 	vbd_mirror_unserved(v, report->end);
 	vbd_has_come(v);
@@ -553,6 +576,7 @@ static const struct vbd_serve_events serve_events = {
 	.ready = on_ready,
 	.lingers = on_lingers,
 	.resized = on_resized,
+	.waits = on_waits,
 	.ended = on_ended,
 };
 

@@ -24,7 +24,8 @@
 
 #define SLOW_MS 10000
 #define SLOW_AGAIN_MS 60000
-#define START_AGAIN_MS 2000
+#define AGAIN_MS 100
+#define AGAIN_MAX_MS 6400
 #define INFO_VERSION "1"
 #define PATIENCE_MS 200
 #define LINGER_MS 5000u		/* a slow one is done by then */
@@ -39,6 +40,7 @@ struct vbd_serve {
 	struct worker *worker;
 	struct former *former;		/* a version's before, until its successor is prepared */
 	struct evsource *retry;		/* timer of a delayed successor */
+	int64_t again_ms;		/* since a worker could last be had, the pause before the next try */
 	struct evsource *slow;		/* of words about a worker that is long in coming */
 	struct evsource *patience;	/* until the former lingers */
 	uint64_t started_ms;
@@ -155,6 +157,7 @@ static void on_ready(void *arg, const char *engine)
 	struct vbd_serve *s = arg;
 
 	s->journal_used = s->is_ready = true;
+	s->again_ms = 0;
 	evloop_set_timer(s->slow, -1, 0);
 	s->sectors = s->started_sectors;
 	snprintf(s->engine, sizeof(s->engine), "%s", engine);
@@ -305,6 +308,13 @@ static const struct worker_events worker_events = {
 	.ended = on_ended,
 };
 
+/* What is tried again and again is said the first time. */
+static void say_once(const struct vbd_serve *s, const char *what, int rc)
+{
+	if (!s->again_ms)
+		log_error("%s: %s: %s", s->what.log->who, what, strerror(-rc));
+}
+
 /*
  * A new open file description for each incarnation, and no copy of it kept: its
  * lock is the fence (image.h).
@@ -321,14 +331,13 @@ static int open_fds(struct vbd_serve *s, int fds[5])
 	fds[4] = s->mirror_fd;
 	rc = image_reopen(w->image_fd, w->start.share == VBD_READ_ONLY, &fds[0]);
 	if (rc) {
-		log_error("%s: %s: %s", w->log->who, w->image, strerror(-rc));
+		say_once(s, w->image, rc);
 		return rc;
 	}
 	rc = rundir_open_journal(&w->config->base.rundir, &w->name, !s->journal_used,
 				 &fds[1]);
 	if (rc)
-		log_error("%s: its journal in %s: %s", w->log->who,
-			  w->config->base.rundir.path, strerror(-rc));
+		say_once(s, "its journal", rc);
 	else
 		rundir_open_figures(&w->config->base.rundir, &w->name, !s->journal_used, &layout,
 				    &fds[2]);
@@ -402,36 +411,31 @@ static void finish(struct vbd_serve *s, const struct worker_report *report)
 	s->events->ended(s->arg, report);
 }
 
-static void finish_failed(struct vbd_serve *s, int err, const char *reason)
+/* Its timer is made before it is needed: what a host is short of may be descriptors. */
+static void start_later(struct vbd_serve *s, int64_t after_ms)
 {
-	s->gone.end = WORKER_END_FAILED;
-	s->gone.failure.err = err;
-	snprintf(s->gone.failure.reason, sizeof(s->gone.failure.reason), "%s", reason);
-	finish(s, &s->gone);
+	evloop_set_timer(s->retry, after_ms, 0);
 }
 
-static void on_retry(void *arg, uint32_t events);
-
-static int start_later(struct vbd_serve *s, int64_t after_ms)
+/*
+ * No worker can be had. What the host is short of may come yet, and the guest waits for what it
+ * has under way; closed, its disk would be lost to it. So there is no end to this, as there is one
+ * to crashes.
+ */
+static void try_again(struct vbd_serve *s, const struct failure *why)
 {
-	int rc = 0;
-
-	if (!s->retry)
-		rc = evloop_add_timer(s->loop, on_retry, s, &s->retry);
-	if (!rc)
-		rc = evloop_set_timer(s->retry, after_ms, 0);
-	return rc;
+	s->again_ms = s->again_ms ? MIN(2 * s->again_ms, AGAIN_MAX_MS) : AGAIN_MS;
+	s->events->waits(s->arg, why);
+	start_later(s, s->again_ms);
 }
 
-/* What a host is short of for a moment must not cost the guest its disk. */
-static void try_again(struct vbd_serve *s, int rc)
+static void not_started(struct vbd_serve *s, int rc)
 {
-	char reason[80];
+	struct failure why = { .err = -rc };
 
-	snprintf(reason, sizeof(reason), "no worker process could be started: %s", strerror(-rc));
-	log_peer_at(s->what.log, LOG_LEVEL_ERROR, "%s", reason);
-	if (crashes_note(&s->crashes, now_ms()) < 0 || start_later(s, START_AGAIN_MS))
-		finish_failed(s, -rc, reason);
+	snprintf(why.reason, sizeof(why.reason), "no worker process could be started: %s",
+		 strerror(-rc));
+	try_again(s, &why);
 }
 
 /* Also the second half of a stop that came while no worker ran. */
@@ -448,16 +452,14 @@ static void on_retry(void *arg, uint32_t events)
 	}
 	rc = start_worker(s);
 	if (rc)
-		try_again(s, rc);
+		not_started(s, rc);
 }
 
-static void succeed(struct vbd_serve *s, const struct worker_report *report)
+static void succeed_crashed(struct vbd_serve *s, const struct worker_report *report)
 {
 	int64_t delay_ms = crashes_note(&s->crashes, now_ms());
 	struct worker_report last = *report;
 
-	if (report->end == WORKER_END_FAILED && delay_ms >= 0)
-		delay_ms = MAX(delay_ms, START_AGAIN_MS);
 	log_peer_at(s->what.log, LOG_LEVEL_ERROR, "%s", report->failure.reason);
 	if (delay_ms < 0) {
 		crashes_say(last.failure.reason, sizeof(last.failure.reason),
@@ -466,8 +468,7 @@ static void succeed(struct vbd_serve *s, const struct worker_report *report)
 		return;
 	}
 	s->restarts++;
-	if (start_later(s, delay_ms))
-		finish(s, report);
+	start_later(s, delay_ms);
 }
 
 /*
@@ -483,10 +484,14 @@ static void not_taken_over(struct vbd_serve *s, const struct worker_report *repo
 }
 
 /* What its front end has done no other worker could mend. */
-static bool has_successor(const struct vbd_serve *s, const struct worker_report *report)
+static void succeed(struct vbd_serve *s, const struct worker_report *report)
 {
-	return report->end == WORKER_END_CRASHED ||
-	       (report->end == WORKER_END_FAILED && s->journal_used && !report->failure.by_peer);
+	if (report->end == WORKER_END_CRASHED)
+		succeed_crashed(s, report);
+	else if (report->end == WORKER_END_FAILED && s->journal_used && !report->failure.by_peer)
+		try_again(s, &report->failure);
+	else
+		finish(s, report);
 }
 
 static void on_ended(void *arg, const struct worker_report *report)
@@ -505,10 +510,10 @@ static void on_ended(void *arg, const struct worker_report *report)
 			not_taken_over(s, &copy);
 		former_hang_up(s->former);
 	}
-	if (!s->stopping && has_successor(s, &copy))
-		succeed(s, &copy);
-	else
+	if (s->stopping)
 		finish(s, &copy);
+	else
+		succeed(s, &copy);
 }
 
 /* ---- a version's before -------------------------------------------------- */
@@ -564,7 +569,9 @@ int vbd_serve_start(struct evloop *loop, const struct vbd_serve_what *what,
 	s->elder_fd = -1;
 	s->mirror_fd = what->mirror_map;
 	s->mirror_bytes = what->mirror_bytes;
-	rc = resume ? adopt_former(s) : 0;
+	rc = evloop_add_timer(loop, on_retry, s, &s->retry);
+	if (!rc && resume)
+		rc = adopt_former(s);
 	if (!rc)
 		rc = open_elder(s);
 	if (!rc)

@@ -46,6 +46,11 @@ struct vbd_serve_events {
 	 */
 	void (*lingers)(void *arg);
 	void (*resized)(void *arg);	/* vbd_serve_sectors() has changed */
+	/*
+	 * No worker can be had at present, perhaps again and again; it is tried until one can,
+	 * which ready says.
+	 */
+	void (*waits)(void *arg, const struct failure *why);
 	/* From now on all that is written is marked; perhaps more than once. */
 	void (*mirrored)(void *arg);
 	/*

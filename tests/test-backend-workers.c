@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include "back-world.h"
 #include "journal.h"
@@ -51,6 +52,67 @@ static void test_gives_up(void)
 	/* The front end may try again. */
 	unsetenv("PV_STUB");
 	UNIT_OK(reconnect("3"));
+	remove_and_teardown();
+}
+
+static bool journal_reaches(const char *text)
+{
+	uint64_t end = now_ms() + DEADLINE_MS;
+	char journal[16] = "";
+
+	while (now_ms() < end && strcmp(journal, text)) {
+		evloop_turn(loop, 20);
+		read_journal(journal, sizeof(journal));
+	}
+	return !strcmp(journal, text);
+}
+
+/* All that have begun to fail, more than may crash: the device is not closed for that. */
+static void test_none_can_serve(void)
+{
+	pid_t before;
+
+	setup();
+	UNIT_NEED(connect_all());
+	before = worker();
+	UNIT_NEED(before > 0);
+	setenv("PV_STUB", "fail", 1);
+	kill(before, SIGKILL);
+	UNIT_OK(journal_reaches("frrrrrr"));
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	UNIT_OK(error_has("gref 8 cannot be mapped"));
+	unsetenv("PV_STUB");
+	UNIT_OK(journal_reaches("frrrrrrr"));
+	UNIT_OK(pump_until(ERROR("3"), NULL));
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	remove_and_teardown();
+}
+
+/* Not even one descriptor is free, but for those that the dead one had. */
+static void test_none_can_be_started(void)
+{
+	struct rlimit before, none;
+	pid_t dead;
+	int next;
+
+	getrlimit(RLIMIT_NOFILE, &before);
+	none = before;
+	setup();
+	UNIT_NEED(connect_all());
+	dead = worker();
+	UNIT_NEED(dead > 0);
+	next = dup(0);
+	close(next);
+	none.rlim_cur = (rlim_t)next;
+	UNIT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+	kill(dead, SIGKILL);
+	while (!fake_xs_get(ERROR("3")) && !strcmp(fake_xs_get(BACK("3") "state"), "4"))
+		evloop_turn(loop, 20);
+	UNIT_STREQ(fake_xs_get(BACK("3") "state"), "4");
+	UNIT_OK(error_has("no worker process could be started: Too many open files"));
+	UNIT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+	UNIT_OK(journal_reaches("fr"));
+	UNIT_OK(pump_until(ERROR("3"), NULL));
 	remove_and_teardown();
 }
 
@@ -487,6 +549,8 @@ static void test_lock(void)
 static const struct unit_test tests[] = {
 	{ "a killed worker has a successor", test_successor },
 	{ "gives up on a worker that always dies", test_gives_up },
+	{ "no worker can serve for a while", test_none_can_serve },
+	{ "no worker can be started for a while", test_none_can_be_started },
 	{ "a worker's reasons reach the error node", test_worker_words },
 	{ "a worker fails whose front end begins anew", test_fails_behind_its_back },
 	{ "WORKER-1: a worker that talks nonsense has a successor", test_nonsense },
