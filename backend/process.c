@@ -31,6 +31,7 @@ struct process {
 	int sock, theirs;
 	uint32_t stop_ms;
 	bool stopping, killed;
+	int status;			/* once it is reaped, as waitpid() has it */
 	char sandbox[64], refused[48];	/* its layers; the call that ended it */
 	const struct process_events *events;
 	void *arg;
@@ -68,6 +69,7 @@ int process_open(struct evloop *loop, const struct process_options *o,
 	if (!p)
 		return -ENOMEM;
 	p->sock = p->theirs = -1;
+	p->status = PROCESS_UNKNOWN;
 	p->stop_ms = o->stop_ms;
 	p->events = events;
 	p->arg = arg;
@@ -104,6 +106,7 @@ int process_adopt(struct evloop *loop, pid_t pid, int sock, uint32_t stop_ms,
 		return -ENOMEM;
 	p->sock = sock;
 	p->theirs = -1;
+	p->status = PROCESS_UNKNOWN;
 	p->stop_ms = stop_ms;
 	p->events = events;
 	p->arg = arg;
@@ -142,6 +145,11 @@ int process_sock(const struct process *p)
 pid_t process_pid(const struct process *p)
 {
 	return p->pid;
+}
+
+int process_status(const struct process *p)
+{
+	return p->pid ? PROCESS_UNKNOWN : p->status;
 }
 
 /* ---- end ------------------------------------------------------------------ */
@@ -248,6 +256,13 @@ static void say_how(const struct process *p, char *how, size_t bytes, const sigi
 			 strsignal(si->si_status));
 }
 
+/* What waitid() says, in waitpid()'s form. */
+static int status_of(const siginfo_t *si)
+{
+	return si->si_code == CLD_EXITED ? W_EXITCODE(si->si_status, 0) :
+					   W_EXITCODE(0, si->si_status);
+}
+
 static void on_reap(void *arg, uint32_t events)
 {
 	struct process *p = arg;
@@ -260,6 +275,7 @@ static void on_reap(void *arg, uint32_t events)
 	else if (!si.si_pid)
 		return;
 	p->pid = 0;
+	p->status = si.si_pid ? status_of(&si) : PROCESS_UNKNOWN;
 	evloop_set_timer(p->reaper, -1, 0);
 	say_how(p, how, sizeof(how), &si);
 	p->events->ended(p->arg, p->killed, how);
@@ -275,7 +291,7 @@ void process_leave(struct process *p, uint32_t ms)
 	p->on_socket = NULL;
 	close_fd(&p->sock);
 	while (p->pid > 0 && now_ms() < until) {
-		if (waitpid(p->pid, NULL, WNOHANG) == p->pid)
+		if (waitpid(p->pid, &p->status, WNOHANG) == p->pid)
 			p->pid = 0;
 		else
 			usleep(2000);

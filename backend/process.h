@@ -68,6 +68,9 @@ bool process_take_note(struct process *p);
 /* "user files network calls capabilities", what of its sandbox it has; "" before it says so. */
 const char *process_sandbox(const struct process *p);
 pid_t process_pid(const struct process *p);	/* 0 once it is reaped */
+/* Then as waitpid() has it; before, and where that could not be learned, PROCESS_UNKNOWN. */
+#define PROCESS_UNKNOWN (-1)
+int process_status(const struct process *p);
 /* It has been asked to end: starts the deadline. Again is fine. */
 void process_stopping(struct process *p);
 /*

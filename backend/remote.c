@@ -17,7 +17,9 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
+#include "answered.h"
 #include "util.h"
 
 #define RETRY_MS 100u
@@ -54,7 +56,7 @@ struct remote {
 	bool server_ending;
 	void (*ended)(void *arg);	/* once nobody wants it: the server's end is to be told */
 	bool server_used;		/* it has been spoken to: it may have to write back */
-	bool alone;			/* ... and a worker has died: nobody else has it */
+	struct answered answered;	/* by a server of ours */
 	char line[256];			/* what it is saying */
 	char words[160];		/* the last line it said */
 	char socket[STORAGE_SOCKET_BYTES];
@@ -219,11 +221,26 @@ static void end_dial(struct remote *r)
 	r->dial = NULL;
 }
 
+static void tell_lost(struct remote *r, bool lost)
+{
+	if (lost && r->events && r->events->lost_writes)
+		r->events->lost_writes(r->arg);
+}
+
+/* Told to end, it has written back what it had; so has one that ends by itself without a fault. */
+static bool has_ended_in_order(const struct process *server)
+{
+	int status = process_status(server);
+
+	return status == 0 || (status != PROCESS_UNKNOWN && WIFSIGNALED(status) &&
+			       WTERMSIG(status) == SIGTERM);
+}
+
 /* With it all its connections have ended, and what they asked for. */
 static void on_server_ended(void *arg, bool killed, const char *how)
 {
 	struct remote *r = arg;
-	bool meant = r->server_ending;
+	bool meant = r->server_ending, in_order = has_ended_in_order(r->server);
 	char why[200];
 
 	process_free(r->server);
@@ -240,9 +257,9 @@ static void on_server_ended(void *arg, bool killed, const char *how)
 	if (killed)
 		log_peer_at(r->what.log, LOG_LEVEL_WARNING, "its server did not end in %u s "
 			    "and was killed", REMOTE_END_MS / 1000);
-	if (r->alone && (killed || !meant) && r->events && r->events->lost_writes)
-		r->events->lost_writes(r->arg);
-	r->alone = false;
+	else if (meant && !in_order)
+		log_peer_at(r->what.log, LOG_LEVEL_WARNING, "its server: %s", how);
+	tell_lost(r, answered_server_ends(&r->answered, in_order));
 	if (r->ended) {
 		r->ended(r->arg);
 		return;		/* it may be gone */
@@ -273,6 +290,7 @@ static void start_server(struct remote *r)
 		 r->what.name.frontend_id, r->what.name.devid);
 	unlink(r->socket);
 	r->server_used = false;
+	answered_server_begins(&r->answered);
 	r->words[0] = '\0';
 	memset(r->line, 0, sizeof(r->line));
 	if (!rc)
@@ -301,6 +319,14 @@ static void end_server(struct remote *r)
 
 /* ---- dialling ------------------------------------------------------------------------------------ */
 
+/* By a worker. */
+static void begin_to_use(struct remote *r)
+{
+	r->server_used = true;
+	if (is_served(r) && !r->what.read_only)
+		answered_server_is_used(&r->answered);
+}
+
 static void take_connection(struct remote *r, int fd)
 {
 	struct remote_link *l = &r->link[r->dial_queue];
@@ -312,7 +338,7 @@ static void take_connection(struct remote *r, int fd)
 	close_link(l);
 	l->fd = fd;
 	l->state = LINK_UP;
-	r->server_used = true;
+	begin_to_use(r);
 	if (r->events && r->events->connected)
 		r->events->connected(r->arg, r->dial_queue, ++l->number, fd);
 }
@@ -632,13 +658,18 @@ static void inherit_links(struct remote *r, struct takeover *t)
 	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++) {
 		link_name(r, q, name, sizeof(name));
 		r->link[q].fd = takeover_take(t, TAKEOVER_LINK, name, NULL);
-		if (r->link[q].fd < 0)
+		if (r->link[q].fd < 0) {
 			r->link[q].fd = -1;
-		else if (is_served(r) && !r->server)
-			close_link(&r->link[q]);
-		else
+			continue;
+		}
+		begin_to_use(r);
+		if (!is_served(r) || r->server)
 			r->link[q].state = LINK_UP;
+		else
+			close_link(&r->link[q]);
 	}
+	if (!r->server)		/* nobody knows how */
+		answered_server_ends(&r->answered, false);
 }
 
 /* The tool stack may name another image by now, or another mode: that server is not for it. */
@@ -785,7 +816,7 @@ void remote_serve(struct remote *r, uint32_t nr)
 
 void remote_rest(struct remote *r, bool clean)
 {
-	r->alone = r->alone || (!clean && r->server);
+	tell_lost(r, answered_worker_ends(&r->answered, clean));
 	for (uint32_t q = 0; clean && q < VBD_QUEUES_MAX; q++)
 		rest(&r->link[q]);
 }
@@ -805,6 +836,7 @@ bool remote_linked(struct remote *r, uint32_t queue, uint32_t number, uint64_t b
 	if (r->why[0])
 		log_peer_at(r->what.log, LOG_LEVEL_INFO, "queue %u: the server is there again",
 			    queue);
+	answered_made_again(&r->answered);
 	r->why[0] = '\0';
 	r->away_ms = 0;
 	r->link[queue].up_ms = now_ms();

@@ -51,10 +51,8 @@ struct remote_events {
 	void (*connected)(void *arg, uint32_t queue, uint32_t number, int fd);
 	/* remote_describe() has changed. NULL: it is not looked at. */
 	void (*changed)(void *arg);
-	/*
-	 * A server of ours was killed, or died, with what it had answered to a worker that is
-	 * gone too: nobody can write it again. NULL: nobody would be told.
-	 */
+	/* Of what a server of ours had answered nobody has a copy (answered.h). NULL: nobody
+	 * would be told. */
 	void (*lost_writes)(void *arg);
 };
 

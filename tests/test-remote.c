@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * remote.h, of a server that somebody else runs: when connections are made, and when not yet.
- * The test is the server and the supervisor; as "--worker" it is the process that dials, without
- * a sandbox and without a word of NBD.
+ * remote.h: when connections are made, and when not yet; when answered writes may be lost. The
+ * test is the supervisor, and the server that somebody else runs; as "--worker" it is the process
+ * that dials, without a sandbox and without a word of NBD, and a server of ours.
  */
 #include "remote.h"
 
 #include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -20,30 +22,75 @@
 
 static struct evloop *loop;
 static struct remote *remote;
-static char place[100];
+static char place[40];
 static int listener;
 static struct backend_config config;
 static struct log_peer peer;
-static int opened, nr_connected;
+static int opened, nr_connected, nr_lost;
 static uint32_t link_number[VBD_QUEUES_MAX];
 static uint32_t last_queue;
 
-/* ---- the process that dials ---------------------------------------------------------------- */
+/* ---- the process that dials, and a server of ours ------------------------------------------- */
 
-static int dial_main(void)
+/* What the test says to them: files beside its socket. */
+static const char *word(const char *name)
 {
-	struct worker_msg msg, answer = { .version = WORKER_VERSION, .type = WORKER_DIALED };
+	static char path[100];
+
+	snprintf(path, sizeof(path), "%s/%s", getenv("TEST_REMOTE_DIR"), name);
+	return path;
+}
+
+/* To our own server it makes no connection: nobody is at the other end. */
+static int dial_main(const struct worker_msg *msg)
+{
+	struct worker_msg answer = { .version = WORKER_VERSION, .type = WORKER_DIALED };
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (fd < 0 || worker_receive(PROCESS_FD, &msg, NULL, NULL) || msg.type != WORKER_DIAL)
+	memcpy(sa.sun_path, msg->dial.at.socket, sizeof(sa.sun_path));
+	if (msg->dial.nr && !msg->dial.patience_ms && connect(fd, (struct sockaddr *)&sa, sizeof(sa)))
 		return 1;
-	memcpy(sa.sun_path, msg.dial.at.socket, sizeof(sa.sun_path));
-	if (msg.dial.nr && connect(fd, (struct sockaddr *)&sa, sizeof(sa)))
-		return 1;
-	if (!msg.dial.nr)
+	while (msg->dial.nr && !access(word("hold"), F_OK))
+		usleep(10000);
+	if (!msg->dial.nr)
 		answer.dialed.bytes = BYTES;
-	return worker_send(PROCESS_FD, &answer, &fd, msg.dial.nr) ? 1 : 0;
+	return worker_send(PROCESS_FD, &answer, &fd, msg->dial.nr) ? 1 : 0;
+}
+
+static void on_term(int signal)
+{
+	(void)signal;
+	if (access(word("deaf"), F_OK))
+		_exit(0);
+}
+
+static int server_main(void)
+{
+	char new[100];
+	FILE *f;
+
+	signal(SIGTERM, on_term);
+	f = fopen(word("new"), "w");
+	if (!f || fprintf(f, "%d", (int)getpid()) < 0 || fclose(f))
+		return 1;
+	/* Whole, or not there. */
+	snprintf(new, sizeof(new), "%s", word("new"));
+	if (rename(new, word("pid")))
+		return 1;
+	for (;;)
+		pause();
+}
+
+static int child_main(void)
+{
+	struct worker_msg msg;
+
+	if (worker_receive(PROCESS_FD, &msg, NULL, NULL))
+		return 1;
+	if (msg.type == WORKER_EXEC)
+		return server_main();
+	return msg.type == WORKER_DIAL ? dial_main(&msg) : 1;
 }
 
 /* ---- the supervisor -------------------------------------------------------------------------- */
@@ -66,7 +113,15 @@ static void on_connected(void *arg, uint32_t queue, uint32_t number, int fd)
 	last_queue = queue;
 }
 
-static const struct remote_events events = { .opened = on_opened, .connected = on_connected };
+static void on_lost_writes(void *arg)
+{
+	(void)arg;
+	nr_lost++;
+}
+
+static const struct remote_events events = {
+	.opened = on_opened, .connected = on_connected, .lost_writes = on_lost_writes,
+};
 
 /* The server's end of a connection, the next that was made. */
 static int accepted(void)
@@ -87,25 +142,27 @@ static bool connects(int nr, uint64_t patience_ms)
 	return nr_connected >= nr;
 }
 
-static void setup(void)
+static void setup_of(enum storage_kind kind)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	struct remote_what what = { .config = &config, .name = { "vbd", 1, 51712 }, .log = &peer };
 	uint64_t end = now_ms() + PATIENCE_MS;
 
-	opened = nr_connected = 0;
-	snprintf(place, sizeof(place), "/tmp/test-remote.%d", (int)getpid());
-	unlink(place);
-	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", place);
+	opened = nr_connected = nr_lost = 0;
+	snprintf(place, sizeof(place), "/tmp/test-remote.XXXXXX");
+	UNIT_NEED(mkdtemp(place));
+	setenv("TEST_REMOTE_DIR", place, 1);
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", word("socket"));
 	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	UNIT_NEED(!bind(listener, (struct sockaddr *)&sa, sizeof(sa)) && !listen(listener, 64));
 	UNIT_NEED(!evloop_open(&loop));
 	config = (struct backend_config){ .kind = "vbd", .program = "/proc/self/exe",
 					  .name = "test-remote", .log_level = "error",
 					  .stop_ms = 1000 };
+	snprintf(config.rundir.path, sizeof(config.rundir.path), "%s", place);
 	log_peer_init(&peer, "vbd 1/51712");
-	what.storage.kind = STORAGE_NBD;
-	snprintf(what.storage.at.socket, sizeof(what.storage.at.socket), "%s", place);
+	what.storage.kind = kind;
+	snprintf(what.storage.at.socket, sizeof(what.storage.at.socket), "%s", sa.sun_path);
 	UNIT_NEED(!remote_open(loop, &what, &events, NULL, &remote));
 	while (!opened && now_ms() < end)
 		evloop_turn(loop, 10);
@@ -113,12 +170,69 @@ static void setup(void)
 	UNIT_EQ(remote_info(remote)->bytes, BYTES);
 }
 
+static void setup(void)
+{
+	setup_of(STORAGE_NBD);
+}
+
+static void say(const char *name, bool on)
+{
+	FILE *f = on ? fopen(word(name), "w") : NULL;
+
+	if (f)
+		fclose(f);
+	else
+		unlink(word(name));
+}
+
 static void teardown(void)
 {
+	static const char *const names[] = { "socket", "hold", "deaf", "pid", "new" };
+
+	say("deaf", false);
 	remote_close(remote);
 	evloop_close(loop);
 	close(listener);
-	unlink(place);
+	for (size_t i = 0; i < UNIT_LEN(names); i++)
+		unlink(word(names[i]));
+	UNIT_EQ(rmdir(place), 0);
+}
+
+/* Our server, another than before. */
+static pid_t server_after(pid_t before)
+{
+	uint64_t end = now_ms() + PATIENCE_MS;
+	int pid = 0;
+
+	while ((pid <= 0 || pid == before) && now_ms() < end) {
+		FILE *f = fopen(word("pid"), "r");
+
+		if (f && fscanf(f, "%d", &pid) != 1)
+			pid = 0;
+		if (f)
+			fclose(f);
+		evloop_turn(loop, 10);
+	}
+	UNIT_OK(pid > 0 && pid != before);
+	return (pid_t)pid;
+}
+
+/* A worker is connected to a server of ours. */
+static pid_t serve(void)
+{
+	pid_t server;
+
+	setup_of(STORAGE_SERVED);
+	server = server_after(0);
+	remote_serve(remote, 1);
+	UNIT_OK(connects(1, PATIENCE_MS));
+	return server;
+}
+
+static void dies(pid_t server, int signal)
+{
+	UNIT_NEED(server > 0);
+	UNIT_EQ(kill(server, signal), 0);
 }
 
 /* ---- tests --------------------------------------------------------------------------------------- */
@@ -207,6 +321,70 @@ static void test_fewer(void)
 	teardown();
 }
 
+/* The server dies with what it had; the worker, too, before it has made it again. */
+static void test_lost_one_after_the_other(void)
+{
+	pid_t server = serve();
+
+	say("hold", true);
+	dies(server, SIGKILL);
+	server = server_after(server);
+	UNIT_EQ(nr_lost, 0);
+	remote_rest(remote, false);
+	UNIT_EQ(nr_lost, 1);
+	say("hold", false);
+	remote_serve(remote, 1);
+	UNIT_OK(connects(2, PATIENCE_MS));
+	/* Made again, it is the worker's to lose no more. */
+	dies(server, SIGKILL);
+	UNIT_OK(connects(3, PATIENCE_MS));
+	remote_rest(remote, false);
+	remote_serve(remote, 1);
+	UNIT_OK(connects(4, PATIENCE_MS));
+	UNIT_EQ(nr_lost, 1);
+	teardown();
+}
+
+/* A worker dies that has not spoken to this server: whatever becomes of that, the next one lives. */
+static void test_nothing_lost(void)
+{
+	pid_t server = serve();
+
+	say("hold", true);
+	dies(server, SIGTERM);
+	server = server_after(server);
+	remote_rest(remote, false);
+	say("hold", false);
+	remote_serve(remote, 1);
+	UNIT_OK(connects(2, PATIENCE_MS));
+	dies(server, SIGKILL);
+	UNIT_OK(connects(3, PATIENCE_MS));
+	UNIT_EQ(nr_lost, 0);
+	teardown();
+}
+
+/* Told to end it dies all the same, of something else. */
+static void test_lost_at_its_end(void)
+{
+	pid_t server = serve();
+
+	say("deaf", true);
+	remote_rest(remote, false);
+	remote_serve(remote, 1);
+	dies(server, SIGSEGV);
+	UNIT_OK(connects(2, PATIENCE_MS));
+	UNIT_EQ(nr_lost, 1);
+	/* The worker says first that it has gone. */
+	server = server_after(server);
+	say("hold", true);
+	remote_lost(remote, 0, link_number[0], "the server has closed the connection");
+	dies(server, SIGKILL);
+	server_after(server);
+	remote_rest(remote, false);
+	UNIT_EQ(nr_lost, 2);
+	teardown();
+}
+
 int main(int argc, char **argv)
 {
 	static const struct unit_test tests[] = {
@@ -214,9 +392,12 @@ int main(int argc, char **argv)
 		{ "a server that ends all connections", test_storm },
 		{ "the fence, of a worker that has ended", test_fence_of_a_rest },
 		{ "fewer queues", test_fewer },
+		{ "a server dies, then its worker", test_lost_one_after_the_other },
+		{ "a worker dies that has not spoken to the server", test_nothing_lost },
+		{ "a server dies that was told to end", test_lost_at_its_end },
 	};
 
 	if (argc > 1 && !strcmp(argv[1], "--worker"))
-		return dial_main();
+		return child_main();
 	return unit_run("remote", tests, UNIT_LEN(tests));
 }

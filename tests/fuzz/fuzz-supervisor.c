@@ -91,6 +91,12 @@ pid_t process_pid(const struct process *p)
 	return 0;
 }
 
+int process_status(const struct process *p)
+{
+	(void)p;
+	return 0;
+}
+
 void process_stopping(struct process *p)
 {
 	(void)p;
