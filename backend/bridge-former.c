@@ -53,11 +53,12 @@ void bridge_former_leave(struct bridge *b)
 	evloop_set_timer(f->alone, FORMER_ALONE_MS, 0);
 }
 
-static void on_former_ended(void *arg)
+static void on_former_ended(void *arg, bool in_order)
 {
 	struct bridge_former *f = arg;
 	struct bridge *b = f->bridge;
 
+	(void)in_order;
 	free_former(f);
 	if (b)
 		bridge_tell_held(b);

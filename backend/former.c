@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "process.h"
 #include "util.h"
@@ -13,7 +14,7 @@ struct former {
 	struct process *process;
 	struct former **at;
 	const char *who;
-	void (*ended)(void *arg);
+	void (*ended)(void *arg, bool in_order);
 	void *arg;
 };
 
@@ -29,13 +30,14 @@ static bool on_heard(void *arg, int sock)
 static void on_ended(void *arg, bool killed, const char *how)
 {
 	struct former *f = arg, gone = *f;
+	int status = process_status(f->process);
 
 	log_debug("%s: the worker of the version before: %s%s", f->who, how,
 		  killed ? ", which took too long" : "");
 	*f->at = NULL;
 	former_free(f);
 	if (gone.ended)
-		gone.ended(gone.arg);
+		gone.ended(gone.arg, status != PROCESS_UNKNOWN && WIFEXITED(status));
 }
 
 int former_adopt(const struct former_options *o, struct former **out)

@@ -9,6 +9,7 @@
 #ifndef PV_FORMER_H
 #define PV_FORMER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include "evloop.h"
@@ -22,8 +23,11 @@ struct former_options {
 	const char *title;		/* its name there */
 	const char *who;		/* for the log; outlives it */
 	uint32_t stop_ms;		/* from former_hang_up() to SIGKILL */
-	/* It has ended, and *out is NULL already. NULL: nobody asks. */
-	void (*ended)(void *arg);
+	/*
+	 * It has ended, and *out is NULL already. in_order: by itself, rather than by a signal, ours
+	 * or another's. NULL: nobody asks.
+	 */
+	void (*ended)(void *arg, bool in_order);
 	void *arg;
 };
 

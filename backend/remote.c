@@ -57,6 +57,7 @@ struct remote {
 	void (*ended)(void *arg);	/* once nobody wants it: the server's end is to be told */
 	bool server_used;		/* it has been spoken to: it may have to write back */
 	struct answered answered;	/* by a server of ours */
+	bool untold;			/* it is lost, and nobody has been there to hear it */
 	char line[256];			/* what it is saying */
 	char words[160];		/* the last line it said */
 	char socket[STORAGE_SOCKET_BYTES];
@@ -223,8 +224,11 @@ static void end_dial(struct remote *r)
 
 static void tell_lost(struct remote *r, bool lost)
 {
-	if (lost && r->events && r->events->lost_writes)
-		r->events->lost_writes(r->arg);
+	r->untold |= lost;
+	if (!r->untold || !r->events || !r->events->lost_writes)
+		return;
+	r->untold = false;
+	r->events->lost_writes(r->arg);
 }
 
 /* Told to end, it has written back what it had; so has one that ends by itself without a fault. */
@@ -752,23 +756,28 @@ bool remote_end(struct remote *r, void (*ended)(void *arg), void *arg)
 	return !r->server;
 }
 
-void remote_close(struct remote *r)
+bool remote_close(struct remote *r)
 {
+	bool untold;
+
 	if (!r)
-		return;
+		return false;
 	end_dial(r);
 	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++)
 		close_link(&r->link[q]);
 	if (r->server) {
 		dismiss_server(r);
 		process_leave(r->server, REMOTE_END_MS);
+		tell_lost(r, answered_server_ends(&r->answered, has_ended_in_order(r->server)));
 		process_free(r->server);
 	}
 	if (is_served(r))
 		unlink(r->socket);
 	evloop_remove(r->retry);
 	close_fd(&r->info_fd);
+	untold = r->untold;
 	free(r);
+	return untold;
 }
 
 const struct remote_info *remote_info(const struct remote *r)
@@ -781,6 +790,7 @@ void remote_attend(struct remote *r, const struct remote_events *events, void *a
 	r->events = events;
 	r->arg = arg;
 	r->serves = false;
+	tell_lost(r, false);
 }
 
 /* ---- workers -------------------------------------------------------------------------------------------- */
@@ -814,9 +824,14 @@ void remote_serve(struct remote *r, uint32_t nr)
 		step_soon(r);
 }
 
+void remote_gone(struct remote *r, bool in_order)
+{
+	tell_lost(r, answered_worker_ends(&r->answered, in_order));
+}
+
 void remote_rest(struct remote *r, bool clean)
 {
-	tell_lost(r, answered_worker_ends(&r->answered, clean));
+	remote_gone(r, clean);
 	for (uint32_t q = 0; clean && q < VBD_QUEUES_MAX; q++)
 		rest(&r->link[q]);
 }

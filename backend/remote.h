@@ -51,8 +51,8 @@ struct remote_events {
 	void (*connected)(void *arg, uint32_t queue, uint32_t number, int fd);
 	/* remote_describe() has changed. NULL: it is not looked at. */
 	void (*changed)(void *arg);
-	/* Of what a server of ours had answered nobody has a copy (answered.h). NULL: nobody
-	 * would be told. */
+	/* Of what a server of ours had answered nobody has a copy (answered.h). NULL: who
+	 * attends next is told. */
 	void (*lost_writes)(void *arg);
 };
 
@@ -72,9 +72,9 @@ int remote_open(struct evloop *loop, const struct remote_what *what,
 bool remote_end(struct remote *r, void (*ended)(void *arg), void *arg);
 /*
  * A server of ours that has not ended is waited for here: for a program that ends itself, and
- * not for a loop that others need. Accepts NULL.
+ * not for a loop that others need. Accepts NULL. True: lost_writes, which nobody has been told.
  */
-void remote_close(struct remote *r);
+bool remote_close(struct remote *r);
 /* After opened() without an error. bytes follows remote_linked(). */
 const struct remote_info *remote_info(const struct remote *r);
 /* Who connected() and changed() are for, from now on; NULL: nobody. */
@@ -84,6 +84,8 @@ void remote_attend(struct remote *r, const struct remote_events *events, void *a
 void remote_serve(struct remote *r, uint32_t nr);
 /* It has ended. clean: with all requests answered. */
 void remote_rest(struct remote *r, bool clean);
+/* One has that this version, or anybody, does not hear: remote_serve() ends its connections. */
+void remote_gone(struct remote *r, bool in_order);
 /*
  * The worker's words, of a connection by its number: one that has been given up here
  * already is not meant. linked: true when the size is another than before.

@@ -244,22 +244,27 @@ static void on_remote_changed(void *arg)
 		write_info(s, s->engine[0] ? s->engine : disk_nbd.name);
 }
 
-/* The guest hears of it at its next flush. */
-static void on_lost_writes(void *arg)
+void vbd_serve_lost_writes(const struct rundir *r, const struct rundir_name *name,
+			   struct log_peer *log)
 {
-	struct vbd_serve *s = arg;
-	const struct vbd_serve_what *w = &s->what;
 	autoclose int fd = -1;
-	int rc = rundir_open_journal(&w->config->base.rundir, &w->name, false, &fd);
+	int rc = rundir_open_journal(r, name, false, &fd);
 
 	if (!rc)
 		rc = journal_note_flush_lost(fd, -EIO);
-	log_peer_at(w->log, LOG_LEVEL_ERROR, "its worker and its server have died: writes that were "
-		    "answered and not flushed may be lost; every flush will fail until the front "
-		    "end connects anew");
-	if (rc)
-		log_peer_at(w->log, LOG_LEVEL_ERROR, "its front end will not hear of that: %s",
+	log_peer_at(log, LOG_LEVEL_ERROR, "its worker and its server have died: writes that were "
+		    "answered and not flushed may be lost%s", rc == -ENOENT ? "" :
+		    "; every flush will fail until the front end connects anew");
+	if (rc && rc != -ENOENT)
+		log_peer_at(log, LOG_LEVEL_ERROR, "its front end will not hear of that: %s",
 			    strerror(-rc));
+}
+
+static void on_lost_writes(void *arg)
+{
+	struct vbd_serve *s = arg;
+
+	vbd_serve_lost_writes(&s->what.config->base.rundir, &s->what.name, s->what.log);
 }
 
 static const struct remote_events remote_events = {
@@ -351,12 +356,19 @@ void vbd_serve_title(const struct rundir_name *name, char title[VBD_SERVE_TITLE_
 }
 
 /* Nobody else speaks to the image's server any more. */
-static void on_server_free(void *arg)
+static void take_server(struct vbd_serve *s)
+{
+	if (s->what.remote && s->worker)
+		remote_serve(s->what.remote, s->what.start.front.nr_queues);
+}
+
+static void on_former_ended(void *arg, bool in_order)
 {
 	struct vbd_serve *s = arg;
 
-	if (s->what.remote && s->worker)
-		remote_serve(s->what.remote, s->what.start.front.nr_queues);
+	if (s->what.remote)
+		remote_gone(s->what.remote, in_order);
+	take_server(s);
 }
 
 static int start_worker(struct vbd_serve *s)
@@ -395,7 +407,7 @@ static int start_worker(struct vbd_serve *s)
 		remote_attend(s->what.remote, &remote_events, s);
 		/* Its connections are in use until then. */
 		if (!s->former)
-			on_server_free(s);
+			take_server(s);
 	}
 	return rc;
 }
@@ -525,7 +537,7 @@ static int adopt_former(struct vbd_serve *s)
 	const struct former_options o = {
 		.loop = s->loop, .takeover = config->takeover, .title = title,
 		.who = s->what.log->who, .stop_ms = config->stop_ms,
-		.ended = on_server_free, .arg = s,
+		.ended = on_former_ended, .arg = s,
 	};
 
 	vbd_serve_title(&s->what.name, title);
@@ -656,10 +668,14 @@ int vbd_serve_hand_over(const struct vbd_serve *s, bool image, struct takeover *
 
 void vbd_serve_free(struct vbd_serve *s)
 {
+	bool killed = s && (s->worker || s->former);
+
 	if (!s)
 		return;
 	former_free(s->former);
 	worker_free(s->worker);
+	if (s->what.remote && killed)
+		remote_gone(s->what.remote, false);
 	evloop_remove(s->retry);
 	evloop_remove(s->slow);
 	evloop_remove(s->patience);

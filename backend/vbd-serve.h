@@ -104,6 +104,12 @@ int vbd_serve_hand_over(const struct vbd_serve *s, bool image, struct takeover *
 /* Kills what still runs. Accepts NULL. */
 void vbd_serve_free(struct vbd_serve *s);
 
+/*
+ * Writes that a disk's server had answered may be lost: if it has a journal, so that a front end
+ * goes on with it, that hears of it at its next flush.
+ */
+void vbd_serve_lost_writes(const struct rundir *r, const struct rundir_name *name,
+			   struct log_peer *log);
 /* Whether there is a journal, and it is about the ring of front. */
 bool vbd_serve_resumable(const struct rundir *r, const struct rundir_name *name,
 			 const char *frontend, const struct vbd_frontend *front);

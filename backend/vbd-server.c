@@ -77,11 +77,18 @@ static void wake_waiting(struct vbd_common *c)
 	}
 }
 
-static void close_leaving(struct vbd_leaving *l)
+/* The journal is there if a worker, of this daemon or the next, is to go on. */
+static void close_remote(struct vbd_device *v, struct remote *remote)
 {
-	remote_close(l->remote);
-	l->remote = NULL;
-	close_fd(&l->fd);
+	if (remote_close(remote))
+		vbd_serve_lost_writes(&v->env.config->rundir, &v->env.name, v->env.log);
+}
+
+static void close_leaving(struct vbd_device *v)
+{
+	close_remote(v, v->leaving.remote);
+	v->leaving.remote = NULL;
+	close_fd(&v->leaving.fd);
 }
 
 static void on_server_left(void *arg)
@@ -89,7 +96,7 @@ static void on_server_left(void *arg)
 	struct vbd_device *v = arg;
 	struct vbd_common *c = v->common;
 
-	close_leaving(&v->leaving);
+	close_leaving(v);
 	v->env.changed(v->env.arg);	/* it may be gone */
 	wake_waiting(c);
 }
@@ -99,7 +106,7 @@ void vbd_server_leave(struct vbd_device *v, struct remote *remote, const char *n
 	struct vbd_leaving *l = &v->leaving;
 
 	if (!remote || l->remote || remote_end(remote, on_server_left, v)) {
-		remote_close(remote);
+		close_remote(v, remote);
 		close_fd(fd);
 		return;
 	}
@@ -120,7 +127,7 @@ void vbd_server_forget(struct vbd_device *v)
 void vbd_server_free(struct vbd_device *v)
 {
 	vbd_server_forget(v);
-	close_leaving(&v->leaving);
+	close_leaving(v);
 }
 
 /* ---- asking --------------------------------------------------------------------- */

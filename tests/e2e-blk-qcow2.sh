@@ -319,11 +319,54 @@ lost_with_server()
 	! wait $io || fail "its flush succeeded"
 	remove_nodes $g
 }
+# The worker cannot end, since the server does not answer, and is killed at its deadline; so is the
+# server at its own.
+upgrade_begins()
+{
+	PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" upgrade blkback >"$tmp/said" 2>&1 ||
+		fail "upgrade: $(cat "$tmp/said"; tail -n 5 "$tmp/log")"
+	rm -f "$tmp/run/blkback/vbd.upgrade"
+}
+restart()
+{
+	kill "$daemon"
+	wait "$daemon" || fail "the daemon ended with $?"
+	start_daemon "$@"
+}
+lost_with_killed()
+{
+	rm -f "$tmp/go" "$tmp/fed"
+	so_far=$(grep -c "answered and not flushed may be lost" "$tmp/log")
+	attach_by_hand $g "qcow2:$tmp/torture" w
+	back_reaches $g 2
+	{
+		cat "$tmp/data"
+		: >"$tmp/fed"
+		until [ -e "$tmp/go" ]; do sleep 0.05; done
+		cat "$tmp/data"
+	} | blkfront $g write --quiet >"$tmp/io" 2>&1 &
+	io=$!
+	wait_for $wait_s test -e "$tmp/fed" || fail "nothing is written: $(cat "$tmp/io")"
+	kill -STOP "$(server_of $g)"
+	: >"$tmp/go"
+	sleep 1
+	"$@"
+	wait_for $wait_s has_lines $((so_far + 1)) "answered and not flushed may be lost" ||
+		fail "nobody says so: $(tail -n 5 "$tmp/log")"
+	! wait $io || fail "its flush succeeded"
+	detach_by_hand $g
+}
 if [ -n "${PV_FULL:-}" ]; then
 	say "a server that has to be killed, and whose worker is dead"
 	lost_with_server
+	restart --stop-timeout 2
+	say "and is killed for an upgrade"
+	lost_with_killed upgrade_begins
+	say "and at the daemon's end"
+	lost_with_killed restart --stop-timeout 2
+	restart
 else
-	say "deferred: a server that has to be killed, and whose worker is dead"
+	say "deferred: a server that has to be killed, and whose worker is dead, or is killed"
 fi
 
 say "a server that takes long to end: nobody else waits for it, and its image's next one does"
