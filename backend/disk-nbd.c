@@ -496,7 +496,9 @@ static void nbd_engine_note_owed(struct disk *disk)
 {
 	struct nbd_disk *d = of(disk);
 
-	if (d->doubted || !nbd_engine_owes(disk) || now_ms() - d->lost_ms < OWED_MS)
+	if (d->doubted || !nbd_engine_owes(disk))
+		return;
+	if (now_ms() - d->lost_ms < OWED_MS && d->remote->is_orphan(d->remote->arg))
 		return;
 	d->doubted = disk_flushes_doubt(d->flushes, true);
 	log_warning("the server is gone, and with it perhaps writes that it had answered: unless "
@@ -521,6 +523,7 @@ static void flush_last(struct nbd_disk *d)
 {
 	nbd_completion_callback done = { .callback = on_last_flush, .user_data = d };
 	uint64_t until = now_ms() + LAST_FLUSH_MS;
+	bool gone;
 
 	if (!d->ready || !d->flush || !has_unflushed(d))
 		return;
@@ -532,11 +535,13 @@ static void flush_last(struct nbd_disk *d)
 		d->last_flush = ENOTCONN;
 	if (!d->last_flush)
 		return;
+	/* Without an answer it may still write them back, or be killed before it has. */
+	gone = d->last_flush == ENOTCONN || d->last_flush == ESHUTDOWN;
 	log_warning("a last flush of what the server has answered failed: %s",
 		    d->last_flush > 0 ? strerror(d->last_flush) : "no answer in time");
-	/* Without an answer it may still write them back, or be killed before it has. */
-	if (d->last_flush != ENOTCONN && d->last_flush != ESHUTDOWN)
-		disk_flushes_note(d->flushes, d->last_flush > 0 ? -d->last_flush : -ETIMEDOUT);
+	if (!gone || !d->remote->is_orphan(d->remote->arg))
+		disk_flushes_note(d->flushes, gone ? -EIO :
+				  d->last_flush > 0 ? -d->last_flush : -ETIMEDOUT);
 }
 
 /* syscalls nbd: close */

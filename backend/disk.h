@@ -69,6 +69,11 @@ struct disk_remote {
 	void (*linked)(void *arg, uint64_t bytes);
 	/* There is no connection any more, and nothing touches an iov; why for people. */
 	void (*lost)(void *arg, const char *why);
+	/*
+	 * Whoever began the server is dead, and it has been told to end, to write back what it
+	 * has. Else one that ends has been killed for all one knows. With keeps_unflushed.
+	 */
+	bool (*is_orphan)(void *arg);
 	void *arg;
 };
 

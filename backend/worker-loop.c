@@ -135,6 +135,22 @@ void worker_lost(void *arg, const char *why)
 		end_without_server(q);
 }
 
+/* syscalls disk: poll ppoll */
+bool worker_is_orphan(const struct worker *w)
+{
+	struct pollfd p = { .fd = w->sock };
+
+	/* Its end for writing alone is how a version that leaves says goodbye. */
+	return poll(&p, 1, 0) == 1 && p.revents & POLLHUP;
+}
+
+bool worker_queue_is_orphan(void *arg)
+{
+	const struct worker_queue *q = arg;
+
+	return worker_is_orphan(q->w);
+}
+
 static void use_link(struct worker_queue *q, int fd, uint32_t number)
 {
 	q->link_number = number;

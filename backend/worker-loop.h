@@ -107,6 +107,9 @@ void worker_hear_late(struct worker *w);
 /* disk.h: disk_remote's; arg is the queue. */
 void worker_linked(void *arg, uint64_t bytes);
 void worker_lost(void *arg, const char *why);
+bool worker_queue_is_orphan(void *arg);
+/* The supervisor is dead, rather than one that leaves for another version of itself. */
+bool worker_is_orphan(const struct worker *w);
 /*
  * Until no queue is busy, in one thread: before the queues' threads run.
  */

@@ -193,7 +193,7 @@ static int open_queue(struct worker *w, uint32_t index, struct failure *why)
 		.export = w->start.export, .read_only = w->start.features.read_only,
 		.keeps_unflushed = w->start.keeps_unflushed,
 		.timeout_ms = w->start.io_timeout_ms, .linked = worker_linked,
-		.lost = worker_lost, .arg = q,
+		.lost = worker_lost, .is_orphan = worker_queue_is_orphan, .arg = q,
 	};
 	q->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (q->kick_fd < 0)
@@ -263,17 +263,15 @@ static void end_with_supervisor(void)
 	prctl(PR_SET_PDEATHSIG, ORPHANED, 0, 0, 0);
 }
 
-/* syscalls disk: rt_sigprocmask poll ppoll */
-static bool is_orphan(const struct worker *w)
+/* syscalls disk: rt_sigprocmask */
+static bool is_orphan_for_good(const struct worker *w)
 {
-	struct pollfd p = { .fd = w->sock };
 	sigset_t set;
 
 	sigemptyset(&set);
 	sigaddset(&set, ORPHANED);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	/* Its end for writing alone is how a version that leaves says goodbye. */
-	return poll(&p, 1, 0) == 1 && p.revents & POLLHUP;
+	return worker_is_orphan(w);
 }
 
 /* ---- stage 3: privileges ------------------------------------------------------------- */
@@ -311,7 +309,7 @@ static int wait_for_fence(struct worker *w, struct failure *why)
 	if (w->start.prepare)
 		send_simple(w, WORKER_PREPARED);
 	err = image_fence(w->image, w->start.share, w->start.frontend_id, w->start.devid);
-	if (!err && is_orphan(w))
+	if (!err && is_orphan_for_good(w))
 		return fail(why, -ECANCELED, "the supervisor has gone");
 	return err ? fail(why, err, "cannot lock the image against whoever had it before") : 0;
 }

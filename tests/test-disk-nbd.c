@@ -32,6 +32,7 @@ struct server {
 	uint32_t pace_ms;		/* between two answers */
 	uint64_t next_ms;
 	bool ends_at_write;		/* at page 7: in the middle of what it has */
+	bool ends_at_flush;
 };
 
 static struct server server;
@@ -129,6 +130,10 @@ static size_t serve_one(void)
 		end_server();
 		return 0;
 	}
+	if (server.ends_at_flush && kind == NBD_FLUSH) {
+		end_server();
+		return 0;
+	}
 	if (server.deaf || kind == NBD_DISC)
 		return whole;
 	put32(answer, 0x67446698);
@@ -178,18 +183,27 @@ static void on_lost(void *arg, const char *why)
 	end_server();
 }
 
+static bool is_orphan;
+
+static bool on_is_orphan(void *arg)
+{
+	(void)arg;
+	return is_orphan;
+}
+
 static void setup(bool keeps, uint32_t timeout_ms)
 {
 	char why[100] = "";
 
 	server = (struct server){ .sock = -1, .bytes = BYTES };
 	lost_errno = nr_lost = nr_linked = 0;
+	is_orphan = false;
 	pthread_mutex_init(&flushes.lock, NULL);
 	flushes.lost = &lost_errno;
 	flushes.elder = -1;
 	remote = (struct disk_remote){ .export = "", .keeps_unflushed = keeps,
 				       .timeout_ms = timeout_ms, .linked = on_linked,
-				       .lost = on_lost };
+				       .lost = on_lost, .is_orphan = on_is_orphan };
 	cfg = (struct disk_config){ .fd = -1, .flushes = &flushes, .depth = 8, .max_iov = 2048,
 				    .remote = &remote };
 	UNIT_EQ(disk_open(&disk_nbd, &cfg, &disk, why, sizeof(why)), 0);
@@ -347,6 +361,28 @@ static void test_last_flush(void)
 	}
 }
 
+/*
+ * The server ends at the last flush: with the daemon, which has told it to, so that it writes
+ * back what it has; or for reasons of its own.
+ */
+static void test_last_flush_lost(void)
+{
+	for (int orphan = 0; orphan < 2; orphan++) {
+		pthread_t thread;
+
+		setup(true, 0);
+		link_server();
+		UNIT_EQ(run(DISK_WRITE, 0, PAGE), 0);
+		is_orphan = orphan;
+		server.ends_at_flush = true;
+		UNIT_NEED(!pthread_create(&thread, NULL, serve_on, NULL));
+		disk_close(disk);
+		pthread_join(thread, NULL);
+		UNIT_EQ(server.seen[NBD_FLUSH], 1);
+		UNIT_EQ(lost_errno, orphan ? 0 : EIO);
+	}
+}
+
 /* A request by which the server ends, each time, and one before and one behind it. */
 static void test_deadly(void)
 {
@@ -452,8 +488,6 @@ static void test_smaller(void)
 /* Who ends without a server leaves word of what was answered, unless it can be written again. */
 static void test_owed(void)
 {
-	uint64_t end = now_ms() + PATIENCE_MS;
-
 	setup(true, 0);
 	link_server();
 	UNIT_EQ(run(DISK_WRITE, 0, PAGE), 0);
@@ -461,16 +495,14 @@ static void test_owed(void)
 	end_server();
 	UNIT_OK(loses(1));
 	UNIT_OK(disk_owes(disk));
-	while (!lost_errno && now_ms() < end) {
-		disk_note_owed(disk);
-		usleep(10000);
-	}
+	disk_note_owed(disk);
 	UNIT_EQ(lost_errno, EIO);
 	link_server();
 	UNIT_OK(becomes_ready(2));
 	UNIT_OK(!disk_owes(disk));
 	UNIT_EQ(lost_errno, 0);
-	/* One that goes at the very end may have ended in good order, with the daemon. */
+	/* One that goes with the daemon has ended in good order, or is doing so. */
+	is_orphan = true;
 	end_server();
 	UNIT_OK(loses(2));
 	disk_note_owed(disk);
@@ -516,6 +548,7 @@ int main(void)
 		{ "a flush that cannot be had loses nothing", test_not_lost },
 		{ "two flushes at a time", test_lost_together },
 		{ "the last flush", test_last_flush },
+		{ "the server ends at the last flush", test_last_flush_lost },
 		{ "what is owed when the server is gone", test_owed },
 		{ "and what is not", test_owes_nothing },
 		{ "a request that ends the server", test_deadly },
