@@ -26,6 +26,7 @@
 #define TAKEOVER_LOCK "lock"		/* -, the run directory's */
 #define TAKEOVER_WORKER "worker"	/* its process, the supervisor's end of its socket */
 #define TAKEOVER_IMAGE "image"		/* -, the supervisor's own of the image */
+#define TAKEOVER_WORDS "words"		/* -, a file of an image's name, mode and cache */
 #define TAKEOVER_ELDER "elder"		/* -, the oldest of the image (disk.h) */
 #define TAKEOVER_UPLINK "uplink"	/* uplink.h's, the TAP device */
 #define TAKEOVER_REMOTE "remote"	/* -, a file of what is known of an image's server */

@@ -81,6 +81,13 @@ struct vbd_leaving {
 	int fd;				/* with its lock; -1 */
 };
 
+/* What a worker of the version before has, and goes on with. */
+struct vbd_left {
+	char name[PATH_BYTES];		/* "": it has left none, or has not said so */
+	enum vbd_share share;
+	enum vbd_cache cache;
+};
+
 struct vbd_device {
 	struct device device;
 	struct device_env env;
@@ -114,6 +121,7 @@ struct vbd_device {
 	/* What serves it, from connect to its end. */
 	struct vbd_serve *serve;
 	struct former *former;		/* of a version before, and asked to end */
+	struct vbd_left left;
 	bool is_ready, stopping, failed, resumed;
 	uint64_t said_wait;		/* device_hash() of why no worker can be had; 0: one can */
 	bool awaits_turn;		/* to be taken over: vbd_has_come() */
@@ -131,6 +139,12 @@ static inline struct vbd_device *vbd_of(const struct device *d)
 
 /* A version before has left it (takeover.h). */
 bool vbd_is_left_to_us(const struct vbd_device *v, const char *what);
+void vbd_take_left(struct vbd_device *v);
+/*
+ * While a front end waits to go on with what a worker that is left to us serves, that is its
+ * image, in its mode, and not what the tool stack has written since: so it was before.
+ */
+void vbd_recall(const struct vbd_device *v, struct vbd_toolstack *ts);
 /* The image of that name, its own, is what was left. */
 bool vbd_image_is_left_to_us(const struct vbd_device *v, const char *name);
 /*

@@ -58,6 +58,7 @@ static int vbd_device_new(const struct device_env *env, struct device **out)
 	v->limit.of = LIMIT_OF_DISK;
 	v->image_fd = v->leaving.fd = -1;
 	vbd_server_none(&v->asked);
+	vbd_take_left(v);
 	v->next = v->common->devices;
 	v->common->devices = v;
 	*out = &v->device;
@@ -107,6 +108,8 @@ static int read_toolstack(struct vbd_device *v, char *why, size_t why_bytes)
 	why[0] = '\0';
 	if (!rc && v->env.config->driver_domain)
 		ts.hotplug_pending = false;
+	if (!rc)
+		vbd_recall(v, &ts);
 	if (rc && rc != -ENOENT && rc != -EINVAL) {
 		snprintf(why, why_bytes, "XenStore: %s", strerror(-rc));
 		return rc;

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include "blk-figures.h"
 #include "crashes.h"
 #include "disk.h"
@@ -52,6 +53,7 @@ struct vbd_serve {
 	uint32_t restarts;
 	struct crashes crashes;
 	char engine[32];		/* the worker's, once it is ready */
+	int words_fd;			/* of the image, for another version; -1 */
 	int elder_fd;			/* of the image, for the flushes of successors (disk.h) */
 	int mirror_fd;			/* the map of what is written; -1: nobody wants it */
 	uint64_t mirror_bytes;
@@ -578,7 +580,7 @@ int vbd_serve_start(struct evloop *loop, const struct vbd_serve_what *what,
 	s->arg = arg;
 	s->loop = loop;
 	s->journal_used = resume;
-	s->elder_fd = -1;
+	s->elder_fd = s->words_fd = -1;
 	s->mirror_fd = what->mirror_map;
 	s->mirror_bytes = what->mirror_bytes;
 	rc = evloop_add_timer(loop, on_retry, s, &s->retry);
@@ -651,7 +653,19 @@ bool vbd_serve_is_settled(const struct vbd_serve *s)
 	return s->is_ready && !s->stopping && !s->former;
 }
 
-int vbd_serve_hand_over(const struct vbd_serve *s, bool image, struct takeover *t)
+static int write_words(struct vbd_serve *s)
+{
+	const struct vbd_serve_what *w = &s->what;
+
+	close_fd(&s->words_fd);
+	s->words_fd = memfd_create("paravane-words", MFD_CLOEXEC);
+	if (s->words_fd < 0)
+		return -errno;
+	return dprintf(s->words_fd, VBD_SERVE_WORDS "%s", w->start.share, w->start.cache,
+		       w->image) < 0 ? -errno : 0;
+}
+
+int vbd_serve_hand_over(struct vbd_serve *s, bool image, struct takeover *t)
 {
 	char title[VBD_SERVE_TITLE_BYTES];
 	int rc;
@@ -661,6 +675,10 @@ int vbd_serve_hand_over(const struct vbd_serve *s, bool image, struct takeover *
 			  worker_sock(s->worker));
 	if (!rc && image)
 		rc = takeover_add(t, TAKEOVER_IMAGE, title, 0, s->what.image_fd);
+	if (!rc && image)
+		rc = write_words(s);
+	if (!rc && image)
+		rc = takeover_add(t, TAKEOVER_WORDS, title, 0, s->words_fd);
 	if (!rc && image && s->elder_fd >= 0)
 		rc = takeover_add(t, TAKEOVER_ELDER, title, 0, s->elder_fd);
 	return rc;
@@ -682,5 +700,6 @@ void vbd_serve_free(struct vbd_serve *s)
 	if (s->what.remote)
 		remote_attend(s->what.remote, NULL, NULL);
 	close_fd(&s->elder_fd);
+	close_fd(&s->words_fd);
 	free(s);
 }

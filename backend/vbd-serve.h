@@ -98,9 +98,10 @@ bool vbd_serve_is_settled(const struct vbd_serve *s);
 bool vbd_serve_lingers(const struct vbd_serve *s);
 /*
  * Its worker, and with image what else would not be the same again, for the next version of
- * this program. -ENOMEM.
+ * this program. -errno.
  */
-int vbd_serve_hand_over(const struct vbd_serve *s, bool image, struct takeover *t);
+#define VBD_SERVE_WORDS "%d %d "	/* before the image's name: share, cache */
+int vbd_serve_hand_over(struct vbd_serve *s, bool image, struct takeover *t);
 /* Kills what still runs. Accepts NULL. */
 void vbd_serve_free(struct vbd_serve *s);
 

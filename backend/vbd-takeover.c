@@ -9,6 +9,9 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 #include "util.h"
 
 /* ---- the version that comes ------------------------------------------------------- */
@@ -19,6 +22,44 @@ bool vbd_is_left_to_us(const struct vbd_device *v, const char *what)
 
 	vbd_serve_title(&v->env.name, title);
 	return takeover_has(v->env.config->takeover, what, title);
+}
+
+void vbd_take_left(struct vbd_device *v)
+{
+	char title[VBD_SERVE_TITLE_BYTES], text[sizeof(v->left.name) + 32];
+	autoclose int fd = -1;
+	int share, cache, at = 0;
+	ssize_t n;
+
+	vbd_serve_title(&v->env.name, title);
+	fd = takeover_take(v->env.config->takeover, TAKEOVER_WORDS, title, NULL);
+	n = fd < 0 ? -1 : pread(fd, text, sizeof(text) - 1, 0);
+	text[n > 0 ? n : 0] = '\0';
+	if (sscanf(text, VBD_SERVE_WORDS "%n", &share, &cache, &at) != 2 || !at ||
+	    strlen(text + at) >= sizeof(v->left.name))
+		return;
+	strcpy(v->left.name, text + at);
+	v->left.share = (enum vbd_share)share;
+	v->left.cache = (enum vbd_cache)cache;
+}
+
+void vbd_recall(const struct vbd_device *v, struct vbd_toolstack *ts)
+{
+	XenbusState state = v->env.bus->state;
+	char *name;
+
+	if (!v->left.name[0] || !vbd_is_left_to_us(v, TAKEOVER_WORKER) ||
+	    (state != XenbusStateConnected && state != XenbusStateClosing))
+		return;
+	name = strdup(v->left.name);
+	if (!name)
+		return;
+	free(ts->params);
+	free(ts->physical_device_path);
+	ts->params = name;
+	ts->physical_device_path = NULL;
+	ts->share = v->left.share;
+	ts->cache = v->left.cache;
 }
 
 bool vbd_image_is_left_to_us(const struct vbd_device *v, const char *name)

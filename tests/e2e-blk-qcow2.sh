@@ -423,6 +423,28 @@ blkfront $g write --quiet --length 4M <"$tmp/data" || fail "not written: $(tail 
 detach_by_hand $g
 wait_for $wait_s no_server $g || fail "its server is left"
 qemu-img compare -q -f raw -F qcow2 "$tmp/data" "$tmp/other" || fail "another image was written"
+say "but not of a guest that has it: that goes on with what it has, in its mode"
+seeded 3 4M >"$tmp/data"
+qemu-img create -q -f qcow2 "$tmp/never" 16M
+before=$(sum <"$tmp/never")
+rm -f "$tmp/go"
+attach_by_hand $g "qcow2:$tmp/other" w
+{ until [ -e "$tmp/go" ]; do sleep 0.05; done; cat "$tmp/data"; } |
+	blkfront $g write --quiet --length 4M >"$tmp/io" 2>&1 &
+io=$!
+back_reaches $g 4
+wait_for $wait_s is_connected $g || fail "no connection: $(info $g server)"
+xenstore-write "$(back_dir $g)/params" "qcow2:$tmp/never" "$(back_dir $g)/mode" r
+PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" upgrade blkback >"$tmp/said" 2>&1 ||
+	fail "upgrade: $(cat "$tmp/said"; tail -n 5 "$tmp/log")"
+rm -f "$tmp/run/blkback/vbd.upgrade"
+[ "$(info $g image)" = "qcow2:$tmp/other" ] || fail "it has $(info $g image)"
+: >"$tmp/go"
+wait $io || fail "not written: $(cat "$tmp/io"; tail -n 5 "$tmp/log")"
+detach_by_hand $g
+wait_for $wait_s no_server $g || fail "its server is left"
+qemu-img compare -q -f raw -F qcow2 "$tmp/data" "$tmp/other" || fail "another image was written"
+[ "$(sum <"$tmp/never")" = "$before" ] || fail "an image was written that it never had"
 attach_by_hand $g "qcow2:$tmp/torture" w
 for d in $g $h; do
 	blkfront $d read --quiet --length 4M >"$tmp/out" || fail "not read: $(tail -n 5 "$tmp/log")"
