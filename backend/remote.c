@@ -560,10 +560,15 @@ bool remote_is_settled(const struct remote *r)
 	return !used || !r->away_ms;
 }
 
-/* Longer than it takes to connect. */
+/*
+ * Longer than it takes to connect. Nobody connects to one that is not used: that it runs again
+ * is all that can be said of it.
+ */
 bool remote_is_away(const struct remote *r)
 {
-	return r->away_ms && r->why[0];
+	bool rests = r->known && !r->serves && (!is_served(r) || r->server);
+
+	return r->away_ms && r->why[0] && !rests;
 }
 
 /* What a server is for, as one line at most. */

@@ -404,7 +404,11 @@ start_daemon
 back_reaches $g 2
 back_reaches $h 2
 
-say "upgraded while no guest uses them yet"
+say "upgraded while no guest uses them yet, and one has begun anew"
+before=$(server_of $g)
+kill -9 "$before"
+has_another() { now=$(server_of $g) && [ "$now" != "$before" ]; }
+wait_for $wait_s has_another || fail "no other server"
 PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" upgrade blkback >"$tmp/said" 2>&1 ||
 	fail "upgrade: $(cat "$tmp/said"; tail -n 5 "$tmp/log")"
 servers() { [ "$(pgrep -P "$daemon" -c -f 'qemu-nbd')" = 2 ]; }

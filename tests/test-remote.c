@@ -321,6 +321,24 @@ static void test_fewer(void)
 	teardown();
 }
 
+/* Nobody uses it yet when it dies: that another has begun is enough. */
+static void test_idle(void)
+{
+	uint64_t end = now_ms() + PATIENCE_MS;
+	pid_t server;
+
+	setup_of(STORAGE_SERVED);
+	server = server_after(0);
+	dies(server, SIGKILL);
+	while (!remote_is_away(remote) && now_ms() < end)
+		evloop_turn(loop, 10);
+	UNIT_OK(remote_is_away(remote));
+	server_after(server);
+	UNIT_OK(!remote_is_away(remote));
+	UNIT_OK(remote_is_settled(remote));
+	teardown();
+}
+
 /* The server dies with what it had; the worker, too, before it has made it again. */
 static void test_lost_one_after_the_other(void)
 {
@@ -392,6 +410,7 @@ int main(int argc, char **argv)
 		{ "a server that ends all connections", test_storm },
 		{ "the fence, of a worker that has ended", test_fence_of_a_rest },
 		{ "fewer queues", test_fewer },
+		{ "a server dies that nobody uses", test_idle },
 		{ "a server dies, then its worker", test_lost_one_after_the_other },
 		{ "a worker dies that has not spoken to the server", test_nothing_lost },
 		{ "a server dies that was told to end", test_lost_at_its_end },
