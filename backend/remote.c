@@ -36,7 +36,7 @@ struct remote_link {
 	uint32_t number;		/* of the last connection */
 	int fd;				/* a copy of the worker's; -1 */
 	struct evsource *drain;
-	uint64_t drain_ms, up_ms;
+	uint64_t drain_ms, up_ms;	/* 0: connected, and not heard to be ready */
 	bool resting;			/* nobody wants another when it has drained */
 };
 
@@ -341,6 +341,7 @@ static void take_connection(struct remote *r, int fd)
 	}
 	close_link(l);
 	l->fd = fd;
+	l->up_ms = 0;
 	l->state = LINK_UP;
 	begin_to_use(r);
 	if (r->events && r->events->connected)
@@ -875,7 +876,7 @@ void remote_lost(struct remote *r, uint32_t queue, uint32_t number, const char *
 	snprintf(r->why, sizeof(r->why), "%s", why);
 	one_line(r->why, strlen(r->why));
 	r->away_ms = now_ms();
-	if (r->away_ms - r->link[queue].up_ms >= LASTING_MS)
+	if (r->link[queue].up_ms && r->away_ms - r->link[queue].up_ms >= LASTING_MS)
 		r->wait_ms = 0;
 	renew(&r->link[queue]);
 	changed(r);
