@@ -184,6 +184,8 @@ int vbd_image_open(struct vbd_device *v, char *why, size_t why_bytes)
 	const char *path = v->image;
 	int rc;
 
+	/* Of a name that was to be opened before. */
+	memset(&v->storage, 0, sizeof(v->storage));
 	if (v->ts.no_medium)
 		return image_open_none(&v->image_fd, &v->info);
 	if (storage_is_remote(v->image)) {

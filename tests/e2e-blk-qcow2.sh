@@ -296,6 +296,24 @@ back_reaches $h 6
 error_says $h "in use by vbd $g/51712"
 remove_nodes $h
 detach_by_hand $g
+
+say "and is given another image while the next one is asked for"
+echo "vbd-$g-51712" >"$tmp/hold"
+qemu-img create -q -f qcow2 "$tmp/next" 32M
+truncate -s %4096 "$tmp/next"
+truncate -s 3M "$tmp/plain"
+attach_by_hand $g "qcow2:$tmp/late" w
+wait_for $wait_s begins || fail "no server"
+mv "$tmp/next" "$tmp/late"
+echo 2 >"$tmp/slow"
+rm "$tmp/hold"
+is_told() { grep -q told "$tmp/told" 2>/dev/null; }
+wait_for $wait_s is_told || fail "its server is not told to end"
+xenstore-write "$(back_dir $g)/params" "$tmp/plain"
+wait_for $wait_s node_is "$(back_dir $g)/sectors" 6144 || fail "not opened: $(tail -n 5 "$tmp/log")"
+node_is "$(back_dir $g)/state" 2 || fail "it is at $(xenstore-read "$(back_dir $g)/state")"
+rm "$tmp/slow" "$tmp/told"
+detach_by_hand $g
 # A qemu that is killed leaks clusters (3), and no more.
 qemu-img check -q "$tmp/torture" >"$tmp/said" 2>&1
 case $? in 0|3) ;; *) fail "qcow2 is damaged: $(cat "$tmp/said")" ;; esac
