@@ -17,9 +17,11 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "answered.h"
+#include "image.h"
 #include "util.h"
 
 #define RETRY_MS 100u
@@ -54,6 +56,7 @@ struct remote {
 
 	struct process *server;
 	bool server_ending;
+	bool awaits_name;		/* none is started: the image's name is another file's */
 	void (*ended)(void *arg);	/* once nobody wants it: the server's end is to be told */
 	bool server_used;		/* it has been spoken to: it may have to write back */
 	struct answered answered;	/* by a server of ours */
@@ -283,7 +286,21 @@ static const struct process_events server_events = {
 	.ended = on_server_ended,
 };
 
-static void start_server(struct remote *r)
+bool remote_is_misnamed(const struct remote *r)
+{
+	const char *path = r->what.storage.path;
+	struct stat st;
+
+	/* One that is not there at all the server itself complains of. */
+	return is_served(r) && path[0] && !stat(path, &st) && !image_is(r->what.image_fd, &st);
+}
+
+bool remote_awaits_name(const struct remote *r)
+{
+	return r->awaits_name;
+}
+
+static void run_server(struct remote *r)
 {
 	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_EXEC };
 	char title[80];
@@ -302,6 +319,21 @@ static void start_server(struct remote *r)
 	if (rc)
 		trouble(r, rc, rc == -E2BIG ? "the image's name makes too long a command" :
 			"no process for the server");
+}
+
+/* By that name a guest would go on with other data, which nobody has locked. */
+static void start_server(struct remote *r)
+{
+	char why[200];
+
+	r->awaits_name = remote_is_misnamed(r);
+	if (!r->awaits_name) {
+		run_server(r);
+		return;
+	}
+	snprintf(why, sizeof(why), "%.100s is another file by now, and its server cannot be started: "
+		 "give the old one its name again", r->what.storage.path);
+	trouble(r, -ESTALE, why);
 }
 
 /*

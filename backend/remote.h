@@ -33,6 +33,11 @@ struct remote_what {
 	struct log_peer *log;
 	char image[STORAGE_NAME_BYTES];	/* the name that storage is made of */
 	struct storage storage;		/* NBD or SERVED */
+	/*
+	 * What is locked of the file that a server of ours is started for, and outlives it: by
+	 * that name no other file's is. -1: the storage names no file.
+	 */
+	int image_fd;
 	enum vbd_cache cache;
 	bool read_only;
 	/* Somebody is connected already: a server that is not there is waited for. */
@@ -99,6 +104,9 @@ void remote_lost(struct remote *r, uint32_t queue, uint32_t number, const char *
  */
 bool remote_is_settled(const struct remote *r);
 bool remote_is_away(const struct remote *r);
+/* The name is another file's by now: a server of ours that ended could not be started again. */
+bool remote_is_misnamed(const struct remote *r);
+bool remote_awaits_name(const struct remote *r);	/* that is what has come of it */
 int remote_hand_over(struct remote *r, struct takeover *t);
 
 /* "connected", or since when and why not; for the info file. */

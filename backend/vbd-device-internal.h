@@ -124,6 +124,7 @@ struct vbd_device {
 	struct vbd_left left;
 	bool is_ready, stopping, failed, resumed;
 	uint64_t said_wait;		/* device_hash() of why no worker can be had; 0: one can */
+	bool said_name;			/* that the image's is another file's */
 	bool awaits_turn;		/* to be taken over: vbd_has_come() */
 	/* While it is tried to resume it: what its front end was told, and what it is not yet. */
 	bool resuming, medium_changed;

@@ -516,6 +516,26 @@ static void waits_no_more(struct vbd_device *v)
 	v->said_wait = 0;
 }
 
+/*
+ * A server that is away comes back by itself, as a rule. One whose image's name is another file's
+ * does when somebody mends that.
+ */
+static void on_server(void *arg)
+{
+	struct vbd_device *v = arg;
+	bool awaits = remote_awaits_name(v->remote);
+	char text[XENBUS_TEXT_BYTES];
+
+	if (awaits == v->said_name)
+		return;
+	v->said_name = awaits;
+	remote_describe(v->remote, text, sizeof(text));
+	if (awaits)
+		xenbus_write_error(v->env.bus, ESTALE, text);
+	else
+		xenbus_clear_error(v->env.bus);
+}
+
 static void on_ready(void *arg)
 {
 	struct vbd_device *v = arg;
@@ -553,6 +573,9 @@ static void on_ended(void *arg, const struct worker_report *report)
 	v->serve = NULL;
 	v->is_ready = false;
 	waits_no_more(v);
+	if (v->said_name)
+		xenbus_clear_error(v->env.bus);
+	v->said_name = false;
 	v->stopping = true;	/* looked at from in there, it is not forgotten yet */
 	vbd_mirror_unserved(v, report->end);
 	vbd_has_come(v);
@@ -580,6 +603,7 @@ static const struct vbd_serve_events serve_events = {
 	.lingers = on_lingers,
 	.resized = on_resized,
 	.waits = on_waits,
+	.server = on_server,
 	.ended = on_ended,
 };
 

@@ -244,6 +244,7 @@ static void on_remote_changed(void *arg)
 	/* Also of one that is starting: it may wait for its server to replay. */
 	if (s->worker)
 		write_info(s, s->engine[0] ? s->engine : disk_nbd.name);
+	s->events->server(s->arg);
 }
 
 void vbd_serve_lost_writes(const struct rundir *r, const struct rundir_name *name,

@@ -51,6 +51,8 @@ struct vbd_serve_events {
 	 * which ready says.
 	 */
 	void (*waits)(void *arg, const struct failure *why);
+	/* The image's server has come or gone (remote.h). */
+	void (*server)(void *arg);
 	/* From now on all that is written is marked; perhaps more than once. */
 	void (*mirrored)(void *arg);
 	/*

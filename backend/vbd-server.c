@@ -176,6 +176,7 @@ static void ask(struct vbd_device *v)
 	a->err = vbd_image_lock_asked(v, &a->fd, a->why, sizeof(a->why));
 	if (a->err)
 		return;
+	what.image_fd = a->fd;
 	a->err = remote_open(v->env.loop, &what, &server_events, v, &a->remote);
 	if (a->err)
 		snprintf(a->why, sizeof(a->why), "no process to reach the server of %.100s: %s",

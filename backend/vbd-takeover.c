@@ -158,6 +158,7 @@ bool vbd_kind_cannot_leave(const void *common, char *why, size_t why_bytes)
 {
 	const struct vbd_common *c = common;
 	const struct remote *remote;
+	bool away;
 
 	for (const struct vbd_device *v = c->devices; v; v = v->next) {
 		if (v->mirror.run) {
@@ -167,9 +168,13 @@ bool vbd_kind_cannot_leave(const void *common, char *why, size_t why_bytes)
 			return true;
 		}
 		remote = v->serve ? v->remote : idle_server(v);
-		if (remote && remote_is_away(remote)) {
-			snprintf(why, why_bytes, "%s: its image's server is away: upgrade when it is "
-				 "there again", v->env.log->who);
+		away = remote && remote_is_away(remote);
+		if (away || (remote && remote_is_misnamed(remote))) {
+			snprintf(why, why_bytes, away ?
+				 "%s: its image's server is away: upgrade when it is there again" :
+				 "%s: its image's name is another file's by now, for which no server "
+				 "may be started: give the old one its name again",
+				 v->env.log->who);
 			return true;
 		}
 	}

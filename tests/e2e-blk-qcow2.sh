@@ -445,17 +445,45 @@ blkfront $g write --quiet --length 4M <"$tmp/data" || fail "not written: $(tail 
 detach_by_hand $g
 wait_for $wait_s no_server $g || fail "its server is left"
 qemu-img compare -q -f raw -F qcow2 "$tmp/data" "$tmp/other" || fail "another image was written"
+say "its name becomes another file's: its server is not started for that"
+feeds()
+{
+	rm -f "$tmp/go"
+	attach_by_hand $g "qcow2:$tmp/other" w
+	{ until [ -e "$tmp/go" ]; do sleep 0.05; done; cat "$tmp/data"; } |
+		blkfront $g write --quiet --length 4M >"$tmp/io" 2>&1 &
+	io=$!
+	back_reaches $g 4
+	wait_for $wait_s is_connected $g || fail "no connection: $(info $g server)"
+}
+seeded 4 4M >"$tmp/data"
+qemu-img create -q -f qcow2 "$tmp/stranger" 16M
+before=$(sum <"$tmp/stranger")
+feeds
+mv "$tmp/other" "$tmp/ours"
+mv "$tmp/stranger" "$tmp/other"
+! PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" upgrade blkback >"$tmp/said" 2>&1 || fail "it was upgraded: $(cat "$tmp/said")"
+grep -q "name is another file's" "$tmp/said" || fail "not said why: $(cat "$tmp/said")"
+rm -f "$tmp/run/blkback/vbd.upgrade"
+kill -9 "$(server_of $g)"
+: >"$tmp/go"
+has_error() { [ -n "$(error_of $g)" ]; }
+wait_for $wait_s has_error || fail "nobody is told: $(tail -n 5 "$tmp/log")"
+error_says $g "$tmp/other is another file by now"
+[ "$(sum <"$tmp/other")" = "$before" ] || fail "the file that has its name now was written"
+mv "$tmp/other" "$tmp/stranger"
+mv "$tmp/ours" "$tmp/other"
+wait $io || fail "not written: $(cat "$tmp/io"; tail -n 5 "$tmp/log")"
+no_error $g || fail "it is not taken back: $(error_of $g)"
+detach_by_hand $g
+wait_for $wait_s no_server $g || fail "its server is left"
+qemu-img compare -q -f raw -F qcow2 "$tmp/data" "$tmp/other" || fail "another image was written"
+
 say "but not of a guest that has it: that goes on with what it has, in its mode"
 seeded 3 4M >"$tmp/data"
 qemu-img create -q -f qcow2 "$tmp/never" 16M
 before=$(sum <"$tmp/never")
-rm -f "$tmp/go"
-attach_by_hand $g "qcow2:$tmp/other" w
-{ until [ -e "$tmp/go" ]; do sleep 0.05; done; cat "$tmp/data"; } |
-	blkfront $g write --quiet --length 4M >"$tmp/io" 2>&1 &
-io=$!
-back_reaches $g 4
-wait_for $wait_s is_connected $g || fail "no connection: $(info $g server)"
+feeds
 xenstore-write "$(back_dir $g)/params" "qcow2:$tmp/never" "$(back_dir $g)/mode" r
 PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" upgrade blkback >"$tmp/said" 2>&1 ||
 	fail "upgrade: $(cat "$tmp/said"; tail -n 5 "$tmp/log")"

@@ -147,7 +147,8 @@ static bool connects(int nr, uint64_t patience_ms)
 static void setup_of(enum storage_kind kind)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	struct remote_what what = { .config = &config, .name = { "vbd", 1, 51712 }, .log = &peer };
+	struct remote_what what = { .config = &config, .name = { "vbd", 1, 51712 }, .log = &peer,
+				    .image_fd = -1 };
 	uint64_t end = now_ms() + PATIENCE_MS;
 
 	opened = nr_connected = nr_lost = 0;
