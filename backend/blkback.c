@@ -417,7 +417,8 @@ uint32_t blkback_drain_pass(struct blkback *b)
 {
 	uint64_t before = b->count->responses;
 
-	b->held_back = false;		/* what the ring has is not waited for */
+	/* What the ring has is not waited for, by another queue's barrier either. */
+	b->held_back = b->left_behind = false;
 	disk_reap(b->cfg.disk);
 	if (b->starved.first)
 		blk_run_starved(b);

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "blk-device.h"
+#include "blkback-limit.h"
 #include "unit.h"
 
 /* ---- order -------------------------------------------------------------------------------- */
@@ -166,6 +167,45 @@ static void test_barriers_compete(void)
 	device_close(&d);
 }
 
+/*
+ * Told to end, a queue leaves in the ring what its limit has kept there: a barrier of another
+ * queue that has been taken does not wait for that.
+ */
+static void test_barrier_while_draining(void)
+{
+	struct limit limit = { .rate = { [LIMIT_BYTES][LIMIT_IN] = { 1, 1 } } };
+	struct device d = { .nr_queues = 2 };
+	struct blkif_request_segment s;
+	struct guest *g1;
+
+	UNIT_EQ(blkback_limit_open(false, &d.limit), 0);
+	blkback_limit_set(d.limit, &limit);
+	device_open(&d);
+	g1 = &d.queue[1].guest;
+	s = segment(fake_grant(GUEST_DATA_PAGE, false), 0, 7);
+	guest_rw(d.g, BLKIF_OP_READ, 1, 0, 1, &s);
+	guest_rw(d.g, BLKIF_OP_READ, 2, 0, 1, &s);
+	device_go(&d);
+	device_expect(&d, 1, BLKIF_OP_READ, BLKIF_RSP_OKAY);
+	UNIT_OK(blkback_is_held_back(d.b));
+	guest_rw(g1, BLKIF_OP_WRITE_BARRIER, 10, 0, 1, &s);
+	guest_push(g1);
+	device_run(&d);
+	UNIT_EQ(answers(d.g) + answers(g1), 0);
+	for (uint32_t i = 0; i < 4; i++) {
+		blkback_kicked(d.queue[i % 2].b);
+		blkback_drain_pass(d.queue[i % 2].b);
+	}
+	UNIT_EQ(answers(d.g), 0);
+	UNIT_EQ(answers(g1), 1);
+	blkback_limit_set(d.limit, &(struct limit){ .request_bytes = 0 });
+	blkback_limit_changed(d.b);
+	device_go(&d);
+	device_expect(&d, 2, BLKIF_OP_READ, BLKIF_RSP_OKAY);
+	device_close(&d);
+	blkback_limit_close(d.limit);
+}
+
 /* ---- the ring's indices ---------------------------------------------------------------------- */
 
 static void insane(uint32_t delta)
@@ -321,6 +361,7 @@ static const struct unit_test tests[] = {
 	{ "no barrier, no order", test_no_barrier },
 	{ "barrier across queues", test_barrier_two_queues },
 	{ "barriers that compete", test_barriers_compete },
+	{ "a barrier while queues drain", test_barrier_while_draining },
 	{ "insane producer", test_insane_producer },
 	{ "insane producer with requests in flight", test_insane_in_flight },
 	{ "starting at any index", test_start },
