@@ -267,11 +267,7 @@ static void on_server_ended(void *arg, bool killed, const char *how)
 	else if (meant && !in_order)
 		log_peer_at(r->what.log, LOG_LEVEL_WARNING, "its server: %s", how);
 	tell_lost(r, answered_server_ends(&r->answered, in_order));
-	if (r->ended) {
-		r->ended(r->arg);
-		return;		/* it may be gone */
-	}
-	if (meant) {
+	if (r->ended || meant) {
 		r->wait_ms = 0;
 		step(r);
 		return;
@@ -498,14 +494,16 @@ static void on_drain(void *arg, uint32_t events)
 
 static void on_drain_late(struct remote *r)
 {
+	uint32_t limit_ms = r->ended ? REMOTE_END_MS : REMOTE_FENCE_MS;
+
 	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++) {
 		struct remote_link *l = &r->link[q];
 
-		if (l->state != LINK_DRAINS || now_ms() - l->drain_ms < REMOTE_FENCE_MS)
+		if (l->state != LINK_DRAINS || now_ms() - l->drain_ms < limit_ms)
 			continue;
 		log_peer_at(r->what.log, LOG_LEVEL_WARNING, "the server has not closed its old "
 			    "connection within %u s: it may still do what it was asked there",
-			    REMOTE_FENCE_MS / 1000);
+			    limit_ms / 1000);
 		has_drained(l);
 	}
 }
@@ -536,11 +534,38 @@ static void renew(struct remote_link *l)
 
 /* ---- deciding --------------------------------------------------------------------------------------- */
 
+static bool is_draining(const struct remote *r)
+{
+	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++)
+		if (r->link[q].state == LINK_DRAINS)
+			return true;
+	return false;
+}
+
+/* For the deadline of what drains; what drains before that holds nobody back. */
+static void watch_drains(struct remote *r)
+{
+	if (is_draining(r))
+		evloop_set_timer(r->retry, 1000, 0);
+}
+
+static bool has_ended(const struct remote *r)
+{
+	return !r->server && !is_draining(r);
+}
+
 static void step(struct remote *r)
 {
-	bool draining = false;
-
 	on_drain_late(r);
+	if (r->ended && has_ended(r)) {
+		evloop_set_timer(r->retry, -1, 0);
+		r->ended(r->arg);
+		return;		/* it may be gone */
+	}
+	if (r->ended) {
+		watch_drains(r);
+		return;
+	}
 	if (r->server_ending)		/* also one of another image that was left to us */
 		return;
 	if (r->waiting || r->dial)
@@ -558,10 +583,8 @@ static void step(struct remote *r)
 			dial(r, false, q);
 			return;
 		}
-		draining |= r->link[q].state == LINK_DRAINS;
 	}
-	if (draining)	/* looks at the deadline; a drain that ends before holds nobody back */
-		evloop_set_timer(r->retry, 1000, 0);
+	watch_drains(r);
 }
 
 /* ---- from one version to the next --------------------------------------------------------------- */
@@ -777,21 +800,32 @@ static void dismiss_server(struct remote *r)
 	r->server_ending = true;
 }
 
+/* One that is up was its worker's, which has died with requests on their way. */
+static void end_link(struct remote_link *l)
+{
+	if (l->state == LINK_UP && !is_served(l->r))
+		drain(l);
+	l->resting = true;
+	if (l->state == LINK_DRAINS)
+		return;
+	close_link(l);
+	l->state = LINK_NONE;
+}
+
 bool remote_end(struct remote *r, void (*ended)(void *arg), void *arg)
 {
 	r->events = NULL;
 	r->ended = ended;
 	r->arg = arg;
 	end_dial(r);
-	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++) {
-		close_link(&r->link[q]);
-		r->link[q].state = LINK_NONE;
-	}
 	evloop_set_timer(r->retry, -1, 0);
 	r->waiting = r->say_open = false;
+	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++)
+		end_link(&r->link[q]);
 	if (r->server)
 		dismiss_server(r);
-	return !r->server;
+	watch_drains(r);
+	return has_ended(r);
 }
 
 bool remote_close(struct remote *r)

@@ -70,9 +70,10 @@ struct remote;
 int remote_open(struct evloop *loop, const struct remote_what *what,
 		const struct remote_events *events, void *arg, struct remote **out);
 /*
- * Nobody wants it any more, and events are over: connections are closed, and a server of ours is
- * told to end. True: there is none. False: it has time to write back, REMOTE_END_MS of it, and may
- * then wait for its storage as long as that takes; ended says so, once, and may close it.
+ * Nobody wants it any more, and events are over: connections are ended, and a server of ours is
+ * told to end. True: that is all. False: a server of ours has time to write back, REMOTE_END_MS of
+ * it, and may then wait for its storage as long as that takes; another's has as long to close
+ * connections that had requests on their way. ended says so, once, and may close it.
  */
 bool remote_end(struct remote *r, void (*ended)(void *arg), void *arg);
 /*

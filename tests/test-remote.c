@@ -311,6 +311,46 @@ static void test_fence_of_a_rest(void)
 	teardown();
 }
 
+static void on_ended(void *arg)
+{
+	(*(int *)arg)++;
+}
+
+/* Nobody wants it any more: who has the image next must not come before what is on its way. */
+static void test_fence_of_the_end(void)
+{
+	uint64_t end;
+	int nr_ended = 0, old[2];
+
+	setup();
+	remote_serve(remote, 2);
+	UNIT_OK(connects(2, PATIENCE_MS));
+	old[0] = accepted();
+	old[1] = accepted();
+	remote_lost(remote, 0, link_number[0], "no answer");
+	/* The other one's worker dies. */
+	remote_rest(remote, false);
+	remote_attend(remote, NULL, NULL);
+	UNIT_OK(!remote_end(remote, on_ended, &nr_ended));
+	for (int i = 0; i < 2; i++) {
+		for (end = now_ms() + 200; now_ms() < end;)
+			evloop_turn(loop, 10);
+		UNIT_EQ(nr_ended, 0);
+		close(old[i]);
+	}
+	for (end = now_ms() + PATIENCE_MS; !nr_ended && now_ms() < end;)
+		evloop_turn(loop, 10);
+	UNIT_EQ(nr_ended, 1);
+	teardown();
+	/* With all answered there is nothing to wait for. */
+	setup();
+	remote_serve(remote, 1);
+	UNIT_OK(connects(1, PATIENCE_MS));
+	remote_rest(remote, true);
+	UNIT_OK(remote_end(remote, on_ended, &nr_ended));
+	teardown();
+}
+
 /* The next worker has fewer queues: a connection of one that died is ended like any other. */
 static void test_fewer(void)
 {
@@ -421,6 +461,7 @@ int main(int argc, char **argv)
 		{ "one for each queue", test_connections },
 		{ "a server that ends all connections", test_storm },
 		{ "the fence, of a worker that has ended", test_fence_of_a_rest },
+		{ "the fence, of a disk that nobody wants any more", test_fence_of_the_end },
 		{ "fewer queues", test_fewer },
 		{ "a server dies that nobody uses", test_idle },
 		{ "a server dies, then its worker", test_lost_one_after_the_other },
