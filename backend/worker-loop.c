@@ -122,16 +122,30 @@ void worker_linked(void *arg, uint64_t bytes)
 	worker_send(q->w->sock, &msg, NULL, 0);
 }
 
+/* Also by a version that leaves, whose socket can be written to yet. */
+static bool is_orphaned(struct worker *w)
+{
+	bool orphaned;
+
+	pthread_mutex_lock(&w->lock);
+	orphaned = w->orphaned;
+	pthread_mutex_unlock(&w->lock);
+	return orphaned;
+}
+
 void worker_lost(void *arg, const char *why)
 {
 	struct worker_queue *q = arg;
 	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_LOST,
 				  .link = { .queue = q->index, .number = q->link_number } };
 
+	bool left;
+
 	q->linked = false;
 	msg.link.failure.err = ENOTCONN;
 	snprintf(msg.link.failure.reason, sizeof(msg.link.failure.reason), "%s", why);
-	if (worker_send(q->w->sock, &msg, NULL, 0) == -EPIPE && q->b && blkback_busy(q->b))
+	left = worker_send(q->w->sock, &msg, NULL, 0) == -EPIPE || is_orphaned(q->w);
+	if (left && q->b && blkback_busy(q->b))
 		end_without_server(q);
 }
 

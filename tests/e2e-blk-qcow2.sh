@@ -321,6 +321,7 @@ case $? in 0|3) ;; *) fail "qcow2 is damaged: $(cat "$tmp/said")" ;; esac
 # A server that does not end is killed after ten seconds.
 lost_with_server()
 {
+	rm -f "$tmp/go"
 	attach_by_hand $g "qcow2:$tmp/torture" w
 	back_reaches $g 2
 	{ until [ -e "$tmp/go" ]; do sleep 0.05; done; head -c 4096 /dev/zero; } |
@@ -351,10 +352,22 @@ restart()
 	wait "$daemon" || fail "the daemon ended with $?"
 	start_daemon "$@"
 }
+upgrade_without_server()
+{
+	n=$(grep -c "of the version before has not ended" "$tmp/log")
+	upgrade_begins &
+	upgrading=$!
+	wait_for $wait_s has_lines $((n + 1)) "of the version before has not ended" || fail "it has ended"
+	kill -9 "$(server_of $g)"
+	wait $upgrading || fail "see above"
+}
+# lost_with_killed WORDS ACTION...: said by whom knows, and to the guest.
 lost_with_killed()
 {
+	words=$1
+	shift
 	rm -f "$tmp/go" "$tmp/fed"
-	so_far=$(grep -c "answered and not flushed may be lost" "$tmp/log")
+	so_far=$(grep -c "$words" "$tmp/log")
 	attach_by_hand $g "qcow2:$tmp/torture" w
 	back_reaches $g 2
 	{
@@ -369,19 +382,24 @@ lost_with_killed()
 	: >"$tmp/go"
 	sleep 1
 	"$@"
-	wait_for $wait_s has_lines $((so_far + 1)) "answered and not flushed may be lost" ||
+	wait_for $wait_s has_lines $((so_far + 1)) "$words" ||
 		fail "nobody says so: $(tail -n 5 "$tmp/log")"
 	! wait $io || fail "its flush succeeded"
 	detach_by_hand $g
 }
+lost="answered and not flushed may be lost"
+say "a server that dies in an upgrade: the worker of before does not wait for another"
+killed=$(grep -c "which took too long" "$tmp/log")
+lost_with_killed "the server is gone, and with it perhaps writes" upgrade_without_server
+[ "$(grep -c "which took too long" "$tmp/log")" = "$killed" ] || fail "it was killed"
 if [ -n "${PV_FULL:-}" ]; then
 	say "a server that has to be killed, and whose worker is dead"
 	lost_with_server
 	restart --stop-timeout 2
 	say "and is killed for an upgrade"
-	lost_with_killed upgrade_begins
+	lost_with_killed "$lost" upgrade_begins
 	say "and at the daemon's end"
-	lost_with_killed restart --stop-timeout 2
+	lost_with_killed "$lost" restart --stop-timeout 2
 	restart
 else
 	say "deferred: a server that has to be killed, and whose worker is dead, or is killed"
