@@ -186,8 +186,10 @@ int vbd_image_open(struct vbd_device *v, char *why, size_t why_bytes)
 
 	/* Of a name that was to be opened before. */
 	memset(&v->storage, 0, sizeof(v->storage));
-	if (v->ts.no_medium)
+	if (v->ts.no_medium) {
+		vbd_server_forget(v);
 		return image_open_none(&v->image_fd, &v->info);
+	}
 	if (storage_is_remote(v->image)) {
 		rc = storage_parse(v->image, &v->storage, why, why_bytes);
 		if (rc)
@@ -195,6 +197,8 @@ int vbd_image_open(struct vbd_device *v, char *why, size_t why_bytes)
 		path = v->storage.path;
 	}
 	v->cache = vbd_cache_of(&v->storage, &v->ts);
+	if (v->storage.kind == STORAGE_PATH)
+		vbd_server_forget(v);
 	if (v->storage.kind != STORAGE_PATH)
 		rc = open_remote(v, why, why_bytes);
 	else if (vbd_image_is_left_to_us(v, v->image))

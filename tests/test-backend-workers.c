@@ -442,13 +442,13 @@ static void test_foreign(void)
 
 /* ---- sharing -------------------------------------------------------------- */
 
-static void attach_second(const char *mode)
+static void attach_second(const char *params, const char *mode)
 {
 	fake_xs_put(FRONT("4") "state", "1");
 	fake_xs_put(BACK("4") "frontend-id", "4");
 	fake_xs_put(BACK("4") "frontend", "/local/domain/4/device/vbd/51712");
 	fake_xs_put(BACK("4") "mode", mode);
-	fake_xs_put(BACK("4") "params", image);
+	fake_xs_put(BACK("4") "params", params);
 	fake_xs_put(BACK("4") "state", "1");
 }
 
@@ -468,13 +468,36 @@ static void test_sharing(void)
 		setup();
 		attach_with(image, table[i].first);
 		UNIT_NEED(pump_until(BACK("3") "state", "2"));
-		attach_second(table[i].second);
+		attach_second(image, table[i].second);
 		UNIT_OK(pump_until(BACK("4") "state", table[i].state));
 		text = fake_xs_get(ERROR("4"));
 		if (*table[i].state == '6')
 			UNIT_OK(text && strstr(text, image) &&
 				strstr(text, "vbd 3/51712"));
 		UNIT_STREQ(fake_xs_get(BACK("3") "state"), "2");
+		teardown();
+	}
+}
+
+/*
+ * Whenever it is given another image than its server was asked for, what was asked is left to
+ * whoever wants it. (There is no server here: the answer is an error.)
+ */
+static void test_asked_in_vain(void)
+{
+	static const char name[] = "nbd+unix:///?socket=/nowhere";
+
+	for (unsigned int nth = 1; nth <= 6; nth++) {
+		setup();
+		fake_xs_change_after(BACK("3") "params", nth, image);
+		attach_with(name, "w");
+		pump_until_idle();
+		pump_quiet();
+		fake_xs_put(BACK("3") "touched", "1");
+		pump_quiet();
+		attach_second(name, "w");
+		UNIT_OK(pump_until(BACK("4") "state", "6"));
+		UNIT_OK(fake_xs_get(ERROR("4")) && !strstr(fake_xs_get(ERROR("4")), "in use"));
 		teardown();
 	}
 }
@@ -566,6 +589,7 @@ static const struct unit_test tests[] = {
 	{ "another version's journal is left alone", test_other_format },
 	{ "another back end's device is left alone", test_foreign },
 	{ "sharing of an image", test_sharing },
+	{ "a server that was asked in vain", test_asked_in_vain },
 	{ "the store fails", test_store_fails },
 	{ "the store refuses a watch", test_no_watch },
 	{ "one daemon per kind", test_lock },
