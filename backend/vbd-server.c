@@ -239,6 +239,13 @@ static bool is_kept(const struct vbd_device *v, const struct lifecycle_view *vie
 				    view->back == XenbusStateClosing);
 }
 
+/* The medium of a drive that a front end goes on with: it is to hear of the next one. */
+static bool is_changed_meanwhile(const struct vbd_device *v, const char *name)
+{
+	return v->ts.cdrom && v->asked.patient && v->asked.name[0] &&
+	       (!name || strcmp(name, v->asked.name));
+}
+
 bool vbd_server_awaited(struct vbd_device *v, const struct lifecycle_view *view,
 			bool (*resumable)(struct vbd_device *v, const struct lifecycle_view *view))
 {
@@ -248,6 +255,8 @@ bool vbd_server_awaited(struct vbd_device *v, const struct lifecycle_view *view,
 
 	if (!v->complete || v->image_fd >= 0 || v->serve)
 		return false;
+	if (is_changed_meanwhile(v, name))
+		v->medium_changed = true;
 	wanted = name && storage_is_remote(name) && is_wanted(v, view, resumable, &patient);
 	if (a->name[0] && (!name || !is_asked_for(v, name) || (!wanted && !is_kept(v, view))))
 		vbd_server_forget(v);

@@ -16,6 +16,7 @@ own_xen "$@"
 server_of() { pgrep -P "$daemon" -f "vbd-$1-51712.nbd"; }
 no_server() { ! server_of "$1" >/dev/null; }
 is_connected() { [ "$(info "$1" server)" = connected ]; }
+has_error() { [ -n "$(error_of $g)" ]; }
 # put NAME, get NAME: the whole of a disk through a guest; closed again afterwards.
 put()
 {
@@ -155,6 +156,28 @@ blkfront $g read --quiet >"$tmp/out" || fail "not read: $(tail -n 5 "$tmp/log")"
 cmp "$tmp/out" "$tmp/data" || fail "something else was read"
 remove_nodes $g
 
+say "a medium whose server a new daemon waits for, and that is changed for one that cannot be had"
+attach_by_hand $g "qcow2:$tmp/medium" r "$(back_dir $g)/device-type" cdrom
+guest $g sh -c 'echo $$ >"$1"; exec "$2" info --watch' sh "$tmp/pid" "$blkfront" >"$tmp/watch" 2>&1 &
+watcher=$!
+back_reaches $g 4
+wait_for $wait_s is_connected $g || fail "no connection: $(info $g server)"
+kill -9 "$daemon"
+wait "$daemon"
+echo "vbd-$g-51712" >"$tmp/barred"
+start_daemon
+wait_for $wait_s has_error || fail "nobody is told"
+xenstore-write "$(back_dir $g)/params" "$tmp/none"
+has_medium() { [ "$(info $g image)" = "$1" ]; }
+wait_for $wait_s has_medium "(no medium)" || fail "it has $(info $g image): $(tail -n 3 "$tmp/log")"
+node_is "$(back_dir $g)/state" 4 || fail "the drive is at $(xenstore-read "$(back_dir $g)/state")"
+xenstore-write "$(back_dir $g)/params" "$tmp/plain"
+wait_for $wait_s has_medium "$tmp/plain" || fail "it has $(info $g image): $(tail -n 3 "$tmp/log")"
+rm "$tmp/barred"
+kill "$(cat "$tmp/pid")"
+wait $watcher
+detach_by_hand $g
+
 say "refused when its server was asked: it is not for another image"
 truncate -s 4M "$tmp/plain"
 before=$(sum <"$tmp/top")
@@ -267,7 +290,6 @@ kill -9 "$daemon"
 wait "$daemon"
 echo "vbd-$g-51712" >"$tmp/barred"
 start_daemon
-has_error() { [ -n "$(error_of $g)" ]; }
 wait_for $wait_s has_error || fail "nobody is told"
 error_says $g barred
 ! PARAVANE_RUNDIR=$tmp/run "$PWD/paravane" upgrade blkback >"$tmp/said" 2>&1 || fail "it was upgraded: $(cat "$tmp/said")"
@@ -485,7 +507,6 @@ grep -q "name is another file's" "$tmp/said" || fail "not said why: $(cat "$tmp/
 rm -f "$tmp/run/blkback/vbd.upgrade"
 kill -9 "$(server_of $g)"
 : >"$tmp/go"
-has_error() { [ -n "$(error_of $g)" ]; }
 wait_for $wait_s has_error || fail "nobody is told: $(tail -n 5 "$tmp/log")"
 error_says $g "$tmp/other is another file by now"
 [ "$(sum <"$tmp/other")" = "$before" ] || fail "the file that has its name now was written"
