@@ -2,12 +2,13 @@
 /*
  * The far side of a disk behind a server (remote.h).
  *
- * Hides: retries, drains, processes. Must not know: workers, XenStore.
+ * Hides: retries, drains, processes. Must not know: workers, XenStore; versions of this
+ * program (remote-takeover.c).
  *
  * step() decides what is to be done next, after anything has happened: first the server,
  * then what the export is, then connections, one process that dials at a time.
  */
-#include "remote.h"
+#include "remote-internal.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -15,12 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "answered.h"
 #include "image.h"
 #include "util.h"
 
@@ -28,62 +27,8 @@
 #define RETRY_MAX_MS 2000u
 #define SERVER_PATIENCE_MS 10000u	/* from its start until it listens */
 #define LASTING_MS 10000u		/* a connection that was up for so long was a good one */
-#define PURPOSE_BYTES (STORAGE_NAME_BYTES + 16)
-
-enum link_state { LINK_NONE, LINK_WANTED, LINK_UP, LINK_DRAINS };
-
-struct remote_link {
-	struct remote *r;
-	enum link_state state;
-	uint32_t number;		/* of the last connection */
-	int fd;				/* a copy of the worker's; -1 */
-	struct evsource *drain;
-	uint64_t drain_ms, up_ms;	/* 0: connected, and not heard to be ready */
-	bool resting;			/* nobody wants another when it has drained */
-};
-
-struct remote {
-	struct remote_what what;
-	const struct remote_events *events;
-	void *arg;
-	struct evloop *loop;
-	struct evsource *retry;
-	uint64_t wait_ms;		/* before the next try; 0: at once */
-	bool lost_one;			/* since then: what is dialled now is followed by a wait */
-	bool waiting;			/* retry runs */
-	bool say_open, open_said;	/* opened() is due; has been called */
-	int open_err;
-
-	struct process *server;
-	bool server_ending;
-	bool awaits_name;		/* none is started: the image's name is another file's */
-	void (*ended)(void *arg);	/* once nobody wants it: the server's end is to be told */
-	bool server_used;		/* it has been spoken to: it may have to write back */
-	struct answered answered;	/* by a server of ours */
-	bool untold;			/* it is lost, and nobody has been there to hear it */
-	char line[256];			/* what it is saying */
-	char words[160];		/* the last line it said */
-	char socket[STORAGE_SOCKET_BYTES];
-
-	struct process *dial;
-	bool dial_asks;			/* what the export is, rather than for dial_queue */
-	uint32_t dial_queue;
-
-	bool known;
-	struct remote_info info;
-	int info_fd;			/* the same, for another version; -1 */
-	bool serves;			/* a worker is there to have connections */
-	struct remote_link link[VBD_QUEUES_MAX];
-	uint64_t away_ms;		/* since when no connection is up; 0: one is */
-	char why[200];
-};
 
 static void step(struct remote *r);
-
-static bool is_served(const struct remote *r)
-{
-	return r->what.storage.kind == STORAGE_SERVED;
-}
 
 static void changed(struct remote *r)
 {
@@ -121,7 +66,7 @@ static void step_soon(struct remote *r)
 	r->waiting = !evloop_set_timer(r->retry, 0, 0);
 }
 
-static void say_open(struct remote *r, int err)
+void remote_say_open(struct remote *r, int err)
 {
 	r->say_open = true;
 	r->open_err = err;
@@ -135,7 +80,7 @@ static void trouble(struct remote *r, int err, const char *why)
 		snprintf(r->why, sizeof(r->why), "%s", why);
 	}
 	if (!r->open_said && !r->what.patient) {
-		say_open(r, err);
+		remote_say_open(r, err);
 		return;
 	}
 	if (!r->away_ms)
@@ -212,7 +157,7 @@ static bool on_server_words(void *arg, int sock)
 	return n > 0;
 }
 
-static void close_link(struct remote_link *l)
+void remote_close_link(struct remote_link *l)
 {
 	evloop_remove(l->drain);
 	l->drain = NULL;
@@ -257,7 +202,7 @@ static void on_server_ended(void *arg, bool killed, const char *how)
 	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++) {
 		struct remote_link *l = &r->link[q];
 
-		close_link(l);
+		remote_close_link(l);
 		if (l->state != LINK_NONE)
 			l->state = r->serves ? LINK_WANTED : LINK_NONE;
 	}
@@ -277,7 +222,7 @@ static void on_server_ended(void *arg, bool killed, const char *how)
 	trouble(r, -EIO, why);
 }
 
-static const struct process_events server_events = {
+const struct process_events remote_server_events = {
 	.heard = on_server_words,
 	.ended = on_server_ended,
 };
@@ -288,7 +233,7 @@ bool remote_is_misnamed(const struct remote *r)
 	struct stat st;
 
 	/* One that is not there at all the server itself complains of. */
-	return is_served(r) && path[0] && !stat(path, &st) && !image_is(r->what.image_fd, &st);
+	return remote_is_served(r) && path[0] && !stat(path, &st) && !image_is(r->what.image_fd, &st);
 }
 
 bool remote_awaits_name(const struct remote *r)
@@ -311,7 +256,7 @@ static void run_server(struct remote *r)
 	r->words[0] = '\0';
 	memset(r->line, 0, sizeof(r->line));
 	if (!rc)
-		rc = start(r, title, &msg, &server_events, &r->server);
+		rc = start(r, title, &msg, &remote_server_events, &r->server);
 	if (rc)
 		trouble(r, rc, rc == -E2BIG ? "the image's name makes too long a command" :
 			"no process for the server");
@@ -332,18 +277,14 @@ static void start_server(struct remote *r)
 	trouble(r, -ESTALE, why);
 }
 
-/*
- * Our copies of its connections are closed: its end is the fence, and qemu-nbd does not come to it
- * while it has answers for a connection that is open and that nobody reads.
- */
-static void end_server(struct remote *r)
+void remote_end_server(struct remote *r)
 {
 	if (!r->server || r->server_ending)
 		return;
 	r->server_ending = true;
 	end_dial(r);
 	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++)
-		close_link(&r->link[q]);
+		remote_close_link(&r->link[q]);
 	if (process_pid(r->server) > 0)
 		kill(process_pid(r->server), SIGTERM);
 	process_stopping(r->server);
@@ -351,11 +292,10 @@ static void end_server(struct remote *r)
 
 /* ---- dialling ------------------------------------------------------------------------------------ */
 
-/* By a worker. */
-static void begin_to_use(struct remote *r)
+void remote_begin_to_use(struct remote *r)
 {
 	r->server_used = true;
-	if (is_served(r) && !r->what.read_only)
+	if (remote_is_served(r) && !r->what.read_only)
 		answered_server_is_used(&r->answered);
 }
 
@@ -367,11 +307,11 @@ static void take_connection(struct remote *r, int fd)
 		close_fd(&fd);
 		return;
 	}
-	close_link(l);
+	remote_close_link(l);
 	l->fd = fd;
 	l->up_ms = 0;
 	l->state = LINK_UP;
-	begin_to_use(r);
+	remote_begin_to_use(r);
 	if (r->events && r->events->connected)
 		r->events->connected(r->arg, r->dial_queue, ++l->number, fd);
 }
@@ -382,7 +322,7 @@ static void take_info(struct remote *r, const struct remote_info *info)
 	r->known = r->server_used = true;
 	r->wait_ms = 0;
 	if (!r->open_said)
-		say_open(r, 0);
+		remote_say_open(r, 0);
 }
 
 /* A server of ours mostly knows better than NBD can say. */
@@ -390,7 +330,7 @@ static void add_words(const struct remote *r, char *why, size_t bytes)
 {
 	size_t used = strlen(why);
 
-	if (is_served(r) && r->words[0])
+	if (remote_is_served(r) && r->words[0])
 		snprintf(why + used, bytes - used, "; it says: %s", r->words);
 }
 
@@ -443,7 +383,7 @@ static void dial(struct remote *r, bool asks, uint32_t queue)
 	int rc;
 
 	msg.dial.nr = !asks;
-	if (is_served(r)) {
+	if (remote_is_served(r)) {
 		strcpy(msg.dial.at.socket, r->socket);
 		msg.dial.patience_ms = SERVER_PATIENCE_MS;
 	} else {
@@ -463,7 +403,7 @@ static void dial(struct remote *r, bool asks, uint32_t queue)
 
 static void has_drained(struct remote_link *l)
 {
-	close_link(l);
+	remote_close_link(l);
 	l->state = l->resting ? LINK_NONE : LINK_WANTED;
 }
 
@@ -524,11 +464,11 @@ static void renew(struct remote_link *l)
 	if (l->state != LINK_UP) {
 		if (l->state == LINK_NONE)
 			l->state = LINK_WANTED;
-	} else if (!is_served(l->r)) {
+	} else if (!remote_is_served(l->r)) {
 		drain(l);
 	} else {
 		l->state = LINK_WANTED;
-		end_server(l->r);
+		remote_end_server(l->r);
 	}
 }
 
@@ -570,7 +510,7 @@ static void step(struct remote *r)
 		return;
 	if (r->waiting || r->dial)
 		return;
-	if (is_served(r) && !r->server)
+	if (remote_is_served(r) && !r->server)
 		start_server(r);
 	if (r->waiting)
 		return;
@@ -587,178 +527,7 @@ static void step(struct remote *r)
 	watch_drains(r);
 }
 
-/* ---- from one version to the next --------------------------------------------------------------- */
-
-static void title_of(const struct remote *r, char *buf, size_t bytes)
-{
-	snprintf(buf, bytes, "%s-%u-%u", r->what.name.kind, r->what.name.frontend_id,
-		 r->what.name.devid);
-}
-
-static void link_name(const struct remote *r, uint32_t queue, char *buf, size_t bytes)
-{
-	snprintf(buf, bytes, "%s-%u-%u-%u", r->what.name.kind, r->what.name.frontend_id,
-		 r->what.name.devid, queue);
-}
-
-bool remote_is_settled(const struct remote *r)
-{
-	bool used = false;
-
-	if (!r->known || r->dial || r->waiting || r->server_ending ||
-	    (is_served(r) && !r->server))
-		return false;
-	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++) {
-		if (r->link[q].state != LINK_NONE && r->link[q].state != LINK_UP)
-			return false;
-		used |= r->link[q].state == LINK_UP;
-	}
-	return !used || !r->away_ms;
-}
-
-/*
- * Longer than it takes to connect. Nobody connects to one that is not used: that it runs again
- * is all that can be said of it.
- */
-bool remote_is_away(const struct remote *r)
-{
-	bool rests = r->known && !r->serves && (!is_served(r) || r->server);
-
-	return r->away_ms && r->why[0] && !rests;
-}
-
-/* What a server is for, as one line at most. */
-static void write_purpose(const struct remote *r, char *buf, size_t bytes)
-{
-	snprintf(buf, bytes, "%s %d %s", r->what.read_only ? "r" : "w", r->what.cache,
-		 r->what.image);
-	one_line(buf, strlen(buf));
-}
-
-static int write_info(struct remote *r)
-{
-	const struct remote_info *i = &r->info;
-	char purpose[PURPOSE_BYTES];
-
-	close_fd(&r->info_fd);
-	r->info_fd = memfd_create("paravane-remote", MFD_CLOEXEC);
-	if (r->info_fd < 0)
-		return -errno;
-	write_purpose(r, purpose, sizeof(purpose));
-	return dprintf(r->info_fd, "%llu %u %u %d %d %d %d %d\n%s\n", (unsigned long long)i->bytes,
-		       i->least_block_bytes, i->good_block_bytes, i->read_only, i->flush, i->trim,
-		       i->zero, i->multi_conn, purpose) < 0 ? -errno : 0;
-}
-
-int remote_hand_over(struct remote *r, struct takeover *t)
-{
-	char name[TAKEOVER_NAME_BYTES];
-	int rc = write_info(r);
-
-	title_of(r, name, sizeof(name));
-	if (!rc)
-		rc = takeover_add(t, TAKEOVER_REMOTE, name, 0, r->info_fd);
-	if (!rc && r->server)
-		rc = takeover_add(t, TAKEOVER_SERVER, name, process_pid(r->server),
-				  process_sock(r->server));
-	for (uint32_t q = 0; q < VBD_QUEUES_MAX && !rc; q++) {
-		if (r->link[q].state != LINK_UP)
-			continue;
-		link_name(r, q, name, sizeof(name));
-		rc = takeover_add(t, TAKEOVER_LINK, name, q, r->link[q].fd);
-	}
-	return rc;
-}
-
-/* Of a version that did not say what it is for it is taken for ours. */
-static bool is_for_us(const struct remote *r, const char *words)
-{
-	char purpose[PURPOSE_BYTES];
-
-	write_purpose(r, purpose, sizeof(purpose));
-	return !*words || !strcmp(words, purpose);
-}
-
-static bool read_info(const struct remote *r, int fd, struct remote_info *out, bool *ours)
-{
-	unsigned long long bytes;
-	unsigned least, good, flag[5];
-	char text[160 + PURPOSE_BYTES], *words;
-	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
-
-	text[n > 0 ? n : 0] = '\0';
-	if (sscanf(text, "%llu %u %u %u %u %u %u %u", &bytes, &least, &good, &flag[0], &flag[1],
-		   &flag[2], &flag[3], &flag[4]) != 8)
-		return false;
-	*out = (struct remote_info){
-		.bytes = bytes, .least_block_bytes = least, .good_block_bytes = good,
-		.read_only = flag[0], .flush = flag[1], .trim = flag[2], .zero = flag[3],
-		.multi_conn = flag[4],
-	};
-	words = text + strcspn(text, "\n");
-	words += *words == '\n';
-	words[strcspn(words, "\n")] = '\0';
-	*ours = is_for_us(r, words);
-	return true;
-}
-
-/* Its end is waited for like that of any of ours; one that has ended is started again. */
-static void inherit_server(struct remote *r, struct takeover *t, const char *title)
-{
-	int64_t pid;
-	int sock = takeover_take(t, TAKEOVER_SERVER, title, &pid);
-
-	if (sock >= 0 && process_adopt(r->loop, (pid_t)pid, sock, REMOTE_END_MS, &server_events, r,
-				       &r->server)) {
-		r->server = NULL;
-		close(sock);
-	}
-}
-
-/* Those to a server that has ended have ended with it. */
-static void inherit_links(struct remote *r, struct takeover *t)
-{
-	char name[TAKEOVER_NAME_BYTES];
-
-	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++) {
-		link_name(r, q, name, sizeof(name));
-		r->link[q].fd = takeover_take(t, TAKEOVER_LINK, name, NULL);
-		if (r->link[q].fd < 0) {
-			r->link[q].fd = -1;
-			continue;
-		}
-		begin_to_use(r);
-		if (!is_served(r) || r->server)
-			r->link[q].state = LINK_UP;
-		else
-			close_link(&r->link[q]);
-	}
-	if (!r->server)		/* nobody knows how */
-		answered_server_ends(&r->answered, false);
-}
-
-/* The tool stack may name another image by now, or another mode: that server is not for it. */
-static void inherit(struct remote *r)
-{
-	struct takeover *t = r->what.config->takeover;
-	char name[TAKEOVER_NAME_BYTES];
-	autoclose int fd = -1;
-	bool ours;
-
-	title_of(r, name, sizeof(name));
-	fd = takeover_take(t, TAKEOVER_REMOTE, name, NULL);
-	if (fd < 0 || !read_info(r, fd, &r->info, &ours))
-		return;
-	inherit_server(r, t, name);
-	r->server_used = true;
-	if (!ours) {
-		end_server(r);
-		return;
-	}
-	r->known = true;
-	inherit_links(r, t);
-	say_open(r, 0);
-}
+/* ---- beginning and end --------------------------------------------------------------------- */
 
 int remote_open(struct evloop *loop, const struct remote_what *what,
 		const struct remote_events *events, void *arg, struct remote **out)
@@ -774,14 +543,14 @@ int remote_open(struct evloop *loop, const struct remote_what *what,
 		r->link[q] = (struct remote_link){ .r = r, .fd = -1 };
 	n = snprintf(r->socket, sizeof(r->socket), "%s/%s-%u-%u.nbd", what->config->rundir.path,
 		     what->name.kind, what->name.frontend_id, what->name.devid);
-	rc = is_served(r) && n >= (int)sizeof(r->socket) ? -ENAMETOOLONG : 0;
+	rc = remote_is_served(r) && n >= (int)sizeof(r->socket) ? -ENAMETOOLONG : 0;
 	if (!rc)
 		rc = evloop_add_timer(loop, on_retry, r, &r->retry);
 	if (rc) {
 		remote_close(r);
 		return rc;
 	}
-	inherit(r);
+	remote_inherit(r);
 	if (!r->known)
 		step_soon(r);
 	*out = r;
@@ -792,7 +561,7 @@ int remote_open(struct evloop *loop, const struct remote_what *what,
 static void dismiss_server(struct remote *r)
 {
 	if (r->server_used) {
-		end_server(r);
+		remote_end_server(r);
 	} else {
 		process_kill(r->server);
 		process_stopping(r->server);	/* a child of its may hold its socket */
@@ -803,12 +572,12 @@ static void dismiss_server(struct remote *r)
 /* One that is up was its worker's, which has died with requests on their way. */
 static void end_link(struct remote_link *l)
 {
-	if (l->state == LINK_UP && !is_served(l->r))
+	if (l->state == LINK_UP && !remote_is_served(l->r))
 		drain(l);
 	l->resting = true;
 	if (l->state == LINK_DRAINS)
 		return;
-	close_link(l);
+	remote_close_link(l);
 	l->state = LINK_NONE;
 }
 
@@ -836,14 +605,14 @@ bool remote_close(struct remote *r)
 		return false;
 	end_dial(r);
 	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++)
-		close_link(&r->link[q]);
+		remote_close_link(&r->link[q]);
 	if (r->server) {
 		dismiss_server(r);
 		process_leave(r->server, REMOTE_END_MS);
 		tell_lost(r, answered_server_ends(&r->answered, has_ended_in_order(r->server)));
 		process_free(r->server);
 	}
-	if (is_served(r))
+	if (remote_is_served(r))
 		unlink(r->socket);
 	evloop_remove(r->retry);
 	close_fd(&r->info_fd);
@@ -873,7 +642,7 @@ static void rest(struct remote_link *l)
 	l->resting = true;
 	if (l->state == LINK_DRAINS)
 		return;
-	close_link(l);
+	remote_close_link(l);
 	l->state = LINK_NONE;
 }
 
@@ -950,6 +719,17 @@ void remote_lost(struct remote *r, uint32_t queue, uint32_t number, const char *
 	r->lost_one = true;
 	if (!r->waiting && !r->dial && !r->server_ending)
 		try_later(r);
+}
+
+/*
+ * Longer than it takes to connect. Nobody connects to one that is not used: that it runs again
+ * is all that can be said of it.
+ */
+bool remote_is_away(const struct remote *r)
+{
+	bool rests = r->known && !r->serves && (!remote_is_served(r) || r->server);
+
+	return r->away_ms && r->why[0] && !rests;
 }
 
 void remote_describe(const struct remote *r, char *buf, size_t bytes)
