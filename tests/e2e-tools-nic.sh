@@ -87,6 +87,7 @@ expect 2 'mac="00:16:3e"' paravane attach-nic guest1 mac=00:16:3e
 expect 2 'mac="01:00:5e:00:00:01"' paravane attach-nic guest1 mac=01:00:5e:00:00:01
 expect 2 'rate="10"' paravane attach-nic guest1 rate=10
 expect 2 'rate="10Mb/s@fast"' paravane attach-nic guest1 rate=10Mb/s@fast
+expect 2 'rate="400Gb/s": at most 2147483648 bytes in an interval, which is 343Gb/s' paravane attach-nic guest1 rate=400Gb/s
 expect 2 'vlan="4095"' paravane attach-nic guest1 vlan=4095
 expect 2 'mtu="67": a number from 68 to 65521' paravane attach-nic guest1 mtu=67
 expect 2 'queues="17"' paravane attach-nic guest1 queues=17

@@ -174,6 +174,9 @@ static int take_rate(struct attach *a, const char *word, const char *value)
 {
 	if (toolstack_rate(value, &a->nic.rate_bytes, &a->nic.rate_usec))
 		return bad_word(word, value, "a rate like 10Mb/s, 1MB/s or 250KB/s@20ms");
+	if (a->nic.rate_bytes > VIF_RATE_MAX || a->nic.rate_usec > VIF_RATE_MAX)
+		return bad_word(word, value, "at most 2147483648 bytes in an interval, which is "
+				"343Gb/s in the usual one of 50 ms");
 	return STATUS_OK;
 }
 
