@@ -51,7 +51,13 @@ told 0 ' 0 differ' "too little to matter" 0.interrupts=39
 told 1 'interrupts: 0.02 and 0.06' "enough to matter" 0.interrupts=60
 told 1 'halts: None and 1.0, 100' "counted in one alone" 0.halts=1000
 told 1 'T: b: only in the first' "a measurement is missing" '1.label="c"'
+told 1 'T: b: only in the first' "neither state is in both" '1.label="b, polling"'
 told 2 'no comparison' "no number" '0.ops="x"'
+run "$work/a" '1.label="a, polling"'
+run "$work/b" '1.label="a"'
+for files in "a b" "b a"; do
+	(cd "$work" && "$here/compare-cells" $files) | grep -q '^5 cells, 0 differ' || bad "a state that one run alone has seen"
+done
 "$here/compare-cells" "$work/a" 2>/dev/null
 [ $? = 2 ] || bad "one file is too few"
 

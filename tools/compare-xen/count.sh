@@ -87,21 +87,25 @@ counted_run()
 
 # ---- windows -------------------------------------------------------------------------
 
-# What one stream does is not what the next does: a driver may poll for all of one, and be
-# interrupted all through another. So several are measured, and counted together.
+# Windows are added up: here those of one stream.
 declare -A total
 
-# total_add NAME NUMBER...: pairs; of what is not known, "-", there is no total.
-total_add()
+# add_to ARRAY NAME NUMBER...: pairs; of what is not known, "-", there is no sum.
+add_to()
 {
+	local -n sums=$1
+	shift
+
 	while [ $# -gt 0 ]; do
-		case ${total[$1]:-0}$2 in
-		*-*) total[$1]=- ;;
-		*) total[$1]=$((${total[$1]:-0} + $2)) ;;
+		case ${sums[$1]:-0}$2 in
+		*-*) sums[$1]=- ;;
+		*) sums[$1]=$((${sums[$1]:-0} + $2)) ;;
 		esac
 		shift 2
 	done
 }
+
+total_add() { add_to total "$@"; }
 
 # window_once MS OPERATIONS: into figures: the counters of cpu_fields, operations, and
 # nanoseconds. OPERATIONS is awk's for what the bridge has counted: rx_bytes, rx_packets ...
@@ -139,12 +143,14 @@ traced_window()
 	total_add traced_ops "$operations"
 }
 
-# total_of FIELD OPERATIONS: of $ops operations, when it was counted in so many.
-total_of()
+# sum_of ARRAY FIELD OPERATIONS: of its ops, when the field was counted in so many.
+sum_of()
 {
-	case ${total[$1]:--}${total[$2]:--} in
-	*-*) echo - ;;
-	*) awk -v v="${total[$1]}" -v is="${total[ops]}" -v had="${total[$2]}" 'BEGIN { printf "%.0f\n", v * is / had }' ;;
+	local -n those=$1
+
+	case ${those[$2]:--}/${those[$3]:--} in
+	*-* | */0) echo - ;;
+	*) awk -v v="${those[$2]}" -v is="${those[ops]}" -v had="${those[$3]}" 'BEGIN { printf "%.0f\n", v * is / had }' ;;
 	esac
 }
 
