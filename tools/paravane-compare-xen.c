@@ -337,8 +337,8 @@ static int on_this(const char *script, const struct compare_xen_options *o, cons
 	int n = 1, fd, status;
 
 	extend_path();
-	if (o->quick)
-		args[n++] = "--quick";
+	if (o->quick || o->all)
+		args[n++] = o->quick ? "--quick" : "--all";
 	if (o->disk || o->nic)
 		args[n++] = o->disk ? "--disk" : "--nic";
 	if (o->only) {
@@ -360,7 +360,7 @@ static char *job_options(const struct compare_xen_options *o)
 {
 	char *text = NULL;
 
-	if (asprintf(&text, "COMPARE=%s%s%s%s", o->quick ? "--quick\n" : "",
+	if (asprintf(&text, "COMPARE=%s%s%s%s", o->quick ? "--quick\n" : o->all ? "--all\n" : "",
 		     o->disk ? "--disk\n" : o->nic ? "--nic\n" : "",
 		     o->only ? "--only\n" : "", o->only ? o->only : "") < 0)
 		return NULL;

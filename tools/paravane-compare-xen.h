@@ -16,7 +16,7 @@
 
 struct compare_xen_options {
 	bool emulated;			/* a host under QEMU, not this machine */
-	bool quick, disk, nic;		/* disk, nic: only these; neither: both */
+	bool all, quick, disk, nic;		/* disk, nic: only these; neither: both */
 	const char *only;		/* NULL: all */
 };
 

@@ -78,7 +78,7 @@ int compare_run(struct compare_world *w, const struct compare_row *row, uint32_t
 
 struct compare_wish {
 	const char *only;		/* NULL: all */
-	bool quick, disk, nic;		/* disk, nic: only these; neither: both */
+	bool all, quick, disk, nic;		/* disk, nic: only these; neither: both */
 	uint32_t run_ms, size_mib, rounds;
 	const char *no_network;		/* why network cards cannot be measured, or NULL */
 	int nr_cpus;
