@@ -116,9 +116,14 @@ stop_daemon()
 	wait_for 20 process_gone "$1" || { kill -9 "$1"; return 1; }
 }
 
+# One look, since a process may be reaped between two. Of a process with threads the first may be
+# a zombie while another still holds what they have.
 process_gone()
 {
-	[ ! -e "/proc/$1" ] || grep -q '^State:.*Z' "/proc/$1/status" 2>/dev/null
+	local state
+
+	state=$(awk '/^State:/ { s = $2 } /^Threads:/ { t = $2 } END { print s t }' "/proc/$1/status" 2>/dev/null)
+	[ -z "$state" ] || [ "$state" = Z1 ]
 }
 
 xs()
