@@ -194,7 +194,9 @@ trace_start()
 {
 	rm -f "$work/trace"
 	ran "xentrace -D -e $trace_mask -S $(trace_pages) $work/trace; xenalyze $svm_mode -s $work/trace"
-	xentrace -D -e $trace_mask -S "$(trace_pages)" "$work/trace" >"$work/xentrace.log" 2>&1 &
+	# emptied here: the background shell may come to it after trace_begun has read the last one's
+	: >"$work/xentrace.log"
+	xentrace -D -e $trace_mask -S "$(trace_pages)" "$work/trace" >>"$work/xentrace.log" 2>&1 &
 	children+=("$!")
 	trace_begun && return 0
 	note "Exits and hypercalls were not counted from some measurement on: xentrace does not work: $(tail -n 1 "$work/xentrace.log")"
