@@ -73,6 +73,12 @@ END
 grep -A 2 -xF -- 'COMPARE=--only' "$fake/arguments" | grep -qxF 'a "b" c' || bad "options: $(cat "$fake/arguments")"
 grep -qxF compare "$fake/arguments" || bad "which job: $(cat "$fake/arguments")"
 [ ! -e "$(cat "$fake/keep")" ] || bad "$(cat "$fake/keep") is left"
+for options in --all --quick "--all --disk" "--all --nic"; do
+	compare $options || bad "$options: $(cat "$work/err")"
+	grep -qx -- "COMPARE=${options%% *}" "$fake/arguments" ||
+		bad "$options: $(cat "$fake/arguments")"
+	! grep -qx "" "$fake/arguments" || bad "$options: an empty line is an option: $(cat "$fake/arguments")"
+done
 compare || bad "table: $(cat "$work/err")"
 grep -qE '^HVM, IDE +488 .* 30\.00 ' "$work/out" || bad "the table: $(cat "$work/out")"
 

@@ -355,15 +355,19 @@ static int on_this(const char *script, const struct compare_xen_options *o, cons
 	return read_file(records, status, json);
 }
 
-/* One to a line for the job. */
+/* One to a line for the job, to which an empty line would be an option, too. */
 static char *job_options(const struct compare_xen_options *o)
 {
 	char *text = NULL;
+	size_t length;
 
 	if (asprintf(&text, "COMPARE=%s%s%s%s", o->quick ? "--quick\n" : o->all ? "--all\n" : "",
 		     o->disk ? "--disk\n" : o->nic ? "--nic\n" : "",
 		     o->only ? "--only\n" : "", o->only ? o->only : "") < 0)
 		return NULL;
+	length = strlen(text);
+	if (text[length - 1] == '\n')
+		text[length - 1] = '\0';
 	return text;
 }
 
