@@ -148,9 +148,9 @@ static int64_t send_data(struct nbd_disk *d, struct job *j, struct command *c)
 	}
 	n = MIN(n, d->max_bytes);
 	if (j->io->op == DISK_READ)
-		cookie = nbd_aio_pread(d->nbd, at, n, offset, done, 0);
+		cookie = libnbd.aio_pread(d->nbd, at, n, offset, done, 0);
 	else
-		cookie = nbd_aio_pwrite(d->nbd, at, n, offset, done, durable_flag(d));
+		cookie = libnbd.aio_pwrite(d->nbd, at, n, offset, done, durable_flag(d));
 	move_on(j, n);
 	return cookie;
 }
@@ -164,8 +164,8 @@ static int64_t send_extent(struct nbd_disk *d, struct job *j, struct command *c)
 
 	j->at_bytes += n;
 	if (j->io->secure)
-		return nbd_aio_zero(d->nbd, n, offset, done, LIBNBD_CMD_FLAG_NO_HOLE);
-	return nbd_aio_trim(d->nbd, n, offset, done, durable_flag(d));
+		return libnbd.aio_zero(d->nbd, n, offset, done, LIBNBD_CMD_FLAG_NO_HOLE);
+	return libnbd.aio_trim(d->nbd, n, offset, done, durable_flag(d));
 }
 
 /* syscalls nbd: sendto(connected) */
@@ -175,7 +175,7 @@ static int64_t send_flush(struct nbd_disk *d, struct command *c)
 
 	if (d->unflushed)
 		c->job->mark = unflushed_mark(d->unflushed);
-	return nbd_aio_flush(d->nbd, done, 0);
+	return libnbd.aio_flush(d->nbd, done, 0);
 }
 
 /* What this server cannot do at all, or what is lost already; 0: send it. */
@@ -207,10 +207,10 @@ void disk_nbd_send_next(struct nbd_disk *d, struct job *j)
 		cookie = j->io->op == DISK_DISCARD ? send_extent(d, j, c) : send_data(d, j, c);
 	if (flush || j->at_bytes == j->io->bytes)
 		j->phase = JOB_SENT;
-	if (cookie >= 0 || nbd_aio_is_dead(d->nbd))
+	if (cookie >= 0 || libnbd.aio_is_dead(d->nbd))
 		return;
 	/* Refused by libnbd itself, whose callback then is not called. */
-	j->err = nbd_get_errno() ? -nbd_get_errno() : -EIO;
+	j->err = libnbd.get_errno() ? -libnbd.get_errno() : -EIO;
 	j->phase = JOB_SENT;
 	j->commands--;
 	disk_nbd_free_command(d, c);
@@ -227,9 +227,9 @@ void disk_nbd_pump(struct nbd_disk *d)
 			disk_nbd_finish(d, j, err);
 			continue;
 		}
-		while (d->free_commands && j->phase != JOB_SENT && !nbd_aio_is_dead(d->nbd))
+		while (d->free_commands && j->phase != JOB_SENT && !libnbd.aio_is_dead(d->nbd))
 			disk_nbd_send_next(d, j);
-		if (j->phase != JOB_SENT || nbd_aio_is_dead(d->nbd))
+		if (j->phase != JOB_SENT || libnbd.aio_is_dead(d->nbd))
 			return;
 		if (j->commands)
 			d->next_job = TAILQ_NEXT(j, link);

@@ -6,10 +6,10 @@
 #ifndef PV_DISK_NBD_INTERNAL_H
 #define PV_DISK_NBD_INTERNAL_H
 
-#include <libnbd.h>
 #include <sys/queue.h>
 #include "disk.h"
 #include "disk-stage.h"
+#include "nbd-library.h"
 #include "unflushed.h"
 
 #define COMMANDS 256u			/* of a connection, at a time */

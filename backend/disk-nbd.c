@@ -65,7 +65,7 @@ static void fail_all(struct nbd_disk *d, int err)
 /* syscalls nbd: epoll_ctl */
 static void watch_socket(struct nbd_disk *d)
 {
-	unsigned direction = d->nbd ? nbd_aio_get_direction(d->nbd) : 0;
+	unsigned direction = d->nbd ? libnbd.aio_get_direction(d->nbd) : 0;
 	struct epoll_event ev = { .data.fd = d->sock };
 
 	if (direction & LIBNBD_AIO_DIRECTION_READ)
@@ -80,7 +80,7 @@ static void watch_socket(struct nbd_disk *d)
 
 /* syscalls nbd: close shutdown epoll_ctl */
 /*
- * Whatever was on its way goes back to where it waits. After nbd_close() nothing
+ * Whatever was on its way goes back to where it waits. After libnbd.close() nothing
  * reads or writes its memory.
  */
 static void drop(struct nbd_disk *d)
@@ -91,7 +91,7 @@ static void drop(struct nbd_disk *d)
 		return;
 	epoll_ctl(d->epoll_fd, EPOLL_CTL_DEL, d->sock, NULL);
 	close_fd(&d->sock);
-	nbd_close(d->nbd);
+	libnbd.close(d->nbd);
 	d->nbd = NULL;
 	if (d->ready)
 		d->lost_ms = now_ms();
@@ -126,15 +126,15 @@ static bool can(int answer)
 /* False: it cannot serve this disk, and why. */
 static bool take_server(struct nbd_disk *d, char *why, size_t why_bytes)
 {
-	int64_t max = nbd_get_block_size(d->nbd, LIBNBD_SIZE_MAXIMUM);
+	int64_t max = libnbd.get_block_size(d->nbd, LIBNBD_SIZE_MAXIMUM);
 
-	d->flush = can(nbd_can_flush(d->nbd));
-	d->fua = can(nbd_can_fua(d->nbd));
-	d->trim = can(nbd_can_trim(d->nbd));
-	d->zero = can(nbd_can_zero(d->nbd));
+	d->flush = can(libnbd.can_flush(d->nbd));
+	d->fua = can(libnbd.can_fua(d->nbd));
+	d->trim = can(libnbd.can_trim(d->nbd));
+	d->zero = can(libnbd.can_zero(d->nbd));
 	d->max_bytes = max >= 65536 && max < (int64_t)PAYLOAD_BYTES ? (uint32_t)max :
 								      PAYLOAD_BYTES;
-	if (!d->remote->read_only && can(nbd_is_read_only(d->nbd))) {
+	if (!d->remote->read_only && can(libnbd.is_read_only(d->nbd))) {
 		snprintf(why, why_bytes, "the server has made the export read-only");
 		return false;
 	}
@@ -149,7 +149,7 @@ static void now_ready(struct nbd_disk *d)
 	d->ready = true;
 	d->gave_up = false;
 	d->ready_ms = now_ms();
-	d->remote->linked(d->remote->arg, (uint64_t)nbd_get_size(d->nbd));
+	d->remote->linked(d->remote->arg, (uint64_t)libnbd.get_size(d->nbd));
 }
 
 #define NOT_AGAIN "it refuses what it had answered and lost"
@@ -170,7 +170,7 @@ static void write_again(struct nbd_disk *d)
 	d->again_io.iov = &d->again_iov;
 	d->again_io.nr_iov = 1;
 	d->again_io.bytes = d->again_iov.iov_len;
-	while (d->again.phase != JOB_SENT && d->free_commands && !nbd_aio_is_dead(d->nbd))
+	while (d->again.phase != JOB_SENT && d->free_commands && !libnbd.aio_is_dead(d->nbd))
 		disk_nbd_send_next(d, &d->again);
 	/* Refused here already: nothing would tell of its end. */
 	if (d->again.phase == JOB_SENT && !d->again.commands)
@@ -183,11 +183,11 @@ static void check_connection(struct nbd_disk *d)
 
 	if (!d->nbd)
 		return;
-	if (nbd_aio_is_dead(d->nbd) || nbd_aio_is_closed(d->nbd)) {
-		lose(d, d->ready ? "the server has closed the connection" : nbd_get_error());
+	if (libnbd.aio_is_dead(d->nbd) || libnbd.aio_is_closed(d->nbd)) {
+		lose(d, d->ready ? "the server has closed the connection" : libnbd.get_error());
 		return;
 	}
-	if (d->ready || d->again_runs || !nbd_aio_is_ready(d->nbd))
+	if (d->ready || d->again_runs || !libnbd.aio_is_ready(d->nbd))
 		return;
 	if (!take_server(d, why, sizeof(why))) {
 		lose(d, why);
@@ -301,7 +301,7 @@ static void settle(struct nbd_disk *d)
 			lose(d, "the server is shutting down");
 		check_connection(d);
 		disk_nbd_pump(d);
-	} while (d->finished || (d->nbd && nbd_aio_is_dead(d->nbd)));
+	} while (d->finished || (d->nbd && libnbd.aio_is_dead(d->nbd)));
 	watch_socket(d);
 	set_ticking(d, TAILQ_FIRST(&d->active) || (d->nbd && !d->ready));
 }
@@ -314,10 +314,10 @@ static void nbd_engine_link(struct disk *disk, int sock)
 	struct epoll_event ev = { .events = 0 };
 
 	drop(d);
-	d->nbd = nbd_create();
+	d->nbd = libnbd.create();
 	d->sock = ev.data.fd = fcntl(sock, F_DUPFD_CLOEXEC, 0);
 	if (!d->nbd || d->sock < 0 || epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, d->sock, &ev)) {
-		nbd_close(d->nbd);
+		libnbd.close(d->nbd);
 		d->nbd = NULL;
 		close_fd(&d->sock);
 		close(sock);
@@ -326,11 +326,11 @@ static void nbd_engine_link(struct disk *disk, int sock)
 	}
 	d->events = 0;
 	d->link_ms = now_ms();
-	nbd_set_export_name(d->nbd, d->remote->export);
-	nbd_set_pread_initialize(d->nbd, false);
+	libnbd.set_export_name(d->nbd, d->remote->export);
+	libnbd.set_pread_initialize(d->nbd, false);
 	d->busy = true;
-	if (nbd_aio_connect_socket(d->nbd, sock) < 0)
-		lose(d, nbd_get_error());
+	if (libnbd.aio_connect_socket(d->nbd, sock) < 0)
+		lose(d, libnbd.get_error());
 	else
 		settle(d);
 	d->busy = false;
@@ -436,13 +436,13 @@ static void nbd_engine_submit(struct disk *disk, struct disk_io *chain)
 /* syscalls nbd: recvfrom sendto(connected) shutdown */
 static void move_socket(struct nbd_disk *d, uint32_t events)
 {
-	unsigned direction = d->nbd ? nbd_aio_get_direction(d->nbd) : 0;
+	unsigned direction = d->nbd ? libnbd.aio_get_direction(d->nbd) : 0;
 
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR) && direction & LIBNBD_AIO_DIRECTION_READ)
-		nbd_aio_notify_read(d->nbd);
+		libnbd.aio_notify_read(d->nbd);
 	else if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR) &&
 		 direction & LIBNBD_AIO_DIRECTION_WRITE)
-		nbd_aio_notify_write(d->nbd);
+		libnbd.aio_notify_write(d->nbd);
 }
 
 /* syscalls nbd: epoll_wait read */
@@ -527,11 +527,11 @@ static void flush_last(struct nbd_disk *d)
 
 	if (!d->ready || !d->flush || !has_unflushed(d))
 		return;
-	d->last_flush = nbd_aio_flush(d->nbd, done, 0) < 0 ? EIO : -1;
-	while (d->last_flush < 0 && now_ms() < until && !nbd_aio_is_dead(d->nbd))
-		if (nbd_poll(d->nbd, TICK_MS) < 0)
+	d->last_flush = libnbd.aio_flush(d->nbd, done, 0) < 0 ? EIO : -1;
+	while (d->last_flush < 0 && now_ms() < until && !libnbd.aio_is_dead(d->nbd))
+		if (libnbd.poll(d->nbd, TICK_MS) < 0)
 			break;
-	if (d->last_flush < 0 && nbd_aio_is_dead(d->nbd))
+	if (d->last_flush < 0 && libnbd.aio_is_dead(d->nbd))
 		d->last_flush = ENOTCONN;
 	if (!d->last_flush)
 		return;
@@ -552,9 +552,9 @@ static void nbd_engine_close(struct disk *disk)
 	nbd_engine_note_owed(disk);
 	flush_last(d);
 	if (d->ready)
-		nbd_aio_disconnect(d->nbd, 0);	/* as the server likes it; not waited for */
+		libnbd.aio_disconnect(d->nbd, 0);	/* as the server likes it; not waited for */
 	if (d->nbd)
-		nbd_close(d->nbd);
+		libnbd.close(d->nbd);
 	close_fd(&d->sock);
 	close_fd(&d->epoll_fd);
 	close_fd(&d->timer_fd);
@@ -592,9 +592,12 @@ static void make_lists(struct nbd_disk *d, uint32_t depth)
 static int nbd_engine_open(const struct disk_config *cfg, struct disk **out, char *why,
 			   size_t why_bytes)
 {
-	struct nbd_disk *d = calloc(1, sizeof(*d));
-	int err;
+	int err = nbd_library_load(why, why_bytes);
+	struct nbd_disk *d;
 
+	if (err)
+		return err;
+	d = calloc(1, sizeof(*d));
 	if (!d)
 		return -ENOMEM;
 	d->epoll_fd = d->timer_fd = d->sock = -1;

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libnbd.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -21,6 +20,7 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+#include "nbd-library.h"
 #include "packet.h"
 #include "util.h"
 
@@ -168,12 +168,12 @@ static bool negotiate(struct nbd_handle *nbd, int fd)
 {
 	uint64_t until = now_ms() + NEGOTIATE_MS;
 
-	if (nbd_aio_connect_socket(nbd, fd) < 0)
+	if (libnbd.aio_connect_socket(nbd, fd) < 0)
 		return false;
-	while (!nbd_aio_is_ready(nbd)) {
-		if (nbd_aio_is_dead(nbd) || nbd_aio_is_closed(nbd) || now_ms() >= until)
+	while (!libnbd.aio_is_ready(nbd)) {
+		if (libnbd.aio_is_dead(nbd) || libnbd.aio_is_closed(nbd) || now_ms() >= until)
 			return false;
-		if (nbd_poll(nbd, 1000) < 0)
+		if (libnbd.poll(nbd, 1000) < 0)
 			return false;
 	}
 	return true;
@@ -181,27 +181,27 @@ static bool negotiate(struct nbd_handle *nbd, int fd)
 
 static uint32_t block_size(struct nbd_handle *nbd, int which)
 {
-	int64_t n = nbd_get_block_size(nbd, which);
+	int64_t n = libnbd.get_block_size(nbd, which);
 
 	return n > 0 && n <= UINT32_MAX ? (uint32_t)n : 0;
 }
 
 static void take_info(struct nbd_handle *nbd, struct remote_info *out)
 {
-	out->bytes = (uint64_t)nbd_get_size(nbd);
+	out->bytes = (uint64_t)libnbd.get_size(nbd);
 	out->least_block_bytes = block_size(nbd, LIBNBD_SIZE_MINIMUM);
 	out->good_block_bytes = block_size(nbd, LIBNBD_SIZE_PREFERRED);
-	out->read_only = nbd_is_read_only(nbd) > 0;
-	out->flush = nbd_can_flush(nbd) > 0;
-	out->trim = nbd_can_trim(nbd) > 0;
-	out->zero = nbd_can_zero(nbd) > 0;
-	out->multi_conn = nbd_can_multi_conn(nbd) > 0;
+	out->read_only = libnbd.is_read_only(nbd) > 0;
+	out->flush = libnbd.can_flush(nbd) > 0;
+	out->trim = libnbd.can_trim(nbd) > 0;
+	out->zero = libnbd.can_zero(nbd) > 0;
+	out->multi_conn = libnbd.can_multi_conn(nbd) > 0;
 }
 
 /* libnbd's words begin with the name of its function. */
 static const char *nbd_words(void)
 {
-	const char *words = nbd_get_error(), *colon = words ? strstr(words, ": ") : NULL;
+	const char *words = libnbd.get_error(), *colon = words ? strstr(words, ": ") : NULL;
 
 	if (!words)
 		return "it says nothing that is NBD";
@@ -212,22 +212,27 @@ static const char *nbd_words(void)
 static int ask(int sock, const struct sandbox *sandbox, const struct worker_dial *dial, int fd)
 {
 	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_DIALED };
-	struct nbd_handle *nbd = nbd_create();
-	int err = sandbox_before_loop(sandbox, MAX_FDS);
+	struct nbd_handle *nbd;
+	char why[160];
+	int err = nbd_library_load(why, sizeof(why));
 
+	if (err)
+		return fail(sock, err, "%s", why);
+	nbd = libnbd.create();
+	err = sandbox_before_loop(sandbox, MAX_FDS);
 	if (!err)
 		err = sandbox_final(sandbox, &sandbox_nbd, sock);
 	if (err || !nbd)
 		return fail(sock, err ? err : -ENOMEM, "cannot ask the server: %s",
 			    strerror(err ? -err : ENOMEM));
-	nbd_set_export_name(nbd, dial->export);
+	libnbd.set_export_name(nbd, dial->export);
 	if (!negotiate(nbd, fd))
 		return fail(sock, -EIO, "the server refuses the export '%.60s': %.110s",
 			    dial->export, nbd_words());
 	take_info(nbd, &msg.dialed);
 	err = worker_send(sock, &msg, NULL, 0);
-	nbd_aio_disconnect(nbd, 0);
-	nbd_close(nbd);
+	libnbd.aio_disconnect(nbd, 0);
+	libnbd.close(nbd);
 	return err ? 1 : 0;
 }
 

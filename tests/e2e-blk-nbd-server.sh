@@ -122,3 +122,16 @@ serve odd memory 1000000
 refused "$(uri odd)" w "not a multiple of the sector"
 stop_server $server
 end_back
+
+say "without libnbd"
+serve again file "$tmp/disk"
+mkdir "$tmp/lib"
+echo "no library" >"$tmp/lib/libnbd.so.0"
+library_path=${LD_LIBRARY_PATH:-}
+LD_LIBRARY_PATH=$tmp/lib${library_path:+:$library_path} && export LD_LIBRARY_PATH
+start_daemon
+attach_by_hand $g "$tmp/disk" w
+blkfront $g write --quiet --length 1M <"$tmp/data" || fail "a file needs it: $(tail -n 5 "$tmp/log")"
+remove_nodes $g
+refused "$(uri again)" w "need libnbd (Debian package libnbd0)"
+end_back

@@ -27,7 +27,7 @@ calls_of()
 	eventfd) echo eventfd2 ;;
 	usleep|nanosleep) echo clock_nanosleep ;;
 	epoll_wait) echo epoll_wait epoll_pwait ;;
-	open|openat|opendir) echo openat ;;
+	open|openat|opendir|dlopen) echo openat ;;
 	fstat|stat) echo newfstatat fstat ;;
 	send) echo sendto ;;
 	recv) echo recvfrom ;;
@@ -86,7 +86,9 @@ check()
 	noted=" $(sh "$srcdir/common/sandbox-lists" --plain "$srcdir/$2" | awk '{ print $3 }' |
 		sort -u | tr '\n' ' ')"
 	# syscall(2) by number is seen in the source alone.
+	# So are libnbd's functions (nbd-library.h).
 	for name in $(nm -u "$1" | awk '{ print $NF }') \
+		$(sed -n 's/.*\<libnbd\.\([a-z_]*\)(.*/nbd_\1/p' "$srcdir/$2") \
 		$(sed -n 's/.*syscall(SYS_\([a-z0-9_]*\).*/=\1/p' "$srcdir/$2"); do
 		case $name in
 		=*) call=${name#=} ;;
