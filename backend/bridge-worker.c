@@ -151,6 +151,7 @@ static void add_vif(struct bridge *b, const struct bridge_msg *msg, int journal_
 		return;
 	}
 	log_peer_init(&m->log, "vif %u/%u", msg->vif.domid, msg->vif.devid);
+	log_peer_first(&m->log, msg->vif.log_lines);
 	vif.log = &m->log;
 	rc = netback_add_vif(b->nb, &vif, &m->port, why, sizeof(why));
 	if (rc) {

@@ -42,7 +42,7 @@
 #include "vif.h"
 
 #define BRIDGE_FD 3
-#define BRIDGE_VERSION 8u		/* raised with every change of a message: see below */
+#define BRIDGE_VERSION 9u		/* raised with every change of a message: see below */
 #define BRIDGE_ITSELF UINT32_MAX
 
 enum bridge_type {
@@ -66,6 +66,7 @@ struct bridge_vif {
 	struct vswitch_port_config port;
 	struct bridge_rate rate;
 	struct limit limit;
+	uint32_t log_lines;		/* log_peer_begin() */
 };
 
 /* What a port is, for people. */
@@ -135,8 +136,8 @@ struct bridge_msg {
  * one raises the version, then writes down the new layout.
  */
 #ifdef __LP64__
-_Static_assert(BRIDGE_VERSION == 8 && BRIDGE_STOPPED == 41 &&
-	       sizeof(struct bridge_msg) == 1048 && sizeof(struct bridge_vif) == 960 &&
+_Static_assert(BRIDGE_VERSION == 9 && BRIDGE_STOPPED == 41 &&
+	       sizeof(struct bridge_msg) == 1048 && sizeof(struct bridge_vif) == 968 &&
 	       offsetof(struct bridge_vif, port) == 300 &&
 	       sizeof(struct vswitch_port_config) == 528 &&
 	       sizeof(((struct bridge_msg *)0)->open) == 92 &&

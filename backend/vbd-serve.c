@@ -390,6 +390,7 @@ static int start_worker(struct vbd_serve *s)
 	msg.version = WORKER_VERSION;
 	msg.type = WORKER_START;
 	msg.start = s->what.start;
+	msg.start.log_lines = log_peer_begin(s->what.log);
 	msg.start.replay = s->journal_used;
 	msg.start.prepare = s->former != NULL;
 	msg.start.mirror_bytes = s->mirror_fd >= 0 ? s->mirror_bytes : 0;

@@ -167,6 +167,7 @@ static int join(struct vif_device *v, char *why, size_t why_bytes)
 	struct bridge_vif vif = {
 		.domid = v->env.frontend_id, .devid = v->env.devid, .front = v->front,
 		.port = port_to_join(v), .rate = vif_words_rate(v), .limit = v->limit.limit,
+		.log_lines = log_peer_begin(v->env.log),
 	};
 	int rc = open_journal(v, &journal_fd, why, why_bytes);
 

@@ -86,6 +86,7 @@ static int receive_start(struct worker *w, const struct sandbox *sandbox, struct
 	if (!w->nr_queues || w->nr_queues > VBD_QUEUES_MAX)
 		return fail(why, -EINVAL, "%u queues", w->nr_queues);
 	log_peer_init(&w->log, "vbd %u/%u", w->start.frontend_id, w->start.devid);
+	log_peer_first(&w->log, w->start.log_lines);
 	return 0;
 }
 

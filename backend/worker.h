@@ -73,7 +73,7 @@
 #include "vbd.h"
 
 #define WORKER_FD 3
-#define WORKER_VERSION 11u		/* raised with every change of a message: see below */
+#define WORKER_VERSION 12u		/* raised with every change of a message: see below */
 #define WORKER_MAX_QUEUES 4u		/* rings that one worker serves */
 
 enum worker_type {
@@ -108,6 +108,7 @@ struct worker_start {
 	uint8_t keeps_unflushed;	/* disk.h: disk_remote */
 	uint8_t remote;			/* behind a server: image is a file to lock, no more */
 	uint32_t io_timeout_ms;		/* disk.h: disk_remote */
+	uint32_t log_lines;		/* log_peer_begin() */
 	/* The last descriptor is a map of what is written, of an image of so many bytes; 0: none. */
 	uint64_t mirror_bytes;
 	char export[STORAGE_EXPORT_BYTES];
@@ -178,8 +179,8 @@ struct worker_msg {
  * writes down the new layout.
  */
 #ifdef __LP64__
-_Static_assert(WORKER_VERSION == 11 && WORKER_FINISHED == 27 &&
-	       sizeof(struct worker_msg) == 1648 && sizeof(struct limit) == 112 &&
+_Static_assert(WORKER_VERSION == 12 && WORKER_FINISHED == 27 &&
+	       sizeof(struct worker_msg) == 1656 && sizeof(struct limit) == 112 &&
 	       offsetof(struct worker_msg, start.features) == 1184 &&
 	       offsetof(struct worker_msg, start.engine) == 1232 &&
 	       offsetof(struct worker_msg, start.prepare) == 1263 &&

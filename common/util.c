@@ -20,6 +20,7 @@
 #define PEER_TOKENS 13u
 #define PEER_TOKENS_KEPT 3u		/* for errors */
 #define PEER_REFILL_MS 1000u
+#define PEER_BEGINNINGS (3 * PEER_TOKENS)	/* a first worker, and two that take over */
 
 static const char *log_program = "paravane";
 static enum log_level log_max = LOG_LEVEL_INFO;
@@ -128,19 +129,42 @@ void log_peer_init(struct log_peer *p, const char *fmt, ...)
 	vsnprintf(p->who, sizeof(p->who), fmt, ap);
 	va_end(ap);
 	p->tokens = PEER_TOKENS;
+	p->beginnings = PEER_BEGINNINGS;
 	p->refilled_ms = now_ms();
+}
+
+static void refill(struct log_peer *p)
+{
+	uint64_t due = (now_ms() - p->refilled_ms) / PEER_REFILL_MS;
+
+	p->refilled_ms += due * PEER_REFILL_MS;
+	p->tokens = (uint32_t)MIN(p->tokens + due, PEER_TOKENS);
+	p->beginnings = (uint32_t)MIN(p->beginnings + due, PEER_BEGINNINGS);
+}
+
+uint32_t log_peer_begin(struct log_peer *p)
+{
+	uint32_t lines;
+
+	pthread_mutex_lock(&peers_lock);
+	refill(p);
+	lines = MIN(p->beginnings, PEER_TOKENS);
+	p->beginnings -= lines;
+	pthread_mutex_unlock(&peers_lock);
+	return MAX(lines, PEER_TOKENS_KEPT + 1);
+}
+
+void log_peer_first(struct log_peer *p, uint32_t lines)
+{
+	p->tokens = MIN(p->tokens, lines);
 }
 
 /* False: not to be said. *dropped: how many were not, before this one. */
 static bool take_token(struct log_peer *p, enum log_level level, uint32_t *dropped)
 {
 	uint32_t kept = level == LOG_LEVEL_ERROR ? 0 : PEER_TOKENS_KEPT;
-	uint64_t now = now_ms(), due = (now - p->refilled_ms) / PEER_REFILL_MS;
 
-	if (due) {
-		p->refilled_ms += due * PEER_REFILL_MS;
-		p->tokens = (uint32_t)MIN(p->tokens + due, PEER_TOKENS);
-	}
+	refill(p);
 	if (p->tokens <= kept) {
 		p->dropped++;
 		return false;

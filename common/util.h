@@ -40,12 +40,21 @@ struct log_peer {
 	char who[80];		/* "vbd 3/51712" */
 	uint64_t refilled_ms;
 	uint32_t tokens, dropped;
+	uint32_t beginnings;		/* lines that log_peer_begin() may give */
 };
 
 void log_peer_init(struct log_peer *p, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 void log_peer_at(struct log_peer *p, enum log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/*
+ * How many lines the next process, or connection, that begins for this peer with a bucket of its
+ * own may have in it: a full one, unless so many have begun that it would be no limit; then
+ * for one line and those of errors. log_peer_first() puts no more into the new bucket.
+ */
+uint32_t log_peer_begin(struct log_peer *p);
+void log_peer_first(struct log_peer *p, uint32_t lines);
 
 /* Only before an event loop starts: prints and exits with status 1. */
 void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));

@@ -195,6 +195,29 @@ static void test_errors_are_not_hidden(void)
 	UNIT_OK(lines >= 13 && lines < 50);
 }
 
+/* What begins again and again for one peer has no full bucket each time. */
+static void test_peer_beginnings(void)
+{
+	struct log_peer p, worker;
+	unsigned lines = 0;
+
+	log_peer_init(&p, "x");
+	for (int i = 0; i < 3; i++)
+		UNIT_EQ(log_peer_begin(&p), 13);
+	p.refilled_ms = now_ms();
+	for (int i = 0; i < 20; i++)
+		lines += log_peer_begin(&p);
+	UNIT_OK(lines >= 4 * 20 && lines < 4 * 20 + 13);
+	p.refilled_ms -= 3600000;
+	UNIT_EQ(log_peer_begin(&p), 13);
+	UNIT_EQ(p.tokens, 13);	/* its own lines are its own */
+	log_peer_init(&worker, "y");
+	log_peer_first(&worker, 1);
+	UNIT_EQ(worker.tokens, 1);
+	log_peer_first(&worker, 100);
+	UNIT_EQ(worker.tokens, 1);
+}
+
 static void test_die(void)
 {
 	char out[128] = "";
@@ -254,6 +277,7 @@ int main(void)
 		{ "a peer's lines are limited and counted", test_peer_is_limited },
 		{ "an hour's silence saves a few lines, not more", test_bucket_is_bounded },
 		{ "a flood of lines does not hide an error", test_errors_are_not_hidden },
+		{ "what begins anew and anew has fewer lines", test_peer_beginnings },
 		{ "die says it and exits with 1", test_die },
 		{ "cleanup attributes", test_cleanup },
 		{ "clocks", test_clocks },
