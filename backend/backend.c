@@ -522,15 +522,15 @@ void backend_shutdown(struct backend *b)
 	run_pending(b);
 }
 
-bool backend_is_settled(const struct backend *b, bool coming)
+const char *backend_unsettled(const struct backend *b, bool coming)
 {
 	const struct backend_device *d;
 
 	/* Without a store nothing is looked at, whatever is marked. */
 	for (d = b->devices; d && !b->store_lost; d = d->next)
 		if (!backend_device_is_settled(d))
-			return false;
-	return !b->rescan && !b->ending && b->kind->is_settled(b->common, coming);
+			return d->log.who;
+	return b->rescan || b->ending ? "the daemon itself" : b->kind->unsettled(b->common, coming);
 }
 
 bool backend_inherits(const struct backend *b)

@@ -31,7 +31,7 @@ int backend_open(struct evloop *loop, struct xs_handle *xs, const struct device_
  */
 void backend_shutdown(struct backend *b);
 /* As device_kind's, of all devices (upgrade.h). */
-bool backend_is_settled(const struct backend *b, bool coming);
+const char *backend_unsettled(const struct backend *b, bool coming);
 /* Why this daemon cannot be replaced while it serves what it does. */
 bool backend_cannot_leave(const struct backend *b, char *why, size_t why_bytes);
 int backend_hand_over(const struct backend *b, struct takeover *t);

@@ -654,12 +654,12 @@ static bool is_settled(const struct bridge *b)
 	return !b->stopping && !b->former && !b->held;
 }
 
-bool bridges_are_settled(const struct bridges *all)
+const char *bridges_unsettled(const struct bridges *all)
 {
 	for (const struct bridge *b = all->bridges; b; b = b->next)
 		if (!is_settled(b))
-			return false;
-	return true;
+			return b->name;
+	return NULL;
 }
 
 int bridges_hand_over(const struct bridges *all, struct takeover *t)

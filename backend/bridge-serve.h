@@ -55,8 +55,8 @@ int bridges_open(const struct bridges_env *env, struct bridges **out);
 void bridges_close(struct bridges *b);
 /* No worker runs. */
 bool bridges_is_idle(const struct bridges *b);
-/* No worker and no port begins or ends. */
-bool bridges_are_settled(const struct bridges *b);
+/* The name of one whose worker, or a port of which, begins or ends; NULL: there is none. */
+const char *bridges_unsettled(const struct bridges *b);
 /* The workers, for the next version of this program. -errno. */
 int bridges_hand_over(const struct bridges *b, struct takeover *t);
 /*

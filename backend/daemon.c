@@ -262,12 +262,12 @@ static void choose_user(struct backend_config *config)
 	if (!config->user || !strcmp(config->user, "own"))
 		return;
 	if (geteuid())
-		die("--user=%s: only root can start workers as another user", config->user);
+		usage_error("--user=%s: only root can start workers as another user", config->user);
 	found = getpwnam(config->user);
 	if (!found)
-		die("--user=%s: there is no such user; make it (adduser --system --group %s), or "
-		    "leave the option out: then each worker has a user of its own", config->user,
-		    config->user);
+		usage_error("--user=%s: there is no such user; make it (adduser --system --group "
+			    "%s), or leave the option out: then each worker has a user of its own",
+			    config->user, config->user);
 	snprintf(numbers, sizeof(numbers), "%u:%u", (unsigned)found->pw_uid,
 		 (unsigned)found->pw_gid);
 	config->user = numbers;

@@ -122,12 +122,13 @@ struct device_kind {
 	bool (*is_served)(const struct device *d);
 	void (*release)(struct device *d);
 	/*
-	 * For the next version of this program (upgrade.h). Settled: no device starts, stops
-	 * or waits, so that all can be handed over, or has been (coming: then those count,
+	 * For the next version of this program (upgrade.h). Unsettled: the name of a device or
+	 * a bridge that starts, stops or waits; NULL: none does, so that all can be handed over,
+	 * or has been (coming: then those count as settled,
 	 * too, that wait for what their worker of before has under way in its storage, since
 	 * no version could mend that). -errno.
 	 */
-	bool (*is_settled)(const void *common, bool coming);
+	const char *(*unsettled)(const void *common, bool coming);
 	/* Something cannot be handed over, whenever it is asked: why. NULL: never. */
 	bool (*cannot_leave)(const void *common, char *why, size_t why_bytes);
 	int (*hand_over)(const void *common, struct takeover *t);

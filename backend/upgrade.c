@@ -309,14 +309,16 @@ static void leave(struct upgrade *u)
 
 static void look_whether_settled(struct upgrade *u)
 {
+	const char *unsettled = backend_unsettled(u->env.backend, false);
 	char why[TAKEOVER_REASON_BYTES];
 
 	if (backend_cannot_leave(u->env.backend, why, sizeof(why)))
 		refuse(u, "%s", why);
-	else if (backend_is_settled(u->env.backend, false))
+	else if (!unsettled)
 		leave(u);
 	else if (now_ms() >= u->until_ms)
-		refuse(u, "a device has been starting or stopping for %u s", SETTLE_MS / 1000);
+		refuse(u, "for %u s there has always been one that starts or stops: now it is "
+		       "%s; paravane why tells more", SETTLE_MS / 1000, unsettled);
 }
 
 /* ---- coming ------------------------------------------------------------------------------------- */
@@ -389,7 +391,7 @@ static void reap_left_workers(struct upgrade *u, bool kill_them)
 /* Who waits for a server, or for a process that does not end, goes on so without us. */
 static bool has_come(const struct upgrade *u)
 {
-	return backend_is_settled(u->env.backend, true) ||
+	return !backend_unsettled(u->env.backend, true) ||
 	       (u->gave_up && !backend_inherits(u->env.backend));
 }
 

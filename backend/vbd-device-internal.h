@@ -155,7 +155,7 @@ bool vbd_image_is_left_to_us(const struct vbd_device *v, const char *name);
 void vbd_has_come(struct vbd_device *v);
 /* As device.h has them. */
 void vbd_device_let_go(struct device *d);
-bool vbd_kind_is_settled(const void *common, bool coming);
+const char *vbd_kind_unsettled(const void *common, bool coming);
 bool vbd_kind_cannot_leave(const void *common, char *why, size_t why_bytes);
 int vbd_kind_hand_over(const void *common, struct takeover *t);
 

@@ -854,7 +854,7 @@ const struct device_kind vbd_kind = {
 	.is_served = vbd_device_is_served, .release = vbd_device_release,
 	.closed = vbd_device_closed,
 	.let_go = vbd_device_let_go,
-	.is_settled = vbd_kind_is_settled, .cannot_leave = vbd_kind_cannot_leave,
+	.unsettled = vbd_kind_unsettled, .cannot_leave = vbd_kind_cannot_leave,
 	.hand_over = vbd_kind_hand_over,
 	.read_pause = journal_read_pause, .check_format = journal_check_format,
 };

@@ -143,14 +143,14 @@ static bool is_settled(const struct vbd_device *v, bool coming)
 	       (!v->remote || remote_is_settled(v->remote));
 }
 
-bool vbd_kind_is_settled(const void *common, bool coming)
+const char *vbd_kind_unsettled(const void *common, bool coming)
 {
 	const struct vbd_common *c = common;
 
 	for (const struct vbd_device *v = c->devices; v; v = v->next)
 		if (!is_settled(v, coming))
-			return false;
-	return true;
+			return v->env.log->who;
+	return NULL;
 }
 
 /* What is on its way to a server that is away can only be waited for by who sent it. */

@@ -352,12 +352,12 @@ static bool vif_kind_is_idle(const void *common)
 	return bridges_is_idle(((const struct vif_common *)common)->bridges);
 }
 
-static bool vif_kind_is_settled(const void *common, bool coming)
+static const char *vif_kind_unsettled(const void *common, bool coming)
 {
 	const struct vif_common *c = common;
 
-	return (!coming || bridge_config_has_come(c->bridge_config)) &&
-	       bridges_are_settled(c->bridges);
+	return coming && !bridge_config_has_come(c->bridge_config) ? "an uplink" :
+	       bridges_unsettled(c->bridges);
 }
 
 /*
@@ -369,7 +369,7 @@ static bool vif_kind_cannot_leave(const void *common, char *why, size_t why_byte
 	const struct vif_common *c = common;
 	char bad[XENBUS_TEXT_BYTES];
 
-	if (!bridges_are_settled(c->bridges))
+	if (bridges_unsettled(c->bridges))
 		return false;
 	for (const struct vif_device *v = c->devices; v; v = v->next)
 		if (v->port && !v->stopping && vif_words_are_bad(v, bad, sizeof(bad))) {
@@ -410,7 +410,7 @@ const struct device_kind vif_kind = {
 	.connect = vif_device_connect, .resume = vif_device_resume,
 	.stop = vif_device_stop, .is_served = vif_device_is_served,
 	.release = vif_device_release, .listen = vif_device_listen, .closed = vif_device_closed,
-	.is_settled = vif_kind_is_settled, .cannot_leave = vif_kind_cannot_leave,
+	.unsettled = vif_kind_unsettled, .cannot_leave = vif_kind_cannot_leave,
 	.hand_over = vif_kind_hand_over,
 	.read_pause = nb_journal_read_pause, .check_format = nb_journal_check_format,
 };

@@ -223,6 +223,26 @@ for whom in daemon worker; do
 	say "killed $whom: $(tail -1 "$tmp/out")"
 done
 # As one does whose storage holds its last writes.
+if [ -n "${PV_FULL:-}" ]; then
+	say "one that stops when it is asked for, and does not end, is named"
+	make_guest slow
+	truncate -s 16M "$images/slow"
+	attach_by_hand "$domid" "$images/slow" w
+	use_disk "$domid"
+	stopped=$(worker_of "$domid")
+	kill -STOP "$stopped"
+	guest "$domid" xenstore-write "$(front_dir "$domid")/state" 6
+	expect 1 "$paravane" upgrade blkback >"$tmp/out" 2>&1
+	grep -q "now it is vbd $domid/51712; paravane why" "$tmp/out" || fail "not named: $(cat "$tmp/out")"
+	kill -CONT "$stopped"
+	back_reaches "$domid" 6
+	kill "$io" 2>/dev/null
+	wait "$io"
+	detach_by_hand "$domid"
+	served
+else
+	say "deferred: an upgrade that one device holds up (15 s)"
+fi
 say "a worker that does not end holds up nobody but its guest"
 before=$(workers)
 stopped=$(worker_of "$dom_1")

@@ -110,6 +110,10 @@ else
 fi
 stop_disk
 
+# As a wrong option: systemd starts nothing again.
+expect 2 "$blkback" --rundir "$tmp/run" --user nobody-has-this-name 2>"$tmp/said"
+[ "$(id -u)" != 0 ] || grep -q "there is no such user; make it" "$tmp/said" || fail "$(cat "$tmp/said")"
+
 if [ "$(id -u)" = 0 ]; then
 	say "without a list, where and who it is"
 	export INTRUDE=place
