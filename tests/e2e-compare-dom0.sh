@@ -15,7 +15,8 @@ if [ "${1:-}" != inside ]; then
 fi
 here=$(cd "${srcdir:-$(dirname "$0")/..}/tools/compare-xen" && pwd) || exit 1
 work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
+# A child that is ended before it executes its program comes here, too.
+trap '[ "$BASHPID" != $$ ] || rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 failures=0
 bad() { printf 'FAILED: %s\n' "$*"; failures=$((failures + 1)); }
@@ -381,10 +382,11 @@ done
 what="interrupted"
 for moment in "starting a guest" "1 of" "5 of"; do
 	host
-	: >"$work/log"
+	rm -f "$work/err"	# of the run before: it would be taken for this one's
 	setsid env --default-signal=INT,TERM "$work/compare/compare-xen" --kernel /dev/null --ramdisk /dev/null --no-trace \
 		--dir "$work/memory" --disk --pv >"$work/records" 2>"$work/err" &
 	pid=$!
+	wait_for 60 test -e "$work/err"
 	wait_for 60 grep -q "^compare: $moment" "$work/err" || bad "$what: $(cat "$work/err")"
 	kill $pid
 	wait $pid
