@@ -25,7 +25,8 @@
 #define REHEARSAL_MS 20000u
 #define SETTLE_MS 15000u	/* until no device starts or stops */
 #define COME_MS 30000u		/* until all is taken over */
-#define AGAIN_MS 500		/* who asked for the last one reads its answer meanwhile */
+#define UNREAD_MS 10000u	/* for so long the next one leaves an answer to who asked for it */
+#define UNREAD_LOOK_MS 50
 #define ARGS_MAX 256
 #define PATH_BYTES 4096
 #define LEFT_MAX 64		/* processes that nobody takes */
@@ -41,6 +42,7 @@ struct upgrade {
 	bool again;			/* asked meanwhile */
 	bool gave_up;			/* on devices that do not come, and no version to go back to */
 	uint64_t request;
+	uint64_t unread_until_ms;	/* an answer that nobody has taken */
 	char own[PATH_BYTES];		/* where we were started from */
 	char program[PATH_BYTES];	/* the next version */
 	/* REHEARSING */
@@ -104,13 +106,25 @@ static void add_device(void *arg, uint32_t frontend_id, uint32_t devid)
 }
 
 /* For who asked; nobody may have. */
-static void write_answer(const struct upgrade *u, const struct answer *a)
+static void write_answer(struct upgrade *u, const struct answer *a)
 {
 	int rc = rundir_write_file(&u->env.config->rundir, u->env.config->kind, UPGRADE_ANSWER,
 				   a->text);
 
 	if (rc)
 		log_error("what came of the upgrade cannot be told: %s", strerror(-rc));
+	else if (u->request)
+		u->unread_until_ms = now_ms() + UNREAD_MS;
+}
+
+/* Who has asked takes the answer away. */
+static bool is_unread(const struct upgrade *u)
+{
+	char text[64];
+
+	return now_ms() < u->unread_until_ms &&
+	       rundir_read_file(&u->env.config->rundir, u->env.config->kind, UPGRADE_ANSWER, text,
+				sizeof(text)) != -ENOENT;
 }
 
 /* Its number; false: there is none. 0 is nobody's who waits. */
@@ -142,10 +156,10 @@ static void end(struct upgrade *u)
 {
 	char text[PATH_BYTES + 64];
 	uint64_t id;
-	bool asked = look_for_request(u, text, sizeof(text), &id) && id != u->request;
+	bool asked = look_for_request(u, text, sizeof(text), &id) && (!id || id != u->request);
 
 	enter(u, IDLE, 0);
-	evloop_set_timer(u->look, asked || u->again ? AGAIN_MS : -1, 0);
+	evloop_set_timer(u->look, asked || u->again ? 0 : -1, 0);
 	u->again = false;
 }
 
@@ -460,6 +474,10 @@ void upgrade_begin(struct upgrade *u)
 {
 	if (u->phase != IDLE) {
 		u->again = true;
+		return;
+	}
+	if (is_unread(u)) {
+		evloop_set_timer(u->look, UNREAD_LOOK_MS, 0);
 		return;
 	}
 	read_request(u);

@@ -26,6 +26,8 @@
  * ("vbd.upgrade-request", "vbd.upgrade"), so that any version's tool understands any version's
  * daemon: lines key=value; request: id, program; answer: id, status (upgraded, refused,
  * returned), from, to, reason, and for each device device=KIND-DOMID-DEVID MICROSECONDS.
+ * A request appears whole, under a name that has none. Who asked removes the answer; the next
+ * upgrade waits for that, for some seconds.
  */
 #ifndef PV_UPGRADE_H
 #define PV_UPGRADE_H

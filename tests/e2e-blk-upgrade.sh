@@ -132,13 +132,22 @@ python3 -c 'import json, sys; assert json.load(open(sys.argv[1])) == []' "$tmp/j
 # By one that was killed before it told the daemon.
 : >"$request"
 expect 0 "$paravane" upgrade >"$tmp/out" 2>&1
-# Two, of which the second comes while the first is under way.
+# One that is killed while it writes; its request would be taken up, without its number.
+(ulimit -c 0; ulimit -f 0; exec "$paravane" upgrade) 2>/dev/null
+[ ! -e "$request" ] || fail "half a request: $(od -c "$request")"
+rm -f "$request".*
+# Two, of which the second comes while the first is under way, and sleeps when it is done.
+so_far=$(grep -c 'upgrade: asks' "$tmp/log")
 "$paravane" upgrade blkback >"$tmp/first" 2>&1 &
 first=$!
-taken_up() { [ ! -e "$request" ]; }
-wait_for $wait_s taken_up
-expect 0 "$paravane" upgrade >"$tmp/out" 2>&1
+wait_for $wait_s has_lines $((so_far + 1)) 'upgrade: asks' || fail "no upgrade"
+kill -STOP "$first"
+"$paravane" upgrade >"$tmp/out" 2>&1 &
+second=$!
+sleep 1
+kill -CONT "$first"
 wait "$first" || fail "the first of two upgrades: $(cat "$tmp/first")"
+wait "$second" || fail "the second of two upgrades: $(cat "$tmp/out")"
 served
 
 # refuses STATUS TEXT PROGRAM: and everything goes on as it was.

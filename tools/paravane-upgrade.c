@@ -97,6 +97,30 @@ static pid_t find_daemon(const struct target *t)
 }
 
 /*
+ * All of it appears at once: a daemon that looks meanwhile, for another, would take up one
+ * without a number, and answer nobody. -1 with errno.
+ */
+static int put_request(const struct upgrade_ask *ask, const struct target *t, const char *path)
+{
+	char whole[PATH_BYTES + 16];
+	autoclose int fd = -1;
+	int rc;
+
+	snprintf(whole, sizeof(whole), "%s.%d", path, (int)getpid());
+	unlink(whole);	/* of one that had this number, and was killed here */
+	fd = open(whole, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -1;
+	rc = dprintf(fd, "id=%" PRIu64 "\n", t->id) < 0 ||
+	     (ask->program && dprintf(fd, "program=%s\n", ask->program) < 0) || link(whole, path);
+	if (rc)
+		rc = errno;
+	unlink(whole);
+	errno = rc;
+	return rc ? -1 : 0;
+}
+
+/*
  * One at a time. Another's is taken up when that upgrade's time comes; one whose asker was
  * killed before it had told the daemon, when we do. -1 with errno.
  */
@@ -106,10 +130,16 @@ static int make_request(const struct upgrade_ask *ask, const struct target *t, c
 	bool told = false;
 
 	for (;;) {
-		int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		bool taken = !faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW);
 
-		if (fd >= 0 || errno != EEXIST || now_ms() >= until)
-			return fd;
+		if (!taken && !put_request(ask, t, path))
+			return 0;
+		if (!taken && errno != EEXIST)
+			return -1;
+		if (now_ms() >= until) {
+			errno = EEXIST;
+			return -1;
+		}
 		if ((!told && kill(t->pid, SIGHUP)) || kill(t->pid, 0))
 			return -1;
 		told = true;
@@ -120,27 +150,21 @@ static int make_request(const struct upgrade_ask *ask, const struct target *t, c
 static int write_request(const struct upgrade_ask *ask, struct target *t)
 {
 	char path[PATH_BYTES];
-	autoclose int fd = -1;
 
 	t->id = now_ns() ^ (uint64_t)getpid() << 48;
 	path_of(t, UPGRADE_REQUEST, path, sizeof(path));
-	fd = make_request(ask, t, path);
-	if (fd < 0 && errno == ESRCH)
+	if (!make_request(ask, t, path))
+		return STATUS_OK;
+	if (errno == ESRCH)
 		return complain(STATUS_ERROR, "paravane-%s (%s): it ended meanwhile", t->daemon,
 				t->kind);
-	if (fd < 0 && errno == EEXIST)
+	if (errno == EEXIST)
 		return complain(STATUS_BUSY, "%s: an upgrade that was asked for before this one is "
 				"not done (%s); the daemon's log may say why", t->kind, path);
-	if (fd < 0)
-		return complain(STATUS_ERROR, "%s: %s", path, strerror(errno));
-	if (dprintf(fd, "id=%" PRIu64 "\n", t->id) < 0 ||
-	    (ask->program && dprintf(fd, "program=%s\n", ask->program) < 0)) {
-		unlink(path);
-		return complain(STATUS_ERROR, "%s: %s", path, strerror(errno));
-	}
-	return STATUS_OK;
+	return complain(STATUS_ERROR, "%s: %s", path, strerror(errno));
 }
 
+/* Ours, if it is there; nobody else waits for it. */
 static bool read_answer(struct target *t)
 {
 	char path[PATH_BYTES], number[24];
@@ -154,8 +178,11 @@ static bool read_answer(struct target *t)
 	if (got < 0)
 		return false;
 	t->answer[got] = '\0';
-	return sscanf(t->answer, "id=%23[0-9]", number) == 1 &&
-	       !parse_u64(number, UINT64_MAX, &id) && id == t->id;
+	if (sscanf(t->answer, "id=%23[0-9]", number) != 1 || parse_u64(number, UINT64_MAX, &id) ||
+	    id != t->id)
+		return false;
+	unlink(path);	/* the next upgrade may begin */
+	return true;
 }
 
 /* Not another's, which may be there by now. */
