@@ -215,6 +215,10 @@ e1000
 [ "$(rows)" = 9 ] || bad "$what: $(rows) rows: $(cut -f 1,2 "$work/records")"
 [ "$(streams "HVM, e1000, polling")" = 0 ] && [ "$(streams "HVM, e1000")" -gt 0 ] ||
 	bad "$what: interrupts: $(grep "^table=$tcp	" "$work/records")"
+each() { grep "^table=$tcp	label=$1	" "$work/records" | tr '\t' '\n' | sed -n "s/^streams_$2=//p"; }
+[ "$(each "HVM, e1000, polling" interrupts)" = "0 0" ] && [ "$(each "HVM, e1000" interrupts | wc -w)" = 2 ] &&
+	[ "$(each "HVM, e1000" mbit_per_s | wc -w)" = 2 ] ||
+	bad "$what: each stream: $(grep "^table=$tcp	" "$work/records")"
 grep -q "^table=ping	label=HVM, e1000	" "$work/records" || bad "$what: ping is of no state"
 rm "$work/polls"
 what="a driver that polled once"

@@ -44,7 +44,8 @@ records()
 	line "ran=xl create, with name='x'; vif=[]"
 	line "table=T 1" "label=HVM, IDE" "command=fio --name=b" device=disk guest=hvm model=ide "back_end=device model" operation=read \
 		block_bytes=4096 depth=32 ops=100 ops_per_s=487.5 exits=3000 vcpu_cpu_ns=50000 latency_mean_ns=62944391 bytes_copied_per_byte=1
-	line "table=T 2" "label=HVM, IDE" device=disk guest=hvm model=ide operation=write ops=100 ops_per_s=488
+	line "table=T 2" "label=HVM, IDE" device=disk guest=hvm model=ide operation=write ops=100 ops_per_s=488 \
+		"streams_mbit_per_s=5 5.25" streams_interrupts=
 	line "table=T 1" "label=PV" device=disk guest=pv model=xen-pv back_end=paravane operation=read \
 		"not_equal=a = b" block_bytes=4096 depth=32 ops=1000 ops_per_s=26000
 }
@@ -69,6 +70,7 @@ assert a["bytes_copied_per_byte"] == 1 and c["bytes_copied_per_byte"] is None
 assert a["hypercalls"] is None and a["changed"] is None and b["not_equal"] == "a = b"
 assert j["commands"] == ["xl create, with name='x'; vif=[]"] and a["command"] == "fio --name=b" and b["command"] is None
 assert set(a) == set(b) and c["operation"] == "write"
+assert c["streams_mbit_per_s"] == [5, 5.25] and c["streams_interrupts"] == [] and a["streams_interrupts"] is None
 END
 grep -A 2 -xF -- 'COMPARE=--only' "$fake/arguments" | grep -qxF 'a "b" c' || bad "options: $(cat "$fake/arguments")"
 grep -qxF compare "$fake/arguments" || bad "which job: $(cat "$fake/arguments")"
@@ -91,6 +93,8 @@ refused()
 }
 { records; line table=T ops=x; } >"$fake/records"
 refused 1 '"ops=x": expected KEY=VALUE' "no number"
+{ records; line table=T "streams_interrupts=1 x 2"; } >"$fake/records"
+refused 1 '"streams_interrupts=1": expected KEY=VALUE' "no numbers"
 { records; line table=T nonsense=1; } >"$fake/records"
 refused 1 '"nonsense=1": expected' "no known key"
 records | head -n 1 >"$fake/records"

@@ -42,6 +42,9 @@ static const char *const number_fields[] = {
 	"wall_ns", "latency_mean_ns", "latency_p50_ns", "latency_p99_ns", "exits",
 	"port_exits", "mmio_exits", "hypercalls", "halts", "notifications_sent", "interrupts",
 	"vcpu_cpu_ns", "dom0_cpu_ns", "back_end_cpu_ns", "bytes_copied_per_byte", NULL };
+/* With spaces between: of each stream that is in the sum. */
+static const char *const list_fields[] = {
+	"streams_mbit_per_s", "streams_interrupts", NULL };
 
 static bool is_among(const char *key, const char *const *keys)
 {
@@ -62,15 +65,30 @@ static json_t *number_value(const char *text)
 	return whole ? json_integer((json_int_t)n) : json_real(n);
 }
 
+/* NULL: not all of it is numbers. */
+static json_t *list_value(char *text)
+{
+	json_t *list = json_array();
+	char *rest = NULL;
+
+	for (char *word = strtok_r(text, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+		if (!json_array_append_new(list, number_value(word)))
+			continue;
+		json_decref(list);
+		return NULL;
+	}
+	return list;
+}
+
 /* Everything that is not in the line is null: not counted. */
 static json_t *empty_record(void)
 {
+	const char *const *const fields[] = { text_fields, number_fields, list_fields };
 	json_t *o = json_object();
 
-	for (const char *const *k = text_fields; *k; k++)
-		json_object_set_new(o, *k, json_null());
-	for (const char *const *k = number_fields; *k; k++)
-		json_object_set_new(o, *k, json_null());
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+		for (const char *const *k = fields[i]; *k; k++)
+			json_object_set_new(o, *k, json_null());
 	return o;
 }
 
@@ -88,6 +106,8 @@ static int read_record(char *line, const char *file, json_t *record)
 			json = json_string(value);
 		else if (value && is_among(word, number_fields))
 			json = number_value(value);
+		else if (value && is_among(word, list_fields))
+			json = list_value(value);
 		if (!json)
 			return complain(STATUS_ERROR, "%s: \"%s%s%s\": expected KEY=VALUE of a "
 					"measurement; are paravane and compare-xen of one version?",

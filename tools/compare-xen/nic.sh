@@ -273,7 +273,11 @@ driver_state()
 	[ $((total[irqs] * 1000000000)) -ge $((polls_below * total[wall_ns])) ] || echo polling
 }
 
-# nic_streams OPERATION: adds up in $interrupted and $polling, counts them in $seen.
+# mbit_per_s OPERATIONS NANOSECONDS
+mbit_per_s() { awk -v ops="$1" -v ns="$2" -v each=$segment_bytes 'BEGIN { printf "%.2f\n", ops * each * 8e3 / ns }'; }
+
+# nic_streams OPERATION: adds up in $interrupted and $polling, counts them in $seen, and
+# says in $rates and $interrupts what each of them did.
 nic_streams()
 {
 	local nr sums
@@ -286,6 +290,8 @@ nic_streams()
 		sums=${sums:-interrupted}
 		seen[$sums]=$((seen[$sums] + 1))
 		add_to $sums $(for field in "${!total[@]}"; do echo "$field ${total[$field]}"; done)
+		rates[$sums]+="${rates[$sums]:+ }$(mbit_per_s "${total[ops]}" "${total[wall_ns]}")"
+		interrupts[$sums]+="${interrupts[$sums]:+ }${total[irqs]}"
 	done
 }
 
@@ -296,7 +302,7 @@ nic_row() { measurement "$1" "$2" nic_measure "$@"; }
 nic_measure()
 {
 	local times
-	local -A seen=([interrupted]=0 [polling]=0) interrupted=() polling=()
+	local -A seen=([interrupted]=0 [polling]=0) interrupted=() polling=() rates=() interrupts=()
 
 	[ "$3" != ping ] || say_of_ping
 	[ "$3" != ping ] || times=($(ping_times)) || because "ping: ${times[*]}" || return
@@ -309,7 +315,7 @@ nic_measure()
 nic_emit()
 {
 	local -n sums=$1
-	local ops wall_ns counts
+	local ops wall_ns counts of_each=()
 
 	case ${seen[$1]} in
 	0) return 0 ;;
@@ -321,11 +327,12 @@ nic_emit()
 		counts="frame_bytes=98 $(awk -v mean="${times[0]}" -v p50="${times[1]}" -v p99="${times[2]}" 'BEGIN {
 			printf "ops_per_s=%.1f latency_mean_ns=%.0f latency_p50_ns=%.0f latency_p99_ns=%.0f", 1e6 / mean, mean * 1000, p50 * 1000, p99 * 1000 }')"
 	else
-		counts="frame_bytes=$segment_bytes wall_ns=$wall_ns $(awk -v ops="$ops" -v ns="$wall_ns" -v each=$segment_bytes 'BEGIN {
-			printf "mbit_per_s=%.2f ops_per_s=%.1f", ops * each * 8e3 / ns, ops * 1e9 / ns }')"
+		counts="frame_bytes=$segment_bytes wall_ns=$wall_ns mbit_per_s=$(mbit_per_s "$ops" "$wall_ns")
+			ops_per_s=$(awk -v ops="$ops" -v ns="$wall_ns" 'BEGIN { printf "%.1f\n", ops * 1e9 / ns }')"
+		of_each=("streams_mbit_per_s=${rates[$1]}" "streams_interrupts=${interrupts[$1]}")
 	fi
 	row table="$2" label="$3" device=nic guest="$guest_type" model="$model" back_end="$back_end" \
-		operation="$4" changed="$5" not_equal="$6" command="$(load_line "$4")" ops=$ops $counts \
+		operation="$4" changed="$5" not_equal="$6" command="$(load_line "$4")" ops=$ops $counts "${of_each[@]}" \
 		interrupts="$(sum_of $1 irqs irq_ops)" bytes_copied_per_byte="$(nic_copies "$4" "$5")" \
 		$(for field in $cpu_fields; do echo "$field=${sums[$field]}"; done) \
 		$(for field in $trace_fields; do echo "$field=$(sum_of $1 $field traced_ops)"; done)
