@@ -51,13 +51,30 @@ told 0 ' 0 differ' "too little to matter" 0.interrupts=39
 told 1 'interrupts: 0.02 and 0.06' "enough to matter" 0.interrupts=60
 told 1 'halts: None and 1.0, 100' "counted in one alone" 0.halts=1000
 told 1 'T: b: only in the first' "a measurement is missing" '1.label="c"'
-told 1 'T: b: only in the first' "neither state is in both" '1.label="b, polling"'
 told 2 'no comparison' "no number" '0.ops="x"'
-run "$work/a" '1.label="a, polling"'
-run "$work/b" '1.label="a"'
-for files in "a b" "b a"; do
-	(cd "$work" && "$here/compare-cells" $files) | grep -q '^5 cells, 0 differ' || bad "a state that one run alone has seen"
-done
+two_rates()
+{
+	run "$work/a" '1.label="a, faster"' 1.ops_per_s=7000
+	run "$work/b" '1.label="a, faster"' "$@"
+	for files in "a b" "b a"; do
+		(cd "$work" && "$here/compare-cells" $files) || :
+	done
+}
+two_rates 1.ops_per_s=7000 | grep -c '^10 cells, 0 differ' | grep -qx 2 || bad "both have two rates"
+two_rates 1.ops_per_s=7600 | grep -c '^T: a: ops_per_s: 7' | grep -qx 2 || bad "both have two rates, of which one differs"
+# one_rate OPS: the first run has two
+one_rate()
+{
+	run "$work/a" '1.label="a, faster"' 1.ops_per_s=7000
+	python3 -c 'import json, sys; d = json.load(open(sys.argv[1])); d["results"] = [dict(d["results"][0], ops_per_s=float(sys.argv[2]))]; json.dump(d, open(sys.argv[3], "w"))' \
+		"$work/a" "$1" "$work/b"
+	for files in "a b" "b a"; do
+		(cd "$work" && "$here/compare-cells" $files) || :
+	done
+}
+one_rate 7100 | grep -c '^5 cells, 0 differ' | grep -qx 2 || bad "a rate that one run alone has seen, the slower"
+one_rate 5100 | grep -c '^5 cells, 0 differ' | grep -qx 2 || bad "a rate that one run alone has seen, the faster"
+one_rate 6000 | grep -c '^5 cells, 1 differ' | grep -qx 2 || bad "a rate that is neither"
 "$here/compare-cells" "$work/a" 2>/dev/null
 [ $? = 2 ] || bad "one file is too few"
 

@@ -14,11 +14,12 @@ declare -A driver_of=([e1000]=e1000 [rtl8139]=8139cp [xen-pv]=vif)
 segment_bytes=1448
 iperf_streams=1 netback_options= nic_be= nic_fe=
 # A driver that finds work each time it looks never goes back to its interrupts, all through
-# one stream; all through the next it does. That is two figures, of half and twice as much, and
-# not one with noise. So streams are counted apart by what the driver did: so many at least, and
-# more while either has been seen once only.
+# one stream; all through the next it does. The two ends of a connection fall into one step or
+# into another in the same way. That is two figures, a quarter or half apart, and not one with
+# noise. So streams are counted apart by how fast they were: so many at least, and more while
+# one has been like no other.
 streams_min=4 streams_max=8
-polls_below=50		# interrupts in a second; else there are hundreds
+apart_percent=15	# faster than the next slower one; alike, they differ by 1 or 2
 
 # A reason why there are none is kept for the parts that want them.
 no_taps=
@@ -266,32 +267,48 @@ nic_unequal()
 	esac
 }
 
-# driver_state OPERATION: of the stream that total is of; or "" where that is not asked.
-driver_state()
-{
-	[ "$1" != ping ] || return 0
-	[ $((total[irqs] * 1000000000)) -ge $((polls_below * total[wall_ns])) ] || echo polling
-}
-
 # mbit_per_s OPERATIONS NANOSECONDS
 mbit_per_s() { awk -v ops="$1" -v ns="$2" -v each=$segment_bytes 'BEGIN { printf "%.2f\n", ops * each * 8e3 / ns }'; }
 
-# nic_streams OPERATION: adds up in $interrupted and $polling, counts them in $seen, and
-# says in $rates and $interrupts what each of them did.
+# nic_groups: of the streams, by their operations a second in $rates. Sets the array members:
+# the numbers of those in each group, the slowest group first.
+nic_groups()
+{
+	local rate nr last=0 group=-1
+
+	members=()
+	while read -r rate nr; do
+		[ $group -ge 0 ] && [ $((rate * 100)) -le $((last * (100 + apart_percent))) ] || group=$((group + 1))
+		members[group]+="${members[group]:+ }$nr"
+		last=$rate
+	done < <(for nr in "${!rates[@]}"; do echo "${rates[nr]} $nr"; done | sort -n)
+}
+
+# One has been like no other.
+nic_has_loner()
+{
+	local group
+
+	for group in "${members[@]}"; do
+		case $group in *" "*) ;; *) return 0 ;; esac
+	done
+	return 1
+}
+
+# nic_streams OPERATION: what is counted of each goes into the arrays streams, mbits, irqs and
+# rates, and into members.
 nic_streams()
 {
-	local nr sums
+	local nr
 
 	for ((nr = 0; nr < streams_max; nr++)); do
-		[ $nr -lt $streams_min ] || [ ${seen[interrupted]} = 1 ] || [ ${seen[polling]} = 1 ] || break
+		[ $nr -lt $streams_min ] || nic_has_loner || break
 		total=()
 		nic_stream "$1" "$(window_ms "$1")" || return
-		sums=$(driver_state "$1")
-		sums=${sums:-interrupted}
-		seen[$sums]=$((seen[$sums] + 1))
-		add_to $sums $(for field in "${!total[@]}"; do echo "$field ${total[$field]}"; done)
-		rates[$sums]+="${rates[$sums]:+ }$(mbit_per_s "${total[ops]}" "${total[wall_ns]}")"
-		interrupts[$sums]+="${interrupts[$sums]:+ }${total[irqs]}"
+		streams[nr]=$(for field in "${!total[@]}"; do echo "$field ${total[$field]}"; done)
+		mbits[nr]=$(mbit_per_s "${total[ops]}" "${total[wall_ns]}") irqs[nr]=${total[irqs]}
+		rates[nr]=$((total[ops] * 1000000000 / total[wall_ns]))
+		nic_groups
 	done
 }
 
@@ -301,41 +318,44 @@ nic_row() { measurement "$1" "$2" nic_measure "$@"; }
 # The same, measured and emitted.
 nic_measure()
 {
-	local times
-	local -A seen=([interrupted]=0 [polling]=0) interrupted=() polling=() rates=() interrupts=()
+	local times group label=$2
+	local -a streams=() mbits=() irqs=() rates=() members=()
 
 	[ "$3" != ping ] || say_of_ping
 	[ "$3" != ping ] || times=($(ping_times)) || because "ping: ${times[*]}" || return
 	nic_streams "$3" || return
-	nic_emit interrupted "$@"
-	nic_emit polling "$1" "$2, polling" "${@:3}"
+	for group in "${members[@]}"; do
+		case $group in
+		*" "*) nic_emit "$group" "$1" "$label" "${@:3}"; label="$label, faster" ;;
+		*) note "$1: $2: one of ${#rates[@]} streams is left out, being like no other: ${rates[group]} operations a second." ;;
+		esac
+	done
 }
 
-# nic_emit ARRAY TABLE LABEL OPERATION CHANGED NOT_EQUAL: what was seen once is chance.
+# nic_emit NUMBERS TABLE LABEL OPERATION CHANGED NOT_EQUAL: the streams of these numbers.
 nic_emit()
 {
-	local -n sums=$1
-	local ops wall_ns counts of_each=()
+	local -A all=()
+	local ops wall_ns counts nr each_mbits= each_irqs= of_each=()
 
-	case ${seen[$1]} in
-	0) return 0 ;;
-	1) note "$2: $3: in one of $((seen[interrupted] + seen[polling])) streams it was otherwise ($1); that one is left out."
-		return 0 ;;
-	esac
-	ops=${sums[ops]} wall_ns=${sums[wall_ns]}
+	for nr in $1; do
+		add_to all ${streams[nr]}
+		each_mbits+="${each_mbits:+ }${mbits[nr]}" each_irqs+="${each_irqs:+ }${irqs[nr]}"
+	done
+	ops=${all[ops]} wall_ns=${all[wall_ns]}
 	if [ "$4" = ping ]; then
 		counts="frame_bytes=98 $(awk -v mean="${times[0]}" -v p50="${times[1]}" -v p99="${times[2]}" 'BEGIN {
 			printf "ops_per_s=%.1f latency_mean_ns=%.0f latency_p50_ns=%.0f latency_p99_ns=%.0f", 1e6 / mean, mean * 1000, p50 * 1000, p99 * 1000 }')"
 	else
 		counts="frame_bytes=$segment_bytes wall_ns=$wall_ns mbit_per_s=$(mbit_per_s "$ops" "$wall_ns")
 			ops_per_s=$(awk -v ops="$ops" -v ns="$wall_ns" 'BEGIN { printf "%.1f\n", ops * 1e9 / ns }')"
-		of_each=("streams_mbit_per_s=${rates[$1]}" "streams_interrupts=${interrupts[$1]}")
+		of_each=("streams_mbit_per_s=$each_mbits" "streams_interrupts=$each_irqs")
 	fi
 	row table="$2" label="$3" device=nic guest="$guest_type" model="$model" back_end="$back_end" \
 		operation="$4" changed="$5" not_equal="$6" command="$(load_line "$4")" ops=$ops $counts "${of_each[@]}" \
-		interrupts="$(sum_of $1 irqs irq_ops)" bytes_copied_per_byte="$(nic_copies "$4" "$5")" \
-		$(for field in $cpu_fields; do echo "$field=${sums[$field]}"; done) \
-		$(for field in $trace_fields; do echo "$field=$(sum_of $1 $field traced_ops)"; done)
+		interrupts="$(sum_of all irqs irq_ops)" bytes_copied_per_byte="$(nic_copies "$4" "$5")" \
+		$(for field in $cpu_fields; do echo "$field=${all[$field]}"; done) \
+		$(for field in $trace_fields; do echo "$field=$(sum_of all $field traced_ops)"; done)
 }
 
 # nic_offloads SETTINGS: by ethtool, in the guest.
