@@ -284,15 +284,15 @@ nic_groups()
 	done < <(for nr in "${!rates[@]}"; do echo "${rates[nr]} $nr"; done | sort -n)
 }
 
-# One has been like no other.
-nic_has_loner()
+# nic_loners: how many have been like no other.
+nic_loners()
 {
-	local group
+	local group nr=0
 
 	for group in "${members[@]}"; do
-		case $group in *" "*) ;; *) return 0 ;; esac
+		case $group in *" "*) ;; *) nr=$((nr + 1)) ;; esac
 	done
-	return 1
+	echo $nr
 }
 
 # nic_streams OPERATION: what is counted of each goes into the arrays streams, mbits, irqs and
@@ -302,7 +302,7 @@ nic_streams()
 	local nr
 
 	for ((nr = 0; nr < streams_max; nr++)); do
-		[ $nr -lt $streams_min ] || nic_has_loner || break
+		[ $nr -lt $streams_min ] || [ "$(nic_loners)" -gt 0 ] || break
 		total=()
 		nic_stream "$1" "$(window_ms "$1")" || return
 		streams[nr]=$(for field in "${!total[@]}"; do echo "$field ${total[$field]}"; done)
@@ -324,6 +324,8 @@ nic_measure()
 	[ "$3" != ping ] || say_of_ping
 	[ "$3" != ping ] || times=($(ping_times)) || because "ping: ${times[*]}" || return
 	nic_streams "$3" || return
+	# all are: then there are no rates, but noise
+	[ "$(nic_loners)" -lt ${#rates[@]} ] || members=("${!rates[*]}")
 	for group in "${members[@]}"; do
 		case $group in
 		*" "*) nic_emit "$group" "$1" "$label" "${@:3}"; label="$label, faster" ;;
