@@ -62,11 +62,11 @@ wait "$front"
 recovers
 
 say "states as fast as the store takes them"
-before=$(rss_kib "$daemon")
+before=$(own_kib "$daemon")
 guest "$domid" "$storm" "$f/state" $writes 0 3 || fail "the storm ended early"
 bystander_is_served
 recovers
-after=$(rss_kib "$daemon")
+after=$(own_kib "$daemon")
 say "daemon's memory: $before KiB before, $after KiB after $writes writes"
 # AddressSanitizer keeps what was freed.
 grep -q libasan "/proc/$daemon/maps" || [ "$after" -lt $((before + 4096)) ] ||

@@ -101,7 +101,7 @@ standing()
 
 # Of a process.
 fds() { ls "/proc/$1/fd" | wc -l; }
-rss_kib() { sed -n 's/^VmRSS:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$1/status"; }
+own_kib() { sed -n 's/^RssAnon:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$1/status"; }
 
 gone()
 {

@@ -6,6 +6,7 @@
 
 [ "$XH_BACKEND" = ours ] || skip "only our workers are in a sandbox"
 # A file here is in dom0's memory, of which no kernel before Linux 6.6 takes O_DIRECT, and so no io_uring.
+modprobe loop
 file=$(losetup -f --show "$(image sand 48)")
 guest_start sa pv memory=256
 
