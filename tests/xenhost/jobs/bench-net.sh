@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# about: speed between two Debian guests on one net back end (tools/bench-xen net)
+# about: speed between two Debian guests, and of one with dom0, on one net back end (tools/bench-xen net)
 # needs: paravane-netback
 # timeout: 3600
 # boot: own clock=count
@@ -37,7 +37,30 @@ measure()
 	# Nobody has this address: each frame is taken and answered, and goes nowhere.
 	null)	guest_run na 'arp -i eth0 -s 10.9.0.99 00:16:3e:ff:ff:fe'
 		echo "$(flood 10.9.0.99) -" ;;
+	dom0)	iperf na 10.9.0.100 -n "${mib}M" ;;
+	fromdom0) iperf na 10.9.0.100 -n "${mib}M" -R ;;
+	pingdom0) guest_run na 'ping -c 200 -i 0.01 -q 10.9.0.100' 600 |
+			awk -F'[ /]' '/^round-trip/ { print $(NF - 3), $(NF - 2) }' ;;
 	esac
+}
+
+# Makes dom0 the third on their bridge, with ours by an uplink into one of the kernel's.
+dom0_joins()
+{
+	local bridge=net0
+
+	if [ "$XH_BACKEND" = ours ]; then
+		bridge=lan0
+		modprobe bridge
+		modprobe tun
+		linux_bridge $bridge
+		check "an uplink" paravane bridge uplink add net0 up0 bridge=$bridge
+		check "it is in the bridge" wait_for 20 test -e /sys/class/net/$bridge/brif/up0
+	fi
+	ip address add 10.9.0.100/24 dev $bridge
+	check "ping of dom0" pings na 10.9.0.100
+	iperf3 -s -D >/dev/null
+	: >$xh_run/joined
 }
 
 nic_script=vif-kernel
@@ -49,7 +72,8 @@ check "the first connects" nic_up na 0 1
 check "the second connects" nic_up nb 0 2
 check "ping" pings na 10.9.0.2
 iperf_serve nb
-for row in ${ROWS:-tcp reverse nogso ping udp null}; do
+for row in ${ROWS:-tcp reverse nogso ping udp null dom0 fromdom0 pingdom0}; do
+	case $row in *dom0) [ -e $xh_run/joined ] || dom0_joins ;; esac
 	figures=$(measure "$row") && [ -n "${figures%% *}" ] || die "$row was not measured"
 	say "$row: $figures"
 	echo "$row $figures" >>"$XH_RESULTS/figures"
