@@ -128,19 +128,19 @@ counted_window()
 	for field in $cpu_fields ops wall_ns; do total_add $field "$1"; shift; done
 }
 
-# traced_window MS OPERATIONS: adds to those of trace_fields and traced_ops.
+# traced_window MS OPERATIONS: adds to those of trace_fields, traced_ops and traced_ns.
 traced_window()
 {
 	local field operations status=0
 
 	[ -n "$tracing" ] && trace_start || return 0
 	window_once "$@" || status=$?
-	operations=$(awk '{ print $4 }' <<<"$figures")
+	operations=$(awk '{ print $4, $5 }' <<<"$figures")
 	trace_end
 	[ $status = 0 ] || return $status
 	set -- $figures
 	for field in $trace_fields; do total_add $field "$1"; shift; done
-	total_add traced_ops "$operations"
+	total_add traced_ops "${operations% *}" traced_ns "${operations#* }"
 }
 
 # sum_of ARRAY FIELD OPERATIONS: of its ops, when the field was counted in so many.

@@ -20,6 +20,8 @@ iperf_streams=1 netback_options= nic_be= nic_fe=
 # one has been like no other.
 streams_min=4 streams_max=8
 apart_percent=15	# faster than the next slower one; alike, they differ by 1 or 2
+# One may change its step between its windows: then what the second was traced for is not
+# of the rate that the first had.
 
 # A reason why there are none is kept for the parts that want them.
 no_taps=
@@ -295,20 +297,67 @@ nic_loners()
 	echo $nr
 }
 
-# nic_streams OPERATION: what is counted of each goes into the arrays streams, mbits, irqs and
-# rates, and into members.
+# nic_strays: the numbers of the streams that were traced at another rate than they had, by
+# the array slowed: what tracing takes is much the same for all.
+nic_strays()
+{
+	local nr
+
+	for nr in "${!slowed[@]}"; do echo "${slowed[nr]} $nr"; done | sort -n | awk -v percent=$apart_percent '
+		{ each[NR] = $1; stream[NR] = $2 }
+		END {
+			middle = each[int((NR + 1) / 2)]
+			for (i = 1; i <= NR; i++)
+				if (each[i] * 100 > middle * (100 + percent) || each[i] * (100 + percent) < middle * 100)
+					print stream[i]
+		}'
+}
+
+# nic_untraced: how many rates have no stream that was traced at it.
+nic_untraced()
+{
+	local group stream nr=0 strays
+
+	strays=" $(nic_strays | tr '\n' ' ')"
+	for group in "${members[@]}"; do
+		case $group in *" "*) ;; *) continue ;; esac
+		nr=$((nr + 1))
+		for stream in $group; do
+			case $strays in *" $stream "*) ;; *) nr=$((nr - 1)); break ;; esac
+		done
+	done
+	echo $nr
+}
+
+# nic_streams OPERATION: what is counted of each goes into the arrays streams, mbits, irqs,
+# rates and slowed, and into members.
 nic_streams()
 {
 	local nr
 
 	for ((nr = 0; nr < streams_max; nr++)); do
-		[ $nr -lt $streams_min ] || [ "$(nic_loners)" -gt 0 ] || break
+		[ $nr -lt $streams_min ] || [ "$(nic_loners)" -gt 0 ] || [ "$(nic_untraced)" -gt 0 ] || break
 		total=()
 		nic_stream "$1" "$(window_ms "$1")" || return
 		streams[nr]=$(for field in "${!total[@]}"; do echo "$field ${total[$field]}"; done)
 		mbits[nr]=$(mbit_per_s "${total[ops]}" "${total[wall_ns]}") irqs[nr]=${total[irqs]}
 		rates[nr]=$((total[ops] * 1000000000 / total[wall_ns]))
+		[ "${total[traced_ns]:-0}" = 0 ] || slowed[nr]=$(awk -v ops="${total[ops]}" -v ns="${total[wall_ns]}" \
+			-v traced_ops="${total[traced_ops]}" -v traced_ns="${total[traced_ns]}" \
+			'BEGIN { printf "%.4f\n", traced_ops / traced_ns * ns / ops }')
 		nic_groups
+	done
+}
+
+# nic_drop_strays: of each that was traced at another rate, what it was traced for.
+nic_drop_strays()
+{
+	local nr field
+
+	for nr in $(nic_strays); do
+		for field in $trace_fields traced_ops traced_ns; do
+			streams[nr]=$(grep -v "^$field " <<<"${streams[nr]}")
+		done
 	done
 }
 
@@ -319,11 +368,12 @@ nic_row() { measurement "$1" "$2" nic_measure "$@"; }
 nic_measure()
 {
 	local times group label=$2
-	local -a streams=() mbits=() irqs=() rates=() members=()
+	local -a streams=() mbits=() irqs=() rates=() slowed=() members=()
 
 	[ "$3" != ping ] || say_of_ping
 	[ "$3" != ping ] || times=($(ping_times)) || because "ping: ${times[*]}" || return
 	nic_streams "$3" || return
+	nic_drop_strays
 	# all are: then there are no rates, but noise
 	[ "$(nic_loners)" -lt ${#rates[@]} ] || members=("${!rates[*]}")
 	for group in "${members[@]}"; do
