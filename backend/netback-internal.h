@@ -44,7 +44,8 @@
 /* Of these, for one port; where it is full, no more than half of what the others leave. */
 #define NB_BUFFERS_PER_PORT 64u
 #define NB_BUFFERS_INSTEAD 16u		/* ... and not in their senders' pages */
-#define NB_BUFFER_BYTES (65536u + GRANT_PAGE_BYTES)	/* whole pages: a copy seldom straddles two */
+/* The largest frame, wherever in a page it begins (aligned_start()). */
+#define NB_BUFFER_BYTES (65536u + GRANT_PAGE_BYTES)
 #define NB_OWN_BUFFERS 8u		/* of them in pages of our own, and taken first */
 #define NB_GSO_SEGMENTS_MAX 512u	/* of a guest's large packet */
 #define NB_HOLD_SLOTS (NB_RING_SLOTS * 3 / 4)
@@ -69,7 +70,9 @@ struct nb_frame {
 	struct nb_port *port;		/* where it came in */
 	struct nb_queue *from;
 	struct nb_frame *pulled;	/* its copy in our memory, made in this pass */
-	uint8_t *data;
+	uint8_t *buffer;		/* NB_BUFFER_BYTES, if the frame is in our memory */
+	bool own;			/* which are in pages of our own */
+	uint8_t *data;			/* all of it, in there */
 	const uint8_t *head;		/* area, header or data */
 	uint8_t *area;			/* one of nb->areas, or NULL */
 	uint32_t head_bytes;
@@ -220,7 +223,7 @@ struct netback {
 	struct grant_batch heads, pulls, copies;
 	uint32_t nr_taken;
 	struct nb_frame *taken[NB_TAKEN];
-	uint32_t nr_pulled;
+	uint32_t nr_pulled, nr_bodies;	/* of which so many are more than their head */
 	struct nb_frame *pulled[NB_TAKEN];	/* originals; ->pulled is the copy */
 	uint32_t nr_plans, nr_slots, nr_scratch;
 	struct nb_plan plan[NB_COPIES];
@@ -230,7 +233,8 @@ struct netback {
 	uint32_t nr_areas;		/* free ones: */
 	uint16_t free_areas[NB_AREAS];
 	uint8_t *buffers;
-	struct nb_frame *buffer_frames, *free_buffers;
+	struct nb_frame *buffer_frames;
+	struct nb_frame *free_buffers[2];	/* [1]: in pages of our own */
 	uint32_t nr_held;		/* buffers that wait for some guest */
 	struct vswitch_decision decision;
 	struct nb_flip *flip;		/* NULL: nobody gives pages */
@@ -298,7 +302,11 @@ void nb_rx_hold(struct nb_port *p, struct nb_frame *m);
 void nb_join(struct netback *nb, struct nb_queue *q, uint32_t nr_slots);
 
 /* netback-soft.c: frames in our own memory */
-struct nb_frame *nb_buffer_get(struct netback *nb);
+/* own: rather one in pages of our own. NULL: there is none of either kind. */
+struct nb_frame *nb_buffer_get(struct netback *nb, bool own);
+void nb_buffer_put(struct netback *nb, struct nb_frame *m);
+/* False: what has been pulled since the last flush has taken our own pages. */
+bool nb_pull_is_cheap(const struct netback *nb, const struct nb_frame *f);
 /* A copy of f in our memory, complete after nb_pull_flush(). NULL: no room. */
 struct nb_frame *nb_pull(struct netback *nb, struct nb_frame *f);
 void nb_pull_flush(struct netback *nb);

@@ -86,7 +86,7 @@ void nb_join(struct netback *nb, struct nb_queue *q, uint32_t nr_slots)
 	nr = count(q, &j, (nr_slots - 2) * GRANT_PAGE_BYTES);
 	if (nr < 2)
 		return;
-	m = nb_buffer_get(nb);
+	m = nb_buffer_get(nb, true);
 	if (!m)
 		return;
 	put_together(q, nr, &j, m);

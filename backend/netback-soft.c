@@ -9,13 +9,17 @@
 #include <string.h>
 #include "netback-internal.h"
 
-struct nb_frame *nb_buffer_get(struct netback *nb)
+struct nb_frame *nb_buffer_get(struct netback *nb, bool own)
 {
-	struct nb_frame *m = nb->free_buffers;
+	struct nb_frame **list = &nb->free_buffers[own], *m = *list;
 
+	if (!m) {
+		list = &nb->free_buffers[!own];
+		m = *list;
+	}
 	if (!m)
 		return NULL;
-	nb->free_buffers = m->next;
+	*list = m->next;
 	m->next = NULL;
 	m->from = NULL;
 	m->pulled = NULL;
@@ -24,7 +28,7 @@ struct nb_frame *nb_buffer_get(struct netback *nb)
 	m->refs = 1;
 	m->waits = 0;
 	m->bytes = 0;
-	m->head = m->data;
+	m->head = m->data = m->buffer;
 	m->csum_blank = m->csum_validated = false;
 	m->gso = XEN_NETIF_GSO_TYPE_NONE;
 	m->gso_bytes = 0;
@@ -33,6 +37,29 @@ struct nb_frame *nb_buffer_get(struct netback *nb)
 	m->group = m->lost = false;
 	m->nr_pieces = 0;
 	return m;
+}
+
+void nb_buffer_put(struct netback *nb, struct nb_frame *m)
+{
+	struct nb_frame **list = &nb->free_buffers[m->own];
+
+	m->next = *list;
+	*list = m;
+}
+
+/*
+ * Where in its buffer a frame of f's octets begins: so that the first page of what follows
+ * its head lies in ours as in its sender's. The pages behind it do so too, for a sender's
+ * data mostly goes on from page to page; a copy that straddled two of ours would be two.
+ */
+static uint32_t aligned_start(const struct nb_frame *f)
+{
+	uint32_t at = 0;
+
+	for (uint32_t i = 0; i < f->nr_pieces; at += f->piece[i++].bytes)
+		if (at >= f->head_bytes)
+			return (f->piece[i].offset - at) % GRANT_PAGE_BYTES;
+	return 0;
 }
 
 /* Adds the copies of what follows f's head. The batch has room for them. */
@@ -57,6 +84,17 @@ static void copy_body(struct netback *nb, const struct nb_frame *f, uint8_t *to)
 	}
 }
 
+/* Octets that are still to be copied. */
+static bool has_body(const struct nb_frame *f)
+{
+	return f->bytes > f->head_bytes;
+}
+
+bool nb_pull_is_cheap(const struct netback *nb, const struct nb_frame *f)
+{
+	return !f->from || f->pulled || !has_body(f) || nb->nr_bodies < NB_OWN_BUFFERS;
+}
+
 struct nb_frame *nb_pull(struct netback *nb, struct nb_frame *f)
 {
 	struct nb_frame *m;
@@ -65,11 +103,12 @@ struct nb_frame *nb_pull(struct netback *nb, struct nb_frame *f)
 		return f;
 	if (f->pulled)
 		return f->pulled;
-	m = nb_buffer_get(nb);
+	m = nb_buffer_get(nb, has_body(f));
 	if (!m)
 		return NULL;
 	if (nb->pulls.max - nb->pulls.nr < NETBACK_SLOTS_MAX)
 		nb_pull_flush(nb);
+	m->head = m->data = m->buffer + aligned_start(f);
 	memcpy(m->data, f->head, f->head_bytes);
 	f->copy_first = nb->pulls.nr;
 	copy_body(nb, f, m->data + f->head_bytes);
@@ -85,6 +124,7 @@ struct nb_frame *nb_pull(struct netback *nb, struct nb_frame *f)
 	f->pulled = m;
 	f->refs++;
 	nb->pulled[nb->nr_pulled++] = f;
+	nb->nr_bodies += has_body(f);
 	return m;
 }
 
@@ -105,7 +145,7 @@ void nb_pull_flush(struct netback *nb)
 		f->pulled = NULL;
 		nb_frame_put(f);
 	}
-	nb->nr_pulled = 0;
+	nb->nr_pulled = nb->nr_bodies = 0;
 }
 
 bool nb_suits(struct nb_frame *f, bool gso_tcpv4, bool gso_tcpv6,

@@ -356,8 +356,7 @@ void nb_frame_put(struct nb_frame *f)
 		nb_tx_answer(f, f->fault || f->lost ? NETIF_RSP_ERROR : NETIF_RSP_OKAY);
 		return;
 	}
-	f->next = f->port->nb->free_buffers;
-	f->port->nb->free_buffers = f;
+	nb_buffer_put(f->port->nb, f);
 }
 
 /* ---- gathering ---------------------------------------------------------------------- */

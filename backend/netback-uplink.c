@@ -64,7 +64,7 @@ static bool take_wishes(struct nb_frame *m, const struct virtio_net_hdr *h)
 void nb_uplink_gather(struct netback *nb, struct nb_port *p)
 {
 	for (uint32_t i = 0; i < UPLINK_GATHER && nb->nr_taken < NB_TAKEN; i++) {
-		struct nb_frame *m = nb_buffer_get(nb);
+		struct nb_frame *m = nb_buffer_get(nb, true);
 		struct virtio_net_hdr h;
 		struct iovec iov[2];
 		ssize_t got;
@@ -97,12 +97,26 @@ void nb_uplink_gather(struct netback *nb, struct nb_port *p)
 
 /* ---- to the kernel ------------------------------------------------------------------ */
 
+/*
+ * Large frames leave some at a time: what they take is copied into pages of our own, as
+ * long as these last, and out of them while the CPU has them at hand.
+ */
+static void make_way(struct netback *nb)
+{
+	nb_pull_flush(nb);
+	for (struct nb_port *p = nb->uplinks; p; p = p->next_uplink)
+		nb_uplink_flush(nb, p);
+}
+
 void nb_uplink_enqueue(struct nb_port *p, struct nb_frame *f, const struct vswitch_out *out,
 		       uint16_t tci)
 {
 	struct netback *nb = p->nb;
-	struct nb_frame *m = p->fifo_nr < NB_TAKEN ? nb_pull(nb, f) : NULL;
+	struct nb_frame *m;
 
+	if (!nb_pull_is_cheap(nb, f))
+		make_way(nb);
+	m = p->fifo_nr < NB_TAKEN ? nb_pull(nb, f) : NULL;
 	if (!m) {
 		vswitch_note(nb->sw, p->number, f->bytes, VSWITCH_QUEUE_FULL);
 		return;

@@ -98,12 +98,10 @@ static int open_buffers(struct netback *nb)
 	for (uint32_t i = NB_BUFFERS; i--;) {
 		struct nb_frame *m = &nb->buffer_frames[i];
 
-		m->data = nb->buffers + (size_t)i * NB_BUFFER_BYTES;
-		if (own && i < NB_OWN_BUFFERS)
-			m->data = own->pages + NB_AREAS * NB_AREA_BYTES +
-				  (size_t)i * NB_BUFFER_BYTES;
-		m->next = nb->free_buffers;
-		nb->free_buffers = m;
+		m->own = own && i < NB_OWN_BUFFERS;
+		m->buffer = (m->own ? own->pages + NB_AREAS * NB_AREA_BYTES : nb->buffers) +
+			    (size_t)i * NB_BUFFER_BYTES;
+		nb_buffer_put(nb, m);
 	}
 	return 0;
 }

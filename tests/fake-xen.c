@@ -48,7 +48,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static uint8_t *memory;
 static int memory_fd = -1;
 static struct grant grants[GREFS];
-static uint32_t next_gref, nr_mapped, nr_handles, nr_maps, nr_copies, fail_nth;
+static uint32_t next_gref, nr_mapped, nr_handles, nr_maps, nr_copies, nr_straddles, fail_nth;
 static int fail_errno;
 static uint32_t max_mapped, fail_copies;
 static int fail_copy_errno;
@@ -73,7 +73,7 @@ void fake_reset(void)
 	memset(grants, 0, sizeof(grants));
 	memset(ports, 0, sizeof(ports));
 	next_gref = FIRST_GREF;
-	nr_maps = nr_copies = fail_nth = fail_copies = 0;
+	nr_maps = nr_copies = nr_straddles = fail_nth = fail_copies = 0;
 	max_mapped = UINT32_MAX;
 	assert(nr_mapped == 0 && nr_handles == 0);
 	pthread_mutex_unlock(&lock);
@@ -123,6 +123,7 @@ uint32_t fake_mapped(void) { return get(&nr_mapped); }
 uint32_t fake_handles(void) { return get(&nr_handles); }
 uint32_t fake_maps(void) { return get(&nr_maps); }
 uint32_t fake_copies(void) { return get(&nr_copies); }
+uint32_t fake_straddles(void) { return get(&nr_straddles); }
 
 void fake_fail_map(uint32_t nth, int err)
 {
@@ -248,6 +249,11 @@ static int16_t side(bool is_gref, uint16_t domid, uint32_t gref, uint32_t offset
 	return GNTST_okay;
 }
 
+static bool straddles(bool is_gref, const void *virt, uint32_t bytes)
+{
+	return !is_gref && (uintptr_t)virt % PAGE + bytes > PAGE;
+}
+
 static int16_t copy_one(xengnttab_grant_copy_segment_t *s)
 {
 	uint8_t *from, *to;
@@ -261,6 +267,9 @@ static int16_t copy_one(xengnttab_grant_copy_segment_t *s)
 			      s->dest.virt, &to);
 	if (!status)
 		memmove(to, from, s->len);
+	if (straddles(s->flags & GNTCOPY_source_gref, s->source.virt, s->len) ||
+	    straddles(s->flags & GNTCOPY_dest_gref, s->dest.virt, s->len))
+		nr_straddles++;
 	return status;
 }
 

@@ -32,6 +32,8 @@ uint32_t fake_mapped(void);
 uint32_t fake_handles(void);
 /* Calls so far. */
 uint32_t fake_maps(void), fake_copies(void);
+/* Copies so far of which the side that is no grant straddled two pages: a host makes two. */
+uint32_t fake_straddles(void);
 /* The nth map from now on fails with the errno; 0: none. */
 void fake_fail_map(uint32_t nth, int err);
 /* At most so many pages can be mapped at a time: fake_mapped(). */
