@@ -4,7 +4,9 @@
 # has throttled them. Its successor must wait for the last of them; if it replayed at once,
 # the guest would overwrite the same units, and the dead worker's data come after that
 # (torture-blk.c calls it misordered). So must the worker of another guest that is given the
-# image when the daemon has died as well, and its lock with it.
+# image when the daemon has died as well, and its lock with it. The guests do not flush: a
+# thread of the worker's would wait in that, behind the writes, and until it has ended the
+# worker has no successor, which then need not wait.
 . "$(dirname "$0")/lib-blk.sh"
 . "$(dirname "$0")/lib-torture.sh"
 own_xen "$@"
@@ -55,7 +57,7 @@ start_daemon
 make_guest g
 attach_by_hand "$domid" "$images/disk" w "$(back_dir "$domid")/cache" none
 back_reaches "$domid" 2
-torture_begins "$domid" 16 65536
+torture_begins "$domid" 16 65536 no-flush
 torture_is_served "$domid"
 
 # slow_down WORKER: from now on its writes last for seconds.
@@ -103,7 +105,7 @@ detach_by_hand "$domid"
 # That guest waits, for as long as we like; the others of the host do not.
 throttle "$device" 20000
 disks=2
-begins() { disk_begins none 16 65536; }
+begins() { disk_begins none 16 65536 no-flush; }
 each_disk begins
 each_disk disk_is_served
 sleep 0.5
@@ -154,7 +156,7 @@ throttle "$device" 20000 || fail "$loop cannot be throttled"
 make_guest first
 attach_by_hand "$domid" "$loop" w "$(back_dir "$domid")/cache" none
 back_reaches "$domid" 2
-torture_begins "$domid" 16 65536
+torture_begins "$domid" 16 65536 no-flush
 torture_is_served "$domid"
 sleep 0.5
 worker=$(worker_of "$domid")
@@ -172,7 +174,7 @@ make_guest mirrored
 head -c 16M /dev/urandom >"$images/disk"
 attach_by_hand "$domid" "$images/disk" w "$(back_dir "$domid")/cache" none
 back_reaches "$domid" 2
-torture_begins "$domid" 16 65536
+torture_begins "$domid" 16 65536 no-flush
 torture_is_served "$domid"
 # What the daemon starts is slow as well.
 throttle "$device" 20000

@@ -53,6 +53,7 @@ static uint32_t nr_units, unit_bytes, depth;
 static uint64_t seed, state;
 static uint64_t writes, reads, flushes, longest_ns;
 static uint64_t lost, misordered, torn, foreign, failed;
+static bool no_flush;
 static volatile sig_atomic_t over;
 static struct blkfront *disk;
 
@@ -184,7 +185,7 @@ static void submit_any(struct request *r)
 	uint64_t what = rnd();
 	uint32_t unit = (uint32_t)(what >> 16) % nr_units;
 
-	if (what % 64 == 0) {
+	if (what % 64 == 0 && !no_flush) {
 		flushes++;
 		submit(r, BLKFRONT_FLUSH, 0);
 		return;
@@ -264,7 +265,7 @@ static void parse(int argc, char **argv, struct blkfront_options *o, uint32_t *d
 {
 	if (argc < 6) {
 		fprintf(stderr, "torture-blk: expected DEVID UNITS UNIT_BYTES DEPTH SEED "
-			"[no-persistent|no-indirect|one-page|queues]...\n");
+			"[no-persistent|no-indirect|one-page|queues|no-flush]...\n");
 		exit(2);
 	}
 	*devid = number(argv[1], UINT32_MAX);
@@ -279,6 +280,7 @@ static void parse(int argc, char **argv, struct blkfront_options *o, uint32_t *d
 			o->ring_order = -1;
 		if (!strcmp(argv[i], "queues"))
 			o->nr_queues = 2;
+		no_flush |= !strcmp(argv[i], "no-flush");
 	}
 }
 
