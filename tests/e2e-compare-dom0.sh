@@ -266,11 +266,8 @@ cp -r "$here" "$work/planned"
 sed -i 's/^main$/plan all_guests >\&$out/' "$work/planned/compare-xen"
 planned() { "$work/planned/compare-xen" "$@" 2>/dev/null; }
 planned --all | sort >"$work/all-rows"
-"$here/../../tests/xenhost/compare-twice" --parts | while IFS= read -r part; do
-	case $part in
-	--disk*) planned --disk --only "${part#--disk }" ;;
-	*) planned --only "$part" ;;
-	esac
+"$here/../../tests/xenhost/compare-twice" --parts | while IFS=$'\t' read -ra options; do
+	planned "${options[@]}"
 done | sort >"$work/part-rows"
 [ "$(wc -l <"$work/all-rows")" -gt 100 ] && cmp -s "$work/all-rows" "$work/part-rows" ||
 	bad "$what: $(diff "$work/all-rows" "$work/part-rows")"
