@@ -124,9 +124,8 @@ struct device_kind {
 	/*
 	 * For the next version of this program (upgrade.h). Unsettled: the name of a device or
 	 * a bridge that starts, stops or waits; NULL: none does, so that all can be handed over,
-	 * or has been (coming: then those count as settled,
-	 * too, that wait for what their worker of before has under way in its storage, since
-	 * no version could mend that). -errno.
+	 * or has been (coming: then those count as settled, too, that wait for what their worker
+	 * of before has under way in its storage, since no version could mend that). -errno.
 	 */
 	const char *(*unsettled)(const void *common, bool coming);
 	/* Something cannot be handed over, whenever it is asked: why. NULL: never. */

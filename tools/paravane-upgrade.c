@@ -102,22 +102,17 @@ static pid_t find_daemon(const struct target *t)
  */
 static int put_request(const struct upgrade_ask *ask, const struct target *t, const char *path)
 {
-	char whole[PATH_BYTES + 16];
-	autoclose int fd = -1;
-	int rc;
+	char dir[PATH_BYTES], whole[40];
+	autoclose int fd = -1;	/* without a name until then: nothing is left by one that is killed */
 
-	snprintf(whole, sizeof(whole), "%s.%d", path, (int)getpid());
-	unlink(whole);	/* of one that had this number, and was killed here */
-	fd = open(whole, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	snprintf(dir, sizeof(dir), "%.*s", (int)(strrchr(path, '/') - path), path);
+	fd = open(dir, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -1;
-	rc = dprintf(fd, "id=%" PRIu64 "\n", t->id) < 0 ||
-	     (ask->program && dprintf(fd, "program=%s\n", ask->program) < 0) || link(whole, path);
-	if (rc)
-		rc = errno;
-	unlink(whole);
-	errno = rc;
-	return rc ? -1 : 0;
+	snprintf(whole, sizeof(whole), "/proc/self/fd/%d", fd);
+	return dprintf(fd, "id=%" PRIu64 "\n", t->id) < 0 ||
+	       (ask->program && dprintf(fd, "program=%s\n", ask->program) < 0) ||
+	       linkat(AT_FDCWD, whole, AT_FDCWD, path, AT_SYMLINK_FOLLOW) ? -1 : 0;
 }
 
 /*
