@@ -107,23 +107,31 @@ add_to()
 
 total_add() { add_to total "$@"; }
 
+# A stream may change its step in the midst of a window, which then is none: another is taken,
+# at most so often.
+windows_max=1
+
 # window_once MS OPERATIONS: into figures: the counters of cpu_fields, operations, and
 # nanoseconds. OPERATIONS is awk's for what the bridge has counted: rx_bytes, rx_packets ...
+# Sets steady: what crossed was much the same all through.
+steady=
 window_once()
 {
-	figures=$("$domain_cpu" --for "$1" --device $bridge $back_end_pids | awk -v guest="$guest_domid" '
+	figures=$("$domain_cpu" --for "$1" --device $bridge $back_end_pids | awk -v guest="$guest_domid" -v percent=$apart_percent '
 		$1 == "processes" { back = $2; next }
 		{ n[$1] = $2 }
-		END { printf "%s %s %s %.0f %s\n", n[guest], n[0], (back == "" ? "-" : back), '"$2"', n["elapsed"] }') ||
-		because "$domain_cpu does not work, or the back end has ended"
+		END {
+			printf "%s %s %s %.0f %s ", n[guest], n[0], (back == "" ? "-" : back), '"$2"', n["elapsed"]
+			print (n["fastest"] * 100 > n["slowest"] * (100 + percent) ? "" : "steady")
+		}') || because "$domain_cpu does not work, or the back end has ended" || return
+	steady=${figures##* } figures=${figures% *}
 }
 
-# counted_window MS OPERATIONS: adds to the totals of cpu_fields, ops and wall_ns.
-counted_window()
+# window_add: that window, to the totals of cpu_fields, ops and wall_ns.
+window_add()
 {
 	local field
 
-	window_once "$@" || return
 	set -- $figures
 	for field in $cpu_fields ops wall_ns; do total_add $field "$1"; shift; done
 }
@@ -131,13 +139,16 @@ counted_window()
 # traced_window MS OPERATIONS: adds to those of trace_fields, traced_ops and traced_ns.
 traced_window()
 {
-	local field operations status=0
+	local field operations status=0 try
 
-	[ -n "$tracing" ] && trace_start || return 0
-	window_once "$@" || status=$?
-	operations=$(awk '{ print $4, $5 }' <<<"$figures")
-	trace_end
-	[ $status = 0 ] || return $status
+	for ((try = 0; try < windows_max; try++)); do
+		[ -n "$tracing" ] && trace_start || return 0
+		window_once "$@" || status=$?
+		operations=$(awk '{ print $4, $5 }' <<<"$figures")
+		trace_end
+		[ $status = 0 ] || return $status
+		[ -z "$steady" ] || break
+	done
 	set -- $figures
 	for field in $trace_fields; do total_add $field "$1"; shift; done
 	total_add traced_ops "${operations% *}" traced_ns "${operations#* }"

@@ -6,7 +6,8 @@
  * NANOSECONDS": all of theirs together, that of threads which have ended included.
  *
  * --for: what is added in so many milliseconds, in place of all so far; then also lines
- * "elapsed NANOSECONDS" and, of a network device, "rx_bytes N", "rx_packets N", "tx_...".
+ * "elapsed NANOSECONDS" and, of a network device, "rx_bytes N", "rx_packets N", "tx_...",
+ * and "slowest N" and "fastest N": octets a second, of both ways, in fifths of that time.
  * One process that sleeps: nothing else of ours runs meanwhile.
  *
  * Hides: libxenctrl. Must not know: what is measured.
@@ -22,9 +23,15 @@
 
 #define DOMAINS_MAX 256
 #define STATISTICS 4
+#define PARTS 5
 
 static const char *const statistics[STATISTICS] = {
 	"rx_bytes", "rx_packets", "tx_bytes", "tx_packets",
+};
+
+/* Octets a second. */
+struct rates {
+	double slowest, fastest;
 };
 
 struct reading {
@@ -105,16 +112,57 @@ static void print(const struct reading *a, const struct reading *b, bool process
 		       b->domain[i].cpu_time - domain_ns(a, b->domain[i].domid));
 }
 
-static void print_more(const struct reading *a, const struct reading *b, bool device)
+static void print_more(const struct reading *a, const struct reading *b,
+		       const struct rates *rates, bool device)
 {
 	printf("elapsed %" PRIu64 "\n", b->elapsed_ns - a->elapsed_ns);
 	for (int i = 0; device && i < STATISTICS; i++)
 		printf("%s %" PRIu64 "\n", statistics[i], b->statistic[i] - a->statistic[i]);
+	if (device)
+		printf("slowest %.0f\nfastest %.0f\n", rates->slowest, rates->fastest);
+}
+
+/* The device's octets so far, both ways, and when that was. */
+static bool read_part(const char *device, uint64_t *bytes, uint64_t *ns)
+{
+	uint64_t value[STATISTICS] = { 0 };
+
+	*ns = clock_ns(CLOCK_MONOTONIC);
+	if (!read_device(device, value))
+		return false;
+	*bytes = value[0] + value[2];
+	return true;
+}
+
+/* Sleeps for as long, and looks now and then. */
+static bool wait_for(long ms, const char *device, struct rates *rates)
+{
+	long part_us = ms * 1000 / PARTS;
+	uint64_t bytes, ns;
+
+	if (!read_part(device, &bytes, &ns))
+		return false;
+	for (int i = 0; i < PARTS; i++) {
+		uint64_t before = bytes, then = ns;
+		double rate;
+
+		nanosleep(&(struct timespec){ .tv_sec = part_us / 1000000,
+					      .tv_nsec = part_us % 1000000 * 1000 }, NULL);
+		if (!read_part(device, &bytes, &ns))
+			return false;
+		rate = (double)(bytes - before) * 1e9 / (double)(ns - then);
+		if (!i || rate < rates->slowest)
+			rates->slowest = rate;
+		if (!i || rate > rates->fastest)
+			rates->fastest = rate;
+	}
+	return true;
 }
 
 int main(int argc, char **argv)
 {
 	static struct reading first, last;
+	struct rates rates = { 0 };
 	xc_interface *xch = xc_interface_open(NULL, NULL, 0);
 	const char *device = NULL;
 	long ms = 0;
@@ -130,14 +178,12 @@ int main(int argc, char **argv)
 		fprintf(stderr, "domain-cpu: %s; is this a Xen dom0, and are you root?\n",
 			strerror(errno));
 	done = xch && (!ms || take(xch, device, argv, &first));
-	if (done && ms)
-		nanosleep(&(struct timespec){ .tv_sec = ms / 1000,
-					      .tv_nsec = ms % 1000 * 1000000 }, NULL);
-	done = done && take(xch, device, argv, &last);
+	done = done && (!ms || wait_for(ms, device, &rates)) &&
+	       take(xch, device, argv, &last);
 	if (done)
 		print(&first, &last, *argv);
 	if (done && ms)
-		print_more(&first, &last, device);
+		print_more(&first, &last, &rates, device);
 	if (xch)
 		xc_interface_close(xch);
 	return !done;
