@@ -18,6 +18,13 @@ flood()
 	guest_run na "udp-send $1 1400 50000" 3000
 }
 
+# round_trips ADDRESS: the shortest in milliseconds, and the mean.
+round_trips()
+{
+	guest_run na "ping -c 200 -i 0.01 -q $1" 600 |
+		awk -F'[ /]' '/^round-trip/ { print $(NF - 3), $(NF - 2) }'
+}
+
 measure()
 {
 	local before after pps
@@ -28,8 +35,7 @@ measure()
 	nogso)	guest_run na 'ethtool -K eth0 tso off gso off sg off' >&2
 		iperf na 10.9.0.2 -n "$((mib / 4))M" || return 1
 		guest_run na 'ethtool -K eth0 sg on tso on gso on' >&2 ;;
-	ping)	guest_run na 'ping -c 200 -i 0.01 -q 10.9.0.2' 600 |
-			awk -F'[ /]' '/^round-trip/ { print $(NF - 3), $(NF - 2) }' ;;
+	ping)	round_trips 10.9.0.2 ;;
 	udp)	before=$(counters nb eth0 rx)
 		pps=$(flood 10.9.0.2)
 		after=$(counters nb eth0 rx)
@@ -39,8 +45,7 @@ measure()
 		echo "$(flood 10.9.0.99) -" ;;
 	dom0)	iperf na 10.9.0.100 -n "${mib}M" ;;
 	fromdom0) iperf na 10.9.0.100 -n "${mib}M" -R ;;
-	pingdom0) guest_run na 'ping -c 200 -i 0.01 -q 10.9.0.100' 600 |
-			awk -F'[ /]' '/^round-trip/ { print $(NF - 3), $(NF - 2) }' ;;
+	pingdom0) round_trips 10.9.0.100 ;;
 	esac
 }
 
