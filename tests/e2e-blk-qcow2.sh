@@ -458,9 +458,14 @@ told
 ended
 ended" ] || fail "the servers' ends: $(cat "$tmp/told")"
 rm "$tmp/slow"
+# The states of before stay: what the next daemon knows of its servers is to be read from a node
+# that it writes.
+for d in $g $h; do xenstore-rm "$(back_dir $d)/feature-flush-cache"; done
 start_daemon
-back_reaches $g 2
-back_reaches $h 2
+for d in $g $h; do
+	wait_for $wait_s node_is "$(back_dir $d)/feature-flush-cache" 1 || fail "no server: $(tail -n 5 "$tmp/log")"
+	back_reaches $d 2
+done
 
 say "upgraded while no guest uses them yet, and one has begun anew"
 before=$(server_of $g)
