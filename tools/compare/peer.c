@@ -27,7 +27,6 @@
 
 #define BATCH 32u
 #define NAP_US 30
-#define LOST_NS (CMP_SILENCE_MS * 1000000ull)
 #define SOCKET_BYTES (32 << 20)
 #define HEADER sizeof(struct virtio_net_hdr)
 
@@ -42,7 +41,7 @@ struct peer {
 	pthread_t thread;
 	bool started, stop, going, quiet;
 	uint64_t arrived;
-	uint64_t given_up, moved_ns;	/* by LOST_NS; when something moved last */
+	uint64_t given_up, moved_ns;	/* when something moved last */
 	uint64_t received;		/* the guest's count when it was last looked at */
 	uint32_t next, seen;		/* number or seq: to send, last that came */
 	bool any_seen, wrong;
@@ -51,6 +50,11 @@ struct peer {
 	struct iovec iovs[BATCH];
 	uint8_t (*frames)[HEADER + CMP_LARGE_FRAME_MAX];
 };
+
+static uint64_t silence_ns(const struct peer *p)
+{
+	return cmp_silence_ms(p->job.flags) * 1000000;
+}
 
 static void nap(void)
 {
@@ -124,7 +128,7 @@ static void give_up_lost(struct peer *p, uint64_t wish)
 {
 	uint64_t credit = p->arrived + p->given_up;
 
-	if (wall_ns() - p->moved_ns < LOST_NS || wish <= credit)
+	if (wall_ns() - p->moved_ns < silence_ns(p) || wish <= credit)
 		return;
 	p->given_up += wish - credit;
 	p->moved_ns = wall_ns();
@@ -217,7 +221,7 @@ static unsigned int allowance(struct peer *p, uint64_t sent, uint32_t units)
 	if (received != p->received) {
 		p->received = received;
 		p->moved_ns = wall_ns();
-	} else if (wall_ns() - p->moved_ns > LOST_NS) {
+	} else if (wall_ns() - p->moved_ns > silence_ns(p)) {
 		p->given_up = sent - received;
 		p->moved_ns = wall_ns();
 	}
@@ -396,12 +400,11 @@ uint64_t peer_arrived(const struct peer *p)
 
 void peer_settle(const struct peer *p, uint64_t sent)
 {
-	uint64_t settled_ms = p->job.flags & CMP_FLOOD ? CMP_SILENCE_FLOOD_MS : CMP_SILENCE_MS;
 	uint64_t last = 0, since = wall_ns(), now;
 	bool over = false;
 
 	while ((now = peer_arrived(p)) < sent && !over) {
-		over = now == last && wall_ns() - since > settled_ms * 1000000u;
+		over = now == last && wall_ns() - since > silence_ns(p);
 		if (now != last)
 			since = wall_ns();
 		last = now;

@@ -263,8 +263,7 @@ static void receive_until(uint64_t end_ticks)
 /* What was under way when the other end stopped; the time is looked at before the card. */
 static void receive_rest(void)
 {
-	uint64_t silence = (job->flags & CMP_FLOOD ? CMP_SILENCE_FLOOD_MS : CMP_SILENCE_MS) *
-			   job->ticks_per_ms;
+	uint64_t silence = cmp_silence_ms(job->flags) * job->ticks_per_ms;
 	uint64_t since = now_ticks();
 	bool over;
 
