@@ -324,7 +324,7 @@ static void on_ended(void *arg, bool killed, const char *how)
 	b->stopping = true;	/* who joins anew from in here joins its successor */
 	if (!why.err) {
 		why.err = EOWNERDEAD;
-		snprintf(why.reason, sizeof(why.reason), "bridge %s: %s%s", b->name, how,
+		snprintf(why.reason, sizeof(why.reason), "bridge %s: the worker %s%s", b->name, how,
 			 killed ? ", since it did not answer in time" : "");
 	}
 	if (b->ports) {

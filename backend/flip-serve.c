@@ -74,7 +74,7 @@ static void on_ended(void *arg, bool killed, const char *how)
 	h->process = NULL;
 	if (h->refused)
 		return;
-	log_error(PROGRAM ": %s; frames are copied until it runs again", how);
+	log_error(PROGRAM " %s; frames are copied until it runs again", how);
 	set_ready(h, false);
 	evloop_set_timer(h->again, AGAIN_MS, 0);
 }

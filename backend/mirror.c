@@ -151,9 +151,7 @@ static void on_ended(void *arg, bool killed, const char *how)
 	(void)killed;
 	process_free(m->helper);
 	m->helper = NULL;
-	/* "the worker was ended by ..." */
-	snprintf(words, sizeof(words), "the process that copied, %s",
-		 !strncmp(how, "the worker ", 11) ? how + 11 : how);
+	snprintf(words, sizeof(words), "the process that copied %s", how);
 	if (m->phase != MIRROR_FINISHED)
 		fail(m, EIO, words);
 	m->changed(m->arg);

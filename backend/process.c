@@ -247,12 +247,12 @@ static void on_deadline(void *arg, uint32_t events)
 static void say_how(const struct process *p, char *how, size_t bytes, const siginfo_t *si)
 {
 	if (p->refused[0])
-		snprintf(how, bytes, "the worker was ended by its sandbox: it called %s, which is "
+		snprintf(how, bytes, "was ended by its sandbox: it called %s, which is "
 			 "not in its list of system calls", p->refused);
 	else if (si->si_code == CLD_EXITED)
-		snprintf(how, bytes, "the worker exited with status %d", si->si_status);
+		snprintf(how, bytes, "exited with status %d", si->si_status);
 	else
-		snprintf(how, bytes, "the worker was ended by signal %d (%s)", si->si_status,
+		snprintf(how, bytes, "was ended by signal %d (%s)", si->si_status,
 			 strsignal(si->si_status));
 }
 
@@ -271,7 +271,7 @@ static void on_reap(void *arg, uint32_t events)
 
 	(void)events;
 	if (waitid(P_PID, (id_t)p->pid, &si, WEXITED | WNOHANG) < 0)
-		log_error("worker %d: waitid: %s", (int)p->pid, strerror(errno));
+		log_error("process %d: waitid: %s", (int)p->pid, strerror(errno));
 	else if (!si.si_pid)
 		return;
 	p->pid = 0;

@@ -37,8 +37,8 @@ struct process_events {
 	bool (*heard)(void *arg, int sock);
 	/*
 	 * Once, last: it has ended and been reaped, so whatever it had mapped or bound
-	 * is free. how says in words how, killed that it was our deadline's doing. The
-	 * callee calls process_free().
+	 * is free. how is what to say of it ("was ended by signal 9 (Killed)"), killed that
+	 * it was our deadline's doing. The callee calls process_free().
 	 */
 	void (*ended)(void *arg, bool killed, const char *how);
 };

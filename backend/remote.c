@@ -210,15 +210,15 @@ static void on_server_ended(void *arg, bool killed, const char *how)
 		log_peer_at(r->what.log, LOG_LEVEL_WARNING, "its server did not end in %u s "
 			    "and was killed", REMOTE_END_MS / 1000);
 	else if (meant && !in_order)
-		log_peer_at(r->what.log, LOG_LEVEL_WARNING, "its server: %s", how);
+		log_peer_at(r->what.log, LOG_LEVEL_WARNING, "its server %s", how);
 	tell_lost(r, answered_server_ends(&r->answered, in_order));
 	if (r->ended || meant) {
 		r->wait_ms = 0;
 		step(r);
 		return;
 	}
-	snprintf(why, sizeof(why), "%s has ended: %.160s", storage_program(&r->what.storage),
-		 r->words[0] ? r->words : how);
+	snprintf(why, sizeof(why), "%s %s%.160s", storage_program(&r->what.storage),
+		 r->words[0] ? "has ended: " : "", r->words[0] ? r->words : how);
 	trouble(r, -EIO, why);
 }
 
@@ -366,7 +366,7 @@ static void on_dial_ended(void *arg, bool killed, const char *how)
 	char why[200];
 
 	(void)killed;
-	snprintf(why, sizeof(why), "no connection could be tried: %s", how);
+	snprintf(why, sizeof(why), "no connection could be tried: the process for that %s", how);
 	end_dial(r);
 	trouble(r, -EIO, why);
 }

@@ -231,11 +231,11 @@ static void on_ended(void *arg, bool killed, const char *how)
 	struct worker *w = arg;
 
 	if (!w->said_end && w->talks_nonsense)
-		how = "the worker sent what is no message, and was killed";
+		how = "sent what is no message, and was killed";
 	if (!w->said_end) {
 		w->report.end = killed && !w->hung_up ? WORKER_END_KILLED : WORKER_END_CRASHED;
 		w->report.failure.err = EIO;
-		snprintf(w->report.failure.reason, sizeof(w->report.failure.reason), "%s", how);
+		snprintf(w->report.failure.reason, sizeof(w->report.failure.reason), "the worker %s", how);
 	}
 	w->events->ended(w->arg, &w->report);
 }

@@ -102,7 +102,7 @@ what="what copies is killed"
 mirrors 3 "the mirror goes on" "$images/killed" --rate 1 --wait 0.3
 kill -9 "$(helper)" || fail "nothing copies"
 wait_for $wait_s has_status failed || fail "$what: $(mirror_file status)"
-mirrors 0 "has failed: the process that copied, was ended by signal 9" --status
+mirrors 0 "has failed: the process that copied was ended by signal 9" --status
 "$paravane" explain "$g" xvda | grep -q 'the last one failed' || fail "explain: $("$paravane" explain "$g" xvda)"
 goes_on
 image_is "$images/new-$n" || fail "$what: the image is $(info "$g" image)"
