@@ -32,6 +32,14 @@ int frame_cut_start(struct frame_cut *c, const uint8_t *header, uint32_t header_
 	return 0;
 }
 
+void frame_cut_skip(struct frame_cut *c, uint32_t index)
+{
+	uint32_t payload = frame_payload_bytes(&c->frame), at = index * c->mss;
+
+	c->index = index;
+	c->at = at < payload ? at : payload;
+}
+
 void frame_put_ip_length(uint8_t *header, const struct frame *f)
 {
 	uint8_t *ip = header + f->l3_offset;

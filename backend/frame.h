@@ -134,6 +134,8 @@ int frame_cut_start(struct frame_cut *c, const uint8_t *header, uint32_t header_
  */
 bool frame_cut_next(struct frame_cut *c, uint8_t *header, struct frame_segment *out);
 uint32_t frame_cut_count(const struct frame_cut *c);
+/* Goes on with the segment of that index. */
+void frame_cut_skip(struct frame_cut *c, uint32_t index);
 
 /* ---- joining ------------------------------------------------------------------------ */
 

@@ -138,11 +138,36 @@ static uint32_t add_grefs(struct nb_port *p, const uint32_t *args)
 	return XEN_NETIF_CTRL_STATUS_INVALID_PARAMETER;
 }
 
-/* The front end is told first: if it cannot be, nothing is done. */
+/* In list, and in the front end's page: which grants are there to be taken out. */
+static bool tell_deleted(struct nb_port *p, const uint32_t *args, struct xen_netif_gref *list,
+			 uint32_t *found)
+{
+	struct grant_batch *b = &p->nb->pulls;
+
+	*found = nb_mapping_mark(p->queue[args[0]], list, args[2]);
+	grant_batch_to(b, p->domid, args[1], 0, list, (uint16_t)(args[2] * sizeof(*list)));
+	return !grant_batch_flush(b);
+}
+
+static void note_deleted(const struct nb_port *p, struct nb_queue_journal *j, uint32_t found)
+{
+	j->deleting = 0;
+	NB_STEP();
+	j->deleted_at = p->journal.file->ctrl_rsp_prod;
+	j->deleted = found;
+	NB_STEP();
+	j->deleting = 1;
+	NB_STEP();
+}
+
+/*
+ * The front end is told first: if it cannot be, nothing is done. By whom it has been told
+ * some may be gone already (netback-journal.h).
+ */
 static uint32_t del_grefs(struct nb_port *p, const uint32_t *args, uint32_t *data)
 {
 	struct xen_netif_gref list[NB_MAPPED_MAX];
-	struct grant_batch *b = &p->nb->pulls;
+	struct nb_queue_journal *j;
 	uint32_t found;
 	int rc;
 
@@ -150,10 +175,15 @@ static uint32_t del_grefs(struct nb_port *p, const uint32_t *args, uint32_t *dat
 		return XEN_NETIF_CTRL_STATUS_INVALID_PARAMETER;
 	if (!args[2])
 		return XEN_NETIF_CTRL_STATUS_SUCCESS;
-	found = nb_mapping_mark(p->queue[args[0]], list, args[2]);
-	grant_batch_to(b, p->domid, args[1], 0, list, (uint16_t)(args[2] * sizeof(*list)));
-	if (grant_batch_flush(b))
+	j = p->queue[args[0]]->journal;
+	if (j->deleting && j->deleted_at == p->journal.file->ctrl_rsp_prod && j->deleted <= args[2]) {
+		nb_mapping_mark(p->queue[args[0]], list, args[2]);
+		found = j->deleted;
+	} else if (tell_deleted(p, args, list, &found)) {
+		note_deleted(p, j, found);
+	} else {
 		return XEN_NETIF_CTRL_STATUS_INVALID_PARAMETER;
+	}
 	rc = nb_mapping_del(p->queue[args[0]], list, args[2]);
 	if (rc)
 		log_peer_at(p->log, LOG_LEVEL_WARNING,

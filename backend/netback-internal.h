@@ -30,6 +30,8 @@
 #include "vif-figures.h"
 
 #define NB_GATHER 64u			/* frames of one queue in one pass */
+/* ... and so many segments for each of them, on average; 64 KiB of an Ethernet's are fewer. */
+#define NB_SEGMENTS 64u
 #define NB_TAKEN 256u			/* frames of all queues in one pass */
 #define NB_SHARE_MIN 8u			/* frames of one port of mean weight, however many
 					   want to send */
@@ -120,6 +122,7 @@ struct nb_queue {
 	bool active;
 	bool blocked;			/* the head of fifo did not fit */
 	bool stalled;			/* and that for too long */
+	bool lent;			/* buffers that it would not have got, had it been full */
 	uint32_t rx_seen;		/* slots that were there when it did not fit */
 	uint32_t rx_most;		/* slots that were ever there: it may have few */
 	uint32_t rx_short;		/* so many did not do for the head; 0: its limit held it up */

@@ -25,7 +25,7 @@
  *      3. rx_rsp_prod: the commit; then the ring's. A successor writes the requests
  *         between the two back into their slots, and nothing was ever taken.
  *   control: a message is taken, copied, acted on and answered alone; a successor acts
- *      on it again.
+ *      on it again. What it takes out of a list is not there any more then: deleting.
  * So tx_req_cons - tx_rsp_prod = slots of the records that count, but for those answered
  * before tx_rsp_prod. Nothing here depends on a word of the peer's.
  *
@@ -90,9 +90,15 @@ struct nb_queue_journal {
 	uint32_t tx_req_cons, tx_rsp_prod;
 	uint32_t rx_req_cons, rx_rsp_prod;
 	uint32_t nr_mapped;		/* while the list is written: 0 */
-	uint32_t pad0;
+	uint32_t deleted;		/* grants, by the message deleted_at */
 	uint64_t left_ns, began_ns, pause_ns;	/* of the first queue: as journal.h's */
-	uint8_t pad[16];
+	/*
+	 * The control message, by its index, whose front end has been told which grants go out
+	 * of mapped: noted before they do, and as long as that message is unanswered.
+	 */
+	uint32_t deleted_at;
+	uint32_t deleting;		/* 1 or 0 */
+	uint8_t pad[8];
 	struct nb_posted posted[NB_RING_SLOTS];		/* by index in the ring */
 	struct xen_netif_gref mapped[NB_MAPPED_MAX];
 	struct nb_record record[NB_RING_SLOTS];

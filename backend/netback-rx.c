@@ -81,7 +81,8 @@ static bool is_full(const struct nb_queue *q)
 /* Its sender has given as much of its ring as it should to receivers that are full. */
 static bool holds_too_much(const struct nb_queue *q, const struct nb_frame *f)
 {
-	return f->from && f->from->tx_used > NB_HOLD_SLOTS && is_full(q);
+	return f->from && f->from->tx_used > NB_HOLD_SLOTS &&
+	       (is_full(q) || (q->blocked && ring_back_pending(&q->rx) <= (int)ALL_SLOTS));
 }
 
 /* It waits in a buffer of ours, not in its sender's pages. */
@@ -183,8 +184,10 @@ void nb_rx_enqueue(struct nb_queue *q, struct nb_frame *f, const struct vswitch_
 		f = m;
 	}
 	f->refs++;
-	if (!f->from)
+	if (!f->from) {
 		nb_rx_hold(p, f);
+		q->lent |= p->nr_buffers > most_of(buffers_left(nb) + 1);
+	}
 	q->fifo[(q->fifo_head + q->fifo_nr++) & (NB_FIFO - 1)] = (struct nb_delivery){
 		.frame = f, .since_ms = nb->now_ms, .tci = tci, .tag = out->tag,
 	};
@@ -527,7 +530,8 @@ static bool place_cut(struct netback *nb, struct nb_queue *q, struct nb_delivery
 		f->fault = "a large packet is not TCP, or its headers are too long";
 		return true;
 	}
-	for (uint32_t i = 0;; i++) {
+	frame_cut_skip(&cut, d->cut_at);
+	for (;;) {
 		uint8_t *header;
 
 		if (!batch_has_room(nb))
@@ -535,8 +539,6 @@ static bool place_cut(struct netback *nb, struct nb_queue *q, struct nb_delivery
 		header = scratch(nb);
 		if (!frame_cut_next(&cut, header, &s))
 			break;
-		if (i < d->cut_at)
-			continue;
 		if (!place_segment(nb, q, d, header, &s, nr))
 			return false;
 		nb->plan[nb->nr_plans - 1].cut = d;
@@ -583,7 +585,6 @@ static void charge(struct nb_port *p, const struct nb_frame *f)
 uint32_t nb_rx_fill(struct netback *nb, struct nb_queue *q)
 {
 	int nr = ring_back_pending(&q->rx);
-	bool was_full = is_full(q);
 	uint32_t done = 0;
 
 	if (nr < 0) {
@@ -605,8 +606,9 @@ uint32_t nb_rx_fill(struct netback *nb, struct nb_queue *q)
 			q->blocked = true;
 			q->rx_seen = (uint32_t)nr;
 			q->rx_short = goes ? MIN(q->rx_seen, ALL_SLOTS - 1) : 0;
-			if (!was_full)
+			if (q->lent)
 				make_room(q);
+			q->lent = false;
 			break;
 		}
 		if (d->frame->fault)

@@ -39,18 +39,19 @@ static void fault(struct nb_frame *f, const char *why)
 static void change_group(struct nb_frame *f, const netif_extra_info_t *x)
 {
 	struct vswitch *sw = f->port->nb->sw;
-	int rc = x->type == XEN_NETIF_EXTRA_TYPE_MCAST_ADD ?
-		 vswitch_multicast_add(sw, f->port->number, x->u.mcast.addr) :
-		 vswitch_multicast_del(sw, f->port->number, x->u.mcast.addr);
+	bool joins = x->type == XEN_NETIF_EXTRA_TYPE_MCAST_ADD;
+	int rc = joins ? vswitch_multicast_add(sw, f->port->number, x->u.mcast.addr) :
+			 vswitch_multicast_del(sw, f->port->number, x->u.mcast.addr);
 
 	f->group = true;
+	if (rc == -ENOENT)
+		rc = 0;			/* left already, before a worker's end say */
 	if (!rc)
-		nb_journal_group(&f->port->journal, x->u.mcast.addr,
-				 x->type == XEN_NETIF_EXTRA_TYPE_MCAST_ADD);
+		nb_journal_group(&f->port->journal, x->u.mcast.addr, joins);
 	if (rc == -ENOSPC)
 		fault(f, "the multicast list is full");
 	else if (rc)
-		fault(f, "a multicast address is no such address, or is not in the list");
+		fault(f, "a multicast address is no such address");
 }
 
 static void take_extra(struct nb_frame *f, const netif_extra_info_t *x)
@@ -193,9 +194,9 @@ static void free_frame(struct nb_frame *f)
 static struct nb_frame *take_frame(struct nb_queue *q, int *nr, const char **why)
 {
 	struct nb_frame *f = new_frame(q);
+	uint32_t rest = 0, begin = q->tx.req_cons;
 	netif_tx_request_t first;
 	union tx_slot s;
-	uint32_t rest = 0;
 
 	take(q, nr, &s);
 	first = s.req;
@@ -210,6 +211,8 @@ static struct nb_frame *take_frame(struct nb_queue *q, int *nr, const char **why
 	else if (first.flags & NETTXF_more_data)
 		*why = take_rest(q, f, nr, &rest);
 	if (*why) {
+		/* For the journal it was never taken: a successor finds it where it was. */
+		q->tx.req_cons = begin;
 		free_frame(f);
 		return NULL;
 	}
@@ -394,12 +397,18 @@ static bool may_go(struct nb_port *p, struct nb_queue *q, uint16_t *bytes)
 	return !wait_us;
 }
 
+/* What it costs whoever has to cut it. */
+static uint32_t segments_of(const struct nb_frame *f)
+{
+	return f->gso && f->gso_bytes ? f->bytes / f->gso_bytes + 1 : 1;
+}
+
 void nb_tx_gather(struct netback *nb, struct nb_queue *q, uint32_t share)
 {
 	struct nb_port *p = q->port;
 	int nr = ring_back_pending(&q->tx);
+	uint32_t i, segments = 0;
 	const char *why;
-	uint32_t i;
 
 	if (nr < 0) {
 		nb_break(p, "the tx ring's producer is impossible");
@@ -407,7 +416,8 @@ void nb_tx_gather(struct netback *nb, struct nb_queue *q, uint32_t share)
 	}
 	if (nr)
 		moderation_heard(&q->tx_told, nb->now_us);
-	for (i = 0; nr && i < share && q->free && has_room(nb); i++) {
+	for (i = 0; nr && i < share && segments < share * NB_SEGMENTS && q->free && has_room(nb);
+	     i++) {
 		struct nb_frame *f;
 		uint16_t bytes = 0;
 
@@ -424,6 +434,7 @@ void nb_tx_gather(struct netback *nb, struct nb_queue *q, uint32_t share)
 			fault(f, "a slot changed while it was read");
 		if (!f->fault && !f->group)
 			copy_head(nb, f);
+		segments += segments_of(f);
 		nb->taken[nb->nr_taken++] = f;
 	}
 	if (!nb->cut && nr && i < share && q->free && !has_room(nb)) {

@@ -34,9 +34,13 @@ void nb_kill_point(void)
 
 /* ---- a worker -------------------------------------------------------------------------- */
 
+static bool may_break;
+
 static void on_broken(void *arg, uint32_t port, const char *why)
 {
 	(void)arg, (void)port;
+	if (may_break)
+		return;
 	fprintf(stderr, "broken: %s\n", why);
 	_exit(EXIT_FAILURE);
 }
@@ -82,6 +86,8 @@ static void work(uint32_t nr_mapped)
 		fprintf(stderr, "%u pages are mapped, expected %u\n", fake_mapped(), nr_mapped);
 		_exit(EXIT_FAILURE);
 	}
+	if (may_break && die_at)
+		_exit(KILLED);
 	netback_close(nb);
 	_exit(EXIT_SUCCESS);
 }
@@ -396,6 +402,38 @@ static void test_groups(void)
 	stop();
 }
 
+/*
+ * Killed at each step of taking grants out of the list: the front end is told what was in it,
+ * however much of that is gone by then.
+ */
+static void test_deleting(void)
+{
+	const uint32_t nr = 2 * NET_GUEST_BUFFERS;
+	struct xen_netif_ctrl_response rsp;
+	bool killed = true, unused;
+
+	start(true);
+	UNIT_OK(!live(0, 0));
+	for (uint32_t step = 1; killed && step < STEPS_MAX; step++) {
+		net_guest_list_all(&guest[1], 0);
+		UNIT_EQ(ask(0, XEN_NETIF_CTRL_TYPE_ADD_GREF_MAPPING, 0, guest[1].list_gref, nr,
+			    &unused), XEN_NETIF_CTRL_STATUS_SUCCESS);
+		net_guest_list_all(&guest[1], 0);
+		net_guest_ask(&guest[1], XEN_NETIF_CTRL_TYPE_DEL_GREF_MAPPING, 0,
+			      guest[1].list_gref, nr);
+		killed = live(step, 0);
+		UNIT_OK(!live(0, 0));
+		UNIT_OK(net_guest_told(&guest[1], &rsp));
+		UNIT_EQ(rsp.status, XEN_NETIF_CTRL_STATUS_SUCCESS);
+		UNIT_EQ(rsp.data, nr);
+		for (uint32_t i = 0; i < nr; i++)
+			UNIT_EQ(net_guest_list(&guest[1])[i].status,
+				XEN_NETIF_CTRL_STATUS_SUCCESS);
+	}
+	UNIT_OK(!killed);
+	stop();
+}
+
 static void set_producer(uint8_t *page, uint32_t req_prod)
 {
 	memcpy(page, &req_prod, sizeof(req_prod));
@@ -475,9 +513,42 @@ static void test_nonsense(void)
 	stop();
 }
 
+/*
+ * A ring that the guest has broken, as a worker saw that nobody hears any more, since its
+ * supervisor is being replaced. Its successor sees the same, and not a journal that is wrong.
+ */
+static void break_ring(uint32_t step)
+{
+	netif_tx_request_t slot = { .flags = NETTXF_more_data, .size = 1000 };
+	struct nb_journal j = { 0 };
+	struct ring_back ring;
+
+	start(false);
+	UNIT_OK(!live(0, 0));
+	slot.gref = guest[1].queue[0].tx_gref[0];
+	net_guest_slot(&guest[1], 0, &slot);
+	net_guest_publish(&guest[1], 0);
+	may_break = true;
+	live(step, 0);
+	may_break = false;
+	UNIT_EQ(nb_journal_open(&j, journal[1], 1), 0);
+	UNIT_EQ(nb_journal_start_tx(&j, 0, fake_page(guest[1].queue[0].tx_page - 2), &ring), 0);
+	UNIT_EQ(ring_back_pending(&ring), 1);
+	nb_journal_close(&j);
+	stop();
+}
+
+static void test_broken_ring(void)
+{
+	break_ring(0);
+	break_ring(STEPS_MAX);	/* killed behind it */
+}
+
 int main(void)
 {
 	static const struct unit_test tests[] = {
+		{ "killed while static grants are taken out", test_deleting },
+			{ "a broken ring is the guest's doing", test_broken_ring },
 		{ "killed at every step", test_killed },
 		{ "and its successor too", test_killed_twice },
 		{ "what the control ring set", test_settings },

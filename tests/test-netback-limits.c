@@ -11,9 +11,10 @@
 #include "unit.h"
 
 #define FIFO 512u			/* frames that wait for one rx queue */
+#define HELD 320u			/* for all ports that are full */
 #define FOR_ONE_PORT 64u		/* of these, in the back end's own memory */
 
-static uint8_t frame[2000];
+static uint8_t frame[2100];
 static struct net_guest_got got;
 
 /* Guest 1 gets all that is no TCP on its queue 0. */
@@ -338,7 +339,145 @@ static void test_sender_has_looked(void)
 	world_close(&w);
 }
 
+/*
+ * A receiver that posts one slot for each pass makes its sender wait with three quarters of
+ * its ring too: the last quarter is for the sender's other frames.
+ */
+static void test_slot_by_slot(void)
+{
+	struct world w = { .nr = 3 };
+	struct ring_front *tx = &w.guest[0].queue[0].tx;
+	uint32_t held = 0, arrived = 0;
+
+	world_open(&w);
+	world_learn(&w);
+	world_withhold(&w, 1);
+	for (uint32_t turn = 0; turn < 60; turn++) {
+		net_guest_post(&w.guest[1], 0, 1);
+		for (uint32_t i = 0; i < 10 && ring_front_free(tx); i++) {
+			net_plain(frame, 100, 1, 0, 0);
+			net_guest_send(&w.guest[0], frame, 100, NULL);
+		}
+		world_pass(&w);
+		arrived += net_guest_receive(&w.guest[1], &got);
+		net_guest_answers(&w.guest[0], 0, NULL);
+		held = MAX(held, ring_front_inflight(tx));
+	}
+	UNIT_OK(arrived > 30);
+	UNIT_OK(held <= 192);
+	world_close(&w);
+}
+
+/* ---- producers that go back and forth ------------------------------------------------ */
+
+#define LIARS 9u
+static struct world *lying;
+static uint32_t nr_calls;		/* of grant copies, in a pass */
+
+static void say_slots(const struct world *w, uint32_t nr)
+{
+	for (uint32_t i = 1; i <= LIARS; i++) {
+		const struct ring_front *rx = &w->guest[i].queue[0].rx;
+
+		__atomic_store_n(&rx->shared->req_prod, rx->req_prod_pub + nr, __ATOMIC_RELAXED);
+	}
+}
+
+int __real_xengnttab_grant_copy(xengnttab_handle *xgt, uint32_t count,
+				xengnttab_grant_copy_segment_t *segs);
+int __wrap_xengnttab_grant_copy(xengnttab_handle *xgt, uint32_t count,
+				xengnttab_grant_copy_segment_t *segs);
+
+/* The first call of a pass copies heads; by the second one frames have been let in. */
+int __wrap_xengnttab_grant_copy(xengnttab_handle *xgt, uint32_t count,
+				xengnttab_grant_copy_segment_t *segs)
+{
+	if (lying && ++nr_calls == 2)
+		say_slots(lying, 0);
+	return __real_xengnttab_grant_copy(xgt, count, segs);
+}
+
+static void send_large(struct world *w, uint32_t to)
+{
+	static uint8_t large[3000];
+
+	net_tcp(large, sizeof(large), (uint8_t)to, 0, 0, true);
+	net_guest_send(&w->guest[0], large, sizeof(large), &(struct net_guest_how){ .blank = true });
+}
+
+/* Returns whether it waits for that receiver, and is not lost. */
+static bool waits_for_liar(struct world *w, uint32_t to)
+{
+	uint64_t before = lost(w, to);
+
+	send_large(w, to);
+	nr_calls = 0;
+	lying = w;
+	say_slots(w, 1);
+	world_pass(w);
+	say_slots(w, 0);
+	lying = NULL;
+	net_guest_answers(&w->guest[0], 0, NULL);
+	return lost(w, to) == before;
+}
+
+/*
+ * Receivers without a slot that have one whenever it is asked whether they are full, and none
+ * when it is to be filled, hold no more of our buffers than those who are just full.
+ */
+static void test_liars(void)
+{
+	struct world w = { .nr = LIARS + 2 };
+	uint32_t victim = LIARS + 1, held = 0;
+
+	for (uint32_t i = 1; i <= victim; i++)
+		w.no_csum[i] = w.no_gso[i] = true;
+	world_open(&w);
+	world_learn(&w);
+	for (uint32_t i = 1; i <= LIARS; i++)
+		world_withhold(&w, i);
+	for (uint32_t i = 1; i <= LIARS; i++)
+		for (uint32_t n = 0; n < FOR_ONE_PORT + 2; n++)
+			held += waits_for_liar(&w, i);
+	UNIT_OK(held <= HELD);
+	for (uint32_t n = 0; n < 4; n++)
+		send_large(&w, victim);
+	world_pass(&w);
+	for (uint32_t n = 0; n < 4; n++)
+		UNIT_OK(net_guest_receive(&w.guest[victim], &got));
+	world_close(&w);
+}
+
+/* ---- what is to be cut ------------------------------------------------------------------ */
+
+/* A pass ends for a sender whose packets are of many segments: somebody has to cut them. */
+static void test_many_segments(void)
+{
+	struct world w = { .nr = 2 };
+	uint32_t nr, passes;
+
+	world_open(&w);
+	world_learn(&w);
+	for (uint32_t i = 0; i < 64; i++) {
+		net_tcp(frame, 54 + 8 * 250, 0x50, 0, (uint8_t)i, true);
+		net_guest_send(&w.guest[0], frame, 54 + 8 * 250, &(struct net_guest_how){
+			.blank = true, .gso = XEN_NETIF_GSO_TYPE_TCPV4, .gso_bytes = 8 });
+	}
+	world_pass(&w);
+	nr = net_guest_answers(&w.guest[0], 0, NULL);
+	UNIT_EQ(nr / 2, 64 * 64 / (2054 / 8 + 1) + 1);	/* a slot, and its extra info */
+	for (passes = 1; nr < 128 && passes < 64; passes++) {
+		world_pass(&w);
+		nr += net_guest_answers(&w.guest[0], 0, NULL);
+	}
+	UNIT_EQ(nr, 128);
+	world_close(&w);
+}
+
 static const struct unit_test tests[] = {
+	{ "a receiver of one slot at a time", test_slot_by_slot },
+	{ "producers that go back and forth", test_liars },
+	{ "packets of many segments", test_many_segments },
 	{ "a sender is told with the reply, or when due", test_sender_is_told },
 	{ "a sender that has looked is not told", test_sender_has_looked },
 	{ "what waits for one queue", test_fifo },
