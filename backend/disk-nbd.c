@@ -275,7 +275,8 @@ static void reap_finished(struct nbd_disk *d)
 			j->flushed = true;
 			j->phase = JOB_FLUSH;
 			disk_nbd_send_next(d, j);
-			continue;
+			if (j->commands)
+				continue;
 		}
 		disk_nbd_finish(d, j, j->err);
 	}
@@ -376,12 +377,14 @@ static void fail_worn(struct nbd_disk *d)
  */
 static void check_deadlines(struct nbd_disk *d)
 {
-	uint64_t now = now_ms(), limit = d->remote->timeout_ms;
+	uint64_t now = now_ms(), limit = d->remote->timeout_ms, since_ms;
 	const struct job *oldest;
 
 	if (!limit)
 		return;
-	if (d->nbd && !d->ready && now - d->link_ms >= limit)
+	/* What is made again may take long in all: the server has its time for each answer. */
+	since_ms = d->again_runs ? MAX(d->link_ms, d->again.progress_ms) : d->link_ms;
+	if (d->nbd && !d->ready && now - since_ms >= limit)
 		give_up_connection(d, "the server has not come so far as to serve");
 	fail_worn(d);
 	oldest = TAILQ_FIRST(&d->active);

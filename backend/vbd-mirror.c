@@ -317,7 +317,7 @@ void vbd_mirror_served(struct vbd_device *v)
 
 /* ---- its beginning ----------------------------------------------------------------------- */
 
-/* The name of a device of ours that has the file open, as its image or a mirror's target. */
+/* The name of another device of ours that has the file open, as image or a mirror's target. */
 static const char *find_holder(const struct vbd_device *v, const char *path)
 {
 	struct stat st;
@@ -325,7 +325,7 @@ static const char *find_holder(const struct vbd_device *v, const char *path)
 	if (stat(path, &st))
 		return NULL;
 	for (const struct vbd_device *o = v->common->devices; o; o = o->next) {
-		if (o->image_fd >= 0 && image_is(o->image_fd, &st))
+		if (o != v && o->image_fd >= 0 && image_is(o->image_fd, &st))
 			return o->env.log->who;
 		if (o->mirror.run && mirror_holds(o->mirror.run, &st))
 			return o->env.log->who;
@@ -347,13 +347,13 @@ static int open_run(struct vbd_device *v, const struct mirror_wish *wish, char *
 		.source = { .fd = v->image_fd, .sector_bytes = v->features.sector_bytes,
 			    .bytes = v->features.sectors * VBD_SECTOR_BYTES },
 	};
-	const char *holder;
-	int rc = mirror_open(v->env.loop, &what, on_changed, v, &v->mirror.run, why, why_bytes);
+	/* Not by its lock alone: a disk in mode w! has none. */
+	const char *holder = find_holder(v, wish->target);
 
-	holder = rc == -EBUSY ? find_holder(v, wish->target) : NULL;
-	if (holder)
-		snprintf(why, why_bytes, "%.300s: in use by %s", wish->target, holder);
-	return rc;
+	if (!holder)
+		return mirror_open(v->env.loop, &what, on_changed, v, &v->mirror.run, why, why_bytes);
+	snprintf(why, why_bytes, "%.300s: in use by %s", wish->target, holder);
+	return -EBUSY;
 }
 
 static const char *unfit(const struct vbd_device *v)

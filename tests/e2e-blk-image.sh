@@ -5,12 +5,10 @@
 # explain` name the trouble, and a flush that failed is not forgotten: not by the next
 # flush, not by a worker's successor, not when somebody else was told of it.
 . "$(dirname "$0")/lib-blk.sh"
+. "$(dirname "$0")/lib-steps.sh"
 fault_fs=$PWD/tests/fault-fs
-steps=$PWD/tests/blk-steps
 paravane=$PWD/paravane
-for tool in fault-fs blk-steps; do
-	[ -x "$PWD/tests/$tool" ] || skip "tests/$tool is not built; make check builds it"
-done
+[ -x "$fault_fs" ] || skip "tests/fault-fs is not built; make check builds it"
 [ "$(id -u)" = 0 ] || skip "mounting takes root"
 [ -c /dev/fuse ] || skip "no /dev/fuse"
 own_xen "$@"
@@ -45,44 +43,15 @@ unmounts() { wait_for $wait_s umount "$tmp/mnt" 2>/dev/null && wait $fs || fail 
 opens()
 {
 	attach_by_hand $g "$image" w "$(back_dir $g)/cache" "$1"
-	rm -f "$tmp/in"
-	mkfifo "$tmp/in"
-	: >"$tmp/out"
-	guest $g "$steps" <"$tmp/in" >"$tmp/out" 2>&1 &
-	io=$!
-	exec 7>"$tmp/in"
-	lines=0
-	answered "open ok"
+	steps_begin $g
 	# A tmpfs of older kernels cannot do direct I/O.
 	[ "$(info $g engine)" = $([ "$1" = none ] && echo direct || echo buffered) ] || [ -d "$tmp/small" ] ||
 		fail "cache $1 has engine $(info $g engine)"
 }
 
-has_answer() { [ "$(wc -l <"$tmp/out")" -gt $lines ]; }
-answered()
-{
-	wait_for $wait_s has_answer || fail "no answer, expected '$1': $(tail -n 3 "$tmp/log")"
-	lines=$((lines + 1))
-	got=$(sed -n "${lines}p" "$tmp/out")
-	case $got in
-	$1) ;;
-	*) fail "the guest saw '$got', expected '$1' (${what:-}): $(tail -n 3 "$tmp/log")" ;;
-	esac
-}
-
-# sees PATTERN COMMAND...: of blk-steps.
-sees()
-{
-	expected=$1
-	shift
-	echo "$*" >&7
-	answered "$expected"
-}
-
 closes()
 {
-	exec 7>&-
-	wait $io || fail "the guest: $(cat "$tmp/out")"
+	steps_end
 	back_reaches $g 6
 	remove_nodes $g
 }

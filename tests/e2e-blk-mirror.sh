@@ -189,6 +189,13 @@ mirrors 1 "small: has 15728640 bytes, expected 16777216 or more" "$images/small"
 mirrors 1 "nowhere/x: no such directory" "$images/nowhere/x"
 mirrors 1 "json: is the disk's own image" "$images/json"
 mirrors 1 "larger: in use by vbd $first/51712" "$images/larger"
+# One that has no lock, since others may write to it.
+truncate -s 16M "$images/shared"
+make_guest sharing
+attach_by_hand "$domid" "$images/shared" 'w!'
+back_reaches "$domid" 2
+mirrors 1 "shared: in use by vbd $domid/51712" "$images/shared"
+detach_by_hand "$domid"
 mirrors 2 "a path is expected that begins with /" "qcow2:$images/x"
 mirrors 1 "is a directory, expected a file or block device" "$images"
 mirrors 0 "would be copied to $images/dry (which would be made); then the guest goes on with it" "$images/dry" --pivot --dry-run

@@ -5,6 +5,7 @@
 . "$(dirname "$0")/lib-blk.sh"
 . "$(dirname "$0")/lib-disk.sh"
 . "$(dirname "$0")/lib-torture.sh"
+. "$(dirname "$0")/lib-steps.sh"
 broken=$PWD/tests/broken-blkback
 [ -x "$broken" ] || skip "tests/broken-blkback is not built; make check builds it"
 ! sanitized || skip "qemu-nbd and nbdkit are started with a sanitizer's environment"
@@ -223,6 +224,19 @@ for round in 1 2 3; do
 done
 wait_for $wait_s is_connected $g || fail "no connection: $(info $g server)"
 ! grep "did not end" "$tmp/log" >"$tmp/said" || fail "a server was killed: $(cat "$tmp/said")"
+
+# 512 writes, one after the other, of 20 ms each: the requests' time may pass, the disk's not.
+say "what a killed server had answered takes longer to write again than a request may"
+truncate -s 16M "$tmp/slowly"
+attach_by_hand $h "nbdkit:file $tmp/slowly --filter=delay wdelay=20ms" w "$(back_dir $h)/io-timeout" 3
+steps_begin $h
+sees "write ok" write 0 2097152 1
+kill -9 "$(server_of $h)"
+reads_again() { would_see "read ok" read 0 4096 1; }
+wait_for $wait_s reads_again || fail "the disk does not come back: $got, $(tail -n 5 "$tmp/log")"
+steps_end
+back_reaches $h 6
+remove_nodes $h
 
 say "told to end while its server is away: the server's next one is waited for"
 : >"$tmp/hold"
