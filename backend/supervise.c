@@ -99,6 +99,10 @@ static void take_message(struct worker *w, struct worker_msg *msg)
 	case WORKER_PREPARED:
 		w->events->prepared(w->arg);
 		break;
+	case WORKER_WAITS:
+		if (!w->said_ready)
+			w->events->waits(w->arg);
+		break;
 	case WORKER_READY:
 		if (w->said_ready)	/* once, whatever it says */
 			break;

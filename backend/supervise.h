@@ -32,6 +32,8 @@ struct worker_report {
 struct worker_events {
 	/* Only where START says prepare: it waits for its predecessor's end. */
 	void (*prepared)(void *arg);
+	/* There is no room yet to map its rings; perhaps again. */
+	void (*waits)(void *arg);
 	/* At most once: engine as READY has it. */
 	void (*ready)(void *arg, const char *engine);
 	/* Follows worker_resize(), of two in a row perhaps the last alone. */

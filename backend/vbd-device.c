@@ -650,6 +650,7 @@ static int serve(struct vbd_device *v, bool resume, char *why, size_t why_bytes)
 		.frontend = v->env.bus->otherend, .remote = v->remote,
 		.mirror_map = vbd_mirror_map(v), .mirror_bytes = vbd_mirror_bytes(v),
 		.start = {
+			.domid = v->env.bus->domid,
 			.frontend_id = v->env.frontend_id, .devid = v->env.devid,
 			.features = v->features, .engine = config->engine,
 			.grants = v->grants, .share = v->share, .cache = v->cache,

@@ -47,6 +47,7 @@ struct vbd_serve {
 	uint64_t started_ms;
 	bool stopping, keep, is_ready;
 	uint64_t lingers_ms;		/* since when; 0: it does not */
+	bool waits_for_room;		/* the worker, to map its rings */
 	bool journal_used;		/* a worker has been ready with it */
 	/* What the worker has been started with, and holds requests against now. */
 	uint64_t started_sectors, sectors;
@@ -159,6 +160,7 @@ static void on_ready(void *arg, const char *engine)
 	struct vbd_serve *s = arg;
 
 	s->journal_used = s->is_ready = true;
+	s->waits_for_room = false;
 	s->again_ms = 0;
 	evloop_set_timer(s->slow, -1, 0);
 	s->sectors = s->started_sectors;
@@ -169,6 +171,17 @@ static void on_ready(void *arg, const char *engine)
 	s->events->ready(s->arg);
 	if (s->mirror_fd >= 0 && !s->mirror_asked)
 		s->events->mirrored(s->arg);	/* START had the map */
+}
+
+/* Others may have to come before there is room, and a version's coming has an end. */
+static void on_waits(void *arg)
+{
+	struct vbd_serve *s = arg;
+
+	if (!s->waits_for_room)
+		s->lingers_ms = now_ms();
+	s->waits_for_room = true;
+	s->events->lingers(s->arg);
 }
 
 static void on_patience(void *arg, uint32_t events)
@@ -281,11 +294,13 @@ static void on_slow(void *arg, uint32_t events)
 {
 	struct vbd_serve *s = arg;
 	const struct vbd_serve_what *w = &s->what;
-	char holder[64] = "nobody", former[80] = "";
+	char holder[64] = "nobody", former[80] = "", own[24];
 
 	(void)events;
-	if (!s->worker || s->is_ready)
+	/* One that waits for room has said so. */
+	if (!s->worker || s->is_ready || s->waits_for_room)
 		return;
+	snprintf(own, sizeof(own), "process %d ", (int)worker_pid(s->worker));
 	image_fence_holder(w->image_fd, w->start.share, w->start.frontend_id, w->start.devid,
 			   holder, sizeof(holder));
 	if (s->former)
@@ -293,7 +308,8 @@ static void on_slow(void *arg, uint32_t events)
 			 (int)former_pid(s->former));
 	log_peer_at(w->log, LOG_LEVEL_WARNING, "worker %d is not ready after %llu s: its image "
 		    "is still used by %s%s%s", (int)worker_pid(s->worker),
-		    (unsigned long long)(now_ms() - s->started_ms) / 1000, holder, former,
+		    (unsigned long long)(now_ms() - s->started_ms) / 1000,
+		    strncmp(holder, own, strlen(own)) ? holder : "itself alone", former,
 		    w->remote ? "; its image is behind a server" : "");
 }
 
@@ -309,6 +325,7 @@ static void on_ended(void *arg, const struct worker_report *report);
 
 static const struct worker_events worker_events = {
 	.prepared = on_prepared,
+	.waits = on_waits,
 	.ready = on_ready,
 	.resized = on_resized,
 	.mirrored = on_mirrored,
@@ -395,7 +412,7 @@ static int start_worker(struct vbd_serve *s)
 	msg.start.prepare = s->former != NULL;
 	msg.start.mirror_bytes = s->mirror_fd >= 0 ? s->mirror_bytes : 0;
 	s->mirror_asked = false;
-	s->is_ready = false;
+	s->is_ready = s->waits_for_room = false;
 	s->started_sectors = msg.start.features.sectors;
 	vbd_serve_title(&s->what.name, title);
 	o.title = title;
@@ -520,7 +537,7 @@ static void on_ended(void *arg, const struct worker_report *report)
 	s->engine[0] = '\0';
 	if (s->what.remote)
 		remote_rest(s->what.remote, copy.end == WORKER_END_STOPPED);
-	s->is_ready = false;
+	s->is_ready = s->waits_for_room = false;
 	if (!s->stopping && (copy.end == WORKER_END_CRASHED || copy.end == WORKER_END_FAILED)) {
 		if (!copy.failure.by_peer)
 			not_taken_over(s, &copy);
@@ -647,7 +664,8 @@ void vbd_serve_stop(struct vbd_serve *s, bool keep)
 
 bool vbd_serve_lingers(const struct vbd_serve *s)
 {
-	return s->former && s->lingers_ms && now_ms() - s->lingers_ms >= LINGER_MS;
+	return (s->former || s->waits_for_room) && s->lingers_ms &&
+	       now_ms() - s->lingers_ms >= LINGER_MS;
 }
 
 bool vbd_serve_is_settled(const struct vbd_serve *s)

@@ -42,7 +42,8 @@ struct vbd_serve_events {
 	void (*ready)(void *arg);
 	/*
 	 * The worker is prepared, and waits for that of the version before, which has been
-	 * told to end and takes its time: others need not wait with it.
+	 * told to end and takes its time, or for room to map its rings: others need not wait
+	 * with it.
 	 */
 	void (*lingers)(void *arg);
 	void (*resized)(void *arg);	/* vbd_serve_sectors() has changed */

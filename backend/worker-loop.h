@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include "blkback.h"
 #include "dirty-map.h"
+#include "grant.h"
 #include "spin.h"
 #include "worker.h"
 
@@ -63,6 +64,7 @@ struct worker {
 	struct journal *journal;
 	struct figures *figures;
 	struct disk_flushes flushes;	/* of all queues */
+	struct grant_own own;		/* until the rings are mapped; no pages: none */
 	struct blkback_gate *gate;
 	struct blkback_limit *limit;
 	uint32_t nr_queues;

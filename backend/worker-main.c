@@ -212,6 +212,15 @@ static int open_queue(struct worker *w, uint32_t index, struct failure *why)
 	return 0;
 }
 
+/* A page to tell a shortage by (grant.h). The host may have no more of them. */
+static void open_own(struct worker *w)
+{
+	int err = grant_own_open(&w->own, w->start.domid, 1);
+
+	if (err)
+		log_debug("%s: no page of its own: %s", w->log.who, strerror(-err));
+}
+
 static int open_all(struct worker *w, const struct disk_ops **ops,
 		    struct failure *why)
 {
@@ -231,6 +240,7 @@ static int open_all(struct worker *w, const struct disk_ops **ops,
 	err = open_disks(w, ops, why);
 	if (err)
 		return err;
+	open_own(w);
 	err = figures_open(w->figures_fd, &layout, &w->figures);
 	if (err)
 		return fail(why, err, "no room for figures");
@@ -323,7 +333,8 @@ static int map_ring(struct worker *w, struct worker_queue *q, struct failure *wh
 	int err;
 
 	q->ring_pages = 1u << r->order;
-	err = grant_map_ring(q->xgt, w->start.frontend_id, r->gref, q->ring_pages, &q->ring);
+	err = grant_map_ring(q->xgt, &w->own, w->start.frontend_id, r->gref, q->ring_pages,
+			     &q->ring);
 	why->by_peer = err == -ENOENT || err == -EACCES;
 	return err ? fail(why, err, "cannot map the ring (first gref %u, %u pages)",
 			  r->gref[0], q->ring_pages) : 0;
@@ -377,6 +388,7 @@ static void say_waiting(struct worker *w)
 {
 	uint32_t pages = 0;
 
+	send_simple(w, WORKER_WAITS);
 	for (uint32_t i = 0; i < w->nr_queues; i++)
 		pages += 1u << w->start.front.queue[i].order;
 	log_warning("%s: no maptrack entries left to map its rings (%u pages): it waits until "
@@ -468,6 +480,7 @@ static int connect_all(struct worker *w, struct failure *why)
 {
 	int err = map_rings_when_possible(w, why);
 
+	grant_own_close(&w->own);	/* all workers together have 1,024 */
 	for (uint32_t i = 0; !err && i < w->nr_queues; i++)
 		err = connect_queue(w, &w->queues[i], why);
 	return err;
@@ -687,6 +700,7 @@ static void close_all(struct worker *w)
 {
 	for (uint32_t i = 0; i < VBD_QUEUES_MAX; i++)
 		close_queue(&w->queues[i]);
+	grant_own_close(&w->own);
 	blkback_gate_close(w->gate);
 	blkback_limit_close(w->limit);
 	journal_close(w->journal);

@@ -19,7 +19,7 @@ static int check(const struct worker_msg *msg)
 	if (msg->version != WORKER_VERSION)
 		return -EPROTO;
 	if ((msg->type >= WORKER_START && msg->type <= WORKER_FINISH) ||
-	    (msg->type >= WORKER_READY && msg->type <= WORKER_FINISHED))
+	    (msg->type >= WORKER_READY && msg->type <= WORKER_WAITS))
 		return 0;
 	return -EPROTO;
 }

@@ -25,6 +25,8 @@
  *                                       before, has ended), maps the ring,
  *                                       binds the port, replays what the
  *                                       journal holds
+ *                                 <-    WAITS         (for room to map the ring, perhaps again
+ *                                                     and again)
  *                                 <-    READY         (supervisor: state 4)
  *                                 <-    FAILED        could not start: reason
  *                                 <-    BROKEN        the peer's ring is insane;
@@ -73,7 +75,7 @@
 #include "vbd.h"
 
 #define WORKER_FD 3
-#define WORKER_VERSION 12u		/* raised with every change of a message: see below */
+#define WORKER_VERSION 13u		/* raised with every change of a message: see below */
 #define WORKER_MAX_QUEUES 4u		/* rings that one worker serves */
 
 enum worker_type {
@@ -81,7 +83,7 @@ enum worker_type {
 	WORKER_DIAL, WORKER_EXEC, WORKER_MIRROR, WORKER_COPY, WORKER_RATE, WORKER_FINISH,
 	WORKER_READY = 16, WORKER_FAILED, WORKER_BROKEN, WORKER_STOPPED,
 	WORKER_RESIZED, WORKER_LINKED, WORKER_LOST, WORKER_DIALED, WORKER_PREPARED,
-	WORKER_MIRRORED, WORKER_COPIED, WORKER_FINISHED,
+	WORKER_MIRRORED, WORKER_COPIED, WORKER_FINISHED, WORKER_WAITS,
 };
 
 enum worker_engine {
@@ -109,6 +111,7 @@ struct worker_start {
 	uint8_t remote;			/* behind a server: image is a file to lock, no more */
 	uint32_t io_timeout_ms;		/* disk.h: disk_remote */
 	uint32_t log_lines;		/* log_peer_begin() */
+	uint32_t domid;			/* our own */
 	/* The last descriptor is a map of what is written, of an image of so many bytes; 0: none. */
 	uint64_t mirror_bytes;
 	char export[STORAGE_EXPORT_BYTES];
@@ -179,7 +182,7 @@ struct worker_msg {
  * writes down the new layout.
  */
 #ifdef __LP64__
-_Static_assert(WORKER_VERSION == 12 && WORKER_FINISHED == 27 &&
+_Static_assert(WORKER_VERSION == 13 && WORKER_WAITS == 28 &&
 	       sizeof(struct worker_msg) == 1656 && sizeof(struct limit) == 112 &&
 	       offsetof(struct worker_msg, start.features) == 1184 &&
 	       offsetof(struct worker_msg, start.engine) == 1232 &&

@@ -16,6 +16,7 @@
 #include "util.h"
 
 #define RING_PROBES 20u		/* a guest guesses them all right once in a million times */
+#define RING_PAGES 16u		/* of the largest ring */
 #define PROBE_BATCH 32u		/* copies that look at grants, at a time */
 
 /*
@@ -160,19 +161,40 @@ static bool toss(uint64_t *state)
 	return *state >> 63;
 }
 
-int grant_map_ring(xengnttab_handle *xgt, uint32_t domid, const uint32_t *grefs,
-		   uint32_t nr, void **out)
+/* Whether as many pages of our own can be mapped: of which no guest can lie. */
+static bool has_room(xengnttab_handle *xgt, const struct grant_own *own, uint32_t nr)
+{
+	uint32_t grefs[RING_PAGES];
+	void *addr;
+
+	if (!own || !own->pages || nr > RING_PAGES)
+		return false;
+	for (uint32_t i = 0; i < nr; i++)
+		grefs[i] = own->grefs[0];
+	addr = map_refs(xgt, own->domid, grefs, nr, PROT_READ | PROT_WRITE);
+	grant_unmap(xgt, addr, nr);
+	return addr;
+}
+
+/*
+ * Room at each look, and at no map, is no shortage: of one that comes and goes, another's taking
+ * and giving back would have to fit both 20 times and 10 times in turn, by chance 1 in 2^30.
+ */
+int grant_map_ring(xengnttab_handle *xgt, const struct grant_own *own, uint32_t domid,
+		   const uint32_t *grefs, uint32_t nr, void **out)
 {
 	uint64_t state = 0;
+	bool room = true;
 	int err = grant_map(xgt, domid, grefs, nr, PROT_READ | PROT_WRITE, out);
 
 	for (uint32_t i = 0; i < RING_PROBES && err == -ENOSPC; i++) {
+		room = room && has_room(xgt, own, nr);
 		if (toss(&state))
 			err = all_granted(xgt, domid, grefs, nr) ? -ENOSPC : -ENOENT;
 		else
 			err = map_in_steps(xgt, domid, grefs, nr, PROT_READ | PROT_WRITE, out);
 	}
-	return err;
+	return err == -ENOSPC && room ? -EACCES : err;
 }
 
 /* syscalls disk, bridge: ioctl(IOCTL_GNTDEV_GET_OFFSET_FOR_VADDR) ioctl(IOCTL_GNTDEV_UNMAP_GRANT_REF) */
@@ -208,7 +230,7 @@ fail:
 	return rc;
 }
 
-/* syscalls bridge: munmap close */
+/* syscalls disk, bridge: munmap close */
 void grant_own_close(struct grant_own *own)
 {
 	if (own->pages)

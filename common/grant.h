@@ -31,7 +31,8 @@ int grant_open(xengnttab_handle **out);
  * Once a map has failed, what can be told apart is: -ENOENT: a gref is not
  * granted; -EACCES: one is granted read-only; -ENOSPC: no maptrack entry is
  * left (Xen's limit of what this domain maps: a PV domain needs two for each
- * page); -ENOMEM: no memory of ours. Else -errno of the library.
+ * page), or one is granted to be copied alone (GTF_sub_page); -ENOMEM: no
+ * memory of ours. Else -errno of the library.
  */
 int grant_map(xengnttab_handle *xgt, uint32_t domid, const uint32_t *grefs,
 	      uint32_t nr, int prot, void **out);
@@ -39,17 +40,20 @@ int grant_map(xengnttab_handle *xgt, uint32_t domid, const uint32_t *grefs,
  * The same, to read and write, for who draws conclusions from -ENOSPC: a guest that gives and
  * takes its grants back meanwhile can have a map fail and a copy work, as they do when there
  * is a shortage. It is asked so often, in an order that it cannot foresee, that only a shortage
- * is taken for one.
+ * is taken for one. Nor is a grant that can be copied alone: -EACCES, where as many pages of
+ * own can be mapped. Of own without pages, or NULL: -ENOSPC, it cannot be told apart.
  */
-int grant_map_ring(xengnttab_handle *xgt, uint32_t domid, const uint32_t *grefs,
-		   uint32_t nr, void **out);
+struct grant_own;
+int grant_map_ring(xengnttab_handle *xgt, const struct grant_own *own, uint32_t domid,
+		   const uint32_t *grefs, uint32_t nr, void **out);
 /* Accepts NULL. */
 void grant_unmap(xengnttab_handle *xgt, void *addr, uint32_t nr);
 
 /*
  * Pages of our own, granted to ourselves. A copy into or out of them costs the kernel
  * no search for the frame behind an address, which in a PV domain is much of what a
- * small copy costs. -ENOMEM, or -errno of the library: then memory of any kind will do.
+ * small copy costs. And that they can be mapped tells that there is room for maps
+ * (grant_map_ring). -ENOMEM, or -errno of the library: then memory of any kind will do.
  */
 struct grant_own {
 	xengntshr_handle *xgs;

@@ -23,6 +23,7 @@
 #   grant-list      BLK-4 an indirect list rewritten while it is used
 #   grant-data      BLK-8 grants of data pages ended in flight, and while mapped
 #   grant-ring      RING-5 the grant of the ring ended while mapped
+#   sub-page        WORKER-11 a ring that can be copied and not be mapped
 #   store-ring      BLK-8 the grant of the guest's XenStore ring as data
 #   storm           EV-1 events without requests
 #   ports           EV-1 the port closed under load, its number bound again
@@ -126,6 +127,9 @@ unhurt
 say "grants"
 plays grant-list grant-data grant-ring
 plays --persistent grant-list grant-data grant-ring
+plays sub-page
+error_says "$domid" "cannot map the ring"
+plays good
 unhurt
 
 say "events without requests"

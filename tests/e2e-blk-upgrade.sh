@@ -60,7 +60,7 @@ assert d['daemon'] == 'paravane-blkback' and d['status'] == 'upgraded' and d['re
 assert len(d['devices']) == int(sys.argv[2]) and all(v['pause_us'] > 0 for v in d['devices']), d
 EOF
 
-# WORKER-7, WORKER-9.
+# WORKER-7, WORKER-9, WORKER-11.
 # meanwhile HOW TEXT: a guest does that while an old version serves it; the upgrade comes, and
 # its disk, and no other, is closed for that reason.
 truncate -s 16M "$tmp/mean"
@@ -101,6 +101,7 @@ meanwhile renames "not those that it connected with"
 meanwhile forgets "not those that it connected with"
 meanwhile take-ring "cannot map the ring"
 meanwhile take-port "cannot bind"
+meanwhile take-map "cannot map the ring"
 
 # WORKER-10: each of its disks has a worker that looks for the port, at nearly any time.
 say "nor one that connects again and again, in vain"

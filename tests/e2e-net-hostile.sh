@@ -19,6 +19,7 @@
 #   ring-scribble   RING-2 slots and frames rewritten while they are read
 #   grant-data      grants of frames on their way and of offered buffers end
 #   grant-ring      RING-5 the grant of a ring ended while mapped
+#   sub-page        WORKER-11 a ring that can be copied and not be mapped
 #   grant-static    static grants: wrong lists; their grants end while mapped
 #   maps            static grants added and deleted without end
 #   storm           EV-1 events without requests
@@ -119,6 +120,7 @@ unhurt
 
 say "grants"
 plays rx-grants grant-data grant-ring grant-static
+stops "cannot map" sub-page
 unhurt
 
 say "sudden death of the front end"

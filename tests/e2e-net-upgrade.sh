@@ -79,7 +79,7 @@ sort -n "$tmp/pauses" | awk -v name="$name" '{ p[NR] = $1 }
 		p[int((NR + 1) / 2)], p[NR], p[NR] < 100 ? "met" : "not met" }'
 say "others: $(grep transmitted "$tmp/others")"
 
-# WORKER-7, WORKER-9.
+# WORKER-7, WORKER-9, WORKER-11.
 # meanwhile HOW TEXT: a guest does that while an old version serves it; the upgrade comes, and
 # its interface, and no other, is closed for that reason.
 make_guest mean
@@ -127,6 +127,7 @@ meanwhile forgets-copy "request-rx-copy is 0 or missing"
 meanwhile forgets-copy-deaf "request-rx-copy is 0 or missing"
 meanwhile take-ring "cannot map"
 meanwhile take-port "cannot bind"
+meanwhile take-map "cannot map"
 
 # in_gap: what standard input says is done after the old version's last look, and before the
 # new one's first; then all is back with the version that is installed.

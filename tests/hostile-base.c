@@ -4,11 +4,17 @@
  */
 #include <errno.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <xen/grant_table.h>
 #include "hostile-base.h"
+#include "localxen.h"
+
+/* Weak: on Xen itself a program cannot reach its domain's grant table. */
+#pragma weak lx_machine_tables
 
 const char *hostile_program = "hostile", *hostile_case = "start";
 
@@ -61,6 +67,17 @@ void hostile_unshare(struct front_env *env, void *page, uint32_t nr)
 {
 	if (page && xengntshr_unshare(env->xgs, page, nr))
 		hostile_fail("cannot unshare %u pages: %s", nr, strerror(errno));
+}
+
+void hostile_sub_page(uint32_t gref)
+{
+	struct lx_machine m;
+	struct grant_entry_v1 *entry;
+
+	if (!lx_machine_tables || lx_machine_tables(&m))
+		hostile_fail("no grant table is in reach");
+	entry = (struct grant_entry_v1 *)m.grants + gref;
+	__atomic_fetch_or(&entry->flags, GTF_sub_page, __ATOMIC_SEQ_CST);
 }
 
 /* ---- noise -------------------------------------------------------------------- */

@@ -30,6 +30,12 @@ void *hostile_share(struct front_env *env, uint32_t domid, uint32_t nr, bool wri
 /* Accepts NULL. */
 void hostile_unshare(struct front_env *env, void *page, uint32_t nr);
 
+/*
+ * What a guest's kernel may write at any time: of the page no more than a part is granted, so
+ * that it can be copied and not be mapped. In local Xen.
+ */
+void hostile_sub_page(uint32_t gref);
+
 /* make is called again and again until the end. */
 struct hostile_noise {
 	void (*make)(void *arg);

@@ -483,6 +483,24 @@ static void take_port_back(struct hostile *h)
 	taken_back(h);
 }
 
+/* Its ring can be copied and not be mapped: not what a host without room looks like. */
+static void sub_page(struct hostile *h)
+{
+	hostile_prepare(h);
+	hostile_sub_page(h->front.queue[0].gref[0]);
+	hostile_publish(h);
+	hostile_stopped(h);
+}
+
+/* The same while an old worker serves. */
+static void take_map_back(struct hostile *h)
+{
+	hostile_open(h);
+	hostile_good(h);
+	hostile_sub_page(h->front.queue[0].gref[0]);
+	taken_back(h);
+}
+
 static void killed(struct hostile *h)
 {
 	static struct load l = { .put = put_read };
@@ -525,6 +543,7 @@ static const struct hostile_case {
 	{ "grant-ring", grant_ring }, { "store-ring", store_ring }, { "storm", storm },
 	{ "ports", ports }, { "no-port", no_port }, { "killed", killed },
 	{ "take-ring-back", take_ring_back }, { "take-port-back", take_port_back },
+	{ "sub-page", sub_page }, { "take-map-back", take_map_back },
 	{ "load", load_for_ever }, { "good", good },
 };
 

@@ -417,6 +417,29 @@ static void take_ring_back(struct front_env *env)
 	vif_stopped(&v);
 }
 
+/* Its ring can be copied and not be mapped: not what a host without room looks like. */
+static void sub_page(struct front_env *env)
+{
+	struct vif v;
+
+	vif_prepare(&v, env, 0);
+	hostile_sub_page(v.front.queue[0].tx_gref);
+	vif_publish(&v);
+	vif_stopped(&v);
+}
+
+/* The same while an old worker serves. */
+static void take_map_back(struct front_env *env)
+{
+	struct vif v;
+
+	vif_open(&v, env, 0);
+	vif_good(&v);
+	hostile_sub_page(v.front.queue[0].tx_gref);
+	printf("taken back\n");
+	vif_stopped(&v);
+}
+
 static void take_port_back(struct front_env *env)
 {
 	struct vif v;
@@ -740,6 +763,7 @@ static const struct {
 	{ "ring-scribble", ring_scribble }, { "grant-data", grant_data },
 	{ "grant-ring", grant_ring }, { "grant-static", grant_static }, { "maps", maps },
 	{ "take-ring-back", take_ring_back }, { "take-port-back", take_port_back },
+	{ "sub-page", sub_page }, { "take-map-back", take_map_back },
 	{ "storm", storm }, { "ports", ports }, { "flood", flood }, { "spam", spam }, { "keys", keys },
 	{ "deleted", deleted }, { "closing", closing }, { "killed", killed }, { "load", load }, { "good", good },
 };

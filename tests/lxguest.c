@@ -15,6 +15,7 @@
 #include <xencall.h>
 #include <xenevtchn.h>
 #include <xengnttab.h>
+#include <xen/grant_table.h>
 #include <xen/memory.h>
 #include "lxguest.h"
 
@@ -102,6 +103,21 @@ static int increase(unsigned nr)
 	return rc < 0 ? -errno : rc;
 }
 
+static int sub_page(uint32_t gref, bool on)
+{
+	struct lx_machine m;
+	struct grant_entry_v1 *entry;
+
+	if (lx_machine_tables(&m))
+		return -errno;
+	entry = (struct grant_entry_v1 *)m.grants + gref;
+	if (on)
+		__atomic_fetch_or(&entry->flags, GTF_sub_page, __ATOMIC_SEQ_CST);
+	else
+		__atomic_fetch_and(&entry->flags, (uint16_t)~GTF_sub_page, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
 static int flip_take(struct lxguest_msg *m)
 {
 	void *page;
@@ -157,6 +173,8 @@ static int execute(struct lxguest_msg *m)
 			    1);
 	case LXG_UNSHARE:
 		return forget(m->a, unshare, xgs);
+	case LXG_SUB_PAGE:
+		return sub_page(m->a, m->b);
 	case LXG_POKE:
 		areas[m->a].addr[m->b] = m->c;
 		return 0;

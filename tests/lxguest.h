@@ -26,6 +26,7 @@ enum lxguest_op {
 	LXG_SHARE,	/* a: domid, b: count, c: writable -> rc: region, refs */
 	LXG_SHARE_NOTIFY, /* a: domid, b: offset, c: port -> rc: region, refs[0] */
 	LXG_UNSHARE,	/* a: region */
+	LXG_SUB_PAGE,	/* a: gref, b: whether it can be copied and not be mapped */
 	LXG_POKE,	/* a: region, b: offset, c: byte */
 	LXG_PEEK,	/* a: region, b: offset -> rc: byte */
 	LXG_MAP,	/* a: domid, b: count, c: prot, refs -> rc: mapping */

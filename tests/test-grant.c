@@ -153,18 +153,53 @@ static void test_map_ring(void)
 	void *addr;
 
 	rule("--call=map --status=GNTST_no_device_space --count=2");
-	UNIT_NEED(!grant_map_ring(xgt, domid, gref, 1, &addr));
+	UNIT_NEED(!grant_map_ring(xgt, NULL, domid, gref, 1, &addr));
 	UNIT_OK(is_page(addr, 0));
 	UNIT_EQ(nr_mapped(), before + 1);
 	grant_unmap(xgt, addr, 1);
 	UNIT_EQ(lxguest_localxen("fail --clear"), 0);
 	rule("--call=map --status=GNTST_no_device_space --count=0");
-	UNIT_EQ(grant_map_ring(xgt, domid, gref, 2, &addr), -ENOSPC);
-	UNIT_EQ(grant_map_ring(xgt, domid, some, 2, &addr), -ENOENT);
+	UNIT_EQ(grant_map_ring(xgt, NULL, domid, gref, 2, &addr), -ENOSPC);
+	UNIT_EQ(grant_map_ring(xgt, NULL, domid, some, 2, &addr), -ENOENT);
 	UNIT_EQ(lxguest_localxen("fail --clear"), 0);
-	UNIT_EQ(grant_map_ring(xgt, domid, &read_only, 1, &addr), -EACCES);
+	UNIT_EQ(grant_map_ring(xgt, NULL, domid, &read_only, 1, &addr), -EACCES);
 	UNIT_EQ(nr_mapped(), before);
 	lxguest_do(&guest, LXG_UNSHARE, ro_region, 0, 0);
+}
+
+/* WORKER-11: it can be copied and not be mapped, which is not what a shortage is. */
+static void test_map_ring_sub_page(void)
+{
+	static const struct grant_own none;
+	int before = nr_mapped();
+	struct grant_own own;
+	struct grant_batch b;
+	uint8_t in[2];
+	void *addr;
+
+	UNIT_NEED(!grant_own_open(&own, 0, 1));
+	UNIT_NEED(!grant_batch_open(&b, xgt, 1));
+	UNIT_EQ(lxguest_do(&guest, LXG_SUB_PAGE, (int)gref[1], true, 0), 0);
+	UNIT_EQ(grant_batch_from(&b, in, domid, gref[1], 0, 2), 0);
+	UNIT_EQ(grant_batch_flush(&b), 0);
+	UNIT_OK(is_page(in, 1));
+	UNIT_EQ(grant_map_ring(xgt, &own, domid, &gref[1], 1, &addr), -EACCES);
+	UNIT_EQ(grant_map_ring(xgt, &own, domid, gref, 16, &addr), -EACCES);
+	UNIT_EQ(grant_map_ring(xgt, &none, domid, gref, 2, &addr), -ENOSPC);
+	UNIT_EQ(grant_map_ring(xgt, NULL, domid, gref, 2, &addr), -ENOSPC);
+	/* No room at one look, the first, after two maps of its own. */
+	rule("map --status=GNTST_no_device_space --nth=3 --count=1");
+	UNIT_EQ(grant_map_ring(xgt, &own, domid, &gref[1], 1, &addr), -ENOSPC);
+	UNIT_EQ(lxguest_localxen("fail --clear"), 0);
+	UNIT_EQ(lxguest_do(&guest, LXG_SUB_PAGE, (int)gref[1], false, 0), 0);
+	rule("map --status=GNTST_no_device_space --count=0");
+	UNIT_EQ(grant_map_ring(xgt, &own, domid, gref, 2, &addr), -ENOSPC);
+	UNIT_EQ(lxguest_localxen("fail --clear"), 0);
+	UNIT_EQ(nr_mapped(), before);
+	UNIT_EQ(grant_map_ring(xgt, &own, domid, gref, 2, &addr), 0);
+	grant_unmap(xgt, addr, 2);
+	grant_batch_close(&b);
+	grant_own_close(&own);
 }
 
 /* ---- batches --------------------------------------------------------------- */
@@ -779,6 +814,7 @@ int main(void)
 		{ "maps that fail leave nothing", test_map_errors },
 		{ "maps that fail for want of room", test_map_shortage },
 		{ "maps of rings, when some fail", test_map_ring },
+		{ "rings that can be copied alone", test_map_ring_sub_page },
 		{ "copies in three directions", test_copy },
 		{ "copies through pages of our own", test_copy_own },
 		{ "what a batch refuses", test_batch_limits },

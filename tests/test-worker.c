@@ -433,6 +433,7 @@ static void test_no_room(void)
 	s = rig_whole_page(GUEST_DATA_PAGE);
 	fake_limit_maps(7);		/* one ring would fit */
 	rig_start(&r);
+	rig_hear(&r, WORKER_WAITS, &msg);
 	UNIT_OK(hears_nothing(&r, 500));
 	UNIT_EQ(fake_mapped(), 0);
 	msg = (struct worker_msg){ .version = WORKER_VERSION, .type = WORKER_RESIZE,
@@ -456,12 +457,13 @@ static void test_no_room(void)
 /* What waits can be stopped; a ring that is not granted is not waited for. */
 static void test_no_room_stop(void)
 {
-	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_STOP };
+	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_STOP }, heard;
 	struct rig r = { .order = 0 }, bad = { .order = 0 };
 
 	rig_open(&r, 1);
 	fake_limit_maps(0);
 	rig_start(&r);
+	rig_hear(&r, WORKER_WAITS, &heard);
 	UNIT_OK(hears_nothing(&r, 300));
 	UNIT_EQ(worker_send(r.sock, &msg, NULL, 0), 0);
 	rig_hear(&r, WORKER_FAILED, &msg);

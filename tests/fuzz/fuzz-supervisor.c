@@ -247,8 +247,8 @@ static void on_prepared(void *arg)
 }
 
 static const struct worker_events disk_events = {
-	.prepared = on_prepared, .ready = on_ready, .resized = on_resized, .link = on_link,
-	.ended = on_ended,
+	.prepared = on_prepared, .waits = on_prepared, .ready = on_ready, .resized = on_resized,
+	.link = on_link, .ended = on_ended,
 };
 
 static void nothing(void *arg)
@@ -302,7 +302,7 @@ static void worker_says(struct fuzz_in *in)
 		BRIDGE_READY, BRIDGE_ADDED, BRIDGE_REFUSED, BRIDGE_REMOVED, BRIDGE_BROKEN,
 		BRIDGE_COUNTED, BRIDGE_LISTED, BRIDGE_CAPTURED, BRIDGE_FLIP_ENDED, BRIDGE_STOPPED,
 		WORKER_READY, WORKER_FAILED, WORKER_BROKEN, WORKER_STOPPED, WORKER_RESIZED,
-		WORKER_LINKED, WORKER_LOST, WORKER_PREPARED,
+		WORKER_LINKED, WORKER_LOST, WORKER_PREPARED, WORKER_WAITS,
 	};
 	struct process *p = some_process(fuzz_u8(in));
 	uint8_t type = types[fuzz_below(in, sizeof(types))], about = fuzz_u8(in);

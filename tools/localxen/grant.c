@@ -32,9 +32,10 @@ static void unlock_entry(struct lx_thread *t, struct lx_active *act)
 /*
  * Sets GTF_reading, and GTF_writing for a writer, as Xen does: the granter may
  * change its entry at any time, so it is read once, that value is checked, and
- * the flags go in only if it still stands.
+ * the flags go in only if it still stands. A part of a page can be copied and not
+ * be mapped (GTF_sub_page).
  */
-static int set_status(struct lx_grant *grant, bool readonly)
+static int set_status(struct lx_grant *grant, bool readonly, bool map)
 {
 	uint32_t hdr = atomic_load(&grant->hdr);
 
@@ -43,7 +44,7 @@ static int set_status(struct lx_grant *grant, bool readonly)
 		uint32_t want = hdr | GTF_reading;
 
 		if ((flags & GTF_type_mask) != GTF_permit_access ||
-		    LX_GRANT_DOMID(hdr) != lx.domid || (flags & GTF_sub_page))
+		    LX_GRANT_DOMID(hdr) != lx.domid || (map && (flags & GTF_sub_page)))
 			return GNTST_general_error;
 		if (!readonly) {
 			if (flags & GTF_readonly)
@@ -57,7 +58,7 @@ static int set_status(struct lx_grant *grant, bool readonly)
 }
 
 /* Under the entry's lock, with the hold already in place. */
-static int count_hold(struct lx_dom *dom, struct lx_grab *g)
+static int count_hold(struct lx_dom *dom, struct lx_grab *g, bool map)
 {
 	struct lx_active *act = &dom->active[g->gref];
 	struct lx_grant *grant = &dom->grant[g->gref];
@@ -72,7 +73,7 @@ static int count_hold(struct lx_dom *dom, struct lx_grab *g)
 	if (act->nr_read == UINT16_MAX || act->nr_write == UINT16_MAX)
 		return GNTST_no_device_space;
 	if (first || (!g->readonly && !act->nr_write)) {
-		st = set_status(grant, g->readonly);
+		st = set_status(grant, g->readonly, map);
 		if (st)
 			return st;
 	}
@@ -121,6 +122,7 @@ static _Atomic uint64_t *take_maptrack(struct lx_grab *g, uint64_t value)
 int lx_grant_grab(struct lx_thread *t, struct lx_grab *g)
 {
 	uint8_t slot = g->domid < LX_DOMIDS ? lx.shm->slot_of[g->domid] : 0;
+	bool map = !g->hold;	/* a copy has its thread's pin */
 	struct lx_dom *dom;
 	uint64_t value;
 	int st;
@@ -137,7 +139,7 @@ int lx_grant_grab(struct lx_thread *t, struct lx_grab *g)
 		atomic_exchange(g->hold, value);
 	else
 		g->hold = take_maptrack(g, value);
-	st = g->hold ? count_hold(dom, g) : GNTST_no_device_space;
+	st = g->hold ? count_hold(dom, g, map) : GNTST_no_device_space;
 	if (!st) {
 		/* Our hold keeps the slot this domain's: a plain store will do. */
 		atomic_store_explicit(&dom->active[g->gref].lock, 0, memory_order_release);
