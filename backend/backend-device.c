@@ -59,7 +59,8 @@ static int wait_for_predecessor(struct backend_device *d, const struct rundir_na
 	int rc;
 
 	/* Also one that has just died: it is left to us all the same, and has to be succeeded. */
-	if (takeover_has_process(config->takeover, predecessor_pid(&config->rundir, name))) {
+	if ((d->env.kind->is_left && d->env.kind->is_left(d->device)) ||
+	    takeover_has_process(config->takeover, predecessor_pid(&config->rundir, name))) {
 		d->inherited = true;
 		return 0;
 	}

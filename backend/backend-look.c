@@ -94,10 +94,11 @@ static void forget_error(struct backend_device *d)
 {
 	const struct rundir_name name = { .kind = d->env.config->kind,
 					  .frontend_id = d->frontend_id, .devid = d->devid };
-	char pid[24];
+	char dir[XENBUS_PATH_BYTES];
 
 	if (d->bus.state == XenbusStateConnected &&
-	    !rundir_read_info(&d->env.config->rundir, &name, "pid", pid, sizeof(pid)))
+	    !rundir_read_info(&d->env.config->rundir, &name, "frontend", dir,
+				 sizeof(dir)))
 		xenbus_clear_error(&d->bus);
 }
 

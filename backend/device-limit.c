@@ -38,6 +38,16 @@ bool device_limit_look(struct device_limit *l, const struct device_env *env, boo
 	return true;
 }
 
+void device_limit_recall(struct device_limit *l, const struct device_env *env)
+{
+	char text[LIMIT_TEXT_BYTES];
+
+	memset(&l->limit, 0, sizeof(l->limit));
+	if (!limit_read_in_force(env->bus->xs, env->bus->nodename, text) &&
+	    limit_parse(l->of, text, &l->limit, NULL))
+		memset(&l->limit, 0, sizeof(l->limit));
+}
+
 void device_limit_tell(struct device_limit *l, const struct device_env *env, bool resumed)
 {
 	bool none = limit_is_none(&l->limit);

@@ -23,6 +23,8 @@ struct device_limit {
  * answer, the limit stays; complain: says so, once for each text.
  */
 bool device_limit_look(struct device_limit *l, const struct device_env *env, bool complain);
+/* With a node that is bad: what an earlier daemon has said that it keeps to. */
+void device_limit_recall(struct device_limit *l, const struct device_env *env);
 /* It is kept to from now on. resumed: an earlier daemon may have said something else. */
 void device_limit_tell(struct device_limit *l, const struct device_env *env, bool resumed);
 

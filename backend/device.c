@@ -44,11 +44,12 @@ uint64_t device_pause_us(const struct device_kind *kind, const struct rundir *r,
 bool device_differs(const struct device_kind *kind, const struct device_env *env,
 		    const struct lifecycle_view *view, bool *said)
 {
-	char pid[24];
+	char dir[XENBUS_PATH_BYTES];
 
 	return view->exists && !view->failed && !view->resumable &&
 	       view->back == XenbusStateConnected &&
-	       !rundir_read_info(&env->config->rundir, &env->name, "pid", pid, sizeof(pid)) &&
+	       !rundir_read_info(&env->config->rundir, &env->name, "frontend", dir,
+				 sizeof(dir)) &&
 	       device_journal_fits(kind, env, said);
 }
 

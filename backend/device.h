@@ -131,6 +131,11 @@ struct device_kind {
 	/* Something cannot be handed over, whenever it is asked: why. NULL: never. */
 	bool (*cannot_leave)(const void *common, char *why, size_t why_bytes);
 	int (*hand_over)(const void *common, struct takeover *t);
+	/*
+	 * A version before has left its worker to us, by its own name. NULL: left ones are known by
+	 * the process in the info file alone.
+	 */
+	bool (*is_left)(const struct device *d);
 	/* The worker that a version before left for it is to end. NULL: it does by itself. */
 	void (*let_go)(struct device *d);
 	/* Of a device's journal: as journal_read_pause() and journal_check_format(). */

@@ -166,17 +166,26 @@ static void measure_file(int fd, const struct stat *st, bool read_only,
 		info->discard_granularity_bytes = FILE_BLOCK_BYTES;
 }
 
+static bool can_be_sector(uint32_t bytes)
+{
+	return bytes >= VBD_SECTOR_BYTES && bytes <= SECTOR_BYTES_MAX && !(bytes & (bytes - 1));
+}
+
+static int check_sector(const struct image_info *info, const char *path, char *why,
+			size_t why_bytes)
+{
+	if (can_be_sector(info->sector_bytes))
+		return 0;
+	snprintf(why, why_bytes, "%s: has sectors of %u bytes, but 512 to %u can be served", path,
+		 info->sector_bytes, SECTOR_BYTES_MAX);
+	return -EINVAL;
+}
+
 static int check_size(const struct image_info *info, const char *path, char *why,
 		      size_t why_bytes)
 {
 	uint32_t sector = info->sector_bytes;
 
-	if (sector < VBD_SECTOR_BYTES || sector > SECTOR_BYTES_MAX ||
-	    (sector & (sector - 1))) {
-		snprintf(why, why_bytes, "%s: has sectors of %u bytes, but 512 to "
-			 "%u can be served", path, sector, SECTOR_BYTES_MAX);
-		return -EINVAL;
-	}
 	if (!info->bytes) {
 		snprintf(why, why_bytes, "%s: is empty, expected at least one "
 			 "sector of %u bytes", path, sector);
@@ -191,6 +200,7 @@ static int check_size(const struct image_info *info, const char *path, char *why
 	return 0;
 }
 
+/* Of any size. */
 static int measure(int fd, const char *path, bool read_only, struct image_info *info,
 		   char *why, size_t why_bytes)
 {
@@ -212,11 +222,11 @@ static int measure(int fd, const char *path, bool read_only, struct image_info *
 			 path, err == -EISDIR ? "a directory" : "neither");
 	else if (err)
 		snprintf(why, why_bytes, "%s: %s", path, strerror(-err));
-	return err ? err : check_size(info, path, why, why_bytes);
+	return err ? err : check_sector(info, path, why, why_bytes);
 }
 
-int image_open(const char *path, bool read_only, int *out, struct image_info *info,
-	       char *why, size_t why_bytes)
+static int open_measured(const char *path, bool read_only, int *out, struct image_info *info,
+			 char *why, size_t why_bytes)
 {
 	autoclose int fd = -1;
 	int err;
@@ -246,6 +256,45 @@ int image_open(const char *path, bool read_only, int *out, struct image_info *in
 	*out = fd;
 	fd = -1;
 	return 0;
+}
+
+int image_open(const char *path, bool read_only, int *out, struct image_info *info,
+	       char *why, size_t why_bytes)
+{
+	int rc = open_measured(path, read_only, out, info, why, why_bytes);
+
+	if (!rc)
+		rc = check_size(info, path, why, why_bytes);
+	if (rc)
+		close_fd(out);
+	return rc;
+}
+
+static void cut(struct image_info *info)
+{
+	info->bytes -= info->bytes % info->sector_bytes;
+}
+
+int image_open_served(const char *path, bool read_only, int *out, struct image_info *info,
+		      char *why, size_t why_bytes)
+{
+	int rc = open_measured(path, read_only, out, info, why, why_bytes);
+
+	if (!rc)
+		cut(info);
+	return rc;
+}
+
+int image_inspect(int fd, const char *name, bool read_only, struct image_info *info, char *why,
+		  size_t why_bytes)
+{
+	int rc;
+
+	memset(info, 0, sizeof(*info));
+	rc = measure(fd, name, read_only, info, why, why_bytes);
+	if (!rc)
+		cut(info);
+	return rc;
 }
 
 int image_open_unmeasured(const char *path, bool read_only, int *fd, char *why,
@@ -325,16 +374,9 @@ int image_measure(int fd, uint32_t sector_bytes, uint64_t *bytes)
 	return 0;
 }
 
-int image_set_sectors(struct image_info *info, uint32_t logical_bytes,
-		      uint32_t physical_bytes, const char *path, char *why,
-		      size_t why_bytes)
+/* 0: as it is. */
+static void set_sectors(struct image_info *info, uint32_t logical_bytes, uint32_t physical_bytes)
 {
-	if (logical_bytes && logical_bytes < info->sector_bytes) {
-		snprintf(why, why_bytes, "%s: sectors of %u bytes are asked for, expected "
-			 "at least the device's own of %u", path, logical_bytes,
-			 info->sector_bytes);
-		return -EINVAL;
-	}
 	if (logical_bytes)
 		info->sector_bytes = logical_bytes;
 	if (physical_bytes)
@@ -344,7 +386,32 @@ int image_set_sectors(struct image_info *info, uint32_t logical_bytes,
 	if (info->discard)
 		info->discard_granularity_bytes = MAX(info->discard_granularity_bytes,
 						      info->sector_bytes);
-	return check_size(info, path, why, why_bytes);
+}
+
+int image_set_sectors(struct image_info *info, uint32_t logical_bytes,
+		      uint32_t physical_bytes, const char *path, char *why,
+		      size_t why_bytes)
+{
+	int rc;
+
+	if (logical_bytes && logical_bytes < info->sector_bytes) {
+		snprintf(why, why_bytes, "%s: sectors of %u bytes are asked for, expected "
+			 "at least the device's own of %u", path, logical_bytes,
+			 info->sector_bytes);
+		return -EINVAL;
+	}
+	set_sectors(info, logical_bytes, physical_bytes);
+	rc = check_sector(info, path, why, why_bytes);
+	return rc ? rc : check_size(info, path, why, why_bytes);
+}
+
+void image_keep_sectors(struct image_info *info, uint32_t logical_bytes,
+			uint32_t physical_bytes)
+{
+	if (logical_bytes < info->sector_bytes || !can_be_sector(logical_bytes))
+		logical_bytes = 0;
+	set_sectors(info, logical_bytes, physical_bytes);
+	cut(info);
 }
 
 /* ---- who holds the lock --------------------------------------------------- */

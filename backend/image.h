@@ -40,6 +40,15 @@ struct image_info {
 int image_open(const char *path, bool read_only, int *fd, struct image_info *info,
 	       char *why, size_t why_bytes);
 /*
+ * One that a front end has already, and goes on with: of any size, of which whole sectors
+ * count. Else the same.
+ */
+int image_open_served(const char *path, bool read_only, int *fd, struct image_info *info,
+		      char *why, size_t why_bytes);
+/* The same of one that is open; name is for messages. */
+int image_inspect(int fd, const char *name, bool read_only, struct image_info *info, char *why,
+		  size_t why_bytes);
+/*
  * An image that a server of ours opens: only for its lock. Not measured. Errors as
  * image_open()'s.
  */
@@ -70,6 +79,12 @@ int image_measure(int fd, uint32_t sector_bytes, uint64_t *bytes);
 int image_set_sectors(struct image_info *info, uint32_t logical_bytes,
 		      uint32_t physical_bytes, const char *path, char *why,
 		      size_t why_bytes);
+/*
+ * The sector sizes that a front end has been told; not those that are none, or that are less
+ * than the image's own. Of any size, as image_open_served().
+ */
+void image_keep_sectors(struct image_info *info, uint32_t logical_bytes,
+			uint32_t physical_bytes);
 /* -EBUSY: another holder; why names it as far as the kernel tells. */
 /* Also -EBUSY for w on a block device that the host itself has mounted. */
 int image_share_lock(int fd, enum vbd_share share, char *why, size_t why_bytes);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A block device of the back end, for the files that it consists of: its life
- * (vbd-device.c), its image (vbd-image.c), and its way from one version of the daemon to the
+ * (vbd-device.c), what is said of it (vbd-words.c), its image (vbd-image.c), and its way from one version of the daemon to the
  * next (vbd-takeover.c).
  */
 #ifndef PV_VBD_DEVICE_INTERNAL_H
@@ -125,6 +125,7 @@ struct vbd_device {
 	bool is_ready, stopping, failed, resumed;
 	uint64_t said_wait;		/* device_hash() of why no worker can be had; 0: one can */
 	bool said_name;			/* that the image's is another file's */
+	uint64_t said_bad;		/* device_hash() of what is bad and changes nothing; 0: nothing */
 	bool awaits_turn;		/* to be taken over: vbd_has_come() */
 	/* While it is tried to resume it: what its front end was told, and what it is not yet. */
 	bool resuming, medium_changed;
@@ -143,9 +144,10 @@ bool vbd_is_left_to_us(const struct vbd_device *v, const char *what);
 void vbd_take_left(struct vbd_device *v);
 /*
  * While a front end waits to go on with what a worker that is left to us serves, that is its
- * image, in its mode, and not what the tool stack has written since: so it was before.
+ * image, in its mode, and not what the tool stack has written since: so it was before. Returns
+ * the parts of ts that it has set (VBD_PART_...).
  */
-void vbd_recall(const struct vbd_device *v, struct vbd_toolstack *ts);
+uint32_t vbd_recall(const struct vbd_device *v, struct vbd_toolstack *ts);
 /* The image of that name, its own, is what was left. */
 bool vbd_image_is_left_to_us(const struct vbd_device *v, const char *name);
 /*
@@ -155,16 +157,37 @@ bool vbd_image_is_left_to_us(const struct vbd_device *v, const char *name);
 void vbd_has_come(struct vbd_device *v);
 /* As device.h has them. */
 void vbd_device_let_go(struct device *d);
+bool vbd_is_left(const struct device *d);
 const char *vbd_kind_unsettled(const void *common, bool coming);
 bool vbd_kind_cannot_leave(const void *common, char *why, size_t why_bytes);
 int vbd_kind_hand_over(const void *common, struct takeover *t);
 
+/* ---- words (vbd-words.c) ---- */
+
+/*
+ * Reads v->ts, limits too. A tool stack that writes without a transaction is seen half way: what
+ * is missing is waited for, -ENOENT. What is there and bad is for open_store() to refuse: -EINVAL.
+ * Of a disk in use neither changes anything: what is served with, or a daemon before us noted, is
+ * gone by instead, and the log says so; but for the image, which nobody guesses.
+ */
+int vbd_words_read(struct vbd_device *v, char *why, size_t why_bytes);
+/*
+ * What a daemon before us has offered: the front end goes on using it, whatever we would offer
+ * now, and is not to be told again of the same size.
+ */
+void vbd_words_told(const struct vbd_device *v, struct vbd_features *out);
+
 /* The image's name, as tool stack or script has it; NULL: none. */
 const char *vbd_image_name(const struct vbd_toolstack *ts);
-/* Opens what v->image names: image_fd, info, storage, cache, remote. It is locked. */
+/*
+ * Opens what v->image names: image_fd, info, storage, cache, remote. It is locked. That a front end
+ * goes on with is of any size, and in the sectors that it was told.
+ */
 int vbd_image_open(struct vbd_device *v, char *why, size_t why_bytes);
 /* Opens what is locked for an image that is asked for: itself, or a file that stands for it. */
 int vbd_image_lock_asked(const struct vbd_device *v, int *fd, char *why, size_t why_bytes);
+/* Whether another version could open it as this one has it; opens nothing. 0, or -errno. */
+int vbd_image_try(const struct vbd_device *v, char *why, size_t why_bytes);
 /* How large it is now; whole sectors. */
 int vbd_image_measure(const struct vbd_device *v, uint64_t *bytes);
 /* With what a server was asked for another. A server of ours then ends by itself: leaving. */

@@ -67,69 +67,6 @@ static int vbd_device_new(const struct device_env *env, struct device **out)
 
 /* ---- look ----------------------------------------------------------------- */
 
-static uint64_t hash_inputs(const struct vbd_toolstack *ts, const char *complaint)
-{
-	uint64_t hash = device_hash(DEVICE_HASH, ts->params);
-	const struct vbd_wishes *w = &ts->wishes;
-	char flags[96];
-
-	snprintf(flags, sizeof(flags), "%d%d%d%d%d%d%d%d", ts->share, ts->cache,
-		 ts->grants, ts->cdrom, ts->removable, ts->discard_enable, ts->hotplug_pending,
-		 ts->hotplug_error);
-	hash = device_hash(hash, flags);
-	snprintf(flags, sizeof(flags), "%u %u %d %u %d %d", w->logical_block_bytes,
-		 w->physical_block_bytes, w->limits_segments, w->max_indirect_segments,
-		 w->barriers_only, w->discard_secure);
-	hash = device_hash(hash, ts->physical_device_path);
-	return device_hash(device_hash(hash, flags), complaint);
-}
-
-/* Of a disk in use a bad node changes nothing; before, open_store() refuses it. */
-static void look_at_limit(struct vbd_device *v)
-{
-	if (!device_limit_look(&v->limit, &v->env, v->serve) || !v->serve)
-		return;
-	vbd_serve_limit(v->serve, &v->limit.limit);
-	if (v->is_ready)
-		device_limit_tell(&v->limit, &v->env, false);
-}
-
-/*
- * A tool stack that writes without a transaction is seen half way: what is
- * missing is waited for. What is there and bad is for vbd_device_open() to
- * refuse, so it counts as complete.
- */
-static int read_toolstack(struct vbd_device *v, char *why, size_t why_bytes)
-{
-	struct key_error err = { .expected = "" };
-	struct vbd_toolstack ts;
-	int rc = vbd_read_toolstack(v->env.bus->xs, v->env.bus->nodename, &ts, &err);
-
-	why[0] = '\0';
-	if (!rc && v->env.config->driver_domain)
-		ts.hotplug_pending = false;
-	if (!rc)
-		vbd_recall(v, &ts);
-	if (rc && rc != -ENOENT && rc != -EINVAL) {
-		snprintf(why, why_bytes, "XenStore: %s", strerror(-rc));
-		return rc;
-	}
-	if (rc) {
-		device_say_key(&err, "the tool stack", why, why_bytes);
-		memset(&ts, 0, sizeof(ts));
-		ts.online = true;
-	} else if (!vbd_image_name(&ts) && !ts.hotplug_pending && !ts.no_medium) {
-		snprintf(why, why_bytes, "the tool stack's params is missing, expected "
-			 "the path of an image file or block device");
-		rc = -ENOENT;
-	}
-	vbd_free_toolstack(&v->ts);
-	v->ts = ts;
-	look_at_limit(v);
-	v->inputs = device_hash(hash_inputs(&v->ts, why), v->limit.why);
-	return rc;
-}
-
 /* Asked only of a device whose 4 or 5 a predecessor must have written. */
 static bool resumable(struct vbd_device *v, const struct lifecycle_view *view)
 {
@@ -226,7 +163,7 @@ static int vbd_device_look(struct device *d, struct lifecycle_view *view, char *
 			   size_t why_bytes)
 {
 	struct vbd_device *v = vbd_of(d);
-	int rc = view->exists ? read_toolstack(v, why, why_bytes) : -ENOENT;
+	int rc = view->exists ? vbd_words_read(v, why, why_bytes) : -ENOENT;
 
 	if (rc && rc != -ENOENT && rc != -EINVAL)
 		return rc;
@@ -419,7 +356,7 @@ static int name_image(struct vbd_device *v, const char *name, char *why, size_t 
 /* What can be told to be wrong without opening anything. */
 static int check_words(const struct vbd_device *v, char *why, size_t why_bytes)
 {
-	if (v->limit.why[0] && !v->serve) {
+	if (v->limit.why[0] && !v->serve && !v->resuming) {
 		snprintf(why, why_bytes, "%s", v->limit.why);
 		return -EINVAL;
 	}
@@ -457,7 +394,7 @@ static int open_named(struct vbd_device *v, char *why, size_t why_bytes)
 /* Whatever it fails for, nothing is left open, and no server is; but look() may ask another. */
 static int open_store(struct vbd_device *v, char *why, size_t why_bytes)
 {
-	int rc = read_toolstack(v, why, why_bytes);
+	int rc = vbd_words_read(v, why, why_bytes);
 
 	if (!rc)
 		rc = check_words(v, why, why_bytes);
@@ -474,7 +411,10 @@ static int open_store(struct vbd_device *v, char *why, size_t why_bytes)
 
 static int vbd_device_open(struct device *d, char *why, size_t why_bytes)
 {
-	return open_store(vbd_of(d), why, why_bytes);
+	struct vbd_device *v = vbd_of(d);
+
+	v->resuming = v->medium_changed = false;	/* of another device of its name */
+	return open_store(v, why, why_bytes);
 }
 
 static void vbd_device_release(struct device *d)
@@ -607,16 +547,6 @@ static const struct vbd_serve_events serve_events = {
 	.ended = on_ended,
 };
 
-static const char *mode_name(enum vbd_share share)
-{
-	static const char *const name[] = {
-		[VBD_READ_ONLY] = "r", [VBD_EXCLUSIVE] = "w",
-		[VBD_SHARED_WRITE] = "w!",
-	};
-
-	return name[share];
-}
-
 static int read_front(struct vbd_device *v, struct vbd_frontend *front, char *why,
 		      size_t why_bytes)
 {
@@ -646,7 +576,7 @@ static int serve(struct vbd_device *v, bool resume, char *why, size_t why_bytes)
 	const struct blkback_config *config = v->common->config;
 	struct vbd_serve_what what = {
 		.config = config, .name = v->env.name, .log = v->env.log,
-		.image_fd = v->image_fd, .image = v->image, .mode = mode_name(v->share),
+		.image_fd = v->image_fd, .image = v->image, .mode = vbd_share_name(v->share),
 		.frontend = v->env.bus->otherend, .remote = v->remote,
 		.mirror_map = vbd_mirror_map(v), .mirror_bytes = vbd_mirror_bytes(v),
 		.start = {
@@ -694,16 +624,6 @@ static int vbd_device_connect(struct device *d, char *why, size_t why_bytes)
 		snprintf(why, why_bytes, "features cannot be published: %s",
 			 strerror(-rc));
 	return rc ? rc : serve(v, false, why, why_bytes);
-}
-
-/*
- * The front end goes on using what it was offered, whatever we would offer now,
- * and is not to be told again of the same size.
- */
-static void read_predecessor(struct vbd_device *v, struct vbd_features *out)
-{
-	if (vbd_read_features(v->env.bus->xs, v->env.bus->nodename, out, NULL))
-		memset(out, 0, sizeof(*out));
 }
 
 /* Of a sector size that the front end has not been told, it would ask for parts. */
@@ -754,7 +674,7 @@ static int vbd_device_resume(struct device *d, bool *by_peer, char *why, size_t 
 	(void)by_peer;
 	/* What is published then is our own: the front end has not been told of it. */
 	if (!v->resuming)
-		read_predecessor(v, &v->told);
+		vbd_words_told(v, &v->told);
 	v->resuming = true;
 	v->medium_changed |= v->changing;
 	v->changing = false;
@@ -854,7 +774,7 @@ const struct device_kind vbd_kind = {
 	.resized = vbd_device_resized, .stop = vbd_device_stop,
 	.is_served = vbd_device_is_served, .release = vbd_device_release,
 	.closed = vbd_device_closed,
-	.let_go = vbd_device_let_go,
+	.is_left = vbd_is_left, .let_go = vbd_device_let_go,
 	.unsettled = vbd_kind_unsettled, .cannot_leave = vbd_kind_cannot_leave,
 	.hand_over = vbd_kind_hand_over,
 	.read_pause = journal_read_pause, .check_format = journal_check_format,

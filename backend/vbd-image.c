@@ -159,22 +159,25 @@ static int open_remote(struct vbd_device *v, char *why, size_t why_bytes)
 	return rc ? rc : take_server(v, why, why_bytes);
 }
 
+/* A front end has it already, whatever it has become meanwhile. */
+static bool goes_on(const struct vbd_device *v)
+{
+	return v->resuming && !v->medium_changed;
+}
+
 static int open_inherited(struct vbd_device *v, char *why, size_t why_bytes)
 {
-	char path[32];
-	autoclose int again = -1;
 	int rc = take_image(v, v->image, &v->image_fd, why, why_bytes);
 
-	if (rc)
-		return rc;
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", v->image_fd);
-	return image_open(path, v->share == VBD_READ_ONLY, &again, &v->info, why, why_bytes);
+	return rc ? rc : image_inspect(v->image_fd, v->image, v->share == VBD_READ_ONLY, &v->info,
+				       why, why_bytes);
 }
 
 static int open_here(struct vbd_device *v, const char *path, char *why, size_t why_bytes)
 {
-	int rc = image_open(path, v->share == VBD_READ_ONLY, &v->image_fd, &v->info, why,
-			    why_bytes);
+	int rc = (goes_on(v) ? image_open_served : image_open)(path, v->share == VBD_READ_ONLY,
+							       &v->image_fd, &v->info, why,
+							       why_bytes);
 
 	return rc ? rc : lock_image(v, v->image, v->image_fd, v->share, why, why_bytes);
 }
@@ -207,6 +210,49 @@ int vbd_image_open(struct vbd_device *v, char *why, size_t why_bytes)
 		rc = open_here(v, path, why, why_bytes);
 	if (rc)
 		return rc;
+	if (goes_on(v) && v->told.sector_bytes) {
+		image_keep_sectors(&v->info, v->told.sector_bytes, v->told.physical_sector_bytes);
+		return 0;
+	}
 	return image_set_sectors(&v->info, v->ts.wishes.logical_block_bytes,
 				 v->ts.wishes.physical_block_bytes, v->image, why, why_bytes);
+}
+
+/* A drive's is not left to the next version, which opens it by its name. */
+static int try_medium(const struct vbd_device *v, const char *name, char *why, size_t why_bytes)
+{
+	struct image_info info;
+	struct storage s;
+	autoclose int fd = -1;
+	int rc = storage_is_remote(name) ? storage_parse(name, &s, why, why_bytes) : 0;
+
+	if (rc)
+		return rc;
+	if (storage_is_remote(name)) {
+		if (s.kind != STORAGE_PATH) {
+			snprintf(why, why_bytes, "%.150s: this medium cannot be had", name);
+			return -ENOMEDIUM;
+		}
+		name = s.path;
+	}
+	return image_open_served(name, v->share == VBD_READ_ONLY, &fd, &info, why, why_bytes);
+}
+
+int vbd_image_try(const struct vbd_device *v, char *why, size_t why_bytes)
+{
+	const char *name = vbd_image_name(&v->ts);
+	bool read_only = v->share == VBD_READ_ONLY;
+	struct image_info info;
+	autoclose int fd = -1;
+	int rc;
+
+	if (v->remote || v->ts.no_medium)
+		return 0;
+	if (v->ts.cdrom && name)
+		return try_medium(v, name, why, why_bytes);
+	rc = image_reopen(v->image_fd, read_only, &fd);
+	if (rc)
+		snprintf(why, why_bytes, "%.150s: cannot be opened again: %s", v->image,
+			 strerror(-rc));
+	return rc ? rc : image_inspect(fd, v->image, read_only, &info, why, why_bytes);
 }

@@ -30,7 +30,8 @@
 #define INFO_VERSION "1"
 #define PATIENCE_MS 200
 #define LINGER_MS 5000u		/* a slow one is done by then */
-#define INFO_BYTES 4096
+#define INFO_BYTES 8192
+#define INFO_AGAIN_MS 1000
 #define RING_TEXT_BYTES (VBD_QUEUES_MAX * (VBD_RING_PAGES_MAX + 1) * 11 + 1)
 
 struct vbd_serve {
@@ -44,6 +45,7 @@ struct vbd_serve {
 	int64_t again_ms;		/* since a worker could last be had, the pause before the next try */
 	struct evsource *slow;		/* of words about a worker that is long in coming */
 	struct evsource *patience;	/* until the former lingers */
+	struct evsource *info;		/* until its file is written again, which could not be */
 	uint64_t started_ms;
 	bool stopping, keep, is_ready;
 	uint64_t lingers_ms;		/* since when; 0: it does not */
@@ -58,6 +60,7 @@ struct vbd_serve {
 	int elder_fd;			/* of the image, for the flushes of successors (disk.h) */
 	int mirror_fd;			/* the map of what is written; -1: nobody wants it */
 	uint64_t mirror_bytes;
+	bool said_info;			/* that it cannot be written */
 	bool mirror_asked;		/* by a message: START said another */
 	struct worker_report gone;	/* for ended without a worker */
 };
@@ -91,25 +94,29 @@ static const char *abi_name(enum vbd_abi abi)
 	}
 }
 
-static const char *cache_name(enum vbd_cache cache)
+/* Its process; "": there is none yet. */
+static void worker_text(const struct vbd_serve *s, char *buf, size_t bytes)
 {
-	switch (cache) {
-	case VBD_CACHE_NONE: return "none";
-	case VBD_CACHE_WRITETHROUGH: return "writethrough";
-	default: return "writeback";
-	}
+	pid_t pid = s->worker ? worker_pid(s->worker) : 0;
+
+	buf[0] = '\0';
+	if (pid)
+		snprintf(buf, bytes, "pid=%d\nstarted=%llu\nrestarts=%u\nengine=%s\nsandbox=%s\n",
+			 (int)pid, (unsigned long long)predecessor_start_time(pid), s->restarts,
+			 s->engine[0] || !s->what.remote ? s->engine : disk_nbd.name,
+			 worker_sandbox(s->worker));
 }
 
-static void write_info(const struct vbd_serve *s, const char *engine)
+static int write_info(const struct vbd_serve *s)
 {
 	const struct vbd_serve_what *w = &s->what;
 	const struct vbd_frontend *f = &w->start.front;
 	char text[INFO_BYTES], ring[RING_TEXT_BYTES], journal[RUNDIR_PATH_BYTES];
-	pid_t pid = worker_pid(s->worker);
-	char remote[320] = "";
-	int n, rc;
+	char remote[320] = "", worker[256];
+	int n;
 
 	ring_text(f, ring, sizeof(ring));
+	worker_text(s, worker, sizeof(worker));
 	rundir_journal_path(&w->config->base.rundir, &w->name, journal, sizeof(journal));
 	if (w->remote) {
 		n = snprintf(remote, sizeof(remote), "waits-seconds=%u\nserver=",
@@ -118,25 +125,64 @@ static void write_info(const struct vbd_serve *s, const char *engine)
 		strcat(remote, "\n");
 	}
 	n = snprintf(text, sizeof(text), "version=" INFO_VERSION "\n"
-		     "pid=%d\nstarted=%llu\nrestarts=%u\nengine=%s\nsandbox=%s\n"
-		     "image=%s\nmode=%s\ncache=%s\nabi=%s\nqueues=%u\nring-pages=%u\n"
+		     "%simage=%s\nmode=%s\ncache=%s\nabi=%s\nqueues=%u\nring-pages=%u\n"
 		     "grants=%s\npersistent=%d\nindirect-segments=%u\n"
 		     "%sjournal=%s\nfrontend=%s\nring=%s\n"
-		     "pause-us=%llu\n", (int)pid,
-		     (unsigned long long)predecessor_start_time(pid), s->restarts, engine,
-		     worker_sandbox(s->worker),
-		     w->image, w->mode, cache_name(w->start.cache), abi_name(f->abi),
+		     "pause-us=%llu\n", worker,
+		     w->image, w->mode, vbd_cache_name(w->start.cache), abi_name(f->abi),
 		     f->nr_queues, 1u << f->queue[0].order,
 		     vbd_grants_name(w->start.grants),
 		     f->persistent && w->start.features.persistent,
 		     w->start.features.max_indirect_segments, remote, journal, w->frontend,
 		     ring, (unsigned long long)device_pause_us(&vbd_kind, &w->config->base.rundir,
 							       &w->name));
-	rc = n < (int)sizeof(text) ? rundir_write_info(&w->config->base.rundir, &w->name,
-						       text) : -E2BIG;
-	if (rc)
-		log_warning("%s: its info file in %s: %s", w->log->who,
-			    w->config->base.rundir.path, strerror(-rc));
+	return n < (int)sizeof(text) ? rundir_write_info(&w->config->base.rundir, &w->name, text) :
+				       -E2BIG;
+}
+
+/* One that cannot be written is said once, and tried again: the old one stands until then. */
+static void update_info(struct vbd_serve *s)
+{
+	int rc = write_info(s);
+
+	if (rc && !s->said_info)
+		log_warning("%s: its info file in %s: %s; tried again", s->what.log->who,
+			    s->what.config->base.rundir.path, strerror(-rc));
+	else if (!rc && s->said_info)
+		log_info("%s: its info file is written", s->what.log->who);
+	s->said_info = rc;
+	evloop_set_timer(s->info, rc ? INFO_AGAIN_MS : -1, 0);
+}
+
+static void on_info(void *arg, uint32_t events)
+{
+	struct vbd_serve *s = arg;
+
+	(void)events;
+	if (s->worker)		/* else its successor's READY does it */
+		update_info(s);
+}
+
+static bool is_noted(const struct vbd_serve *s)
+{
+	const struct vbd_serve_what *w = &s->what;
+
+	return vbd_serve_resumable(&w->config->base.rundir, &w->name, w->frontend,
+				   &w->start.front);
+}
+
+int vbd_serve_note(struct vbd_serve *s, char *why, size_t why_bytes)
+{
+	int rc;
+
+	if (is_noted(s))
+		return 0;
+	rc = write_info(s);
+	if (!rc && is_noted(s))
+		return 0;
+	snprintf(why, why_bytes, "its %s in %.120s: %s", rc ? "info file" : "journal",
+		 s->what.config->base.rundir.path, strerror(rc ? -rc : ENOENT));
+	return rc ? rc : -ENOENT;
 }
 
 bool vbd_serve_resumable(const struct rundir *r, const struct rundir_name *name,
@@ -165,7 +211,7 @@ static void on_ready(void *arg, const char *engine)
 	evloop_set_timer(s->slow, -1, 0);
 	s->sectors = s->started_sectors;
 	snprintf(s->engine, sizeof(s->engine), "%s", engine);
-	write_info(s, engine);
+	update_info(s);
 	log_debug("%s: worker %d is ready: %s", s->what.log->who,
 		  (int)worker_pid(s->worker), engine);
 	s->events->ready(s->arg);
@@ -256,7 +302,7 @@ static void on_remote_changed(void *arg)
 
 	/* Also of one that is starting: it may wait for its server to replay. */
 	if (s->worker)
-		write_info(s, s->engine[0] ? s->engine : disk_nbd.name);
+		update_info(s);
 	s->events->server(s->arg);
 }
 
@@ -585,6 +631,19 @@ static int open_elder(struct vbd_serve *s)
 	return rc;
 }
 
+/*
+ * Before anybody serves them: a worker whose rings are noted nowhere no daemon after us would
+ * know for its own.
+ */
+static int note_rings(struct vbd_serve *s)
+{
+	int rc = write_info(s);
+
+	if (rc)
+		say_once(s, "its info file", rc);
+	return rc;
+}
+
 int vbd_serve_start(struct evloop *loop, const struct vbd_serve_what *what,
 		    bool resume, const struct vbd_serve_events *events, void *arg,
 		    struct vbd_serve **out)
@@ -603,6 +662,10 @@ int vbd_serve_start(struct evloop *loop, const struct vbd_serve_what *what,
 	s->mirror_fd = what->mirror_map;
 	s->mirror_bytes = what->mirror_bytes;
 	rc = evloop_add_timer(loop, on_retry, s, &s->retry);
+	if (!rc)
+		rc = evloop_add_timer(loop, on_info, s, &s->info);
+	if (!rc && !resume)
+		rc = note_rings(s);
 	if (!rc && resume)
 		rc = adopt_former(s);
 	if (!rc)
@@ -653,8 +716,12 @@ uint64_t vbd_serve_sectors(const struct vbd_serve *s)
 
 void vbd_serve_stop(struct vbd_serve *s, bool keep)
 {
+	char why[200];
+
 	s->stopping = true;
 	s->keep = keep;
+	if (keep && vbd_serve_note(s, why, sizeof(why)))
+		log_error("%s: %s; the next daemon cannot go on with it", s->what.log->who, why);
 	former_hang_up(s->former);
 	if (s->worker)
 		worker_stop(s->worker);
@@ -717,6 +784,7 @@ void vbd_serve_free(struct vbd_serve *s)
 	evloop_remove(s->retry);
 	evloop_remove(s->slow);
 	evloop_remove(s->patience);
+	evloop_remove(s->info);
 	if (s->what.remote)
 		remote_attend(s->what.remote, NULL, NULL);
 	close_fd(&s->elder_fd);

@@ -95,6 +95,11 @@ bool vbd_serve_is_direct(const struct vbd_serve *s);
 uint64_t vbd_serve_sectors(const struct vbd_serve *s);
 /* keep: leaves journal and info for the next daemon. ended follows, later. */
 void vbd_serve_stop(struct vbd_serve *s, bool keep);
+/*
+ * What a daemon after us finds its rings by is in the run directory, or is written there now.
+ * -errno with why: it is not, and none would go on with them.
+ */
+int vbd_serve_note(struct vbd_serve *s, char *why, size_t why_bytes);
 /* A worker serves, and nothing is about to change. */
 bool vbd_serve_is_settled(const struct vbd_serve *s);
 /* For so long that an upgrade is done without it. */

@@ -43,23 +43,29 @@ void vbd_take_left(struct vbd_device *v)
 	v->left.cache = (enum vbd_cache)cache;
 }
 
-void vbd_recall(const struct vbd_device *v, struct vbd_toolstack *ts)
+uint32_t vbd_recall(const struct vbd_device *v, struct vbd_toolstack *ts)
 {
 	XenbusState state = v->env.bus->state;
 	char *name;
 
 	if (!v->left.name[0] || !vbd_is_left_to_us(v, TAKEOVER_WORKER) ||
 	    (state != XenbusStateConnected && state != XenbusStateClosing))
-		return;
+		return 0;
 	name = strdup(v->left.name);
 	if (!name)
-		return;
+		return 0;
 	free(ts->params);
 	free(ts->physical_device_path);
 	ts->params = name;
 	ts->physical_device_path = NULL;
 	ts->share = v->left.share;
 	ts->cache = v->left.cache;
+	return VBD_PART_IMAGE | VBD_PART_MODE | VBD_PART_CACHE;
+}
+
+bool vbd_is_left(const struct device *d)
+{
+	return vbd_is_left_to_us(vbd_of((struct device *)d), TAKEOVER_WORKER);
 }
 
 bool vbd_image_is_left_to_us(const struct vbd_device *v, const char *name)
@@ -153,6 +159,21 @@ const char *vbd_kind_unsettled(const void *common, bool coming)
 	return NULL;
 }
 
+/*
+ * Another version would find its rings in the run directory, and its image by name or by what it
+ * is left. Looked for when all is settled, so once.
+ */
+static bool cannot_be_resumed(const struct vbd_device *v, char *why, size_t why_bytes)
+{
+	char what[TAKEOVER_REASON_BYTES - 64];
+
+	if (!v->serve || (!vbd_serve_note(v->serve, what, sizeof(what)) &&
+			  !vbd_image_try(v, what, sizeof(what))))
+		return false;
+	snprintf(why, why_bytes, "%.40s: %s", v->env.log->who, what);
+	return true;
+}
+
 /* What is on its way to a server that is away can only be waited for by who sent it. */
 bool vbd_kind_cannot_leave(const void *common, char *why, size_t why_bytes)
 {
@@ -178,6 +199,11 @@ bool vbd_kind_cannot_leave(const void *common, char *why, size_t why_bytes)
 			return true;
 		}
 	}
+	if (vbd_kind_unsettled(common, false))
+		return false;
+	for (const struct vbd_device *v = c->devices; v; v = v->next)
+		if (cannot_be_resumed(v, why, why_bytes))
+			return true;
 	return false;
 }
 

@@ -150,9 +150,12 @@ what="no worker after the pivot"
 n=$((n + 1))
 mirrors 0 "has what the disk has" "$images/new-$n" --wait $wait_s
 mv "$tmp/run/blkback/vbd-$g-51712.info" "$tmp/info"
+# Or it would be written again.
+mkdir -p "$tmp/run/blkback/vbd-$g-51712.info/taken"
 mirrors 0 "" --pivot --no-wait
 alone() { grep -q "vbd $g/51712: .*left to whom they belong" "$tmp/log"; }
 wait_for $wait_s alone || fail "$what: $(tail -n 5 "$tmp/log")"
+rm -r "$tmp/run/blkback/vbd-$g-51712.info"
 mv "$tmp/info" "$tmp/run/blkback/vbd-$g-51712.info"
 "$paravane" upgrade blkback >"$tmp/out" 2>&1 || fail "$what: no other version may try: $(cat "$tmp/out")"
 goes_on

@@ -164,33 +164,35 @@ static int read_word(struct xs_handle *xs, const char *dir, const char *key,
 	return -EINVAL;
 }
 
-static int read_mode(struct xs_handle *xs, const char *dir, enum vbd_share *out,
+static const struct word share_words[] = {
+	{ "r", VBD_READ_ONLY }, { "ro", VBD_READ_ONLY },
+	{ "w", VBD_EXCLUSIVE }, { "rw", VBD_EXCLUSIVE },
+	{ "w!", VBD_SHARED_WRITE }, { "rw!", VBD_SHARED_WRITE },
+	{ NULL, 0 },
+};
+
+static const struct word cache_words[] = {
+	{ "writeback", VBD_CACHE_WRITEBACK },
+	{ "writethrough", VBD_CACHE_WRITETHROUGH },
+	{ "none", VBD_CACHE_NONE },
+	{ NULL, 0 },
+};
+
+static int read_mode(struct xs_handle *xs, const char *dir, struct vbd_toolstack *ts,
 		     struct key_error *err)
 {
-	static const struct word words[] = {
-		{ "r", VBD_READ_ONLY }, { "ro", VBD_READ_ONLY },
-		{ "w", VBD_EXCLUSIVE }, { "rw", VBD_EXCLUSIVE },
-		{ "w!", VBD_SHARED_WRITE }, { "rw!", VBD_SHARED_WRITE },
-		{ NULL, 0 },
-	};
 	int v, rc;
 
 	/* Not optional: guessing would either refuse or allow writes. */
-	rc = read_word(xs, dir, KEY_MODE, words, "r, w or w!", &v, err);
+	rc = read_word(xs, dir, KEY_MODE, share_words, "r, w or w!", &v, err);
 	if (!rc)
-		*out = (enum vbd_share)v;
+		ts->share = (enum vbd_share)v;
 	return rc;
 }
 
-static int read_cache(struct xs_handle *xs, const char *dir, enum vbd_cache *out,
+static int read_cache(struct xs_handle *xs, const char *dir, struct vbd_toolstack *ts,
 		      struct key_error *err)
 {
-	static const struct word words[] = {
-		{ "writeback", VBD_CACHE_WRITEBACK },
-		{ "writethrough", VBD_CACHE_WRITETHROUGH },
-		{ "none", VBD_CACHE_NONE },
-		{ NULL, 0 },
-	};
 	bool direct_io_safe;
 	int v, rc;
 
@@ -198,11 +200,11 @@ static int read_cache(struct xs_handle *xs, const char *dir, enum vbd_cache *out
 			      &direct_io_safe, err);
 	if (rc)
 		return rc;
-	*out = direct_io_safe ? VBD_CACHE_NONE : VBD_CACHE_WRITEBACK;
-	rc = read_word(xs, dir, KEY_CACHE, words, "writeback, writethrough or none",
+	ts->cache = direct_io_safe ? VBD_CACHE_NONE : VBD_CACHE_WRITEBACK;
+	rc = read_word(xs, dir, KEY_CACHE, cache_words, "writeback, writethrough or none",
 		       &v, err);
 	if (!rc)
-		*out = (enum vbd_cache)v;
+		ts->cache = (enum vbd_cache)v;
 	return rc == -ENOENT ? 0 : rc;
 }
 
@@ -214,59 +216,106 @@ static const struct word grants_words[] = {
 	{ NULL, 0 },
 };
 
-const char *vbd_grants_name(enum vbd_grants grants)
+static const char *word_of(const struct word *w, int value)
 {
-	const struct word *w = grants_words;
-
-	while (w->text && w->value != (int)grants)
+	while (w->text && w->value != value)
 		w++;
 	return w->text;
 }
 
-int vbd_grants_parse(const char *text, enum vbd_grants *out)
+static int value_of(const struct word *w, const char *text, int *out)
 {
-	for (const struct word *w = grants_words; w->text; w++) {
-		if (!strcmp(w->text, text)) {
-			*out = (enum vbd_grants)w->value;
-			return 0;
-		}
-	}
-	return -EINVAL;
+	while (w->text && strcmp(w->text, text))
+		w++;
+	*out = w->value;
+	return w->text ? 0 : -EINVAL;
 }
 
-static int read_grants(struct xs_handle *xs, const char *dir, enum vbd_grants *out,
+const char *vbd_share_name(enum vbd_share share)
+{
+	return word_of(share_words, (int)share);
+}
+
+int vbd_share_parse(const char *text, enum vbd_share *out)
+{
+	int v, rc = value_of(share_words, text, &v);
+
+	if (!rc)
+		*out = (enum vbd_share)v;
+	return rc;
+}
+
+const char *vbd_cache_name(enum vbd_cache cache)
+{
+	return word_of(cache_words, (int)cache);
+}
+
+int vbd_cache_parse(const char *text, enum vbd_cache *out)
+{
+	int v, rc = value_of(cache_words, text, &v);
+
+	if (!rc)
+		*out = (enum vbd_cache)v;
+	return rc;
+}
+
+const char *vbd_grants_name(enum vbd_grants grants)
+{
+	return word_of(grants_words, (int)grants);
+}
+
+int vbd_grants_parse(const char *text, enum vbd_grants *out)
+{
+	int v, rc = value_of(grants_words, text, &v);
+
+	if (!rc)
+		*out = (enum vbd_grants)v;
+	return rc;
+}
+
+static int read_grants(struct xs_handle *xs, const char *dir, struct vbd_toolstack *ts,
 		       struct key_error *err)
 {
 	int v = VBD_GRANTS_DEFAULT;
 	int rc = read_word(xs, dir, KEY_GRANT_MODE, grants_words,
 			   "auto, persistent, map or copy", &v, err);
 
-	*out = (enum vbd_grants)v;
+	ts->grants = (enum vbd_grants)v;
 	return rc == -ENOENT ? 0 : rc;
 }
 
-static int read_flags(struct xs_handle *xs, const char *dir,
-		      struct vbd_toolstack *ts, struct key_error *err)
+static int read_online(struct xs_handle *xs, const char *dir, struct vbd_toolstack *ts,
+		       struct key_error *err)
 {
-	char *type;
 	int rc;
 
-	rc = xenbus_read_flag(xs, XBT_NULL, dir, KEY_REMOVABLE, false,
-			      &ts->removable, err);
-	if (!rc)
-		rc = xenbus_read_flag(xs, XBT_NULL, dir, KEY_DISCARD_ENABLE, true,
-				      &ts->discard_enable, err);
-	if (!rc)
-		rc = xenbus_read_flag(xs, XBT_NULL, dir, KEY_ONLINE, true,
-				      &ts->online, err);
-	if (!rc)
-		rc = xenbus_read_optional(xs, dir, KEY_DEVICE_TYPE, "disk or cdrom", &type,
-				   err);
+	ts->online = true;
+	rc = xenbus_read_flag(xs, XBT_NULL, dir, KEY_ONLINE, true, &ts->online, err);
+	if (rc)
+		ts->online = true;
+	return rc;
+}
+
+static int read_type(struct xs_handle *xs, const char *dir, struct vbd_toolstack *ts,
+		     struct key_error *err)
+{
+	char *type;
+	int rc = xenbus_read_optional(xs, dir, KEY_DEVICE_TYPE, "disk or cdrom", &type, err);
+
 	if (rc)
 		return rc;
 	ts->cdrom = type && !strcmp(type, "cdrom");
 	free(type);
 	return 0;
+}
+
+static int read_flags(struct xs_handle *xs, const char *dir, struct vbd_toolstack *ts,
+		      struct key_error *err)
+{
+	int rc = xenbus_read_flag(xs, XBT_NULL, dir, KEY_REMOVABLE, false, &ts->removable, err);
+
+	return rc ? rc : xenbus_read_flag(xs, XBT_NULL, dir, KEY_DISCARD_ENABLE, true,
+					  &ts->discard_enable, err);
 }
 
 /* A power of two from 512 up, 0 when missing. */
@@ -326,9 +375,10 @@ static int read_discard_secure(struct xs_handle *xs, const char *dir,
 	return rc == -ENOENT ? 0 : rc;
 }
 
-static int read_wishes(struct xs_handle *xs, const char *dir, struct vbd_wishes *out,
+static int read_wishes(struct xs_handle *xs, const char *dir, struct vbd_toolstack *ts,
 		       struct key_error *err)
 {
+	struct vbd_wishes *out = &ts->wishes;
 	bool flush = true;
 	int rc = read_block_size(xs, dir, KEY_LOGICAL_BLOCK_SIZE,
 				 VBD_LOGICAL_BLOCK_BYTES_MAX, &out->logical_block_bytes, err);
@@ -347,35 +397,66 @@ static int read_wishes(struct xs_handle *xs, const char *dir, struct vbd_wishes 
 	return rc ? rc : read_discard_secure(xs, dir, out, err);
 }
 
+/* Where the image is, or that a script has yet to say. */
+static int read_image(struct xs_handle *xs, const char *dir, struct vbd_toolstack *ts,
+		      struct key_error *err)
+{
+	struct xenbus_hotplug hotplug;
+	int rc = xenbus_read_hotplug(xs, dir, &hotplug, err);
+
+	if (!rc)
+		rc = read_physical(xs, dir, ts, err);
+	if (!rc)
+		rc = read_params(xs, dir, hotplug.script, ts, err);
+	if (rc)
+		return rc;
+	ts->hotplug_pending = hotplug.pending;
+	ts->hotplug_error = hotplug.error;
+	return 0;
+}
+
+int vbd_read_toolstack_parts(struct xs_handle *xs, const char *back_dir,
+			     struct vbd_toolstack *out, uint32_t *bad, struct key_error *err)
+{
+	static const struct {
+		int (*read)(struct xs_handle *xs, const char *dir, struct vbd_toolstack *ts,
+			    struct key_error *err);
+		uint32_t part;
+	} parts[] = {
+		{ read_online, VBD_PART_ONLINE },
+		{ read_type, VBD_PART_TYPE },	/* a drive may have no image */
+		{ read_flags, VBD_PART_FLAGS },
+		{ read_image, VBD_PART_IMAGE },
+		{ read_mode, VBD_PART_MODE },
+		{ read_cache, VBD_PART_CACHE },
+		{ read_grants, VBD_PART_GRANTS },
+		{ read_wishes, VBD_PART_WISHES },
+	};
+	int rc, first = 0;
+
+	memset(out, 0, sizeof(*out));
+	*bad = 0;
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		rc = parts[i].read(xs, back_dir, out, first ? NULL : err);
+		if (rc && rc != -EINVAL && rc != -ENOENT) {
+			vbd_free_toolstack(out);
+			return rc;
+		}
+		first = first ? first : rc;
+		*bad |= rc ? parts[i].part : 0;
+	}
+	return first;
+}
+
 int vbd_read_toolstack(struct xs_handle *xs, const char *back_dir,
 		       struct vbd_toolstack *out, struct key_error *err)
 {
-	struct xenbus_hotplug hotplug;
-	int rc;
+	uint32_t bad;
+	int rc = vbd_read_toolstack_parts(xs, back_dir, out, &bad, err);
 
-	memset(out, 0, sizeof(*out));
-	rc = xenbus_read_hotplug(xs, back_dir, &hotplug, err);
-	if (!rc)
-		rc = read_flags(xs, back_dir, out, err);
-	if (!rc)
-		rc = read_physical(xs, back_dir, out, err);
-	if (!rc)
-		rc = read_params(xs, back_dir, hotplug.script, out, err);
-	if (!rc)
-		rc = read_mode(xs, back_dir, &out->share, err);
-	if (!rc)
-		rc = read_cache(xs, back_dir, &out->cache, err);
-	if (!rc)
-		rc = read_grants(xs, back_dir, &out->grants, err);
-	if (!rc)
-		rc = read_wishes(xs, back_dir, &out->wishes, err);
-	if (rc) {
+	if (rc)
 		vbd_free_toolstack(out);
-		return rc;
-	}
-	out->hotplug_pending = hotplug.pending;
-	out->hotplug_error = hotplug.error;
-	return 0;
+	return rc;
 }
 
 void vbd_free_toolstack(struct vbd_toolstack *ts)

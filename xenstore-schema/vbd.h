@@ -76,8 +76,26 @@ struct vbd_toolstack {
 /* -EINVAL: err names the node. Missing optional nodes take their defaults. */
 int vbd_read_toolstack(struct xs_handle *xs, const char *back_dir,
 		       struct vbd_toolstack *out, struct key_error *err);
+/*
+ * The same; on -EINVAL and -ENOENT out has what can be read, *bad is of what cannot, or is
+ * missing and must not be, and err of the first of it.
+ */
+#define VBD_PART_ONLINE 0x01u		/* out says that it is */
+#define VBD_PART_TYPE 0x02u		/* cdrom */
+#define VBD_PART_FLAGS 0x04u		/* removable, discard_enable */
+#define VBD_PART_IMAGE 0x08u		/* params, physical_device_path, no_medium, hotplug_... */
+#define VBD_PART_MODE 0x10u
+#define VBD_PART_CACHE 0x20u
+#define VBD_PART_GRANTS 0x40u
+#define VBD_PART_WISHES 0x80u
+int vbd_read_toolstack_parts(struct xs_handle *xs, const char *back_dir,
+			     struct vbd_toolstack *out, uint32_t *bad, struct key_error *err);
 void vbd_free_toolstack(struct vbd_toolstack *ts);
-/* As the key has it; NULL for the default. The other way: -EINVAL. */
+/* As the key has it; NULL for the default of grants. The other way: -EINVAL. */
+const char *vbd_share_name(enum vbd_share share);
+int vbd_share_parse(const char *text, enum vbd_share *out);
+const char *vbd_cache_name(enum vbd_cache cache);
+int vbd_cache_parse(const char *text, enum vbd_cache *out);
 const char *vbd_grants_name(enum vbd_grants grants);
 int vbd_grants_parse(const char *text, enum vbd_grants *out);
 
