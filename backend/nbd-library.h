@@ -21,7 +21,7 @@
 	F(aio_get_direction) F(aio_notify_read) F(aio_notify_write) F(poll) \
 	F(get_size) F(get_block_size) F(is_read_only) \
 	F(can_flush) F(can_fua) F(can_trim) F(can_zero) F(can_multi_conn) \
-	F(aio_pread) F(aio_pwrite) F(aio_flush) F(aio_trim) F(aio_zero)
+	F(aio_pread) F(aio_pwrite) F(aio_flush) F(aio_command_completed) F(aio_trim) F(aio_zero)
 
 #define NBD_LIBRARY_MEMBER(name) __typeof__(nbd_##name) *name;
 

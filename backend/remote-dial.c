@@ -208,6 +208,24 @@ static const char *nbd_words(void)
 	return colon && !strncmp(words, "nbd_", 4) ? colon + 2 : words;
 }
 
+/* syscalls nbd: poll ppoll sendto(connected) */
+/* One that has no flush has nothing in its memory. Who waits for us ends us when it takes long. */
+static bool flush(struct nbd_handle *nbd)
+{
+	int64_t cookie;
+	int done = 0;
+
+	if (libnbd.can_flush(nbd) <= 0 || libnbd.is_read_only(nbd) > 0)
+		return true;
+	cookie = libnbd.aio_flush(nbd, NBD_NULL_COMPLETION, 0);
+	while (cookie >= 0 && !done) {
+		done = libnbd.aio_command_completed(nbd, (uint64_t)cookie);
+		if (!done && libnbd.poll(nbd, 1000) < 0)
+			return false;
+	}
+	return done > 0;
+}
+
 /* What the server says is read in the sandbox, with nothing in reach. */
 static int ask(int sock, const struct sandbox *sandbox, const struct worker_dial *dial, int fd)
 {
@@ -230,6 +248,9 @@ static int ask(int sock, const struct sandbox *sandbox, const struct worker_dial
 		return fail(sock, -EIO, "the server refuses the export '%.60s': %.110s",
 			    dial->export, nbd_words());
 	take_info(nbd, &msg.dialed);
+	if (dial->flush && !flush(nbd))
+		return fail(sock, -EIO, "its server could not flush what it had answered: %.110s",
+			    nbd_words());
 	err = worker_send(sock, &msg, NULL, 0);
 	libnbd.aio_disconnect(nbd, 0);
 	libnbd.close(nbd);

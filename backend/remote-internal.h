@@ -35,6 +35,7 @@ struct remote {
 
 	struct process *server;
 	bool server_ending;
+	bool undurable;			/* ending with what a worker wrote there, and not flushed since */
 	bool awaits_name;		/* none is started: the image's name is another file's */
 	void (*ended)(void *arg);	/* once nobody wants it: the server's end is to be told */
 	bool server_used;		/* it has been spoken to: it may have to write back */
@@ -45,6 +46,7 @@ struct remote {
 	char socket[STORAGE_SOCKET_BYTES];
 
 	struct process *dial;
+	bool dial_flushes;		/* before the server is told to end */
 	bool dial_asks;			/* what the export is, rather than for dial_queue */
 	uint32_t dial_queue;
 
@@ -69,6 +71,9 @@ void remote_close_link(struct remote_link *l);
 /* By a worker. */
 void remote_begin_to_use(struct remote *r);
 /*
+ * What a worker that has died had written there is flushed first: how a server ends does not tell
+ * whether it could write back what it had (qemu-nbd: status 0). One that lives has copies.
+ *
  * Our copies of its connections are closed: its end is the fence, and qemu-nbd does not come to it
  * while it has answers for a connection that is open and that nobody reads.
  */

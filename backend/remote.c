@@ -168,6 +168,7 @@ static void end_dial(struct remote *r)
 {
 	process_free(r->dial);
 	r->dial = NULL;
+	r->dial_flushes = false;
 }
 
 static void tell_lost(struct remote *r, bool lost)
@@ -179,7 +180,7 @@ static void tell_lost(struct remote *r, bool lost)
 	r->events->lost_writes(r->arg);
 }
 
-/* Told to end, it has written back what it had; so has one that ends by itself without a fault. */
+/* One that ends by itself without a fault has written back what it had, for all one knows. */
 static bool has_ended_in_order(const struct process *server)
 {
 	int status = process_status(server);
@@ -193,6 +194,7 @@ static void on_server_ended(void *arg, bool killed, const char *how)
 {
 	struct remote *r = arg;
 	bool meant = r->server_ending, in_order = has_ended_in_order(r->server);
+	bool durable = in_order && !r->undurable;
 	char why[200];
 
 	process_free(r->server);
@@ -211,7 +213,8 @@ static void on_server_ended(void *arg, bool killed, const char *how)
 			    "and was killed", REMOTE_END_MS / 1000);
 	else if (meant && !in_order)
 		log_peer_at(r->what.log, LOG_LEVEL_WARNING, "its server %s", how);
-	tell_lost(r, answered_server_ends(&r->answered, in_order));
+	r->undurable = false;
+	tell_lost(r, answered_server_ends(&r->answered, durable));
 	if (r->ended || meant) {
 		r->wait_ms = 0;
 		step(r);
@@ -277,6 +280,65 @@ static void start_server(struct remote *r)
 	trouble(r, -ESTALE, why);
 }
 
+static void terminate_server(struct remote *r)
+{
+	end_dial(r);
+	if (process_pid(r->server) > 0)
+		kill(process_pid(r->server), SIGTERM);
+	process_stopping(r->server);
+}
+
+static bool on_flushed(void *arg, int sock)
+{
+	struct remote *r = arg;
+	struct worker_msg msg;
+
+	if (worker_receive(sock, &msg, NULL, NULL))
+		return false;
+	r->undurable = msg.type != WORKER_DIALED;
+	msg.failure.reason[sizeof(msg.failure.reason) - 1] = '\0';
+	if (r->undurable)
+		log_peer_at(r->what.log, LOG_LEVEL_WARNING, "%s", msg.failure.reason);
+	terminate_server(r);
+	return true;
+}
+
+static void on_flush_ended(void *arg, bool killed, const char *how)
+{
+	struct remote *r = arg;
+
+	log_peer_at(r->what.log, LOG_LEVEL_WARNING, "its server was not flushed%s: the process for "
+		    "that %s", killed ? " in time" : "", how);
+	terminate_server(r);
+}
+
+static const struct process_events flush_events = {
+	.heard = on_flushed,
+	.ended = on_flush_ended,
+};
+
+/* Its worker's copies have gone with it. False: no process for that. */
+static bool flush_server(struct remote *r)
+{
+	struct worker_msg msg = { .version = WORKER_VERSION, .type = WORKER_DIAL };
+	char title[80];
+	int rc;
+
+	strcpy(msg.dial.at.socket, r->socket);
+	msg.dial.flush = true;
+	snprintf(title, sizeof(title), "%s-%u-%u-flush", r->what.name.kind,
+		 r->what.name.frontend_id, r->what.name.devid);
+	rc = start(r, title, &msg, &flush_events, &r->dial);
+	if (rc) {
+		log_peer_at(r->what.log, LOG_LEVEL_WARNING, "no process that flushes its server: %s",
+			    strerror(-rc));
+		return false;
+	}
+	r->dial_flushes = true;
+	process_stopping(r->dial);
+	return true;
+}
+
 void remote_end_server(struct remote *r)
 {
 	if (!r->server || r->server_ending)
@@ -285,9 +347,9 @@ void remote_end_server(struct remote *r)
 	end_dial(r);
 	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++)
 		remote_close_link(&r->link[q]);
-	if (process_pid(r->server) > 0)
-		kill(process_pid(r->server), SIGTERM);
-	process_stopping(r->server);
+	r->undurable = r->answered.used;
+	if (!r->answered.worker_gone || !flush_server(r))
+		terminate_server(r);
 }
 
 /* ---- dialling ------------------------------------------------------------------------------------ */
@@ -586,7 +648,8 @@ bool remote_end(struct remote *r, void (*ended)(void *arg), void *arg)
 	r->events = NULL;
 	r->ended = ended;
 	r->arg = arg;
-	end_dial(r);
+	if (!r->dial_flushes)
+		end_dial(r);
 	evloop_set_timer(r->retry, -1, 0);
 	r->waiting = r->say_open = false;
 	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++)
@@ -603,13 +666,17 @@ bool remote_close(struct remote *r)
 
 	if (!r)
 		return false;
-	end_dial(r);
+	if (!r->dial_flushes)
+		end_dial(r);
 	for (uint32_t q = 0; q < VBD_QUEUES_MAX; q++)
 		remote_close_link(&r->link[q]);
 	if (r->server) {
 		dismiss_server(r);
+		if (r->dial_flushes)
+			terminate_server(r);	/* nobody hears the answer any more */
 		process_leave(r->server, REMOTE_END_MS);
-		tell_lost(r, answered_server_ends(&r->answered, has_ended_in_order(r->server)));
+		tell_lost(r, answered_server_ends(&r->answered, !r->undurable &&
+						  has_ended_in_order(r->server)));
 		process_free(r->server);
 	}
 	if (remote_is_served(r))

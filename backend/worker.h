@@ -123,6 +123,7 @@ struct worker_dial {
 	uint32_t nr;			/* sockets; 0: ask what the export is */
 	/* how long nobody listening is no error */
 	uint32_t patience_ms;
+	uint8_t flush;			/* with nr 0: DIALED once it has flushed, too */
 };
 
 /* What an export is. */
@@ -187,6 +188,7 @@ _Static_assert(WORKER_VERSION == 13 && WORKER_WAITS == 28 &&
 	       offsetof(struct worker_msg, start.features) == 1184 &&
 	       offsetof(struct worker_msg, start.engine) == 1232 &&
 	       offsetof(struct worker_msg, start.prepare) == 1263 &&
+	       offsetof(struct worker_dial, flush) + sizeof(uint32_t) == sizeof(struct worker_dial) &&
 	       sizeof(struct failure) == 208,
 	       "messages have changed: raise WORKER_VERSION and note the layout");
 #endif
