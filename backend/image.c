@@ -263,8 +263,9 @@ int image_open(const char *path, bool read_only, int *out, struct image_info *in
 {
 	int rc = open_measured(path, read_only, out, info, why, why_bytes);
 
-	if (!rc)
-		rc = check_size(info, path, why, why_bytes);
+	if (rc)
+		return rc;
+	rc = check_size(info, path, why, why_bytes);
 	if (rc)
 		close_fd(out);
 	return rc;

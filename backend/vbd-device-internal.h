@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A block device of the back end, for the files that it consists of: its life
- * (vbd-device.c), what is said of it (vbd-words.c), its image (vbd-image.c), and its way from one version of the daemon to the
- * next (vbd-takeover.c).
+ * (vbd-device.c), what is said of it (vbd-words.c), its image (vbd-image.c), and its way from
+ * one version of the daemon to the next (vbd-takeover.c).
  */
 #ifndef PV_VBD_DEVICE_INTERNAL_H
 #define PV_VBD_DEVICE_INTERNAL_H
@@ -98,6 +98,11 @@ struct vbd_device {
 	uint64_t inputs;
 	/* The image, from open to release. */
 	int image_fd;
+	/*
+	 * Of the same image, from connect until the front end is gone: one worker after another,
+	 * it has not been told of what the kernel could not write (disk.h). -1: none.
+	 */
+	int elder_fd;
 	struct image_watch *watch;
 	uint64_t published_sectors;	/* features.sectors may be newer */
 	char image[PATH_BYTES];
@@ -194,6 +199,13 @@ int vbd_image_measure(const struct vbd_device *v, uint64_t *bytes);
 void vbd_image_release(struct vbd_device *v);
 /* The same, and waits for that: for a daemon that ends. */
 void vbd_image_free(struct vbd_device *v);
+/* The elder: a front end begins, or goes on, with the image. -errno. */
+int vbd_image_open_elder(struct vbd_device *v, bool resume);
+/*
+ * Nothing serves it, and its elder is about to be closed, or the daemon to end: what the elder
+ * would have told the next worker's flush is noted in the journal. Does not wait for storage.
+ */
+void vbd_image_ask_elder(const struct vbd_device *v);
 /* A change of its size is noticed from now on. */
 void vbd_image_watch(struct vbd_device *v);
 

@@ -37,6 +37,8 @@ static void vbd_device_free(struct device *d)
 		return;
 	if (v->common->coming == v)
 		v->common->coming = NULL;
+	if (v->serve)
+		vbd_image_ask_elder(v);	/* a worker that is left to the next daemon */
 	vbd_serve_free(v->serve);
 	former_free(v->former);
 	vbd_mirror_free(v);
@@ -56,7 +58,7 @@ static int vbd_device_new(const struct device_env *env, struct device **out)
 	v->env = *env;
 	v->common = env->common;
 	v->limit.of = LIMIT_OF_DISK;
-	v->image_fd = v->leaving.fd = -1;
+	v->image_fd = v->elder_fd = v->leaving.fd = -1;
 	vbd_server_none(&v->asked);
 	vbd_take_left(v);
 	v->next = v->common->devices;
@@ -429,6 +431,7 @@ static void vbd_device_closed(struct device *d)
 	vbd_mirror_unserved(v, WORKER_END_FAILED);
 	v->failed = v->changing = v->resuming = v->medium_changed = false;
 	v->least_segments = v->least_queues = 0;
+	close_fd(&v->elder_fd);
 	/* A predecessor's, if it has not been resumed. */
 	rundir_remove(&v->env.config->rundir, &v->env.name);
 }
@@ -516,6 +519,8 @@ static void on_ended(void *arg, const struct worker_report *report)
 	if (v->said_name)
 		xenbus_clear_error(v->env.bus);
 	v->said_name = false;
+	if (v->common->ending)
+		vbd_image_ask_elder(v);
 	v->stopping = true;	/* looked at from in there, it is not forgotten yet */
 	vbd_mirror_unserved(v, report->end);
 	vbd_has_come(v);
@@ -597,12 +602,17 @@ static int serve(struct vbd_device *v, bool resume, char *why, size_t why_bytes)
 			.limit = v->limit.limit,
 		},
 	};
-	int rc;
+	int rc = vbd_image_open_elder(v, resume);
 
+	what.elder_fd = v->elder_fd;
 	if (v->storage.kind == STORAGE_NBD)	/* a server of ours has one, without a name */
 		strcpy(what.start.export, v->storage.export);
 	v->connect_ms = now_ms();
 	v->resumed = resume;
+	if (rc) {
+		snprintf(why, why_bytes, "%s: %s", v->image, strerror(-rc));
+		return rc;
+	}
 	rc = resume ? take_front(v, &what.start.front, why, why_bytes) :
 		      read_front(v, &what.start.front, why, why_bytes);
 	if (rc)
@@ -747,9 +757,13 @@ static void vbd_kind_shutdown(void *common)
 	struct vbd_common *c = common;
 
 	c->ending = true;
-	for (struct vbd_device *v = c->devices; v; v = v->next)
-		if (!v->serve && (v->remote || v->asked.name[0]))
+	for (struct vbd_device *v = c->devices; v; v = v->next) {
+		if (v->serve)
+			continue;
+		vbd_image_ask_elder(v);
+		if (v->remote || v->asked.name[0])
 			vbd_image_release(v);
+	}
 }
 
 static bool vbd_kind_is_idle(const void *common)

@@ -8,10 +8,15 @@
 #include "vbd-device-internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "journal.h"
 #include "util.h"
+
+/* Behind the end of every image: no file is so large. */
+#define ELDER_ASKED_BYTE (1ll << 62)
 
 const char *vbd_image_name(const struct vbd_toolstack *ts)
 {
@@ -23,6 +28,7 @@ void vbd_image_release(struct vbd_device *v)
 {
 	image_watch_remove(v->watch);
 	v->watch = NULL;
+	close_fd(&v->elder_fd);
 	vbd_server_leave(v, v->remote, v->image, &v->image_fd);
 	v->remote = NULL;
 	memset(&v->storage, 0, sizeof(v->storage));
@@ -68,6 +74,61 @@ static int take_server(struct vbd_device *v, char *why, size_t why_bytes)
 		.discard_granularity_bytes = MAX(sector, 4096),
 	};
 	return 0;
+}
+
+/* ---- elders ---------------------------------------------------------------------- */
+
+/* The version before has known the image for longer; what it was told, ours would not be. */
+int vbd_image_open_elder(struct vbd_device *v, bool resume)
+{
+	char title[VBD_SERVE_TITLE_BYTES];
+	int left;
+
+	vbd_serve_title(&v->env.name, title);
+	left = takeover_take(v->env.config->takeover, TAKEOVER_ELDER, title, NULL);
+	if (v->elder_fd < 0 && left >= 0) {
+		v->elder_fd = left;
+		left = -1;
+	}
+	close_fd(&left);
+	/* A front end that connects begins with what is there. */
+	if (!resume)
+		close_fd(&v->elder_fd);
+	return v->elder_fd >= 0 ? 0 :
+		image_reopen(v->image_fd, v->share == VBD_READ_ONLY, &v->elder_fd);
+}
+
+/*
+ * Waits for the write-back of a byte that no image has, so for nothing, and is told, once, what the
+ * kernel has to tell this description of all the others, of a file or a device.
+ */
+static int ask_lost(int fd)
+{
+	if (!sync_file_range(fd, ELDER_ASKED_BYTE, 1, SYNC_FILE_RANGE_WAIT_BEFORE))
+		return 0;
+	switch (errno) {
+	case ENOSYS: case EINVAL: case ESPIPE: case EBADF:
+		return 0;	/* it cannot be asked so */
+	default:
+		return -errno;
+	}
+}
+
+void vbd_image_ask_elder(const struct vbd_device *v)
+{
+	autoclose int fd = -1;
+	int lost = v->elder_fd >= 0 && !v->remote ? ask_lost(v->elder_fd) : 0;
+	int rc;
+
+	if (!lost || rundir_open_journal(&v->env.config->rundir, &v->env.name, false, &fd) ||
+	    journal_read_flush_lost(fd))
+		return;		/* nobody goes on with it, or its front end is told already */
+	rc = journal_note_flush_lost(fd, lost);
+	log_peer_at(v->env.log, LOG_LEVEL_ERROR, "%.200s: writes that were answered and not flushed "
+		    "may be lost (%s); %s%s", v->image, strerror(-lost), rc ?
+		    "its front end will not hear of that: " :
+		    "every flush will fail until the front end connects anew",
+		    rc ? strerror(-rc) : "");
 }
 
 /* ---- locks ----------------------------------------------------------------------- */

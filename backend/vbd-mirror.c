@@ -224,6 +224,8 @@ static int pivot(struct vbd_device *v)
 		close_fd(&t.fd);
 		return rc;
 	}
+	/* What was lost of the old image is missing in the target too, which was read from it. */
+	vbd_image_ask_elder(v);
 	vbd_image_release(v);
 	v->image_fd = t.fd;
 	v->info = t.info;

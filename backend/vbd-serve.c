@@ -57,7 +57,6 @@ struct vbd_serve {
 	struct crashes crashes;
 	char engine[32];		/* the worker's, once it is ready */
 	int words_fd;			/* of the image, for another version; -1 */
-	int elder_fd;			/* of the image, for the flushes of successors (disk.h) */
 	int mirror_fd;			/* the map of what is written; -1: nobody wants it */
 	uint64_t mirror_bytes;
 	bool said_info;			/* that it cannot be written */
@@ -314,9 +313,9 @@ void vbd_serve_lost_writes(const struct rundir *r, const struct rundir_name *nam
 
 	if (!rc)
 		rc = journal_note_flush_lost(fd, -EIO);
-	log_peer_at(log, LOG_LEVEL_ERROR, "its worker and its server have died: writes that were "
-		    "answered and not flushed may be lost%s", rc == -ENOENT ? "" :
-		    "; every flush will fail until the front end connects anew");
+	log_peer_at(log, LOG_LEVEL_ERROR, "its worker has died, and its server could not write "
+		    "back what it had: writes that were answered and not flushed may be lost%s",
+		    rc == -ENOENT ? "" : "; every flush will fail until the front end connects anew");
 	if (rc && rc != -ENOENT)
 		log_peer_at(log, LOG_LEVEL_ERROR, "its front end will not hear of that: %s",
 			    strerror(-rc));
@@ -398,7 +397,7 @@ static int open_fds(struct vbd_serve *s, int fds[5])
 	int rc;
 
 	fds[0] = fds[1] = fds[2] = -1;
-	fds[3] = s->journal_used ? s->elder_fd : -1;
+	fds[3] = s->journal_used ? w->elder_fd : -1;
 	fds[4] = s->mirror_fd;
 	rc = image_reopen(w->image_fd, w->start.share == VBD_READ_ONLY, &fds[0]);
 	if (rc) {
@@ -613,24 +612,6 @@ static int adopt_former(struct vbd_serve *s)
 
 /* ---- start and stop ------------------------------------------------------- */
 
-/* The version's before has known the image for longer; what it was told, ours would not be. */
-static int open_elder(struct vbd_serve *s)
-{
-	const struct vbd_serve_what *w = &s->what;
-	char title[VBD_SERVE_TITLE_BYTES];
-	int rc = 0;
-
-	vbd_serve_title(&w->name, title);
-	s->elder_fd = takeover_take(w->config->base.takeover, TAKEOVER_ELDER, title, NULL);
-	if (s->elder_fd < 0) {
-		s->elder_fd = -1;
-		rc = image_reopen(w->image_fd, w->start.share == VBD_READ_ONLY, &s->elder_fd);
-	}
-	if (rc)
-		log_error("%s: %s: %s", w->log->who, w->image, strerror(-rc));
-	return rc;
-}
-
 /*
  * Before anybody serves them: a worker whose rings are noted nowhere no daemon after us would
  * know for its own.
@@ -658,7 +639,7 @@ int vbd_serve_start(struct evloop *loop, const struct vbd_serve_what *what,
 	s->arg = arg;
 	s->loop = loop;
 	s->journal_used = resume;
-	s->elder_fd = s->words_fd = -1;
+	s->words_fd = -1;
 	s->mirror_fd = what->mirror_map;
 	s->mirror_bytes = what->mirror_bytes;
 	rc = evloop_add_timer(loop, on_retry, s, &s->retry);
@@ -668,8 +649,6 @@ int vbd_serve_start(struct evloop *loop, const struct vbd_serve_what *what,
 		rc = note_rings(s);
 	if (!rc && resume)
 		rc = adopt_former(s);
-	if (!rc)
-		rc = open_elder(s);
 	if (!rc)
 		rc = start_worker(s);
 	if (rc) {
@@ -766,8 +745,8 @@ int vbd_serve_hand_over(struct vbd_serve *s, bool image, struct takeover *t)
 		rc = write_words(s);
 	if (!rc && image)
 		rc = takeover_add(t, TAKEOVER_WORDS, title, 0, s->words_fd);
-	if (!rc && image && s->elder_fd >= 0)
-		rc = takeover_add(t, TAKEOVER_ELDER, title, 0, s->elder_fd);
+	if (!rc && image)
+		rc = takeover_add(t, TAKEOVER_ELDER, title, 0, s->what.elder_fd);
 	return rc;
 }
 
@@ -787,7 +766,6 @@ void vbd_serve_free(struct vbd_serve *s)
 	evloop_remove(s->info);
 	if (s->what.remote)
 		remote_attend(s->what.remote, NULL, NULL);
-	close_fd(&s->elder_fd);
 	close_fd(&s->words_fd);
 	free(s);
 }

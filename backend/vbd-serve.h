@@ -29,6 +29,7 @@ struct vbd_serve_what {
 	struct log_peer *log;
 	struct worker_start start;	/* replay is set here, by this module */
 	int image_fd;			/* the supervisor's own; opened anew from it */
+	int elder_fd;			/* of the image, for the flushes of successors (disk.h) */
 	struct remote *remote;		/* NULL: the image is here; outlives it */
 	int mirror_map;			/* as vbd_serve_mirror(), from the beginning */
 	uint64_t mirror_bytes;

@@ -3,41 +3,29 @@
 # An image that fails, fills up, exhausts a quota, becomes read-only or shorter: the
 # guest is told of exactly the request that failed and goes on, the log and `paravane
 # explain` name the trouble, and a flush that failed is not forgotten: not by the next
-# flush, not by a worker's successor, not when somebody else was told of it.
+# flush, not by a worker's successor, not when somebody else was told of it; nor is what was
+# lost before anybody flushed, over a mirror's end, another daemon and another version.
 . "$(dirname "$0")/lib-blk.sh"
+. "$(dirname "$0")/lib-disk.sh"
+. "$(dirname "$0")/lib-faults.sh"
 . "$(dirname "$0")/lib-steps.sh"
-fault_fs=$PWD/tests/fault-fs
 paravane=$PWD/paravane
-[ -x "$fault_fs" ] || skip "tests/fault-fs is not built; make check builds it"
-[ "$(id -u)" = 0 ] || skip "mounting takes root"
-[ -c /dev/fuse ] || skip "no /dev/fuse"
+need_mount
 own_xen "$@"
 PARAVANE_RUNDIR=$tmp/run
 export PARAVANE_RUNDIR
-mkdir "$tmp/mnt" || fail "no directory"
 trap 'umount -l "$tmp/mnt" 2>/dev/null; umount -l "$tmp/small" 2>/dev/null' EXIT
 start_daemon
 make_guest g && g=$domid
 
-# ---- a file system with faults, a disk on it, and a guest that says what it notices ----------
+# ---- a disk on a file system with faults, and a guest that says what it notices -------------
 
-faults() { printf '%s\n' "$@" >"$tmp/faults.new" && mv "$tmp/faults.new" "$tmp/faults"; }
-is_mounted() { [ -e "$tmp/mnt/image" ]; }
-
-# mounts OPTION...: of fault-fs; $image is on it.
-mounts()
+mounts_new()
 {
-	: >"$tmp/faults"
 	rm -f "$tmp/data"
 	truncate -s 4M "$tmp/data"
-	"$fault_fs" "$@" "$tmp/mnt" "$tmp/data" "$tmp/faults" 2>"$tmp/fs.log" &
-	fs=$!
-	wait_for $wait_s is_mounted || skip "no file system of our own can be mounted: $(cat "$tmp/fs.log")"
-	image=$tmp/mnt/image
+	mounts "$@"
 }
-
-# The supervisor closes the image when the device is.
-unmounts() { wait_for $wait_s umount "$tmp/mnt" 2>/dev/null && wait $fs || fail "fault-fs: $(cat "$tmp/fs.log")"; }
 
 # opens CACHE: the guest has the disk open.
 opens()
@@ -101,7 +89,7 @@ closes
 
 for cache in writeback none writethrough; do
 	say "cache $cache: a request fails"
-	mounts
+	mounts_new
 	opens $cache
 	# Of a durable write through the cache that met EIO, and of flushes after it: below.
 	[ $cache = writethrough ] || fails write EIO "$broken"
@@ -128,7 +116,7 @@ kill_worker()
 for cache in writeback none; do
 	say "cache $cache: a flush fails, and is not forgotten"
 	: >"$tmp/log"
-	mounts
+	mounts_new
 	opens $cache
 	sees "write ok" write 0 65536 3
 	faults "fsync EIO 0 1"
@@ -149,7 +137,7 @@ for cache in writeback none; do
 done
 
 say "what was written is lost on its way to the device"
-mounts --writeback
+mounts_new --writeback
 opens writeback
 sees "write ok" write 0 65536 5
 faults "write EIO 8192 12288"
@@ -170,7 +158,7 @@ closes
 unmounts
 
 say "a durable write that met an error may have been another's"
-mounts
+mounts_new
 opens writethrough
 faults "write EIO 8192 12288"
 sees "write 8192" write 0 65536 7
@@ -178,6 +166,59 @@ faults
 flush_is_lost
 closes
 unmounts
+
+# ---- what is lost before anybody flushes ---------------------------------------------------
+
+# A write that the guest was told of; $1: the kernel's own write-back fails, and nobody is told
+# ("kernel"), or somebody else's ("other"). The page cache has let go of it.
+loses_a_write()
+{
+	sees "write ok" write 0 65536 1
+	sees "flush ok" flush
+	sees "write ok" write 0 65536 2
+	faults "write EIO 8192 12288"
+	if [ $1 = other ]; then
+		! sync "$image" 2>/dev/null || fail "the write-back did not fail"
+	fi
+	# FUSE writes back when a file is closed, and takes that for no fsync.
+	python3 - "$image" <<'EOP' || fail "no write-back"
+import contextlib, os, sys
+with contextlib.suppress(OSError):
+    os.close(os.open(sys.argv[1], os.O_RDWR))
+os.posix_fadvise(os.open(sys.argv[1], os.O_RDONLY), 0, 0, os.POSIX_FADV_DONTNEED)
+EOP
+	faults
+	sees "read *wrong@8192*" read 0 65536 2
+}
+
+end_daemon() { kill "$daemon" && wait "$daemon" || fail "the daemon ended with $?"; }
+# passes END: over it.
+passes()
+{
+	case $1 in
+	restart) end_daemon; start_daemon ;;
+	upgrade) "$paravane" upgrade blkback >"$tmp/said" 2>&1 || fail "$what: $(cat "$tmp/said")" ;;
+	*) "$paravane" mirror $g xvda "$tmp/target" "$1" --wait $wait_s >"$tmp/said" 2>&1 || fail "$what: $(cat "$tmp/said")" ;;
+	esac
+}
+
+for told in kernel other; do
+	# An elder is handed on by what was handed it, too.
+	for ends in --pivot --stop-at-sync restart upgrade "--stop-at-sync upgrade --stop-at-sync"; do
+		what="a write is lost, $told told, and then: $ends"
+		say "$what"
+		mounts_new --writeback
+		opens writeback
+		loses_a_write $told
+		for end in $ends; do passes $end 7>&-; done
+		flush_is_lost
+		flush_is_lost
+		closes
+		unmounts
+		rm -f "$tmp/target" "$tmp/run/blkback/vbd.upgrade"
+	done
+done
+what=
 
 # ---- real ones ------------------------------------------------------------------------------------
 

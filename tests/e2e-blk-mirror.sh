@@ -5,9 +5,9 @@
 # or torn; workers, what copies and the daemon are killed meanwhile, targets fail; who asks
 # is told what became of it, and the guest never is.
 . "$(dirname "$0")/lib-blk.sh"
+. "$(dirname "$0")/lib-faults.sh"
 . "$(dirname "$0")/lib-torture.sh"
-paravane=$PWD/paravane fault_fs=$PWD/tests/fault-fs
-[ -x "$fault_fs" ] || skip "tests/fault-fs is not built; make check builds it"
+paravane=$PWD/paravane
 rounds=2
 [ -z "${PV_FULL:-}" ] || rounds=40
 own_xen "$@"
@@ -208,17 +208,10 @@ mirrors 2 "exclude each other" "$images/dry" --pivot --stop-at-sync
 expect 4 "$paravane" mirror "$g" xvdb "$images/dry" 2>/dev/null
 goes_on
 
-# faults LINE...: of the file system from now on.
-faults() { printf '%s\n' "$@" >"$tmp/faults.new" && mv "$tmp/faults.new" "$tmp/faults"; }
-is_mounted() { [ -e "$tmp/mnt/image" ]; }
-if [ "$(id -u)" = 0 ] && [ -c /dev/fuse ]; then
+if can_mount; then
 	what="a target that fails"
-	mkdir "$tmp/mnt"
-	: >"$tmp/faults"
 	truncate -s 16M "$tmp/data"
-	"$fault_fs" "$tmp/mnt" "$tmp/data" "$tmp/faults" 2>"$tmp/fs.log" &
-	fs=$!
-	wait_for $wait_s is_mounted || fail "fault-fs: $(cat "$tmp/fs.log")"
+	mounts
 	faults "write ENOSPC 8192 12288"
 	mirrors 1 "has failed: writing the target at byte .*: No space left on device; the guest goes on with $images/json" "$tmp/mnt/image" --pivot --wait $wait_s
 	faults "fsync EIO 0 16777216"
