@@ -4,6 +4,7 @@
 # bash completion of all programs: offers every command, and of each every option of its
 # help and of its own table in the sources, and nothing that the program does not take;
 # knows which have a value, and what that may be. paravane's manual page has them too.
+# The quick run: plain
 set -u
 top=${abs_top_builddir:-$PWD}
 : "${srcdir:=$(dirname "$0")/..}"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A front end that writes any state in any order at any speed harms nobody but
 # itself, and leaves nothing behind.
+# The quick run: plain
 . "$(dirname "$0")/lib-blk.sh"
 storm=$PWD/tests/state-storm
 [ -x "$storm" ] || skip "tests/state-storm is not built; make check builds it"

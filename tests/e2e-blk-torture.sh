@@ -4,6 +4,7 @@
 # that know what their disks must hold (torture-blk.c): nothing is lost, misordered or torn,
 # no request fails. Half of the disks by the cache, half directly, by either engine; with
 # and without persistent grants, indirect requests, several ring pages and queues.
+# The quick run: plain
 . "$(dirname "$0")/lib-blk.sh"
 . "$(dirname "$0")/lib-torture.sh"
 # A short form's kills are too few to be too many; in the long form none of eight disks

@@ -4,6 +4,7 @@
 # paravane compare where something is lacking: it says so, and shows what it has. /dev/kvm, a
 # second CPU, counters of KVM's, its clock, the right to bind threads to CPUs or to start
 # programs; a measurement that fails. What it started ends with it.
+# The quick run: plain
 . "${srcdir:-$(dirname "$0")/..}/tests/lib.sh"
 
 top=${abs_top_builddir:-$PWD}

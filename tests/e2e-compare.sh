@@ -5,6 +5,7 @@
 # disk onto the second, and the halves are compared here; by each network card frames of
 # all lengths and a stream go both ways, and whoever receives one compares every octet. Then
 # the command itself: its table and JSON (interrupted: e2e-compare-interrupt.sh).
+# The quick run: asan
 set -u -o pipefail
 
 # Built with sanitizers, not every size by every flag: what differs by the size is in the models.

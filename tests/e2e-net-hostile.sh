@@ -32,6 +32,7 @@
 #   killed          LIFE-1 front end gone with frames on their way, pages mapped
 #   load            LIFE-1 domain destroyed under load
 # and tests/state-storm: XS-2 states in any order at any speed.
+# The quick run: asan
 . "$(dirname "$0")/lib-net.sh"
 hostile=$PWD/tests/hostile-net
 storm=$PWD/tests/state-storm

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # An interface's life: attached, looked at, changed while it is in use, its daemon ended
 # and killed under it, detached; and a thousand of them come and go with nothing left.
+# The quick run: plain
 . "$(dirname "$0")/lib-net.sh"
 need_namespaces
 own_xen "$@"

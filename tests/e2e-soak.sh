@@ -5,6 +5,7 @@
 # the daemons and of that worker stay as many as they were, and nothing is held at the end.
 # SOAK_CYCLES, SOAK_SECONDS: how many in all, and for how long (whatever is reached first);
 # "make soak TIME=SECONDS" sets the latter.
+# The quick run: plain
 . "$(dirname "$0")/lib.sh"
 cycles=${SOAK_CYCLES:-60} seconds=${SOAK_SECONDS:-1000000}
 [ -z "${PV_FULL:-}" ] || cycles=${SOAK_CYCLES:-2000}

@@ -5,6 +5,7 @@
 # opened: help, version, and that a mistake is named with exit status 2. Help on help, of
 # these and of the other programs with commands; that no command of paravane takes an option
 # that its help has not.
+# The quick run: plain
 set -u
 cd "${abs_top_builddir:-.}" || exit 1
 failures=0
