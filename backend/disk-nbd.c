@@ -387,6 +387,9 @@ static void check_deadlines(struct nbd_disk *d)
 	if (d->nbd && !d->ready && now - since_ms >= limit)
 		give_up_connection(d, "the server has not come so far as to serve");
 	fail_worn(d);
+	/* Who waits for its end has time, too, while it goes on. */
+	if (d->again_runs && now - since_ms < limit)
+		return;
 	oldest = TAILQ_FIRST(&d->active);
 	if (!oldest)
 		return;

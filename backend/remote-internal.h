@@ -35,7 +35,8 @@ struct remote {
 
 	struct process *server;
 	bool server_ending;
-	bool undurable;			/* ending with what a worker wrote there, and not flushed since */
+	/* ending with what a worker wrote there; and that has been flushed */
+	bool undurable, flushed;
 	bool awaits_name;		/* none is started: the image's name is another file's */
 	void (*ended)(void *arg);	/* once nobody wants it: the server's end is to be told */
 	bool server_used;		/* it has been spoken to: it may have to write back */

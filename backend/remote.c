@@ -11,6 +11,7 @@
 #include "remote-internal.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,11 +191,16 @@ static bool has_ended_in_order(const struct process *server)
 }
 
 /* With it all its connections have ended, and what they asked for. */
+static bool is_durable(const struct remote *r)
+{
+	return r->flushed || (!r->undurable && has_ended_in_order(r->server));
+}
+
 static void on_server_ended(void *arg, bool killed, const char *how)
 {
 	struct remote *r = arg;
 	bool meant = r->server_ending, in_order = has_ended_in_order(r->server);
-	bool durable = in_order && !r->undurable;
+	bool durable = is_durable(r);
 	char why[200];
 
 	process_free(r->server);
@@ -213,7 +219,7 @@ static void on_server_ended(void *arg, bool killed, const char *how)
 			    "and was killed", REMOTE_END_MS / 1000);
 	else if (meant && !in_order)
 		log_peer_at(r->what.log, LOG_LEVEL_WARNING, "its server %s", how);
-	r->undurable = false;
+	r->undurable = r->flushed = false;
 	tell_lost(r, answered_server_ends(&r->answered, durable));
 	if (r->ended || meant) {
 		r->wait_ms = 0;
@@ -295,9 +301,9 @@ static bool on_flushed(void *arg, int sock)
 
 	if (worker_receive(sock, &msg, NULL, NULL))
 		return false;
-	r->undurable = msg.type != WORKER_DIALED;
+	r->flushed = msg.type == WORKER_DIALED;
 	msg.failure.reason[sizeof(msg.failure.reason) - 1] = '\0';
-	if (r->undurable)
+	if (!r->flushed)
 		log_peer_at(r->what.log, LOG_LEVEL_WARNING, "%s", msg.failure.reason);
 	terminate_server(r);
 	return true;
@@ -337,6 +343,20 @@ static bool flush_server(struct remote *r)
 	r->dial_flushes = true;
 	process_stopping(r->dial);
 	return true;
+}
+
+/* For a daemon that ends: no loop hears the answer any more. */
+static void await_flush(struct remote *r)
+{
+	struct pollfd p = { .fd = process_sock(r->dial), .events = POLLIN };
+	uint64_t now = now_ms(), until = now + REMOTE_END_MS;
+
+	for (; r->dial_flushes && now < until; now = now_ms())
+		if (poll(&p, 1, (int)(until - now)) > 0 && !process_take_note(r->dial) &&
+		    !on_flushed(r, p.fd))
+			break;
+	if (r->dial_flushes)
+		terminate_server(r);
 }
 
 void remote_end_server(struct remote *r)
@@ -673,10 +693,9 @@ bool remote_close(struct remote *r)
 	if (r->server) {
 		dismiss_server(r);
 		if (r->dial_flushes)
-			terminate_server(r);	/* nobody hears the answer any more */
+			await_flush(r);
 		process_leave(r->server, REMOTE_END_MS);
-		tell_lost(r, answered_server_ends(&r->answered, !r->undurable &&
-						  has_ended_in_order(r->server)));
+		tell_lost(r, answered_server_ends(&r->answered, is_durable(r)));
 		process_free(r->server);
 	}
 	if (remote_is_served(r))

@@ -24,6 +24,7 @@
 #define LOOK_MS 5
 #define REHEARSAL_MS 20000u
 #define SETTLE_MS 15000u	/* until no device starts or stops */
+#define ASK_MS 1000u
 #define COME_MS 30000u		/* until all is taken over */
 #define UNREAD_MS 10000u	/* for so long the next one leaves an answer to who asked for it */
 #define UNREAD_LOOK_MS 50
@@ -39,6 +40,7 @@ struct upgrade {
 	enum phase phase;
 	struct evsource *look;		/* timer */
 	uint64_t until_ms;		/* of the phase */
+	uint64_t ask_ms;		/* again whether anything forbids to leave */
 	bool again;			/* asked meanwhile */
 	bool gave_up;			/* on devices that do not come, and no version to go back to */
 	uint64_t request;
@@ -321,12 +323,23 @@ static void leave(struct upgrade *u)
 	refuse(u, "%s: %s", u->program, strerror(-rc));
 }
 
+/* Looked for on every image's storage: while others are waited for once a second. */
+static bool may_leave_soon(struct upgrade *u, bool settled)
+{
+	uint64_t now = now_ms();
+
+	if (!settled && now < u->ask_ms)
+		return false;
+	u->ask_ms = now + ASK_MS;
+	return true;
+}
+
 static void look_whether_settled(struct upgrade *u)
 {
 	const char *unsettled = backend_unsettled(u->env.backend, false);
 	char why[TAKEOVER_REASON_BYTES];
 
-	if (backend_cannot_leave(u->env.backend, why, sizeof(why)))
+	if (may_leave_soon(u, !unsettled) && backend_cannot_leave(u->env.backend, why, sizeof(why)))
 		refuse(u, "%s", why);
 	else if (!unsettled)
 		leave(u);

@@ -17,6 +17,7 @@
 #include "remote.h"
 #include "vbd-serve.h"
 
+#define VBD_NO_MEDIUM "(no medium)"	/* an image's name */
 #define PATH_BYTES STORAGE_NAME_BYTES	/* with the 0 */
 
 /* What all disks share. */
@@ -204,8 +205,9 @@ int vbd_image_open_elder(struct vbd_device *v, bool resume);
 /*
  * Nothing serves it, and its elder is about to be closed, or the daemon to end: what the elder
  * would have told the next worker's flush is noted in the journal. Does not wait for storage.
+ * -errno: it cannot be noted, which is logged.
  */
-void vbd_image_ask_elder(const struct vbd_device *v);
+int vbd_image_ask_elder(const struct vbd_device *v);
 /* A change of its size is noticed from now on. */
 void vbd_image_watch(struct vbd_device *v);
 

@@ -18,7 +18,6 @@
 #include "keys.h"
 #include "util.h"
 
-#define NO_MEDIUM "(no medium)"
 
 static void leave(struct vbd_device *v)
 {
@@ -130,7 +129,7 @@ static void look_at_size(struct vbd_device *v)
 
 static const char *medium_name(const struct vbd_toolstack *ts)
 {
-	return ts->no_medium ? NO_MEDIUM : vbd_image_name(ts);
+	return ts->no_medium ? VBD_NO_MEDIUM : vbd_image_name(ts);
 }
 
 /*
@@ -665,7 +664,7 @@ static int open_medium(struct vbd_device *v, const struct vbd_features *before, 
 	log_peer_at(v->env.log, LOG_LEVEL_ERROR, "%s", why);
 	xenbus_write_error(v->env.bus, -rc, why);
 	vbd_image_release(v);
-	strcpy(v->image, NO_MEDIUM);
+	strcpy(v->image, VBD_NO_MEDIUM);
 	rc = image_open_none(&v->image_fd, &v->info);
 	if (!rc) {
 		image_features(v);
@@ -674,6 +673,15 @@ static int open_medium(struct vbd_device *v, const struct vbd_features *before, 
 	if (rc)
 		snprintf(why, why_bytes, "no drive without a medium: %s", strerror(-rc));
 	return rc;
+}
+
+/* Its drive has none, or none that can be had. */
+static bool was_empty(const struct vbd_device *v)
+{
+	char image[sizeof(VBD_NO_MEDIUM) + 1];
+
+	return !rundir_read_info(&v->env.config->rundir, &v->env.name, "image", image,
+				 sizeof(image)) && !strcmp(image, VBD_NO_MEDIUM);
 }
 
 static int vbd_device_resume(struct device *d, bool *by_peer, char *why, size_t why_bytes)
@@ -691,8 +699,9 @@ static int vbd_device_resume(struct device *d, bool *by_peer, char *why, size_t 
 	v->least_segments = MIN(v->told.max_indirect_segments, VBD_INDIRECT_SEGMENTS_MAX);
 	v->least_queues = MIN(v->told.max_queues, WORKER_MAX_QUEUES);
 	if (v->image_fd < 0)
-		rc = v->medium_changed ? open_medium(v, &v->told, why, why_bytes) :
-					 open_store(v, why, why_bytes);
+		rc = v->medium_changed || was_empty(v) ?
+			open_medium(v, &v->told, why, why_bytes) :
+			open_store(v, why, why_bytes);
 	else if (v->mirror.pivoted)
 		/* It may be less; the front end goes on with what it has seen, and is refused it. */
 		rc = publish_features(v, why, why_bytes);

@@ -11,6 +11,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include "journal.h"
 #include "util.h"
@@ -104,31 +106,46 @@ int vbd_image_open_elder(struct vbd_device *v, bool resume)
  */
 static int ask_lost(int fd)
 {
+	struct statfs fs;
+
+	/* Of its files another file's pages are written back. */
+	if (fstatfs(fd, &fs) || fs.f_type == OVERLAYFS_SUPER_MAGIC)
+		return 0;
 	if (!sync_file_range(fd, ELDER_ASKED_BYTE, 1, SYNC_FILE_RANGE_WAIT_BEFORE))
 		return 0;
 	switch (errno) {
-	case ENOSYS: case EINVAL: case ESPIPE: case EBADF:
+	case ENOSYS: case EPERM: case EOPNOTSUPP: case EINVAL: case ESPIPE: case EBADF:
 		return 0;	/* it cannot be asked so */
 	default:
 		return -errno;
 	}
 }
 
-void vbd_image_ask_elder(const struct vbd_device *v)
+int vbd_image_ask_elder(const struct vbd_device *v)
 {
 	autoclose int fd = -1;
-	int lost = v->elder_fd >= 0 && !v->remote ? ask_lost(v->elder_fd) : 0;
-	int rc;
+	int rc, lost;
 
-	if (!lost || rundir_open_journal(&v->env.config->rundir, &v->env.name, false, &fd) ||
-	    journal_read_flush_lost(fd))
-		return;		/* nobody goes on with it, or its front end is told already */
-	rc = journal_note_flush_lost(fd, lost);
-	log_peer_at(v->env.log, LOG_LEVEL_ERROR, "%.200s: writes that were answered and not flushed "
-		    "may be lost (%s); %s%s", v->image, strerror(-lost), rc ?
-		    "its front end will not hear of that: " :
-		    "every flush will fail until the front end connects anew",
-		    rc ? strerror(-rc) : "");
+	if (v->elder_fd < 0 || v->remote)
+		return 0;
+	/* It tells once: first who is to remember. */
+	rc = rundir_open_journal(&v->env.config->rundir, &v->env.name, false, &fd);
+	if (rc == -ENOENT)
+		return 0;	/* nobody goes on with it */
+	lost = rc ? 0 : ask_lost(v->elder_fd);
+	if (!rc && (!lost || journal_read_flush_lost(fd)))
+		return 0;	/* or its front end is told already */
+	if (!rc)
+		rc = journal_note_flush_lost(fd, lost);
+	if (rc)
+		log_peer_at(v->env.log, LOG_LEVEL_ERROR, "%.200s: whether writes that were answered "
+			    "and not flushed are lost cannot be noted, its journal: %s", v->image,
+			    strerror(-rc));
+	else
+		log_peer_at(v->env.log, LOG_LEVEL_ERROR, "%.200s: writes that were answered and not "
+			    "flushed may be lost (%s); every flush will fail until the front end "
+			    "connects anew", v->image, strerror(-lost));
+	return rc;
 }
 
 /* ---- locks ----------------------------------------------------------------------- */
@@ -307,7 +324,7 @@ int vbd_image_try(const struct vbd_device *v, char *why, size_t why_bytes)
 	autoclose int fd = -1;
 	int rc;
 
-	if (v->remote || v->ts.no_medium)
+	if (v->remote || !strcmp(v->image, VBD_NO_MEDIUM))
 		return 0;
 	if (v->ts.cdrom && name)
 		return try_medium(v, name, why, why_bytes);

@@ -218,14 +218,15 @@ static int pivot(struct vbd_device *v)
 		rc = image_set_sectors(&t.info, v->features.sector_bytes,
 				       v->ts.wishes.physical_block_bytes, m->wish.target, why,
 				       sizeof(why));
+	/* What was lost of the old image is missing in the target too, which was read from it. */
+	if (!rc)
+		rc = vbd_image_ask_elder(v);
 	if (!rc)
 		rc = grant(v, &t, name);
 	if (rc) {
 		close_fd(&t.fd);
 		return rc;
 	}
-	/* What was lost of the old image is missing in the target too, which was read from it. */
-	vbd_image_ask_elder(v);
 	vbd_image_release(v);
 	v->image_fd = t.fd;
 	v->info = t.info;

@@ -49,7 +49,8 @@ struct vbd_serve {
 	uint64_t started_ms;
 	bool stopping, keep, is_ready;
 	uint64_t lingers_ms;		/* since when; 0: it does not */
-	bool waits_for_room;		/* the worker, to map its rings */
+	bool is_prepared;		/* the worker, and its predecessor is told to end */
+	bool waits_for_room;		/* it does, to map its rings */
 	bool journal_used;		/* a worker has been ready with it */
 	/* What the worker has been started with, and holds requests against now. */
 	uint64_t started_sectors, sectors;
@@ -174,7 +175,8 @@ int vbd_serve_note(struct vbd_serve *s, char *why, size_t why_bytes)
 {
 	int rc;
 
-	if (is_noted(s))
+	/* Its rings alone would do for a restart; an upgrade finds its worker by what is new, too. */
+	if (!s->said_info && is_noted(s))
 		return 0;
 	rc = write_info(s);
 	if (!rc && is_noted(s))
@@ -223,6 +225,8 @@ static void on_waits(void *arg)
 {
 	struct vbd_serve *s = arg;
 
+	if (s->former && !s->is_prepared)
+		return;		/* it cannot know: its predecessor serves */
 	if (!s->waits_for_room)
 		s->lingers_ms = now_ms();
 	s->waits_for_room = true;
@@ -253,6 +257,7 @@ static void on_prepared(void *arg)
 {
 	struct vbd_serve *s = arg;
 
+	s->is_prepared = true;
 	former_hang_up(s->former);
 	if (s->former && (s->patience || !evloop_add_timer(s->loop, on_patience, s, &s->patience)))
 		evloop_set_timer(s->patience, PATIENCE_MS, 0);
@@ -457,7 +462,7 @@ static int start_worker(struct vbd_serve *s)
 	msg.start.prepare = s->former != NULL;
 	msg.start.mirror_bytes = s->mirror_fd >= 0 ? s->mirror_bytes : 0;
 	s->mirror_asked = false;
-	s->is_ready = s->waits_for_room = false;
+	s->is_ready = s->is_prepared = s->waits_for_room = false;
 	s->started_sectors = msg.start.features.sectors;
 	vbd_serve_title(&s->what.name, title);
 	o.title = title;

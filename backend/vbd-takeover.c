@@ -161,7 +161,7 @@ const char *vbd_kind_unsettled(const void *common, bool coming)
 
 /*
  * Another version would find its rings in the run directory, and its image by name or by what it
- * is left. Looked for when all is settled, so once.
+ * is left.
  */
 static bool cannot_be_resumed(const struct vbd_device *v, char *why, size_t why_bytes)
 {

@@ -225,15 +225,14 @@ done
 wait_for $wait_s is_connected $g || fail "no connection: $(info $g server)"
 ! grep "did not end" "$tmp/log" >"$tmp/said" || fail "a server was killed: $(cat "$tmp/said")"
 
-# 512 writes, one after the other, of 20 ms each: the requests' time may pass, the disk's not.
+# 512 writes, one after the other, of 20 ms each: the server has its time for each of them.
 say "what a killed server had answered takes longer to write again than a request may"
 truncate -s 16M "$tmp/slowly"
 attach_by_hand $h "nbdkit:file $tmp/slowly --filter=delay wdelay=20ms" w "$(back_dir $h)/io-timeout" 3
 steps_begin $h
 sees "write ok" write 0 2097152 1
 kill -9 "$(server_of $h)"
-reads_again() { would_see "read ok" read 0 4096 1; }
-wait_for $wait_s reads_again || fail "the disk does not come back: $got, $(tail -n 5 "$tmp/log")"
+sees "read ok" read 0 4096 1
 steps_end
 back_reaches $h 6
 remove_nodes $h

@@ -31,7 +31,6 @@ passes()
 	old=$(worker_of $g)
 	kill -9 "$old"
 	wait_for $wait_s another_worker || fail "no successor"
-	faults
 }
 closes()
 {
@@ -46,10 +45,11 @@ for fault in "fsync EIO 0 1" "write EIO 0 99999999"; do
 	say "$what"
 	: >"$tmp/log"
 	passes "$fault"
-	sees "flush Input/output error" flush
-	sees "flush Input/output error" flush
-	grep -q "its server could not flush what it had answered" "$tmp/log" ||
+	wait_for $wait_s grep -q "its server could not flush what it had answered" "$tmp/log" ||
 		fail "the log does not say so: $(tail -n 5 "$tmp/log")"
+	faults
+	sees "flush Input/output error" flush
+	sees "flush Input/output error" flush
 	closes
 done
 

@@ -26,16 +26,11 @@ steps_end()
 }
 
 has_answer() { [ "$(wc -l <"$tmp/out")" -gt $lines ]; }
-# is_answered: its next words are $got.
-is_answered()
-{
-	wait_for $wait_s has_answer || fail "no answer: $(tail -n 3 "$tmp/log")"
-	lines=$((lines + 1))
-	got=$(sed -n "${lines}p" "$tmp/out")
-}
 answered()
 {
-	is_answered
+	wait_for $wait_s has_answer || fail "no answer, expected '$1': $(tail -n 3 "$tmp/log")"
+	lines=$((lines + 1))
+	got=$(sed -n "${lines}p" "$tmp/out")
 	case $got in
 	$1) ;;
 	*) fail "the guest saw '$got', expected '$1' (${what:-}): $(tail -n 3 "$tmp/log")" ;;
@@ -49,13 +44,4 @@ sees()
 	shift
 	echo "$*" >&7
 	answered "$expected"
-}
-# would_see PATTERN COMMAND...: perhaps it does.
-would_see()
-{
-	expected=$1
-	shift
-	echo "$*" >&7
-	is_answered
-	[ "$got" = "$expected" ]
 }

@@ -6,6 +6,7 @@
  */
 #include "remote.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -56,12 +57,15 @@ static int dial_main(const struct worker_msg *msg)
 		usleep(10000);
 	if (!msg->dial.nr)
 		answer.dialed.bytes = BYTES;
+	if (msg->dial.flush && !access(word("broken"), F_OK))
+		answer.type = WORKER_FAILED;
 	return worker_send(PROCESS_FD, &answer, &fd, msg->dial.nr) ? 1 : 0;
 }
 
 static void on_term(int signal)
 {
 	(void)signal;
+	close(open(word("told"), O_CREAT | O_CLOEXEC, 0600));
 	if (access(word("deaf"), F_OK))
 		_exit(0);
 }
@@ -190,10 +194,10 @@ static void say(const char *name, bool on)
 
 static void teardown(void)
 {
-	static const char *const names[] = { "socket", "hold", "deaf", "pid", "new" };
+	static const char *const names[] = { "socket", "hold", "deaf", "broken", "told", "pid", "new" };
 
 	say("deaf", false);
-	remote_close(remote);
+	remote_close(remote);	/* of none, too */
 	evloop_close(loop);
 	close(listener);
 	for (size_t i = 0; i < UNIT_LEN(names); i++)
@@ -439,11 +443,13 @@ static void test_lost_at_its_end(void)
 	pid_t server = serve();
 
 	say("deaf", true);
+	say("broken", true);
 	remote_rest(remote, false);
 	remote_serve(remote, 1);
 	dies(server, SIGSEGV);
 	UNIT_OK(connects(2, PATIENCE_MS));
 	UNIT_EQ(nr_lost, 1);
+	say("broken", false);
 	/* The worker says first that it has gone. */
 	server = server_after(server);
 	say("hold", true);
@@ -453,6 +459,63 @@ static void test_lost_at_its_end(void)
 	remote_rest(remote, false);
 	UNIT_EQ(nr_lost, 2);
 	teardown();
+}
+
+/* It ends as if all were well, and has not said that it could write back what it had. */
+static void test_lost_though_in_order(void)
+{
+	pid_t server = serve();
+
+	remote_rest(remote, false);
+	remote_serve(remote, 1);
+	UNIT_OK(connects(2, PATIENCE_MS));
+	UNIT_EQ(nr_lost, 0);
+	server = server_after(server);
+	say("broken", true);
+	remote_rest(remote, false);
+	remote_serve(remote, 1);
+	UNIT_OK(connects(3, PATIENCE_MS));
+	UNIT_EQ(nr_lost, 1);
+	say("broken", false);
+	/* Nobody asks it while a worker has copies, which then goes with them. */
+	server = server_after(server);
+	say("hold", true);
+	remote_lost(remote, 0, link_number[0], "the server has closed the connection");
+	server_after(server);
+	remote_rest(remote, false);
+	UNIT_EQ(nr_lost, 2);
+	teardown();
+}
+
+/* Whatever becomes of one that has flushed. */
+static void test_nothing_lost_that_was_flushed(void)
+{
+	pid_t server = serve();
+	uint64_t end = now_ms() + PATIENCE_MS;
+
+	say("deaf", true);
+	remote_rest(remote, false);
+	remote_serve(remote, 1);
+	while (access(word("told"), F_OK) && now_ms() < end)
+		evloop_turn(loop, 10);
+	dies(server, SIGSEGV);
+	UNIT_OK(connects(2, PATIENCE_MS));
+	UNIT_EQ(nr_lost, 0);
+	teardown();
+}
+
+/* The daemon ends while the server is asked to flush. */
+static void test_closed_meanwhile(void)
+{
+	for (int broken = 0; broken < 2; broken++) {
+		serve();
+		say("broken", broken);
+		remote_rest(remote, false);
+		remote_attend(remote, NULL, NULL);
+		UNIT_EQ(remote_close(remote), broken);
+		remote = NULL;
+		teardown();
+	}
 }
 
 int main(int argc, char **argv)
@@ -467,6 +530,9 @@ int main(int argc, char **argv)
 		{ "a server dies, then its worker", test_lost_one_after_the_other },
 		{ "a worker dies that has not spoken to the server", test_nothing_lost },
 		{ "a server dies that was told to end", test_lost_at_its_end },
+		{ "a server ends as it was told to", test_lost_though_in_order },
+		{ "a server dies that has flushed", test_nothing_lost_that_was_flushed },
+		{ "closed while a server flushes", test_closed_meanwhile },
 	};
 
 	if (argc > 1 && !strcmp(argv[1], "--worker"))
