@@ -641,9 +641,11 @@ static int open_bridge(struct bridge *b, const struct bridge_msg *msg, char *why
 	}
 	cfg.xgt = b->xgt;
 	cfg.xce = b->xce;
-	/* Without them it is slower, on some hosts. */
+	/* Without them it is slower, on some hosts. One is found where all are not. */
 	if (!grant_own_open(&b->own, msg->open.domid, NETBACK_OWN_PAGES))
-		cfg.own = &b->own;
+		cfg.own = cfg.room = &b->own;
+	else if (!grant_own_open(&b->own, msg->open.domid, 1))
+		cfg.room = &b->own;
 	if (msg->open.page_flip) {
 		rc = grant_own_open(&b->flip_pages, msg->open.domid, NETBACK_FLIP_PAGES);
 		if (rc)

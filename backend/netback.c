@@ -308,7 +308,7 @@ static int as_peers(int rc)
 
 static int map_ring(const struct nb_port *p, uint32_t gref, void **page)
 {
-	return grant_map_ring(p->nb->cfg.xgt, p->nb->cfg.own, p->domid, &gref, 1, page);
+	return grant_map_ring(p->nb->cfg.xgt, p->nb->cfg.room, p->domid, &gref, 1, page);
 }
 
 static int bind_queue(struct nb_queue *q, const struct vif_queue *ask, char *why, size_t bytes)

@@ -55,6 +55,8 @@ struct netback_config {
 	xenevtchn_handle *xce;
 	/* NETBACK_OWN_PAGES for what is copied often; NULL: plain memory. Kept as well. */
 	const struct grant_own *own;
+	/* One or more, to tell a shortage by (grant_map_ring), or NULL. Kept as well. */
+	const struct grant_own *room;
 	uint64_t cycles_per_us;		/* of spin_now_cycles(); 0: no times are taken */
 	struct vswitch_config sw;
 	/*
