@@ -103,6 +103,19 @@ meanwhile take-ring "cannot map the ring"
 meanwhile take-port "cannot bind"
 meanwhile take-map "cannot map the ring"
 
+# Their guests wait, and the upgrade does not: there may be room only when others have come.
+say "nor does a host without room for rings"
+"$LOCALXEN" fail map --domain 0 --status GNTST_no_device_space --count 0 >"$tmp/rule" || fail "no rule"
+so_far=$(grep -c 'no maptrack entries left to map its rings' "$tmp/log")
+"$paravane" upgrade blkback >"$tmp/out" 2>&1 || fail "no room: $(cat "$tmp/out"; tail -5 "$tmp/log")"
+wait_for $wait_s has_lines $((so_far + disks)) 'no maptrack entries left to map its rings' ||
+	fail "they do not wait: $(tail -5 "$tmp/log")"
+# Who is slow is named after 10 s: its own image's user is the worker itself.
+sleep 6
+! grep 'its image is still used by process' "$tmp/log" || fail "see above"
+"$LOCALXEN" fail --clear || fail "rules stay"
+served
+
 # WORKER-10: each of its disks has a worker that looks for the port, at nearly any time.
 say "nor one that connects again and again, in vain"
 for i in 1 2 3; do
