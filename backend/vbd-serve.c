@@ -339,27 +339,37 @@ static const struct remote_events remote_events = {
 	.lost_writes = on_lost_writes,
 };
 
-/* Its guest waits, and nobody else would say for what. */
+/* Who has its image is the worker itself. */
+static bool is_workers(const struct vbd_serve *s, const char *holder)
+{
+	char own[32];
+	int n = snprintf(own, sizeof(own), "process %d ", (int)worker_pid(s->worker));
+
+	return !strncmp(holder, own, (size_t)n);
+}
+
+/* Its guest waits, and nobody else would say for what; of room it says itself. */
 static void on_slow(void *arg, uint32_t events)
 {
 	struct vbd_serve *s = arg;
 	const struct vbd_serve_what *w = &s->what;
-	char holder[64] = "nobody", former[80] = "", own[24];
+	char holder[64] = "nobody", former[80] = "";
+	bool has_image;
 
 	(void)events;
-	/* One that waits for room has said so. */
 	if (!s->worker || s->is_ready || s->waits_for_room)
 		return;
-	snprintf(own, sizeof(own), "process %d ", (int)worker_pid(s->worker));
-	image_fence_holder(w->image_fd, w->start.share, w->start.frontend_id, w->start.devid,
-			   holder, sizeof(holder));
+	has_image = image_fence_holder(w->image_fd, w->start.share, w->start.frontend_id,
+				       w->start.devid, holder, sizeof(holder)) &&
+		    is_workers(s, holder);
 	if (s->former)
 		snprintf(former, sizeof(former), ", worker %d of the version before has not ended",
 			 (int)former_pid(s->former));
-	log_peer_at(w->log, LOG_LEVEL_WARNING, "worker %d is not ready after %llu s: its image "
-		    "is still used by %s%s%s", (int)worker_pid(s->worker),
+	log_peer_at(w->log, LOG_LEVEL_WARNING, "worker %d is not ready after %llu s: %s%s%s%s",
+		    (int)worker_pid(s->worker),
 		    (unsigned long long)(now_ms() - s->started_ms) / 1000,
-		    strncmp(holder, own, strlen(own)) ? holder : "itself alone", former,
+		    has_image ? "it has its image, and waits for what was under way there" :
+				"its image is still used by ", has_image ? "" : holder, former,
 		    w->remote ? "; its image is behind a server" : "");
 }
 
