@@ -106,7 +106,10 @@ static bool all_granted(xengnttab_handle *xgt, uint32_t domid, const uint32_t *g
 	return true;
 }
 
-/* For reading first: whether that is possible tells a read-only grant from a shortage. */
+/*
+ * For reading first: whether that is possible tells a read-only grant from a shortage; and once
+ * more afterwards, since the room may have gone to another meanwhile.
+ */
 static int map_in_steps(xengnttab_handle *xgt, uint32_t domid, const uint32_t *grefs,
 			uint32_t nr, int prot, void **out)
 {
@@ -116,7 +119,13 @@ static int map_in_steps(xengnttab_handle *xgt, uint32_t domid, const uint32_t *g
 		return -ENOSPC;
 	xengnttab_unmap(xgt, read_only, nr);
 	*out = map_refs(xgt, domid, grefs, nr, prot);
-	return *out ? 0 : -EACCES;
+	if (*out)
+		return 0;
+	read_only = map_refs(xgt, domid, grefs, nr, PROT_READ);
+	if (!read_only)
+		return -ENOSPC;
+	xengnttab_unmap(xgt, read_only, nr);
+	return -EACCES;
 }
 
 /*

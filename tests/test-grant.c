@@ -145,6 +145,19 @@ static void test_map_shortage(void)
 	UNIT_EQ(lxguest_localxen("fail --clear"), 0);
 }
 
+/* The room that the second map finds has gone to another by the third, and is not there at the fourth. */
+static void test_map_room_goes(void)
+{
+	int before = nr_mapped();
+	void *addr;
+
+	rule("map --status=GNTST_no_device_space --count=1");
+	rule("map --status=GNTST_no_device_space --nth=3 --count=2");
+	UNIT_EQ(grant_map(xgt, domid, gref, 1, RW, &addr), -ENOSPC);
+	UNIT_EQ(lxguest_localxen("fail --clear"), 0);
+	UNIT_EQ(nr_mapped(), before);
+}
+
 /* Two maps fail, as of a guest that takes its grant back and gives it again, or they all do. */
 static void test_map_ring(void)
 {
@@ -813,6 +826,7 @@ int main(void)
 		{ "map and unmap", test_map },
 		{ "maps that fail leave nothing", test_map_errors },
 		{ "maps that fail for want of room", test_map_shortage },
+		{ "room that goes to another", test_map_room_goes },
 		{ "maps of rings, when some fail", test_map_ring },
 		{ "rings that can be copied alone", test_map_ring_sub_page },
 		{ "copies in three directions", test_copy },
