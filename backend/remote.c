@@ -190,12 +190,12 @@ static bool has_ended_in_order(const struct process *server)
 			       WTERMSIG(status) == SIGTERM);
 }
 
-/* With it all its connections have ended, and what they asked for. */
 static bool is_durable(const struct remote *r)
 {
 	return r->flushed || (!r->undurable && has_ended_in_order(r->server));
 }
 
+/* With it all its connections have ended, and what they asked for. */
 static void on_server_ended(void *arg, bool killed, const char *how)
 {
 	struct remote *r = arg;

@@ -18,7 +18,6 @@
 #include "keys.h"
 #include "util.h"
 
-
 static void leave(struct vbd_device *v)
 {
 	struct vbd_device **at = &v->common->devices;

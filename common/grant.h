@@ -36,6 +36,7 @@ int grant_open(xengnttab_handle **out);
  */
 int grant_map(xengnttab_handle *xgt, uint32_t domid, const uint32_t *grefs,
 	      uint32_t nr, int prot, void **out);
+struct grant_own;
 /*
  * The same, to read and write, for who draws conclusions from -ENOSPC: a guest that gives and
  * takes its grants back meanwhile can have a map fail and a copy work, as they do when there
@@ -43,7 +44,6 @@ int grant_map(xengnttab_handle *xgt, uint32_t domid, const uint32_t *grefs,
  * is taken for one. Nor is a grant that can be copied alone: -EACCES, where as many pages of
  * own can be mapped. Of own without pages, or NULL: -ENOSPC, it cannot be told apart.
  */
-struct grant_own;
 int grant_map_ring(xengnttab_handle *xgt, const struct grant_own *own, uint32_t domid,
 		   const uint32_t *grefs, uint32_t nr, void **out);
 /* Accepts NULL. */

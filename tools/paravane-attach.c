@@ -128,13 +128,7 @@ static int parse_mode(const char *text, enum vbd_share *share)
 
 static int parse_cache(const char *text, enum vbd_cache *cache)
 {
-	if (!strcmp(text, "writeback"))
-		*cache = VBD_CACHE_WRITEBACK;
-	else if (!strcmp(text, "writethrough"))
-		*cache = VBD_CACHE_WRITETHROUGH;
-	else if (!strcmp(text, "none"))
-		*cache = VBD_CACHE_NONE;
-	else
+	if (vbd_cache_parse(text, cache))
 		return complain_usage(&attach_disk_command,
 				      "--cache \"%s\": writeback, writethrough or none is expected",
 				      text);
@@ -395,8 +389,8 @@ static int compare(struct attach *a, const struct inventory_device *dev)
 	char script[256] = "";
 
 	vbd_read_toolstack(a->store.xs, dev->back_dir, &ts, NULL);
-	unlike_text(&u, UNLIKE_BY_ATTACHING, "cache", cache_name(ts.cache),
-		    said(a, OPT_CACHE) ? cache_name(d->cache) : NULL);
+	unlike_text(&u, UNLIKE_BY_ATTACHING, "cache", vbd_cache_name(ts.cache),
+		    said(a, OPT_CACHE) ? vbd_cache_name(d->cache) : NULL);
 	unlike_text(&u, UNLIKE_BY_ATTACHING, KEY_GRANT_MODE, grants_name(ts.grants),
 		    said(a, OPT_GRANT_MODE) ? grants_name(d->grants) : NULL);
 	unlike_number(&u, said(a, OPT_CDROM), UNLIKE_BY_ATTACHING, "cdrom", ts.cdrom, d->cdrom);

@@ -176,8 +176,8 @@ void json_disk_begin(const struct disk_view *v)
 {
 	json_begin(&v->base, LIMIT_OF_DISK);
 	json_text("image", v->ts.params);
-	json_text("mode", mode_name(v->ts.share));
-	json_text("cache", cache_name(v->ts.cache));
+	json_text("mode", vbd_share_name(v->ts.share));
+	json_text("cache", vbd_cache_name(v->ts.cache));
 	json_bool("cdrom", v->ts.cdrom);
 	json_bool("removable", v->ts.removable);
 	if (v->base.has_features)

@@ -137,7 +137,7 @@ static void print_disk(struct list *l, const struct disk_view *v)
 	       domain_column(&v->base, domain, sizeof(domain)), v->base.device,
 	       v->base.dev->kind, xenbus_state_name(v->base.ends.back),
 	       xenbus_state_name(v->base.ends.front),
-	       mode_name(v->ts.share), size, v->ts.params ? v->ts.params : "-",
+	       vbd_share_name(v->ts.share), size, v->ts.params ? v->ts.params : "-",
 	       mirror_column(&v->mirror, mirror, sizeof(mirror)));
 	if (l->more) {
 		if (v->base.has_features)

@@ -193,8 +193,8 @@ static const char *cache_mode(const struct disk_view *v)
 		return v->run.cache;
 	if (storage_is_remote(image_name(v)) &&
 	    !storage_parse(image_name(v), &s, why, sizeof(why)) && s.has_cache)
-		return cache_name(s.cache);
-	return cache_name(v->ts.cache);
+		return vbd_cache_name(s.cache);
+	return vbd_cache_name(v->ts.cache);
 }
 
 static void engine(const struct disk_view *v, struct meaning *m)
@@ -390,7 +390,7 @@ static void discard(const struct disk_view *v, struct meaning *m)
 
 static void sharing(const struct disk_view *v, struct meaning *m)
 {
-	SAY(is, "mode %s", mode_name(v->ts.share));
+	SAY(is, "mode %s", vbd_share_name(v->ts.share));
 	if (v->ts.share == VBD_SHARED_WRITE)
 		SAY(means, "others may write to the image at the same time: for cluster file systems only, any other is destroyed");
 	else if (v->ts.share == VBD_EXCLUSIVE)

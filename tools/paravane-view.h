@@ -56,8 +56,6 @@ void nic_view_look(struct store *store, const struct inventory_device *dev,
 /* ---- words: paravane-words.c ------------------------------------------------ */
 
 uint64_t disk_view_bytes(const struct disk_view *v);
-const char *mode_name(enum vbd_share share);
-const char *cache_name(enum vbd_cache cache);
 const char *abi_name(enum vbd_abi abi);
 /* "1.5 GiB" */
 const char *human_bytes(uint64_t bytes, char *buf, size_t len);

@@ -8,26 +8,6 @@
 #include "paravane-view.h"
 #include "util.h"
 
-const char *mode_name(enum vbd_share share)
-{
-	static const char *const names[] = {
-		[VBD_READ_ONLY] = "r", [VBD_EXCLUSIVE] = "w", [VBD_SHARED_WRITE] = "w!",
-	};
-
-	return names[share];
-}
-
-const char *cache_name(enum vbd_cache cache)
-{
-	static const char *const names[] = {
-		[VBD_CACHE_WRITEBACK] = "writeback",
-		[VBD_CACHE_WRITETHROUGH] = "writethrough",
-		[VBD_CACHE_NONE] = "none",
-	};
-
-	return names[cache];
-}
-
 const char *abi_name(enum vbd_abi abi)
 {
 	static const char *const names[] = {

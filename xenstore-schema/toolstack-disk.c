@@ -17,31 +17,6 @@ static const char *type_of_kind(const char *kind)
 	return strcmp(kind, KIND_VBD3) ? "phy" : "tap";
 }
 
-static const char *mode_of_share(enum vbd_share share)
-{
-	switch (share) {
-	case VBD_READ_ONLY:
-		return "r";
-	case VBD_SHARED_WRITE:
-		return "w!";
-	default:
-		return "w";
-	}
-}
-
-/* What is the default stays unwritten, as xl would leave it. */
-static const char *cache_name(enum vbd_cache cache)
-{
-	switch (cache) {
-	case VBD_CACHE_NONE:
-		return "none";
-	case VBD_CACHE_WRITETHROUGH:
-		return "writethrough";
-	default:
-		return NULL;
-	}
-}
-
 /* Only what is asked for: other back ends do not know these. */
 static const char *wish(char buf[12], bool asked, uint32_t value)
 {
@@ -60,11 +35,12 @@ int toolstack_create_disk(struct xs_handle *xs, const struct toolstack_disk *d)
 		{ KEY_BOOTABLE, "1" },
 		{ KEY_DEV, dev },
 		{ KEY_TYPE, type_of_kind(d->kind) },
-		{ KEY_MODE, mode_of_share(d->share) },
+		{ KEY_MODE, vbd_share_name(d->share) },
 		{ KEY_DEVICE_TYPE, d->cdrom ? "cdrom" : "disk" },
 		/* QEMU knows only this key, and only it reads it. */
 		{ KEY_DIRECT_IO_SAFE, d->cache == VBD_CACHE_NONE ? "1" : NULL },
-		{ KEY_CACHE, cache_name(d->cache) },
+		/* What is the default stays unwritten, as xl would leave it. */
+		{ KEY_CACHE, d->cache == VBD_CACHE_WRITEBACK ? NULL : vbd_cache_name(d->cache) },
 		{ KEY_GRANT_MODE, vbd_grants_name(d->grants) },
 		{ KEY_DISCARD_ENABLE, d->share == VBD_READ_ONLY ? "0" : "1" },
 		{ KEY_SPECIFICATION, "xen" },

@@ -141,6 +141,23 @@ struct word {
 	int value;
 };
 
+static const char *word_of(const struct word *w, int value)
+{
+	while (w->text && w->value != value)
+		w++;
+	return w->text;
+}
+
+static int value_of(const struct word *w, const char *text, int *out)
+{
+	while (w->text && strcmp(w->text, text))
+		w++;
+	if (!w->text)
+		return -EINVAL;
+	*out = w->value;
+	return 0;
+}
+
 /* -ENOENT: missing. -EINVAL with blame: none of the words. */
 static int read_word(struct xs_handle *xs, const char *dir, const char *key,
 		     const struct word *words, const char *expected, int *out,
@@ -154,14 +171,10 @@ static int read_word(struct xs_handle *xs, const char *dir, const char *key,
 			     rc == -E2BIG ? 11 : 0, expected);
 		return rc == -E2BIG ? -EINVAL : rc;
 	}
-	for (; words->text; words++) {
-		if (!strcmp(words->text, value)) {
-			*out = words->value;
-			return 0;
-		}
-	}
-	xenbus_blame(err, key, value, strlen(value), expected);
-	return -EINVAL;
+	rc = value_of(words, value, out);
+	if (rc)
+		xenbus_blame(err, key, value, strlen(value), expected);
+	return rc;
 }
 
 static const struct word share_words[] = {
@@ -215,21 +228,6 @@ static const struct word grants_words[] = {
 	{ "copy", VBD_GRANTS_COPY },
 	{ NULL, 0 },
 };
-
-static const char *word_of(const struct word *w, int value)
-{
-	while (w->text && w->value != value)
-		w++;
-	return w->text;
-}
-
-static int value_of(const struct word *w, const char *text, int *out)
-{
-	while (w->text && strcmp(w->text, text))
-		w++;
-	*out = w->value;
-	return w->text ? 0 : -EINVAL;
-}
 
 const char *vbd_share_name(enum vbd_share share)
 {
