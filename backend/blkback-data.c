@@ -152,8 +152,10 @@ static void no_room_to_map(struct blkback *b, int err)
 		complain(b, "no memory to map the guest's pages: they are copied for now; "
 			 "this domain needs more memory");
 	else
-		complain(b, "no maptrack entries left to map the guest's pages: they are "
-			 "copied for now; raise gnttab_max_maptrack_frames on Xen's command "
+		/* No page of ours is here any more to tell by (grant_map_ring). */
+		complain(b, "no maptrack entries left to map the guest's pages, or it grants them "
+			 "to be copied alone: they are copied for now; where disks of other "
+			 "guests say so too, raise gnttab_max_maptrack_frames on Xen's command "
 			 "line (of a driver domain: max_maptrack_frames), or lower "
 			 "--persistent-pages");
 }

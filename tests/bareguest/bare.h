@@ -106,6 +106,8 @@ struct grant_entry_v1 *grants_entry(uint32_t gref);
 uint32_t grants_get(void);
 void grants_put(uint32_t gref);
 unsigned int grants_used(void);
+/* Whether pages that are shared from now on can be copied and not be mapped. */
+void grants_copied_alone(bool on);
 
 /* ---- flip.c: struct front_flip --------------------------------------------------- */
 

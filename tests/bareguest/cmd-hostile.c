@@ -21,9 +21,9 @@
 #define IO_BYTES 16384ul
 #define FRAME_BYTES 1400u
 #define PORTS 64u
-#define USAGE "hostile disk|net ID SECONDS grants|ports|storm|die"
+#define USAGE "hostile disk|net ID SECONDS grants|sub-page|ports|storm|die"
 
-enum how { GRANTS, PORTS_CLOSED, STORM, DIE };
+enum how { GRANTS, SUB_PAGE, PORTS_CLOSED, STORM, DIE };
 
 static uint64_t seed = 88172645463325252u;
 
@@ -107,6 +107,15 @@ static void all_true(void)
 	for (i = 0; i < GRANTS_END; i++)
 		if (lies[i])
 			put_back(i);
+}
+
+/* What comes of a device whose rings can be copied alone: no honest front end makes such. */
+static int refused(const char *device, int opened, const struct front_problem *problem)
+{
+	grants_copied_alone(false);
+	say("hostile: %s: opened by what cannot be mapped: %d: %s\n", device, opened,
+	    opened < 0 ? problem->text : "it was");
+	return opened < 0 ? 0 : -EPROTO;
 }
 
 /* ---- event channels -------------------------------------------------------------- */
@@ -208,7 +217,10 @@ static int use_disk(uint32_t id, uint64_t ns, enum how how)
 
 	memset(&l, 0, sizeof(l));
 	note_others();
+	grants_copied_alone(how == SUB_PAGE);
 	r = blkfront_open(front_env(), id, NULL, OPEN_MS, &l.f, &problem);
+	if (how == SUB_PAGE)
+		return refused("disk", r, &problem);
 	if (r < 0) {
 		say("%s\n", problem.text);
 		return r;
@@ -285,8 +297,11 @@ static int use_interfaces(uint32_t id, uint64_t ns, enum how how)
 	int r = 0, closed = 0, c;
 
 	note_others();
+	grants_copied_alone(how == SUB_PAGE);
 	for (k = 0; k < 2 && r == 0; k++)
 		r = netfront_open(front_env(), id + k, NULL, OPEN_MS, &n[k], &problem);
+	if (how == SUB_PAGE)
+		return refused("net", r, &problem);
 	if (r < 0)
 		say("%s\n", problem.text);
 	for (until = time_ns() + ns; r >= 0 && time_ns() < until; )
@@ -305,7 +320,7 @@ static int use_interfaces(uint32_t id, uint64_t ns, enum how how)
 
 int cmd_hostile(const struct words *w)
 {
-	static const char *const names[] = { "grants", "ports", "storm", "die" };
+	static const char *const names[] = { "grants", "sub-page", "ports", "storm", "die" };
 	uint64_t id, seconds;
 	unsigned int how;
 

@@ -25,6 +25,7 @@ static unsigned int used;
 static void *shared[ENTRIES];		/* the page of an entry, while there is one */
 static bool waits[ENTRIES];		/* unshared, but still in use by the other end */
 static unsigned int nr_waiting;
+static bool copied_alone;
 
 struct grant_entry_v1 *grants_entry(uint32_t gref)
 {
@@ -54,14 +55,24 @@ unsigned int grants_used(void)
 	return used;
 }
 
+void grants_copied_alone(bool on)
+{
+	copied_alone = on;
+}
+
 static void grant(uint32_t gref, uint32_t domid, void *page, bool writable)
 {
 	struct grant_entry_v1 *e = table + gref;
+	uint16_t flags = GTF_permit_access;
 
+	if (!writable)
+		flags |= GTF_readonly;
+	if (copied_alone)
+		flags |= GTF_sub_page;
 	e->domid = (domid_t)domid;
 	e->frame = (uint32_t)memory_mfn(page);
 	barrier();		/* the flags make it valid */
-	WRITE_ONCE(e->flags, GTF_permit_access | (writable ? 0 : GTF_readonly));
+	WRITE_ONCE(e->flags, flags);
 	shared[gref] = page;
 }
 

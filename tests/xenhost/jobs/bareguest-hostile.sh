@@ -44,6 +44,18 @@ bare_log bn | grep -a '^hostile: '
 check "nothing of it is left" gone_whole bn
 check "the other does not notice" bystander_unhurt ok
 
+# Xen copies such a ring for us and does not map it, which a host without room for maps does
+# to all: whose fault it is must be told apart, or one guest would be waited for for ever.
+attack bs "hostile disk 51712 1 sub-page; disk 51712 1; hostile net 0 1 sub-page; hostile net 0 1 storm"
+check "rings that can be copied and not be mapped: refused, and honest ones work then" bare_passes bs 300
+bare_log bs | grep -a '^hostile: '
+for log in "$XH_RESULTS/paravane-blkback-vbd.log" "$XH_RESULTS/paravane-netback.log"; do
+	check "the reason is in $(basename "$log")" grep 'cannot map' "$log"
+	check "nobody waits for room" sh -c "! grep -E 'left to map its rings|it is tried again' '$log'"
+done
+check "nothing of it is left" gone_whole bs
+check "the other does not notice" bystander_unhurt ok
+
 attack bd "hostile disk 51712 1 die"
 check "it dies in the middle of requests to its disk, and all of it goes" gone_whole bd
 attack be "hostile net 0 1 die"
